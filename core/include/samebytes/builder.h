@@ -1,0 +1,100 @@
+#ifndef SAMEBYTES_BUILDER_H
+#define SAMEBYTES_BUILDER_H
+
+#include <samebytes/schema.h>
+
+SB_BEGIN_DECLS
+
+/** # Builder: from values to frames
+ *
+ *  A builder turns messages into frames, one behind the other. The size of a frame is known before its first byte is written.
+ *
+ *      sb_builder *builder = NULL;
+ *      if (sb_builder_open(NULL, &builder) != SB_OK) return 1;
+ *      const sb_value values[] = {{.number = 1700000000}, {.data = "hello", .size = 5}};
+ *      sb_error error;
+ *      if (sb_builder_add(builder, schema, 0, values, 2, &error) != SB_OK) fail(error.message);
+ *      sb_view *frames = NULL;
+ *      if (sb_builder_take(builder, &frames) == SB_OK) send_view(frames);
+ *      sb_view_close(frames);
+ *      sb_builder_close(builder);
+ *
+ *  ## Ownership
+ *  A builder owns what was added until it is taken; values are copied into it.
+ *
+ *  ## Threads and fork
+ *  One user of a builder at a time.
+ *
+ *  ## Errors
+ *  SB_OUT_OF_RANGE for an integer that does not fit its field, SB_TOO_LARGE for a string or array that its length prefix cannot count,
+ *  both with the field's name; nothing is written then.
+ *
+ *  ## Limits
+ *  A frame's Size is at most 2^31-1, a string has at most 2^31-1 bytes, an array at most 32,767 items. */
+
+#define SB_ARRAY_ITEMS_MAX 32767
+
+typedef struct sb_builder sb_builder;
+
+/** Makes an empty builder whose frames lie in memory of `memory`.
+ *
+ *  Ownership: the caller closes `*builder`, which keeps the provider alive by itself.      Threads: any.
+ *  Errors: SB_NO_MEMORY.
+ *  Since: 1.0 */
+SB_API SB_CONSTRUCTOR sb_status sb_builder_open(SB_IN SB_NULLABLE sb_memory *memory, SB_OUT SB_OWNED sb_builder **builder);
+
+/** Adds one message. `values` holds one value per field of `schema`, in its order.
+ *
+ *  Ownership: all is borrowed for the call.      Threads: one user of `builder` at a time.
+ *  Errors: SB_INVALID_ARGUMENT when `value_count` is not the schema's, or data is NULL where size is not 0; SB_OUT_OF_RANGE; SB_TOO_LARGE;
+ *  SB_NO_MEMORY; nothing is added then. The error's `frame` counts the messages added since the last take or clear.
+ *  Since: 1.0 */
+SB_API SB_METHOD sb_status sb_builder_add(sb_builder *builder, const sb_schema *schema, int8_t sequence,
+                                          SB_IN SB_COUNT(value_count) const sb_value *values, size_t value_count,
+                                          SB_OUT SB_NULLABLE sb_error *error);
+
+/** Returns the number of bytes of all frames added.
+ *
+ *  Ownership: none.      Threads: one user of `builder` at a time.
+ *  Errors: none.
+ *  Since: 1.0 */
+SB_API SB_METHOD size_t sb_builder_size(const sb_builder *builder);
+
+/** Returns the number of frames added.
+ *
+ *  Ownership: none.      Threads: one user of `builder` at a time.
+ *  Errors: none.
+ *  Since: 1.0 */
+SB_API SB_METHOD size_t sb_builder_frame_count(const sb_builder *builder);
+
+/** Takes all frames out as one view, without copying; the builder is empty then.
+ *
+ *  Ownership: the caller closes `*frames`.      Threads: one user of `builder` at a time.
+ *  Errors: SB_NO_MEMORY; the builder is then unchanged.
+ *  Since: 1.0 */
+SB_API SB_METHOD sb_status sb_builder_take(sb_builder *builder, SB_OUT SB_OWNED sb_view **frames);
+
+/** Copies all frames to the caller's memory; the builder keeps them.
+ *
+ *  Ownership: `data` is the caller's.      Threads: one user of `builder` at a time.
+ *  Errors: SB_OUT_OF_RANGE when `size` is not sb_builder_size(); `data` is then unchanged.
+ *  Since: 1.0 */
+SB_API SB_METHOD sb_status sb_builder_copy_bytes(const sb_builder *builder, SB_OUT SB_COUNT(size) void *data, size_t size);
+
+/** Drops all frames.
+ *
+ *  Ownership: none.      Threads: one user of `builder` at a time.
+ *  Errors: none.
+ *  Since: 1.0 */
+SB_API_VOID SB_METHOD void sb_builder_clear(sb_builder *builder);
+
+/** Closes the builder. NULL is allowed. Frames that were taken stay valid.
+ *
+ *  Ownership: takes `builder`.      Threads: one user of `builder` at a time.
+ *  Errors: none.
+ *  Since: 1.0 */
+SB_API_VOID SB_DESTRUCTOR void sb_builder_close(SB_TAKES SB_NULLABLE sb_builder *builder);
+
+SB_END_DECLS
+
+#endif

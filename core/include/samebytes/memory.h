@@ -1,0 +1,155 @@
+#ifndef SAMEBYTES_MEMORY_H
+#define SAMEBYTES_MEMORY_H
+
+#include <samebytes/status.h>
+
+SB_BEGIN_DECLS
+
+/** # Memory: providers, and the blocks they give
+ *
+ *  An sb_memory is a provider of memory: a pool, the heap, or a wrapper around another one. Whatever holds bytes in this library takes
+ *  a provider when it is made, and NULL means the process-wide default pool.
+ *
+ *      sb_memory *memory = NULL;
+ *      if (sb_memory_open_heap(&memory) != SB_OK) return 1;
+ *      sb_block *block = NULL;
+ *      if (sb_memory_get_block(memory, 4096, &block) == SB_OK) {
+ *        memset(sb_block_data(block), 0, sb_block_size(block));
+ *        sb_block_close(block);
+ *      }
+ *      sb_memory_close(memory);
+ *
+ *  ## Ownership
+ *  Handles are counted: each sb_memory * and sb_block * is closed once by its owner. Blocks keep their provider alive, so a provider
+ *  may be closed before them. The count of a block lies in the library, so a provider never sees that a block is shared: it gets one
+ *  release per block, after the last owner has gone, and needs no hook for clones.
+ *
+ *  ## Threads and fork
+ *  Providers are thread-safe. A block may be retained and closed on any thread; writing to its bytes is up to its owners. After a fork
+ *  each process has its own copy.
+ *
+ *  ## Errors
+ *  SB_NO_MEMORY when a provider has none left, SB_PROVIDER when it broke its contract. A failed call changes nothing.
+ *
+ *  ## Limits
+ *  A block has 1 to SB_BLOCK_SIZE_MAX bytes. */
+
+#define SB_BLOCK_SIZE_MAX 0x7fffffffu /* bytes */
+
+typedef struct sb_memory sb_memory;
+typedef struct sb_block sb_block;
+
+/** What a provider did so far. */
+typedef struct sb_memory_stats {
+  uint32_t struct_size; /**< bytes; the caller sets it to sizeof(sb_memory_stats) */
+  uint32_t reserved;    /**< 0 */
+  uint64_t reserves;    /**< blocks given */
+  uint64_t releases;    /**< blocks taken back */
+  uint64_t live_bytes;  /**< bytes of the blocks that are out */
+  uint64_t failures;    /**< requests that failed */
+} sb_memory_stats;
+
+/** Opens a handle to the process-wide default pool, the provider that NULL stands for.
+ *
+ *  Ownership: the caller closes `*memory`; the pool itself stays.      Threads: any.
+ *  Errors: SB_NO_MEMORY.
+ *  Since: 1.0 */
+SB_API SB_CONSTRUCTOR sb_status sb_memory_open_default(SB_OUT SB_OWNED sb_memory **memory);
+
+/** Opens a provider that takes each block from the C library's heap.
+ *
+ *  Ownership: the caller closes `*memory`.      Threads: any.
+ *  Errors: SB_NO_MEMORY.
+ *  Since: 1.0 */
+SB_API SB_CONSTRUCTOR sb_status sb_memory_open_heap(SB_OUT SB_OWNED sb_memory **memory);
+
+/** Opens a provider whose blocks have exactly `block_size` bytes, whatever is asked for. It serves to test code that must cope with
+ *  bytes in many pieces.
+ *
+ *  Ownership: the caller closes `*memory`.      Threads: any.
+ *  Errors: SB_INVALID_ARGUMENT when `block_size` is 0 or above SB_BLOCK_SIZE_MAX; SB_NO_MEMORY.
+ *  Since: 1.0 */
+SB_API SB_CONSTRUCTOR sb_status sb_memory_open_fixed(uint32_t block_size, SB_OUT SB_OWNED sb_memory **memory);
+
+/** Opens a provider that passes everything on to `inner` and counts it, to show that nothing leaks and to make requests fail.
+ *
+ *  Ownership: the caller closes `*memory`, which keeps `inner` (the default pool if NULL) alive by itself.      Threads: any.
+ *  Errors: SB_NO_MEMORY.
+ *  Since: 1.0 */
+SB_API SB_CONSTRUCTOR sb_status sb_memory_open_tracing(SB_IN SB_NULLABLE sb_memory *inner, SB_OUT SB_OWNED sb_memory **memory);
+
+/** Returns another owner of the same provider.
+ *
+ *  Ownership: the caller closes the result as well as `memory`.      Threads: any.
+ *  Errors: none.
+ *  Since: 1.0 */
+SB_API SB_METHOD SB_OWNED sb_memory *sb_memory_retain(sb_memory *memory);
+
+/** Gets one block of at least `size` bytes. It is exclusive: nobody else can see it until it is shared.
+ *
+ *  Ownership: the caller closes `*block`.      Threads: any.
+ *  Errors: SB_INVALID_ARGUMENT when `size` is 0 or above SB_BLOCK_SIZE_MAX; SB_NO_MEMORY; SB_PROVIDER when the provider's blocks are
+ *  smaller than `size`.
+ *  Since: 1.0 */
+SB_API SB_METHOD sb_status sb_memory_get_block(sb_memory *memory, size_t size, SB_OUT SB_OWNED sb_block **block);
+
+/** Tells what the provider did so far. The default pool and pools count too.
+ *
+ *  Ownership: `stats` is the caller's.      Threads: any; while others use the provider the numbers may belong to neighbouring moments.
+ *  Errors: SB_INVALID_ARGUMENT when struct_size is too small to be one of ours.
+ *  Since: 1.0 */
+SB_API SB_METHOD sb_status sb_memory_get_stats(sb_memory *memory, SB_OUT sb_memory_stats *stats);
+
+/** Makes the `nth` request from now on fail with SB_NO_MEMORY, 1 being the next one; 0 lets all succeed again.
+ *
+ *  Ownership: none.      Threads: any.
+ *  Errors: SB_UNSUPPORTED when the provider is not a tracing one.
+ *  Since: 1.0 */
+SB_API SB_METHOD sb_status sb_memory_fail_reserve(sb_memory *memory, uint64_t nth);
+
+/** Closes the handle. NULL is allowed. The provider lives until its last handle and its last block have gone.
+ *
+ *  Ownership: takes `memory`.      Threads: any; nobody may use this handle during or after the call.
+ *  Errors: none.
+ *  Since: 1.0 */
+SB_API_VOID SB_DESTRUCTOR void sb_memory_close(SB_TAKES SB_NULLABLE sb_memory *memory);
+
+/** Returns how many blocks are out, of all providers of this library image together: the number to compare before and after to see
+ *  that nothing leaks.
+ *
+ *  Ownership: none.      Threads: any.
+ *  Errors: none.
+ *  Since: 1.0 */
+SB_API SB_FUNCTION int64_t sb_memory_live_blocks(void);
+
+/** Returns another owner of the same block. Its bytes are shared from then on.
+ *
+ *  Ownership: the caller closes the result as well as `block`.      Threads: any.
+ *  Errors: none.
+ *  Since: 1.0 */
+SB_API SB_METHOD SB_OWNED sb_block *sb_block_retain(sb_block *block);
+
+/** Returns the address of the block's bytes, aligned to at least 64.
+ *
+ *  Ownership: valid until the last owner closes the block.      Threads: any.
+ *  Errors: none.
+ *  Since: 1.0 */
+SB_API SB_METHOD SB_BORROWED(block) void *sb_block_data(const sb_block *block);
+
+/** Returns the size of the block in bytes; it may be larger than what was asked for.
+ *
+ *  Ownership: none.      Threads: any.
+ *  Errors: none.
+ *  Since: 1.0 */
+SB_API SB_METHOD size_t sb_block_size(const sb_block *block);
+
+/** Closes one owner's handle. NULL is allowed. The last one gives the memory back to its provider.
+ *
+ *  Ownership: takes `block`.      Threads: any.
+ *  Errors: none.
+ *  Since: 1.0 */
+SB_API_VOID SB_DESTRUCTOR void sb_block_close(SB_TAKES SB_NULLABLE sb_block *block);
+
+SB_END_DECLS
+
+#endif

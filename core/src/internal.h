@@ -1,0 +1,124 @@
+#ifndef SB_INTERNAL_H
+#define SB_INTERNAL_H
+
+/* What the parts of the core share with each other and with nobody else: the layout of a block, because buf, view and parser count
+ * owners on every span; error filling; byte order. A part's own private things stay in its .c file or in its own private header, which no
+ * other part includes. Names begin with sb_priv_, and no binding sees them. */
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <samebytes/memory.h>
+
+/* A provider, as the core calls it. get may give a block of any size above 0, smaller or larger than `size`; callers that need more call
+ * again, and callers that need one piece check. put takes back a block whose last owner has gone. retire frees the provider. All are
+ * thread-safe but retire, which comes last. */
+typedef struct sb_priv_provider {
+  sb_status (*get)(sb_memory *memory, size_t size, sb_block **block);
+  void (*put)(sb_block *block);
+  void (*retire)(sb_memory *memory);
+} sb_priv_provider;
+
+/* The part of every provider that memory.c knows; each provider's own structure starts with it. Owners are handles and blocks that are
+ * out. */
+struct sb_memory {
+  const sb_priv_provider *provider;
+  atomic_size_t owners;
+  _Atomic uint64_t reserves;
+  _Atomic uint64_t releases;
+  _Atomic uint64_t live_bytes;
+  _Atomic uint64_t failures;
+};
+
+/* A block's header. It lies before the bytes or apart from them, as its provider likes. Invariant: a block that is out has owners > 0 and
+ * holds one owner of `memory`. */
+struct sb_block {
+  _Atomic uint32_t owners;
+  uint32_t size; /* bytes at data, above 0 */
+  uint8_t *data;
+  sb_memory *memory;   /* the provider that put() is called on */
+  uint64_t key;        /* metadata that travels with every slice; 0 with NULL where there is none */
+  const void *metadata;
+  void *token; /* the provider's own */
+};
+
+/* Gets one block of any size from `memory`, NULL being the default pool, for a caller who wants `size` bytes more. */
+sb_status sb_priv_block_get(sb_memory *memory, size_t size, sb_block **block);
+/* Gives a block back whose owners have reached 0. */
+void sb_priv_block_free(sb_block *block);
+/* Sets up what every provider starts with: one owner, no counts. */
+void sb_priv_memory_init(sb_memory *memory, const sb_priv_provider *provider);
+/* The process-wide default pool as a provider, made at first use; borrowed. */
+sb_status sb_priv_memory_default(sb_memory **memory);
+
+static inline sb_block *sb_priv_block_retain(sb_block *block) {
+  atomic_fetch_add_explicit(&block->owners, 1, memory_order_relaxed);
+  return block;
+}
+
+static inline void sb_priv_block_release(sb_block *block) {
+  /* The last owner must see what the others wrote before the memory is used for something else. */
+  if (atomic_fetch_sub_explicit(&block->owners, 1, memory_order_acq_rel) == 1) sb_priv_block_free(block);
+}
+
+/* Whether nobody but the asking owner can see the block. */
+static inline bool sb_priv_block_exclusive(const sb_block *block) {
+  return atomic_load_explicit(&block->owners, memory_order_acquire) == 1;
+}
+
+/* Fills `error` (may be NULL) and returns `status`, so that a failure reads as one return statement. `field` may be NULL. */
+__attribute__((format(printf, 4, 5), cold)) sb_status sb_priv_error(sb_error *error, sb_status status, const char *field,
+                                                                     const char *format, ...);
+
+/* Integers on the wire are big-endian. memcpy is what makes an unaligned access defined; compilers turn it into one instruction. */
+static inline uint16_t sb_priv_load16(const uint8_t *data) {
+  uint16_t value;
+  memcpy(&value, data, sizeof value);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+  value = __builtin_bswap16(value);
+#endif
+  return value;
+}
+
+static inline uint32_t sb_priv_load32(const uint8_t *data) {
+  uint32_t value;
+  memcpy(&value, data, sizeof value);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+  value = __builtin_bswap32(value);
+#endif
+  return value;
+}
+
+static inline uint64_t sb_priv_load64(const uint8_t *data) {
+  uint64_t value;
+  memcpy(&value, data, sizeof value);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+  value = __builtin_bswap64(value);
+#endif
+  return value;
+}
+
+static inline void sb_priv_store16(uint8_t *data, uint16_t value) {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+  value = __builtin_bswap16(value);
+#endif
+  memcpy(data, &value, sizeof value);
+}
+
+static inline void sb_priv_store32(uint8_t *data, uint32_t value) {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+  value = __builtin_bswap32(value);
+#endif
+  memcpy(data, &value, sizeof value);
+}
+
+static inline void sb_priv_store64(uint8_t *data, uint64_t value) {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+  value = __builtin_bswap64(value);
+#endif
+  memcpy(data, &value, sizeof value);
+}
+
+#endif
