@@ -1,0 +1,180 @@
+# The front door of samebytes. `make help` lists the targets. Everything that is built lies in build/.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?= python3
+CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
+PREFIX ?= /usr/local
+LIBDIR ?= lib
+export PYTHON CC
+
+VENV := build/venv
+BIN := $(VENV)/bin
+# cmake, ninja and the other pinned tools come first; nobody needs to have them.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PYTHONDONTWRITEBYTECODE := 1
+PIP := $(BIN)/python -m pip --quiet --no-input
+
+LIBRARY := build/core/libsamebytes.so.1
+PROGRAMS := build/bin/testee_c build/bin/demo_c build/bin/testee_go build/bin/demo_go
+PACKAGE_FILES := $(shell find core bindings/python -type f -not -name '*.go' -not -path '*/__pycache__/*' 2>/dev/null)
+GO_FILES := $(shell find core bindings/go tests -name '*.go' 2>/dev/null) $(wildcard go.mod go.sum core/src/*.[ch] core/include/samebytes/*.h)
+
+.PHONY: all help deps deps-test build core generate demo test test-c test-go test-generate test-python test-conformance test-demo \
+	test-packaging conformance lint bench install dist nightly clean
+
+all: build
+
+help:
+	@echo 'make demo [LOG=FILE]   the main job: a web log through C, Python and Go, and back'
+	@echo 'make test              all tests; test-c, test-go, test-python, ... run a part'
+	@echo 'make build             core, Python package and programs, in build/'
+	@echo 'make generate          write what is generated from the headers'
+	@echo 'make conformance       the same vectors through all four bindings'
+	@echo 'make lint              formatting, static checks, types'
+	@echo 'make bench [PART=codec]  benchmarks'
+	@echo 'make nightly           the long forms of the tests'
+	@echo 'make install [PREFIX=/usr/local] [DESTDIR=] [LIBDIR=lib]   library, headers, pkg-config and CMake files'
+	@echo 'make dist              sdist and wheel of the Python package, in build/dist'
+	@echo 'make deps              install what the machine lacks (as root), and the tools in build/venv'
+	@echo 'make clean             remove build/'
+
+# ---------------------------------------------------------------------------------------------------------------------------- tools
+
+# Asked each time, because it takes no time; only what is missing is installed.
+deps: $(VENV)/.stamp-build
+deps-test: $(VENV)/.stamp-test
+
+.PHONY: machine machine-test
+machine:
+	@tools/deps.sh build
+machine-test:
+	@tools/deps.sh test
+
+# A Python that was upgraded or removed leaves an environment that does not start.
+$(shell $(BIN)/python -c pass 2>/dev/null || rm -f $(VENV)/.stamp-venv)
+$(VENV)/.stamp-venv: | machine
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.stamp-%: requirements/%.txt $(VENV)/.stamp-venv
+	$(PIP) install -r $<
+	touch $@
+
+$(VENV)/.stamp-test: | machine-test
+
+# ---------------------------------------------------------------------------------------------------------------------------- build
+
+build: core $(VENV)/.stamp-package $(PROGRAMS)
+
+# Ninja knows best what is stale, and takes no time when nothing is.
+core: $(VENV)/.stamp-build
+	@cmake -S core -B build/core -G Ninja -DCMAKE_BUILD_TYPE=Release -DSAMEBYTES_WERROR=ON -DCMAKE_INSTALL_LIBDIR=$(LIBDIR) \
+		-DCMAKE_INSTALL_PREFIX=$(PREFIX) -DCMAKE_C_COMPILER=$(CC) --log-level=WARNING > build/core.log || { cat build/core.log; exit 1; }
+	@cmake --build build/core -- --quiet
+$(LIBRARY): core ;
+
+$(VENV)/.stamp-package: $(PACKAGE_FILES) $(VENV)/.stamp-build
+	$(PIP) install --no-build-isolation --no-deps --force-reinstall ./bindings/python
+	touch $@
+
+build/bin/testee_c: $(wildcard tests/conformance/*.c tests/conformance/*.h)
+build/bin/demo_c: $(wildcard tests/demo/*.c tests/demo/*.h)
+build/bin/testee_c build/bin/demo_c: $(wildcard core/include/samebytes/*.h) $(LIBRARY)
+	@mkdir -p build/bin
+	$(CC) -std=gnu11 -O2 -g -Wall -Wextra -Wshadow -Werror -Icore/include $(filter %.c,$^) -o $@ \
+		-Lbuild/core -lsamebytes -Wl,-rpath,'$$ORIGIN/../core'
+
+build/bin/testee_go: $(GO_FILES)
+	@mkdir -p build/bin
+	go build -o $@ ./tests/conformance/testee_go
+build/bin/demo_go: $(GO_FILES)
+	@mkdir -p build/bin
+	go build -o $@ ./tests/demo/worker_go
+$(filter %_go,$(PROGRAMS)): | machine
+
+generate: $(VENV)/.stamp-build
+	$(BIN)/python -m bindings.generate
+
+# ----------------------------------------------------------------------------------------------------------------------- demo, tests
+
+demo: build
+	@$(BIN)/python -m tests.demo $(if $(LOG),'$(LOG)')
+
+# One part after the other; the first that fails ends the run and says its name.
+TEST_PARTS := c go generate python conformance demo packaging
+test: build deps-test
+	@for part in $(TEST_PARTS); do $(MAKE) --no-print-directory test-$$part || { echo "make test: the part '$$part' failed" >&2; exit 1; }; done
+	@echo 'make test: all parts passed: $(TEST_PARTS)'
+
+define heading
+	@printf '\n==== %s ====\n' '$(1)'
+endef
+SANITIZERS := address,undefined
+PYTEST := $(BIN)/python -m pytest -q -p no:cacheprovider
+C_TEST = cmake -S tests -B build/check/$(1) -G Ninja -DCMAKE_BUILD_TYPE=Debug -DSAMEBYTES_WERROR=ON -DCMAKE_C_COMPILER=$(CC) \
+	-DSAMEBYTES_SANITIZE='$(2)' > build/check-$(1).log || { cat build/check-$(1).log; exit 1; }; \
+	cmake --build build/check/$(1) -- --quiet; \
+	ctest --test-dir build/check/$(1) --output-on-failure --no-tests=error -j2
+
+test-c: deps-test
+	$(call heading,C with assertions)
+	@$(call C_TEST,debug)
+	$(call heading,C with AddressSanitizer and UndefinedBehaviorSanitizer)
+	@$(call C_TEST,sanitize,$(SANITIZERS))
+
+test-go: | machine
+	$(call heading,Go)
+	go vet ./...
+	go test ./...
+	$(call heading,Go with the race detector)
+	go test -race ./...
+
+test-generate: build deps-test
+	$(call heading,generator)
+	$(PYTEST) tests/generate
+
+test-python: build deps-test
+	$(call heading,Python by CFFI)
+	SAMEBYTES_BACKEND=cffi $(PYTEST) tests/python
+	$(call heading,Python by ctypes)
+	SAMEBYTES_BACKEND=ctypes $(PYTEST) tests/python
+
+test-conformance conformance: build deps-test
+	$(call heading,conformance)
+	$(PYTEST) tests/conformance
+
+test-demo: build deps-test
+	$(call heading,demo)
+	$(PYTEST) tests/demo
+
+test-packaging: build deps-test
+	$(call heading,packaging)
+	$(PYTEST) tests/packaging
+
+# The long forms: more seeds and examples.
+nightly: export SAMEBYTES_NIGHTLY := 1
+nightly: test
+
+lint: deps $(VENV)/.stamp-lint $(VENV)/.stamp-test
+	@tools/lint.sh
+
+bench: build
+	@tools/bench.sh $(PART)
+
+# ---------------------------------------------------------------------------------------------------------------------------- results
+
+install: core
+	cmake --install build/core --prefix '$(PREFIX)'
+	@if [[ -z '$(DESTDIR)' && $$(id -u) = 0 ]]; then ldconfig; fi
+
+dist: deps-test
+	$(BIN)/python -m build --no-isolation --outdir build/dist bindings/python
+
+clean:
+	rm -rf build

@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# Makes sure that the machine has what a make target needs: deps.sh build|test. As root on Debian or Ubuntu it installs what is missing
+# by apt-get; elsewhere it says what to install, and fails. It prints nothing when nothing is missing.
+set -euo pipefail
+
+usage() { echo "usage: tools/deps.sh build|test" >&2; exit 2; }
+level=${1:-}
+[[ $level == build || $level == test ]] || usage
+
+python=${PYTHON:-python3}
+packages=()  # Debian packages that are missing
+by_hand=()   # what apt-get has not, or not new enough
+
+have() { command -v "$1" >/dev/null 2>&1; }
+need() { have "$1" || packages+=("$2"); }
+
+has_cmocka() {
+  printf '#include <%s>\n' stdarg.h stddef.h stdint.h setjmp.h cmocka.h | "${CC:-cc}" -E -x c - >/dev/null 2>&1
+}
+
+check_python() {
+  if ! have "$python"; then
+    packages+=(python3 python3-venv python3-dev)
+    return
+  fi
+  if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+    by_hand+=("Python 3.11 or later (found $("$python" --version 2>&1)); make PYTHON=python3.12 names another one")
+    return
+  fi
+  local name
+  name=$("$python" -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
+  "$python" -c 'import venv, ensurepip' 2>/dev/null || packages+=("$name-venv")
+  "$python" -c 'import os, sysconfig, sys; sys.exit(not os.path.exists(sysconfig.get_paths()["include"] + "/Python.h"))' ||
+    packages+=("$name-dev")
+}
+
+check_go() {
+  local version
+  version=$(GOTOOLCHAIN=local go env GOVERSION 2>/dev/null || true)
+  [[ $version =~ ^go1\.([0-9]+) && ${BASH_REMATCH[1]} -ge 26 ]] || by_hand+=("Go 1.26 or later from https://go.dev/dl (found ${version:-none})")
+}
+
+need "${CC:-cc}" gcc
+check_python
+check_go
+if [[ $level == test ]]; then
+  need git git
+  need g++ g++
+  need readelf binutils
+  need pkg-config pkg-config
+  has_cmocka || packages+=(libcmocka-dev)
+fi
+
+if ((${#by_hand[@]})); then
+  printf 'samebytes needs: %s\n' "${by_hand[@]}" >&2
+  exit 1
+fi
+((${#packages[@]})) || exit 0
+if [[ $(id -u) != 0 ]] || ! have apt-get; then
+  echo "samebytes needs these Debian packages, or what they hold: ${packages[*]}" >&2
+  echo "Install them, for example by: sudo apt-get install ${packages[*]}" >&2
+  exit 1
+fi
+echo "installing by apt-get: ${packages[*]}"
+export DEBIAN_FRONTEND=noninteractive
+apt-get -o DPkg::Lock::Timeout=120 -qq update
+apt-get -o DPkg::Lock::Timeout=120 -qq -y --no-install-recommends install "${packages[@]}" </dev/null
