@@ -2,7 +2,7 @@
 #define SB_INTERNAL_H
 
 /* What the parts of the core share with each other and with nobody else: the layout of a block, because buf, view and parser count
- * owners on every span; error filling; byte order. A part's own private things stay in its .c file or in its own private header, which no
+ * owners on every span; the layout of a schema, because builder and parser walk over its types for every message; error filling; byte order. A part's own private things stay in its .c file or in its own private header, which no
  * other part includes. Names begin with sb_priv_, and no binding sees them. */
 
 #include <assert.h>
@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include <samebytes/memory.h>
+#include <samebytes/schema.h>
 
 /* A provider, as the core calls it. get may give a block of any size above 0, smaller or larger than `size`; callers that need more call
  * again, and callers that need one piece check. put takes back a block whose last owner has gone. retire frees the provider. All are
@@ -67,6 +67,29 @@ static inline void sb_priv_block_release(sb_block *block) {
 static inline bool sb_priv_block_exclusive(const sb_block *block) {
   return atomic_load_explicit(&block->owners, memory_order_acquire) == 1;
 }
+
+/* Makes a view of `size` bytes at `data`, which lie in `block`; shares the block, whoever else does. */
+sb_status sb_priv_view_open_span(sb_block *block, const uint8_t *data, uint32_t size, sb_view **view);
+
+struct sb_schema {
+  atomic_size_t owners;
+  int32_t direction;
+  int8_t api_key;
+  uint16_t field_count;
+  char name[SB_FIELD_NAME_MAX + 1];
+  uint8_t types[SB_SCHEMA_FIELDS_MAX];   /* SB_TYPE_..., one per field */
+  char names[][SB_FIELD_NAME_MAX + 1];   /* one per field */
+};
+
+/* Bytes of an integer of `type`, or of an item of an array of integers; 0 for the types that hold strings. */
+static inline size_t sb_priv_type_width(uint8_t type) {
+  static const uint8_t widths[] = {0, 1, 2, 4, 8, 0, 1, 2, 4, 8, 0};
+  return widths[type];
+}
+
+/* Copies `count` integers of `width` bytes between the machine's byte order and big-endian; the copy is its own inverse. Neither side need be
+ * aligned. */
+void sb_priv_swap_copy(void *target, const void *source, size_t width, size_t count);
 
 /* Fills `error` (may be NULL) and returns `status`, so that a failure reads as one return statement. `field` may be NULL. */
 __attribute__((format(printf, 4, 5), cold)) sb_status sb_priv_error(sb_error *error, sb_status status, const char *field,

@@ -34,7 +34,7 @@ SB_BEGIN_DECLS
  *  ## Limits
  *  A block has 1 to SB_BLOCK_SIZE_MAX bytes. */
 
-#define SB_BLOCK_SIZE_MAX 0x7fffffffu /* bytes */
+#define SB_BLOCK_SIZE_MAX 0xffe00000u /* bytes: 4 GiB less 2 MiB, so that rounding up to any alignment still fits 32 bits */
 
 typedef struct sb_memory sb_memory;
 typedef struct sb_block sb_block;

@@ -1,0 +1,629 @@
+//go:build !samebytes_shared
+
+/* Unparsed bytes always lie in one piece, so that a frame is decoded without looking for seams. Where a receive block is full, what is
+ * left of it, normally a part of one frame, moves on; a block that a batch still shows is replaced, not overwritten. The new block
+ * has at least twice the size of what moves, which keeps the cost linear in the bytes received for any chunking, and only what
+ * has arrived is ever paid for.
+ *
+ * Invariant of the parser: block == NULL and start == end == 0, or start <= end <= block->size; [start, end) is unparsed and begins with a
+ * frame's Size, whose offset in the stream is stream_offset; [end, block->size) is shown by nobody. */
+
+#include "internal.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <samebytes/parser.h>
+
+enum {
+  SIZE_SIZE = 4,                   /* the Size field, which Size does not count */
+  HEADER_SIZE = 2,                 /* api_key and sequence, which it does */
+  RECEIVE_BLOCK_SIZE = 64 * 1024,  /* bytes taken before anything has arrived */
+  LEND_MIN = 16 * 1024,            /* bytes of room below which it pays to move on before lending */
+  ARENA_CHUNK_MIN = 4096,          /* bytes */
+};
+
+/* The schemas of a parser, owned by it and by every batch it filled. */
+typedef struct schema_set {
+  atomic_size_t owners;
+  size_t count;
+  int16_t by_key[256]; /* index of the schema for an api_key as uint8; -1: none */
+  sb_schema *schemas[];
+} schema_set;
+
+struct sb_parser {
+  schema_set *set;
+  sb_memory *memory; /* NULL: the default pool */
+  sb_memory *heap;   /* for frames that no block of `memory` can hold in one piece; opened when first needed */
+  int64_t receive_position;
+  int32_t max_frame_size;
+  int32_t direction;
+  bool accept_extra;
+  sb_status end; /* what ended the stream */
+  sb_block *block;
+  size_t start;
+  size_t end_offset;
+  size_t lent; /* bytes that sb_parser_buffer lent; 0: nothing */
+  int64_t stream_offset;
+  int64_t frame;
+};
+
+/* Memory for items in native order. Chunks never move, because values point into them. */
+typedef struct arena_chunk {
+  struct arena_chunk *next;
+  size_t size;
+  size_t used;
+  _Alignas(8) uint8_t data[];
+} arena_chunk;
+
+struct sb_batch {
+  schema_set *set;
+  sb_block *block; /* what the rows show */
+  const uint8_t *base;         /* the bytes at base_offset of the stream */
+  int64_t base_offset;
+  sb_row *rows;
+  size_t *first_values; /* index of each row's first value */
+  size_t row_count, row_capacity;
+  sb_value *values;
+  size_t value_count, value_capacity;
+  sb_error *errors;
+  size_t error_count, error_capacity;
+  size_t need;
+  arena_chunk *arena; /* newest, which is the largest, first */
+};
+
+/* ---- schema sets ---- */
+
+static void set_release(schema_set *set) {
+  if (set == NULL || atomic_fetch_sub_explicit(&set->owners, 1, memory_order_acq_rel) != 1) return;
+  for (size_t i = 0; i < set->count; i++) sb_schema_close(set->schemas[i]);
+  free(set);
+}
+
+static sb_status set_open(sb_schema *const *schemas, size_t count, schema_set **set, sb_error *error) {
+  if (schemas == NULL || count == 0) return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "a parser needs at least one schema");
+  if (count > SB_PARSER_SCHEMAS_MAX)
+    return sb_priv_error(error, SB_TOO_LARGE, NULL, "%zu schemas; a parser takes at most %d", count, SB_PARSER_SCHEMAS_MAX);
+  schema_set *made = malloc(sizeof *made + count * sizeof(sb_schema *));
+  if (made == NULL) return sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory for a parser");
+  atomic_init(&made->owners, 1);
+  made->count = 0;
+  memset(made->by_key, 0xff, sizeof made->by_key);
+  sb_status status = SB_OK;
+  for (size_t i = 0; i < count && status == SB_OK; i++) {
+    if (schemas[i] == NULL) {
+      status = sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "schema %zu is NULL", i);
+    } else if (schemas[i]->direction != schemas[0]->direction) {
+      status = sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "%s and %s have different directions; a parser has one", schemas[0]->name,
+                             schemas[i]->name);
+    } else if (made->by_key[(uint8_t)schemas[i]->api_key] >= 0) {
+      status = sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "%s and %s both have api_key %d",
+                             made->schemas[made->by_key[(uint8_t)schemas[i]->api_key]]->name, schemas[i]->name, schemas[i]->api_key);
+    } else {
+      made->by_key[(uint8_t)schemas[i]->api_key] = (int16_t)i;
+      made->schemas[made->count++] = sb_schema_retain(schemas[i]);
+    }
+  }
+  if (status != SB_OK) {
+    set_release(made);
+    return status;
+  }
+  *set = made;
+  return SB_OK;
+}
+
+/* ---- the parser's receive memory ---- */
+
+void sb_parser_options_init(sb_parser_options *options, size_t struct_size) {
+  if (options == NULL || struct_size < sizeof options->struct_size) return;
+  memset(options, 0, struct_size);
+  options->struct_size = struct_size > UINT32_MAX ? UINT32_MAX : (uint32_t)struct_size;
+}
+
+/* Copies what the caller's version of the structure has; what it lacks is 0, the default. */
+static sb_status read_options(const sb_parser_options *options, sb_parser_options *known, sb_error *error) {
+  memset(known, 0, sizeof *known);
+  if (options == NULL) return SB_OK;
+  if (options->struct_size < sizeof options->struct_size)
+    return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "options.struct_size is %" PRIu32 ": call sb_parser_options_init first",
+                         options->struct_size);
+  memcpy(known, options, options->struct_size < sizeof *known ? options->struct_size : sizeof *known);
+  if (known->max_frame_size < 0 || (known->max_frame_size > 0 && known->max_frame_size < HEADER_SIZE))
+    return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "options.max_frame_size is %" PRId32 "; it is 0 for the default, or 2 to 2147483647",
+                         known->max_frame_size);
+  return SB_OK;
+}
+
+sb_status sb_parser_open(sb_schema *const *schemas, size_t schema_count, const sb_parser_options *options, sb_parser **parser,
+                         sb_error *error) {
+  if (parser == NULL) return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "there is nowhere to store the parser: pass its address");
+  sb_parser_options known;
+  sb_status status = read_options(options, &known, error);
+  if (status != SB_OK) return status;
+  schema_set *set = NULL;
+  status = set_open(schemas, schema_count, &set, error);
+  if (status != SB_OK) return status;
+  sb_parser *made = calloc(1, sizeof *made);
+  if (made == NULL) {
+    set_release(set);
+    return sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory for a parser");
+  }
+  made->set = set;
+  made->direction = set->schemas[0]->direction;
+  made->memory = known.memory != NULL ? sb_memory_retain(known.memory) : NULL;
+  made->receive_position = known.receive_position;
+  made->max_frame_size = known.max_frame_size > 0 ? known.max_frame_size : SB_MAX_FRAME_SIZE_DEFAULT;
+  made->accept_extra = known.accept_extra;
+  *parser = made;
+  return SB_OK;
+}
+
+void sb_parser_close(sb_parser *parser) {
+  if (parser == NULL) return;
+  sb_block_close(parser->block);
+  sb_memory_close(parser->memory);
+  sb_memory_close(parser->heap);
+  set_release(parser->set);
+  free(parser);
+}
+
+int32_t sb_parser_end(const sb_parser *parser) { return parser != NULL ? parser->end : SB_INVALID_ARGUMENT; }
+
+int32_t sb_parser_direction(const sb_parser *parser) { return parser != NULL ? parser->direction : SB_DIRECTION_REQUEST; }
+
+/* Gets a block of at least `size` bytes in one piece: from the parser's provider if its blocks are large enough, else from the heap. */
+static sb_status get_piece(sb_parser *parser, size_t size, sb_block **block) {
+  sb_block *made = NULL;
+  sb_status status = sb_priv_block_get(parser->memory, size, &made);
+  if (status != SB_OK) return status;
+  if (made->size < size) {
+    sb_priv_block_release(made);
+    if (parser->heap == NULL) status = sb_memory_open_heap(&parser->heap);
+    if (status == SB_OK) status = sb_priv_block_get(parser->heap, size, &made);
+    if (status != SB_OK) return status;
+  }
+  *block = made;
+  return SB_OK;
+}
+
+/* Makes room for at least `size` bytes behind the unparsed ones. */
+static sb_status make_room(sb_parser *parser, size_t size) {
+  sb_block *old = parser->block;
+  size_t pending = parser->end_offset - parser->start;
+  if (old != NULL && old->size - parser->end_offset >= size) return SB_OK;
+  /* To move to the front costs no more than what was parsed since the last move; beyond that, a larger block does. */
+  if (old != NULL && sb_priv_block_exclusive(old) && pending <= parser->start && old->size - pending >= size) {
+    memmove(old->data, old->data + parser->start, pending);
+  } else {
+    if (size > SB_BLOCK_SIZE_MAX - pending) return SB_NO_MEMORY;
+    size_t wanted = pending + size > 2 * pending ? pending + size : 2 * pending;
+    if (wanted < RECEIVE_BLOCK_SIZE) wanted = RECEIVE_BLOCK_SIZE;
+    if (wanted > SB_BLOCK_SIZE_MAX) wanted = SB_BLOCK_SIZE_MAX;
+    sb_block *block = NULL;
+    sb_status status = get_piece(parser, wanted, &block);
+    if (status != SB_OK) return status;
+    if (pending > 0) memcpy(block->data, old->data + parser->start, pending);
+    sb_block_close(old);
+    parser->block = block;
+  }
+  parser->start = 0;
+  parser->end_offset = pending;
+  return SB_OK;
+}
+
+sb_status sb_parser_feed(sb_parser *parser, const void *data, size_t size) {
+  if (parser == NULL || (data == NULL && size > 0)) return SB_INVALID_ARGUMENT;
+  if (parser->end != SB_OK) return parser->end;
+  parser->lent = 0;
+  if (size == 0) return SB_OK;
+  sb_status status = make_room(parser, size);
+  if (status != SB_OK) return status;
+  memcpy(parser->block->data + parser->end_offset, data, size);
+  parser->end_offset += size;
+  return SB_OK;
+}
+
+sb_status sb_parser_buffer(sb_parser *parser, void **data, size_t *size) {
+  if (parser == NULL || data == NULL || size == NULL) return SB_INVALID_ARGUMENT;
+  if (parser->end != SB_OK) return parser->end;
+  sb_status status = make_room(parser, LEND_MIN);
+  if (status != SB_OK) return status;
+  parser->lent = parser->block->size - parser->end_offset;
+  *data = parser->block->data + parser->end_offset;
+  *size = parser->lent;
+  return SB_OK;
+}
+
+sb_status sb_parser_commit(sb_parser *parser, size_t size) {
+  if (parser == NULL) return SB_INVALID_ARGUMENT;
+  if (parser->end != SB_OK) return parser->end;
+  if (size > parser->lent) return SB_OUT_OF_RANGE;
+  parser->end_offset += size;
+  parser->lent = 0;
+  return SB_OK;
+}
+
+/* Where the caller's buffer is written, from its start. */
+static sb_status receive_offset(const sb_parser *parser, size_t buffer_size, size_t *offset) {
+  int64_t position = parser->receive_position;
+  uint64_t distance = position < 0 ? 0 - (uint64_t)position : (uint64_t)position;
+  if (distance > buffer_size || (position >= 0 && distance == buffer_size)) return SB_OUT_OF_RANGE;
+  *offset = position < 0 ? buffer_size - distance : distance;
+  return SB_OK;
+}
+
+sb_status sb_parser_position(sb_parser *parser, size_t buffer_size, int64_t *position) {
+  if (parser == NULL || position == NULL) return SB_INVALID_ARGUMENT;
+  if (parser->end != SB_OK) return parser->end;
+  size_t offset;
+  sb_status status = receive_offset(parser, buffer_size, &offset);
+  if (status == SB_OK) *position = parser->receive_position;
+  return status;
+}
+
+sb_status sb_parser_receive(sb_parser *parser, const void *buffer, size_t buffer_size, size_t count) {
+  if (parser == NULL || buffer == NULL) return SB_INVALID_ARGUMENT;
+  if (parser->end != SB_OK) return parser->end;
+  size_t offset;
+  sb_status status = receive_offset(parser, buffer_size, &offset);
+  if (status != SB_OK) return status;
+  if (count > buffer_size - offset) return SB_OUT_OF_RANGE;
+  return sb_parser_feed(parser, (const uint8_t *)buffer + offset, count);
+}
+
+/* ---- the batch's storage ---- */
+
+/* Makes `*items` hold at least `wanted` items of `item_size` bytes. */
+static bool grow(void **items, size_t *capacity, size_t wanted, size_t item_size) {
+  if (wanted <= *capacity) return true;
+  size_t larger = *capacity * 2 > wanted ? *capacity * 2 : wanted;
+  if (larger < 16) larger = 16;
+  if (larger > SIZE_MAX / item_size) return false;
+  void *moved = realloc(*items, larger * item_size);
+  if (moved == NULL) return false;
+  *items = moved;
+  *capacity = larger;
+  return true;
+}
+
+/* Returns `size` bytes, aligned to 8, that stay where they are until the batch is cleared; NULL without memory. */
+static void *arena_get(sb_batch *batch, size_t size) {
+  size_t needed = (size + 7) & ~(size_t)7;
+  arena_chunk *chunk = batch->arena;
+  if (chunk == NULL || chunk->size - chunk->used < needed) {
+    size_t chunk_size = chunk == NULL ? ARENA_CHUNK_MIN : chunk->size * 2;
+    if (chunk_size < needed) chunk_size = needed;
+    arena_chunk *made = malloc(sizeof *made + chunk_size);
+    if (made == NULL) return NULL;
+    *made = (arena_chunk){.next = chunk, .size = chunk_size};
+    batch->arena = chunk = made;
+  }
+  void *data = chunk->data + chunk->used;
+  chunk->used += needed;
+  return data;
+}
+
+static void arena_free(arena_chunk *chunk) {
+  while (chunk != NULL) {
+    arena_chunk *next = chunk->next;
+    free(chunk);
+    chunk = next;
+  }
+}
+
+sb_status sb_batch_open(sb_batch **batch) {
+  if (batch == NULL) return SB_INVALID_ARGUMENT;
+  sb_batch *made = calloc(1, sizeof *made);
+  if (made == NULL) return SB_NO_MEMORY;
+  made->need = SIZE_SIZE;
+  *batch = made;
+  return SB_OK;
+}
+
+void sb_batch_clear(sb_batch *batch) {
+  if (batch == NULL) return;
+  sb_block_close(batch->block);
+  set_release(batch->set);
+  batch->block = NULL;
+  batch->set = NULL;
+  batch->base = NULL;
+  batch->base_offset = 0;
+  batch->row_count = batch->value_count = batch->error_count = 0;
+  batch->need = SIZE_SIZE;
+  /* The largest chunk serves the next parse. */
+  if (batch->arena != NULL) {
+    arena_free(batch->arena->next);
+    batch->arena->next = NULL;
+    batch->arena->used = 0;
+  }
+}
+
+void sb_batch_close(sb_batch *batch) {
+  if (batch == NULL) return;
+  sb_batch_clear(batch);
+  arena_free(batch->arena);
+  free(batch->rows);
+  free(batch->first_values);
+  free(batch->values);
+  free(batch->errors);
+  free(batch);
+}
+
+/* ---- decoding ---- */
+
+/* A frame while it is decoded. Offsets count from the start of the frame, Size included. */
+typedef struct cursor {
+  const uint8_t *frame;
+  size_t at;
+  size_t size; /* of the whole frame */
+  sb_batch *batch;
+  sb_error refused; /* why, where a decode function returned another status than SB_OK and SB_NO_MEMORY */
+} cursor;
+
+/* Notes that the field called `name` (NULL: none) that begins at `offset` is wrong. */
+__attribute__((format(printf, 5, 6), cold)) static sb_status refuse(cursor *frame, sb_status status, const char *name, size_t offset,
+                                                                    const char *format, ...) {
+  char why[sizeof frame->refused.message];
+  va_list arguments;
+  va_start(arguments, format);
+  (void)vsnprintf(why, sizeof why, format, arguments);
+  va_end(arguments);
+  (void)sb_priv_error(&frame->refused, status, name, "%s%s%.180s", name != NULL ? name : "", name != NULL ? ": " : "", why);
+  frame->refused.frame_offset = (int64_t)offset;
+  return status;
+}
+
+static size_t left(const cursor *frame) { return frame->size - frame->at; }
+
+static sb_status decode_integer(cursor *frame, const char *name, size_t width, sb_value *value) {
+  if (left(frame) < width)
+    return refuse(frame, SB_CORRUPT, name, frame->at, "an int%zu needs %zu bytes, %zu are left in the frame", 8 * width, width, left(frame));
+  const uint8_t *data = frame->frame + frame->at;
+  int64_t number;
+  switch (width) {
+  case 1: number = (int8_t)*data; break;
+  case 2: number = (int16_t)sb_priv_load16(data); break;
+  case 4: number = (int32_t)sb_priv_load32(data); break;
+  default: number = (int64_t)sb_priv_load64(data);
+  }
+  frame->at += width;
+  *value = (sb_value){.number = number};
+  return SB_OK;
+}
+
+static sb_status decode_string(cursor *frame, const char *name, const void **data, size_t *size) {
+  size_t offset = frame->at;
+  if (left(frame) < 4)
+    return refuse(frame, SB_CORRUPT, name, offset, "a string's length needs 4 bytes, %zu are left in the frame", left(frame));
+  int32_t length = (int32_t)sb_priv_load32(frame->frame + offset);
+  if (length < 0) return refuse(frame, SB_CORRUPT, name, offset, "a string's length is negative: %" PRId32, length);
+  if ((size_t)length > left(frame) - 4)
+    return refuse(frame, SB_CORRUPT, name, offset, "a string of %" PRId32 " bytes, but %zu are left in the frame", length, left(frame) - 4);
+  *data = frame->frame + offset + 4;
+  *size = (size_t)length;
+  frame->at = offset + 4 + (size_t)length;
+  return SB_OK;
+}
+
+static sb_status decode_array(cursor *frame, const char *name, size_t width, sb_value *value) {
+  size_t offset = frame->at;
+  if (left(frame) < 2)
+    return refuse(frame, SB_CORRUPT, name, offset, "an array's count needs 2 bytes, %zu are left in the frame", left(frame));
+  int16_t claimed = (int16_t)sb_priv_load16(frame->frame + offset);
+  if (claimed < 0) return refuse(frame, SB_CORRUPT, name, offset, "an array's count is negative: %d", claimed);
+  size_t count = (size_t)claimed;
+  size_t size_min = count * (width > 0 ? width : 4);
+  if (size_min > left(frame) - 2)
+    return refuse(frame, SB_CORRUPT, name, offset, "an array of %zu items needs %zu bytes or more, but %zu are left in the frame", count,
+                  size_min, left(frame) - 2);
+  frame->at += 2;
+  *value = (sb_value){.size = count};
+  if (count == 0) return SB_OK;
+  void *items = arena_get(frame->batch, count * (width > 0 ? width : sizeof(sb_bytes)));
+  if (items == NULL) return SB_NO_MEMORY;
+  value->data = items;
+  if (width > 0) {
+    sb_priv_swap_copy(items, frame->frame + frame->at, width, count);
+    frame->at += count * width;
+    return SB_OK;
+  }
+  for (sb_bytes *item = items; item < (sb_bytes *)items + count; item++) {
+    sb_status status = decode_string(frame, name, &item->data, &item->size);
+    if (status != SB_OK) return status;
+  }
+  return SB_OK;
+}
+
+static sb_status decode_fields(cursor *frame, const sb_schema *schema, bool accept_extra, sb_value *values) {
+  for (size_t i = 0; i < schema->field_count; i++) {
+    uint8_t type = schema->types[i];
+    sb_status status;
+    if (type <= SB_TYPE_INT64) {
+      status = decode_integer(frame, schema->names[i], sb_priv_type_width(type), &values[i]);
+    } else if (type == SB_TYPE_STRING) {
+      values[i].number = 0;
+      status = decode_string(frame, schema->names[i], &values[i].data, &values[i].size);
+    } else {
+      status = decode_array(frame, schema->names[i], sb_priv_type_width(type), &values[i]);
+    }
+    if (status != SB_OK) return status;
+  }
+  if (frame->at != frame->size && !accept_extra)
+    return refuse(frame, SB_CORRUPT, NULL, frame->at, "%zu bytes after the last field of %s", left(frame), schema->name);
+  return SB_OK;
+}
+
+/* Adds the refused frame to the batch's errors. */
+static sb_status add_error(sb_parser *parser, sb_batch *batch, cursor *frame) {
+  if (!grow((void **)&batch->errors, &batch->error_capacity, batch->error_count + 1, sizeof *batch->errors)) return SB_NO_MEMORY;
+  frame->refused.frame = parser->frame;
+  frame->refused.stream_offset = parser->stream_offset + frame->refused.frame_offset;
+  batch->errors[batch->error_count++] = frame->refused;
+  return SB_OK;
+}
+
+/* Adds the frame to the batch, as a row or as an error. */
+static sb_status add_frame(sb_parser *parser, sb_batch *batch, cursor *frame) {
+  const schema_set *set = parser->set;
+  int8_t api_key = (int8_t)frame->frame[SIZE_SIZE];
+  int16_t index = set->by_key[(uint8_t)api_key];
+  sb_status status;
+  if (index < 0) {
+    (void)refuse(frame, SB_UNKNOWN_API_KEY, NULL, SIZE_SIZE, "no schema of this parser has api_key %d; the frame is skipped", api_key);
+    return add_error(parser, batch, frame);
+  }
+  const sb_schema *schema = set->schemas[index];
+  if (!grow((void **)&batch->values, &batch->value_capacity, batch->value_count + schema->field_count, sizeof *batch->values))
+    return SB_NO_MEMORY;
+  if (batch->row_count == batch->row_capacity) {
+    size_t capacity = batch->row_capacity;
+    if (!grow((void **)&batch->first_values, &capacity, batch->row_count + 1, sizeof *batch->first_values) ||
+        !grow((void **)&batch->rows, &batch->row_capacity, batch->row_count + 1, sizeof *batch->rows))
+      return SB_NO_MEMORY;
+  }
+  status = decode_fields(frame, schema, parser->accept_extra, batch->values + batch->value_count);
+  if (status == SB_NO_MEMORY) return status;
+  if (status != SB_OK) return add_error(parser, batch, frame);
+  batch->rows[batch->row_count] = (sb_row){.stream_offset = parser->stream_offset,
+                                           .frame_size = (int32_t)(frame->size - SIZE_SIZE),
+                                           .schema_index = (uint16_t)index,
+                                           .api_key = api_key,
+                                           .sequence = (int8_t)frame->frame[SIZE_SIZE + 1]};
+  batch->first_values[batch->row_count++] = batch->value_count;
+  batch->value_count += schema->field_count;
+  return SB_OK;
+}
+
+/* Checks the value of Size, as soon as its fourth byte is there; an error ends the stream. */
+static sb_status check_size(const sb_parser *parser, cursor *frame, int32_t size) {
+  if (size < 0) return refuse(frame, SB_CORRUPT, NULL, 0, "a frame's Size is negative: %" PRId32 "; the stream cannot go on", size);
+  if (size < HEADER_SIZE)
+    return refuse(frame, SB_CORRUPT, NULL, 0, "a frame's Size is %" PRId32 ", smaller than the header's 2 bytes; the stream cannot go on",
+                  size);
+  if (size > parser->max_frame_size)
+    return refuse(frame, SB_TOO_LARGE, NULL, 0, "a frame's Size is %" PRId32 ", above max_frame_size %" PRId32 "; the stream cannot go on",
+                  size, parser->max_frame_size);
+  return SB_OK;
+}
+
+/* Decodes frames until bytes are missing or the stream ends, which `*end` tells then. Fails with SB_NO_MEMORY only. */
+static sb_status parse_frames(sb_parser *parser, sb_batch *batch, sb_status *end) {
+  cursor frame = {.batch = batch};
+  for (;;) {
+    size_t available = parser->end_offset - parser->start;
+    if (available < SIZE_SIZE) {
+      batch->need = SIZE_SIZE - available;
+      return SB_OK;
+    }
+    frame.frame = parser->block->data + parser->start;
+    int32_t size = (int32_t)sb_priv_load32(frame.frame);
+    sb_status status = check_size(parser, &frame, size);
+    if (status != SB_OK) {
+      batch->need = 0;
+      *end = status;
+      return add_error(parser, batch, &frame);
+    }
+    frame.size = SIZE_SIZE + (size_t)size;
+    if (available < frame.size) {
+      batch->need = frame.size - available;
+      return SB_OK;
+    }
+    frame.at = SIZE_SIZE + HEADER_SIZE;
+    status = add_frame(parser, batch, &frame);
+    if (status != SB_OK) return status;
+    parser->start += frame.size;
+    parser->stream_offset += (int64_t)frame.size;
+    parser->frame++;
+  }
+}
+
+sb_status sb_parser_parse(sb_parser *parser, sb_batch *batch) {
+  if (parser == NULL || batch == NULL) return SB_INVALID_ARGUMENT;
+  sb_batch_clear(batch);
+  parser->lent = 0;
+  if (parser->end != SB_OK) {
+    batch->need = 0;
+    return parser->end;
+  }
+  const size_t start = parser->start;
+  const int64_t stream_offset = parser->stream_offset;
+  const int64_t frame = parser->frame;
+  sb_status end = SB_OK;
+  sb_status status = parse_frames(parser, batch, &end);
+  if (status != SB_OK) {
+    /* Nothing is lost: the next call starts where this one did. */
+    sb_batch_clear(batch);
+    parser->start = start;
+    parser->stream_offset = stream_offset;
+    parser->frame = frame;
+    return status;
+  }
+  atomic_fetch_add_explicit(&parser->set->owners, 1, memory_order_relaxed);
+  batch->set = parser->set;
+  if (batch->row_count > 0) {
+    batch->block = sb_priv_block_retain(parser->block);
+    batch->base = parser->block->data + start;
+    batch->base_offset = stream_offset;
+  }
+  parser->end = end;
+  if (end != SB_OK) {
+    sb_block_close(parser->block);
+    parser->block = NULL;
+    parser->start = parser->end_offset = 0;
+  }
+  return SB_OK;
+}
+
+/* ---- reading a batch ---- */
+
+size_t sb_batch_row_count(const sb_batch *batch) { return batch != NULL ? batch->row_count : 0; }
+
+size_t sb_batch_error_count(const sb_batch *batch) { return batch != NULL ? batch->error_count : 0; }
+
+size_t sb_batch_need(const sb_batch *batch) { return batch != NULL ? batch->need : 0; }
+
+sb_status sb_batch_get_row(const sb_batch *batch, size_t index, sb_row *row) {
+  if (batch == NULL || row == NULL) return SB_INVALID_ARGUMENT;
+  if (index >= batch->row_count) return SB_OUT_OF_RANGE;
+  *row = batch->rows[index];
+  return SB_OK;
+}
+
+sb_status sb_batch_get_rows(const sb_batch *batch, const sb_row **rows, size_t *row_count) {
+  if (batch == NULL || rows == NULL || row_count == NULL) return SB_INVALID_ARGUMENT;
+  *rows = batch->rows;
+  *row_count = batch->row_count;
+  return SB_OK;
+}
+
+sb_status sb_batch_get_values(const sb_batch *batch, size_t index, const sb_value **values, size_t *value_count) {
+  if (batch == NULL || values == NULL || value_count == NULL) return SB_INVALID_ARGUMENT;
+  if (index >= batch->row_count) return SB_OUT_OF_RANGE;
+  *values = batch->values + batch->first_values[index];
+  *value_count = batch->set->schemas[batch->rows[index].schema_index]->field_count;
+  return SB_OK;
+}
+
+sb_status sb_batch_get_frame(const sb_batch *batch, size_t index, sb_view **frame) {
+  if (batch == NULL || frame == NULL) return SB_INVALID_ARGUMENT;
+  if (index >= batch->row_count) return SB_OUT_OF_RANGE;
+  const sb_row *row = &batch->rows[index];
+  const uint8_t *data = batch->base + (row->stream_offset - batch->base_offset);
+  return sb_priv_view_open_span(batch->block, data, SIZE_SIZE + (uint32_t)row->frame_size, frame);
+}
+
+sb_status sb_batch_get_error(const sb_batch *batch, size_t index, sb_error *refused) {
+  if (batch == NULL || refused == NULL) return SB_INVALID_ARGUMENT;
+  if (index >= batch->error_count) return SB_OUT_OF_RANGE;
+  *refused = batch->errors[index];
+  return SB_OK;
+}
+
+sb_status sb_batch_get_schema(const sb_batch *batch, size_t schema_index, sb_schema **schema) {
+  if (batch == NULL || schema == NULL) return SB_INVALID_ARGUMENT;
+  if (batch->set == NULL || schema_index >= batch->set->count) return SB_OUT_OF_RANGE;
+  *schema = sb_schema_retain(batch->set->schemas[schema_index]);
+  return SB_OK;
+}
