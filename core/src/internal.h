@@ -53,6 +53,10 @@ void sb_priv_memory_init(sb_memory *memory, const sb_priv_provider *provider);
 /* The process-wide default pool as a provider, made at first use; borrowed. */
 sb_status sb_priv_memory_default(sb_memory **memory);
 
+/* Copies the structure `ours`, which begins with its struct_size, to the caller's, which may be of another version: struct_size stays as the
+ * caller set it, and what only a newer caller knows becomes 0. SB_INVALID_ARGUMENT when the caller's is smaller than version 1.0 had it. */
+sb_status sb_priv_fill(void *out, const void *ours, size_t size);
+
 static inline sb_block *sb_priv_block_retain(sb_block *block) {
   atomic_fetch_add_explicit(&block->owners, 1, memory_order_relaxed);
   return block;
@@ -67,6 +71,46 @@ static inline void sb_priv_block_release(sb_block *block) {
 static inline bool sb_priv_block_exclusive(const sb_block *block) {
   return atomic_load_explicit(&block->owners, memory_order_acquire) == 1;
 }
+
+/* Bytes that lie in one block. */
+typedef struct sb_priv_span {
+  const uint8_t *data;
+  size_t size; /* above 0 */
+  sb_block *block;
+} sb_priv_span;
+
+/* A sequence of spans that moves on from the front and grows at the end: what views and bufs are made of. All zeros is the empty one. One
+ * span needs no allocation; the structure may be moved. Invariant: bytes is the sum of the sizes, each span holds one owner of its block. */
+typedef struct sb_priv_spans {
+  sb_priv_span first; /* the place of the spans while there is no heap */
+  sb_priv_span *heap;
+  size_t capacity; /* of heap, in spans */
+  size_t start;    /* spans before it have been skipped */
+  size_t count;
+  size_t bytes;
+} sb_priv_spans;
+
+static inline const sb_priv_span *sb_priv_spans_at(const sb_priv_spans *spans, size_t index) {
+  assert(index < spans->count);
+  return (spans->heap != NULL ? spans->heap : &spans->first) + spans->start + index;
+}
+
+/* Makes room for `more` spans. A failure (SB_NO_MEMORY) changes nothing. */
+sb_status sb_priv_spans_reserve(sb_priv_spans *spans, size_t more);
+/* Adds a span, taking over an owner of `block`; it becomes one with the last span where it continues that. The caller has reserved. */
+void sb_priv_spans_push(sb_priv_spans *spans, sb_block *block, const uint8_t *data, size_t size);
+/* Adds the `size` bytes of `source` that start at `offset`; both must be there, and `spans` have room for sb_priv_spans_in_range of them. */
+void sb_priv_spans_push_range(sb_priv_spans *spans, const sb_priv_spans *source, size_t offset, size_t size);
+/* How many spans those bytes touch. */
+size_t sb_priv_spans_in_range(const sb_priv_spans *spans, size_t offset, size_t size);
+/* Removes the first `size` bytes, which must be there. */
+void sb_priv_spans_skip(sb_priv_spans *spans, size_t size);
+/* Removes all and frees. */
+void sb_priv_spans_clear(sb_priv_spans *spans);
+/* Makes a view of the `size` bytes of `spans` that start at `offset`, which must be there. */
+sb_status sb_priv_view_open_range(const sb_priv_spans *spans, size_t offset, size_t size, sb_view **view);
+/* The spans of a view. */
+const sb_priv_spans *sb_priv_view_spans(const sb_view *view);
 
 /* Makes a view of `size` bytes at `data`, which lie in `block`; shares the block, whoever else does. */
 sb_status sb_priv_view_open_span(sb_block *block, const uint8_t *data, uint32_t size, sb_view **view);
@@ -90,6 +134,11 @@ static inline size_t sb_priv_type_width(uint8_t type) {
 /* Copies `count` integers of `width` bytes between the machine's byte order and big-endian; the copy is its own inverse. Neither side need be
  * aligned. */
 void sb_priv_swap_copy(void *target, const void *source, size_t width, size_t count);
+
+/* The ways that sb_crc32c chooses from. The one by instruction may be called only where the CPU has it. */
+uint32_t sb_priv_crc32c_table(uint32_t checksum, const void *data, size_t size);
+uint32_t sb_priv_crc32c_cpu(uint32_t checksum, const void *data, size_t size);
+bool sb_priv_crc32c_cpu_has(void);
 
 /* Fills `error` (may be NULL) and returns `status`, so that a failure reads as one return statement. `field` may be NULL. */
 __attribute__((format(printf, 4, 5), cold)) sb_status sb_priv_error(sb_error *error, sb_status status, const char *field,

@@ -1,0 +1,43 @@
+//go:build !samebytes_shared
+
+/* The instance id lies in a static variable, so each image of the library in a process has its own, and a forked child keeps it. */
+
+#include <time.h>
+
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <samebytes/library.h>
+
+#include "abi_digest.h"
+#include "internal.h"
+
+uint32_t sb_version(void) { return (uint32_t)SB_VERSION_MAJOR << 16 | (uint32_t)SB_VERSION_MINOR << 8 | (uint32_t)SB_VERSION_PATCH; }
+
+uint64_t sb_abi_digest(void) { return SB_ABI_DIGEST; }
+
+/* Spreads each bit of `value` over all bits (the finaliser of splitmix64). */
+static uint64_t mix(uint64_t value) {
+  value = (value ^ value >> 30) * 0xbf58476d1ce4e5b9u;
+  value = (value ^ value >> 27) * 0x94d049bb133111ebu;
+  return value ^ value >> 31;
+}
+
+static uint64_t instance_id_new(const void *image) {
+  uint64_t id = 0;
+  if (getrandom(&id, sizeof id, GRND_NONBLOCK) != (ssize_t)sizeof id) {
+    /* Early at boot, or forbidden: the address tells copies in one process apart, time and process id tell processes apart. */
+    struct timespec now = {0};
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    id = mix((uint64_t)(uintptr_t)image) ^ mix((uint64_t)now.tv_sec << 30 ^ (uint64_t)now.tv_nsec) ^ (uint64_t)getpid() << 32;
+  }
+  return id != 0 ? id : 1; /* 0 stands for "not made yet" */
+}
+
+uint64_t sb_instance_id(void) {
+  static _Atomic uint64_t instance_id;
+  uint64_t id = atomic_load(&instance_id);
+  if (id != 0) return id;
+  const uint64_t made = instance_id_new(&instance_id);
+  return atomic_compare_exchange_strong(&instance_id, &id, made) ? made : id;
+}

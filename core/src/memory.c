@@ -1,0 +1,233 @@
+//go:build !samebytes_shared
+
+/* What every provider has in common (owners, counts), and the providers that need no more than that: heap, fixed, tracing. The pool is in
+ * pool.c.
+ *
+ * Counting happens here and at one place, so that no provider can forget it. Invariant, per provider: a block that is out holds one owner
+ * of its provider, and reserves - releases is the number of blocks that are out. */
+
+#include <stdlib.h>
+
+#include "internal.h"
+
+static atomic_int_least64_t live_blocks;
+
+void sb_priv_memory_init(sb_memory *memory, const sb_priv_provider *provider) {
+  memory->provider = provider;
+  atomic_init(&memory->owners, 1);
+  atomic_init(&memory->reserves, 0);
+  atomic_init(&memory->releases, 0);
+  atomic_init(&memory->live_bytes, 0);
+  atomic_init(&memory->failures, 0);
+}
+
+static void count(_Atomic uint64_t *counter, uint64_t change) { atomic_fetch_add_explicit(counter, change, memory_order_relaxed); }
+
+/* Gets one block from `memory` and counts it there. */
+static sb_status provider_get(sb_memory *memory, size_t size, sb_block **block) {
+  assert(size > 0);
+  if (size > SB_BLOCK_SIZE_MAX) size = SB_BLOCK_SIZE_MAX; /* the caller asks again for the rest */
+  const sb_status status = memory->provider->get(memory, size, block);
+  if (status != SB_OK) {
+    count(&memory->failures, 1);
+    return status;
+  }
+  assert((*block)->size > 0 && (*block)->memory == memory);
+  atomic_fetch_add_explicit(&memory->owners, 1, memory_order_relaxed);
+  count(&memory->reserves, 1);
+  count(&memory->live_bytes, (*block)->size);
+  return SB_OK;
+}
+
+/* The opposite of provider_get. */
+static void provider_put(sb_block *block) {
+  sb_memory *memory = block->memory;
+  count(&memory->releases, 1);
+  count(&memory->live_bytes, 0 - (uint64_t)block->size);
+  memory->provider->put(block);
+  sb_memory_close(memory);
+}
+
+sb_status sb_priv_block_get(sb_memory *memory, size_t size, sb_block **block) {
+  sb_status status = SB_OK;
+  if (memory == NULL) status = sb_priv_memory_default(&memory);
+  if (status == SB_OK) status = provider_get(memory, size, block);
+  if (status == SB_OK) atomic_fetch_add_explicit(&live_blocks, 1, memory_order_relaxed);
+  return status;
+}
+
+void sb_priv_block_free(sb_block *block) {
+  atomic_fetch_sub_explicit(&live_blocks, 1, memory_order_relaxed);
+  provider_put(block);
+}
+
+int64_t sb_memory_live_blocks(void) { return atomic_load(&live_blocks); }
+
+/* ---- handles ---- */
+
+sb_status sb_memory_open_default(sb_memory **memory) {
+  if (memory == NULL) return SB_INVALID_ARGUMENT;
+  sb_memory *made = NULL;
+  const sb_status status = sb_priv_memory_default(&made);
+  if (status == SB_OK) *memory = sb_memory_retain(made);
+  return status;
+}
+
+sb_memory *sb_memory_retain(sb_memory *memory) {
+  if (memory != NULL) atomic_fetch_add_explicit(&memory->owners, 1, memory_order_relaxed);
+  return memory;
+}
+
+void sb_memory_close(sb_memory *memory) {
+  if (memory == NULL) return;
+  if (atomic_fetch_sub_explicit(&memory->owners, 1, memory_order_acq_rel) == 1) memory->provider->retire(memory);
+}
+
+sb_status sb_memory_get_block(sb_memory *memory, size_t size, sb_block **block) {
+  if (memory == NULL || block == NULL || size == 0 || size > SB_BLOCK_SIZE_MAX) return SB_INVALID_ARGUMENT;
+  sb_block *made = NULL;
+  const sb_status status = sb_priv_block_get(memory, size, &made);
+  if (status != SB_OK) return status;
+  if (made->size < size) {
+    sb_priv_block_release(made);
+    return SB_PROVIDER;
+  }
+  *block = made;
+  return SB_OK;
+}
+
+sb_status sb_memory_get_stats(sb_memory *memory, sb_memory_stats *stats) {
+  if (memory == NULL || stats == NULL) return SB_INVALID_ARGUMENT;
+  const sb_memory_stats now = {
+      .reserves = atomic_load(&memory->reserves),
+      .releases = atomic_load(&memory->releases),
+      .live_bytes = atomic_load(&memory->live_bytes),
+      .failures = atomic_load(&memory->failures),
+  };
+  return sb_priv_fill(stats, &now, sizeof now);
+}
+
+sb_status sb_priv_fill(void *out, const void *ours, size_t size) {
+  uint32_t out_size;
+  memcpy(&out_size, out, sizeof out_size);
+  if (out_size < size) return SB_INVALID_ARGUMENT; /* every structure still has the size of 1.0, and none is smaller */
+  uint8_t *bytes = out;
+  memcpy(bytes + sizeof out_size, (const uint8_t *)ours + sizeof out_size, size - sizeof out_size);
+  memset(bytes + size, 0, out_size - size); /* what a newer caller knows and we do not */
+  return SB_OK;
+}
+
+/* ---- blocks ---- */
+
+sb_block *sb_block_retain(sb_block *block) { return block == NULL ? NULL : sb_priv_block_retain(block); }
+
+void *sb_block_data(const sb_block *block) { return block == NULL ? NULL : block->data; }
+
+size_t sb_block_size(const sb_block *block) { return block == NULL ? 0 : block->size; }
+
+void sb_block_close(sb_block *block) {
+  if (block != NULL) sb_priv_block_release(block);
+}
+
+/* ---- heap and fixed: header and bytes in one allocation ---- */
+
+#define HEAP_ALIGNMENT 64u /* what sb_block_data promises; also the size of the header's place */
+
+static_assert(sizeof(sb_block) <= HEAP_ALIGNMENT, "the header of a heap block has its place before the bytes");
+
+typedef struct heap_memory {
+  sb_memory base;
+  uint32_t block_size; /* of every block; 0: as asked for */
+} heap_memory;
+
+static sb_status heap_get(sb_memory *memory, size_t size, sb_block **block) {
+  const heap_memory *heap = (const heap_memory *)memory;
+  if (heap->block_size != 0) size = heap->block_size;
+  const size_t rounded = (HEAP_ALIGNMENT + size + HEAP_ALIGNMENT - 1) / HEAP_ALIGNMENT * HEAP_ALIGNMENT; /* size is below 2^31 */
+  sb_block *made = aligned_alloc(HEAP_ALIGNMENT, rounded);
+  if (made == NULL) return SB_NO_MEMORY;
+  *made = (sb_block){.owners = 1, .size = (uint32_t)size, .data = (uint8_t *)made + HEAP_ALIGNMENT, .memory = memory};
+  *block = made;
+  return SB_OK;
+}
+
+static void heap_put(sb_block *block) { free(block); }
+
+static void heap_retire(sb_memory *memory) { free(memory); }
+
+static const sb_priv_provider heap_provider = {.get = heap_get, .put = heap_put, .retire = heap_retire};
+
+static sb_status heap_open(uint32_t block_size, sb_memory **memory) {
+  heap_memory *heap = malloc(sizeof *heap);
+  if (heap == NULL) return SB_NO_MEMORY;
+  sb_priv_memory_init(&heap->base, &heap_provider);
+  heap->block_size = block_size;
+  *memory = &heap->base;
+  return SB_OK;
+}
+
+sb_status sb_memory_open_heap(sb_memory **memory) { return memory == NULL ? SB_INVALID_ARGUMENT : heap_open(0, memory); }
+
+sb_status sb_memory_open_fixed(uint32_t block_size, sb_memory **memory) {
+  if (memory == NULL || block_size == 0 || block_size > SB_BLOCK_SIZE_MAX) return SB_INVALID_ARGUMENT;
+  return heap_open(block_size, memory);
+}
+
+/* ---- tracing ---- */
+
+/* Its blocks are those of `inner`; only their `memory` says that the way back leads through here. */
+typedef struct tracing_memory {
+  sb_memory base;
+  sb_memory *inner;
+  _Atomic uint64_t fail_in; /* requests until one fails, that one counted; 0: none fails */
+} tracing_memory;
+
+/* Counts one request, and tells whether it is the one that shall fail. */
+static bool tracing_fails(tracing_memory *tracing) {
+  uint64_t left = atomic_load_explicit(&tracing->fail_in, memory_order_relaxed);
+  while (left > 0)
+    if (atomic_compare_exchange_weak(&tracing->fail_in, &left, left - 1)) return left == 1;
+  return false;
+}
+
+static sb_status tracing_get(sb_memory *memory, size_t size, sb_block **block) {
+  tracing_memory *tracing = (tracing_memory *)memory;
+  if (tracing_fails(tracing)) return SB_NO_MEMORY;
+  const sb_status status = provider_get(tracing->inner, size, block);
+  if (status == SB_OK) (*block)->memory = memory;
+  return status;
+}
+
+static void tracing_put(sb_block *block) {
+  block->memory = ((tracing_memory *)block->memory)->inner;
+  provider_put(block);
+}
+
+static void tracing_retire(sb_memory *memory) {
+  sb_memory_close(((tracing_memory *)memory)->inner);
+  free(memory);
+}
+
+static const sb_priv_provider tracing_provider = {.get = tracing_get, .put = tracing_put, .retire = tracing_retire};
+
+sb_status sb_memory_open_tracing(sb_memory *inner, sb_memory **memory) {
+  if (memory == NULL) return SB_INVALID_ARGUMENT;
+  if (inner == NULL) {
+    const sb_status status = sb_priv_memory_default(&inner);
+    if (status != SB_OK) return status;
+  }
+  tracing_memory *tracing = malloc(sizeof *tracing);
+  if (tracing == NULL) return SB_NO_MEMORY;
+  sb_priv_memory_init(&tracing->base, &tracing_provider);
+  tracing->inner = sb_memory_retain(inner);
+  atomic_init(&tracing->fail_in, 0);
+  *memory = &tracing->base;
+  return SB_OK;
+}
+
+sb_status sb_memory_fail_reserve(sb_memory *memory, uint64_t nth) {
+  if (memory == NULL) return SB_INVALID_ARGUMENT;
+  if (memory->provider != &tracing_provider) return SB_UNSUPPORTED;
+  atomic_store(&((tracing_memory *)memory)->fail_in, nth);
+  return SB_OK;
+}
