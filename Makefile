@@ -75,7 +75,7 @@ build: core $(VENV)/.stamp-package $(PROGRAMS)
 # Ninja knows best what is stale, and takes no time when nothing is.
 core: $(VENV)/.stamp-build
 	@cmake -S core -B build/core -G Ninja -DCMAKE_BUILD_TYPE=Release -DSAMEBYTES_WERROR=ON -DCMAKE_INSTALL_LIBDIR=$(LIBDIR) \
-		-DCMAKE_INSTALL_PREFIX=$(PREFIX) -DCMAKE_C_COMPILER=$(CC) --log-level=WARNING > build/core.log || { cat build/core.log; exit 1; }
+		-DCMAKE_C_COMPILER=$(CC) --log-level=WARNING > build/core.log || { cat build/core.log; exit 1; }
 	@cmake --build build/core -- --quiet
 $(LIBRARY): core ;
 

@@ -2,7 +2,7 @@
 # Everything that can be checked without running it. All checks run, so that one look shows all there is to do; the last line names
 # those that failed. `tools/lint.sh fix` formats instead.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 
 mapfile -t c_files < <(git ls-files -co --exclude-standard '*.c' '*.h')
 mapfile -t shell_files < <(git ls-files -co --exclude-standard '*.sh' .ci/run)
@@ -27,7 +27,7 @@ check() { # NAME COMMAND...
 go_format() {
   local wrong
   wrong=$(gofmt -l "${go_files[@]}") || return 1
-  [[ -z $wrong ]] || { printf 'gofmt would change %s\n' $wrong; return 1; }
+  [[ -z $wrong ]] || { printf 'gofmt would change:\n%s\n' "$wrong"; return 1; }
 }
 
 # Two at a time; a file's complaints come together.
