@@ -178,3 +178,30 @@ def go_name(snake: str) -> str:
 def exception_name(status: str) -> str:
     """SB_UNKNOWN_API_KEY -> UnknownApiKeyError."""
     return class_name(status.lower()) + "Error"
+
+
+def python_name(function: Function) -> str:
+    """The full name in Python: Pool, Pool.get_stats, Memory.open_heap, crc32c. "" for SB_INIT: options are keyword arguments."""
+    if function.role == "init":
+        return ""
+    if function.owner is None:
+        return function.short
+    return class_name(function.owner) + ("" if function.short == "open" else f".{function.short}")
+
+
+def go_function_name(function: Function) -> str:
+    """The full name in Go: NewPool, Pool.GetStats, OpenMemoryHeap, CRC32C. "" for SB_INIT: options are a structure, nil by default."""
+    if function.role == "init":
+        return ""
+    if function.owner is None:
+        return go_name(function.short)
+    owner = class_name(function.owner)
+    if function.role == "constructor":
+        variant = function.short.removeprefix("open").removeprefix("_")
+        return f"Open{owner}{go_name(variant)}" if variant else f"New{owner}"
+    return f"{owner}.{go_name(function.short)}"
+
+
+def error_name(status: str) -> str:
+    """SB_UNKNOWN_API_KEY -> ErrUnknownAPIKey, in Go."""
+    return "Err" + go_name(status.removeprefix("SB_").lower())

@@ -11,11 +11,13 @@ import re
 import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from clang import cindex
 
+from . import model
 from .model import Api, Class, Constant, Entity, Function, Header, Kind, Place, Struct
 
 INCLUDE = Path("core/include")
@@ -351,7 +353,7 @@ class Reader:
 
     def with_owner(self, function: Function) -> Function:
         """Finds the class that the function belongs to, and checks what its role asks for."""
-        refuse = lambda problem: self.refuse(function.place, function.name, problem)  # noqa: E731
+        refuse = partial(self.refuse, function.place, function.name)
         parameters = function.parameters
         first = parameters[0] if parameters else None
         if function.role == "function":
@@ -399,10 +401,10 @@ class Reader:
         options = name.endswith("_options")
         if not doc:
             self.refuse(place, name, "has no comment; write what it holds")
-        elif not sized and "Frozen" not in doc:
-            self.refuse(place, name, "could not grow; start it with uint32_t struct_size, or say in its comment that it is Frozen")
         if options and not sized:
             self.refuse(place, name, "is an options structure, so it must start with uint32_t struct_size")
+        elif doc and not sized and "Frozen" not in doc:
+            self.refuse(place, name, "could not grow; start it with uint32_t struct_size, or say in its comment that it is Frozen")
         self.structs[name] = Struct(name, tuple(self.resolve_counts(entities, places)), cursor.type.get_size(), sized, options, doc, place)
 
     def field(self, cursor: cindex.Cursor, parent: cindex.Type, first: bool) -> Entity | None:
@@ -552,13 +554,13 @@ class Reader:
         for name in order:
             if name != UMBRELLA:
                 self.header(name)
-        position = lambda item: (order.get(item.place.header, len(order)), item.place.line)  # noqa: E731
-        self.constants.sort(key=position)
+        self.constants.sort(key=lambda constant: (order.get(constant.place.header, len(order)), constant.place.line))
         return self.api()
 
     def api(self) -> Api:
         version = tuple(self.version(part) for part in ("MAJOR", "MINOR", "PATCH"))
         classes = tuple(self.classes())
+        self.check_names()
         self.finish()
         api = Api(
             version=version,  # type: ignore[arg-type]
@@ -579,6 +581,30 @@ class Reader:
                 return constant.value
         self.refuse(Place("library.h", 1), name, "is not defined; bindings need the version")
         return 0
+
+    def check_names(self) -> None:
+        """Two things of C may not get one name in another language."""
+        seen: dict[tuple[str, str], str] = {}
+        for place, c_name, names in self.generated_names():
+            for language, name in zip(("Python", "Go"), names, strict=True):
+                other = seen.setdefault((language, name), c_name)
+                if name and other != c_name:
+                    self.refuse(place, c_name, f"is called {name} in {language}, and so is {other}; rename one")
+
+    def generated_names(self) -> Iterator[tuple[Place, str, tuple[str, str]]]:
+        """Place, C name, and the names in Python and Go of everything that users see."""
+        for name, place in (*self.handles.items(), *((s.name, s.place) for s in self.structs.values())):
+            # A class and its constructor have one name in Python.
+            yield place, f"{name}_open" if name in self.handles else name, (model.class_name(name), "")
+            yield place, name, ("", model.class_name(name))
+        for constant in self.constants:
+            bare = constant.name.removeprefix("SB_")
+            if constant.group == "status":
+                yield constant.place, constant.name, (model.exception_name(constant.name), model.error_name(constant.name))
+            else:
+                yield constant.place, constant.name, (bare, model.go_name(bare.lower()))
+        for function in self.functions:
+            yield function.place, function.name, (model.python_name(function), model.go_function_name(function))
 
     def classes(self) -> Iterator[Class]:
         for name, place in self.handles.items():
