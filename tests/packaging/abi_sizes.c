@@ -1,0 +1,96 @@
+/* Programs that were compiled against another version of the headers, and so know another size of a structure. */
+#include <samebytes/samebytes.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#define CHECK(condition) \
+  do { \
+    if (!(condition)) { \
+      printf("line %d: not true: %s\n", __LINE__, #condition); \
+      return 1; \
+    } \
+  } while (0)
+
+enum { GUARD = 0xA5 };
+
+/* A structure with bytes behind it that nobody but their owner may write. */
+typedef union guarded {
+  unsigned char bytes[512];
+  sb_pool_options pool;
+  sb_parser_options parser;
+  sb_pool_stats pool_stats;
+  sb_pool_class_stats class_stats;
+  sb_memory_stats memory_stats;
+} guarded;
+
+static int untouched(const guarded *memory, size_t from) {
+  for (size_t i = from; i < sizeof memory->bytes; i++)
+    if (memory->bytes[i] != GUARD) return 0;
+  return 1;
+}
+
+static int init_writes_no_more_than_the_caller_has(void) {
+  guarded memory;
+  for (size_t size = 0; size <= sizeof(sb_pool_options) + 64; size++) {
+    memset(&memory, GUARD, sizeof memory);
+    sb_pool_options_init(&memory.pool, size);
+    CHECK(untouched(&memory, size));
+    memset(&memory, GUARD, sizeof memory);
+    sb_parser_options_init(&memory.parser, size);
+    CHECK(untouched(&memory, size));
+  }
+  return 0;
+}
+
+/* What lies behind an older caller's structure is not the library's to read: it would be an invalid option here. */
+static int options_of_an_older_caller_are_read_to_their_end_only(void) {
+  guarded memory;
+  memset(&memory, GUARD, sizeof memory);
+  sb_pool_options_init(&memory.pool, offsetof(sb_pool_options, alignment));
+  sb_pool *pool = NULL;
+  CHECK(sb_pool_open(&memory.pool, &pool) == SB_OK);
+  sb_pool_close(pool);
+
+  memset(&memory, GUARD, sizeof memory);
+  sb_parser_options_init(&memory.parser, offsetof(sb_parser_options, memory));
+  memory.parser.max_frame_size = 1000;
+  sb_schema *schema = NULL;
+  sb_parser *parser = NULL;
+  CHECK(sb_echo_request_schema(&schema) == SB_OK);
+  sb_error error;
+  CHECK(sb_parser_open(&schema, 1, &memory.parser, &parser, &error) == SB_OK);
+  sb_parser_close(parser);
+  sb_schema_close(schema);
+  return 0;
+}
+
+static int results_fit_the_memory_that_the_caller_says_it_has(void) {
+  guarded memory;
+  sb_pool *pool = NULL;
+  sb_memory *provider = NULL;
+  CHECK(sb_pool_open(NULL, &pool) == SB_OK);
+  CHECK(sb_pool_memory(pool, &provider) == SB_OK);
+  for (uint32_t size = 0; size <= sizeof(sb_pool_stats) + 64; size++) {
+    memset(&memory, GUARD, sizeof memory);
+    memory.pool_stats.struct_size = size;
+    (void)!sb_pool_get_stats(pool, &memory.pool_stats);
+    CHECK(untouched(&memory, size < 4 ? 4 : size));
+    memset(&memory, GUARD, sizeof memory);
+    memory.class_stats.struct_size = size;
+    (void)!sb_pool_get_class_stats(pool, 0, &memory.class_stats);
+    CHECK(untouched(&memory, size < 4 ? 4 : size));
+    memset(&memory, GUARD, sizeof memory);
+    memory.memory_stats.struct_size = size;
+    (void)!sb_memory_get_stats(provider, &memory.memory_stats);
+    CHECK(untouched(&memory, size < 4 ? 4 : size));
+  }
+  sb_memory_close(provider);
+  sb_pool_close(pool);
+  return 0;
+}
+
+int main(void) {
+  return init_writes_no_more_than_the_caller_has() || options_of_an_older_caller_are_read_to_their_end_only() ||
+         results_fit_the_memory_that_the_caller_says_it_has();
+}

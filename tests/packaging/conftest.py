@@ -1,0 +1,50 @@
+"""What the packaging tests share: running commands, the README's examples, and one installation of the library."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LIBRARY = ROOT / "build/core/libsamebytes.so.1"
+
+# What the quick start of every language prints.
+QUICK_START_OUTPUT = "57 bytes\ntest: We have a lot in common\n"
+
+
+def run(*command: object, cwd: Path = ROOT, **environment: str) -> str:
+    """Run a command without what this run's make and virtual environment leave behind, and return what it printed."""
+    clean = {k: v for k, v in os.environ.items() if k not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHONPATH", "DESTDIR"}}
+    clean["PATH"] = os.pathsep.join(p for p in clean["PATH"].split(os.pathsep) if Path(p) != ROOT / "build/venv/bin")
+    done = subprocess.run(
+        [str(c) for c in command], cwd=cwd, env=clean | environment, capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, f"{command} ended with {done.returncode}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+    return done.stdout
+
+
+def quick_start(language: str) -> str:
+    """Return the quick start of README.md in *language*, which is the tag of its code block."""
+    blocks = re.findall(rf"^```{language}\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+    assert len(blocks) == 1, f"README.md has {len(blocks)} code blocks marked {language}; the quick start must be the only one"
+    return blocks[0]
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The prefix of a library that `make install` put there."""
+    prefix = tmp_path_factory.mktemp("installed")
+    run("make", "install", f"PREFIX={prefix}")
+    return prefix
+
+
+@pytest.fixture
+def c_program(tmp_path: Path) -> Path:
+    """The quick start in C, as a file in an empty folder."""
+    source = tmp_path / "quick_start.c"
+    source.write_text(quick_start("c"))
+    return source
