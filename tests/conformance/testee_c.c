@@ -1,0 +1,585 @@
+/* The testee in C: answers the requests of the conformance runner (README.md) by the public API, as a program of a user would.
+ *
+ * Nothing of a request is believed: every count is held against the bytes that are left before memory is taken for it, so memory is
+ * bounded by the length of the request. Invariant of a reader: at <= size, and after the first failed read every further one fails. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <samebytes/samebytes.h>
+
+enum {
+  REQUEST_SIZE_MAX = 1 << 28, /* bytes */
+  OWN_BUFFER_SIZE = 4096,     /* bytes, of mode MODE_OWN_BUFFER */
+};
+
+enum { MODE_FEED = 0, MODE_LENT = 1, MODE_OWN_BUFFER = 2 };
+enum { ENCODE_TAKE = 0, ENCODE_COPY = 1 };
+
+/* A request, read from the front. */
+typedef struct reader {
+  const uint8_t *data;
+  size_t size;
+  size_t at;
+  bool failed;
+} reader;
+
+/* A reply, written at the end. */
+typedef struct writer {
+  uint8_t *data;
+  size_t size;
+  size_t capacity;
+} writer;
+
+/* Memory that lives as long as one request. */
+typedef struct scratch {
+  void **pieces;
+  size_t count;
+  size_t capacity;
+} scratch;
+
+static void die(const char *what) {
+  (void)fprintf(stderr, "testee_c: %s\n", what);
+  exit(1);
+}
+
+static void *grown(void *memory, size_t size) {
+  void *larger = realloc(memory, size > 0 ? size : 1);
+  if (larger == NULL) die("no memory");
+  return larger;
+}
+
+static void *scratch_get(scratch *all, size_t count, size_t item_size) {
+  if (all->count == all->capacity) {
+    all->capacity = all->capacity * 2 + 16;
+    all->pieces = grown(all->pieces, all->capacity * sizeof *all->pieces);
+  }
+  void *piece = calloc(count > 0 ? count : 1, item_size);
+  if (piece == NULL) die("no memory");
+  all->pieces[all->count++] = piece;
+  return piece;
+}
+
+static void scratch_free(scratch *all) {
+  for (size_t i = 0; i < all->count; i++) free(all->pieces[i]);
+  free(all->pieces);
+  memset(all, 0, sizeof *all);
+}
+
+/* ---- requests ---- */
+
+static const uint8_t *take(reader *in, size_t size) {
+  if (in->failed || size > in->size - in->at) {
+    in->failed = true;
+    return NULL;
+  }
+  in->at += size;
+  return in->data + in->at - size;
+}
+
+static uint64_t take_number(reader *in, size_t width) {
+  const uint8_t *bytes = take(in, width);
+  uint64_t number = 0;
+  for (size_t i = 0; bytes != NULL && i < width; i++) number = number << 8 | bytes[i];
+  return number;
+}
+
+static uint8_t take_u8(reader *in) { return (uint8_t)take_number(in, 1); }
+static uint32_t take_u32(reader *in) { return (uint32_t)take_number(in, 4); }
+static int64_t take_i64(reader *in) { return (int64_t)take_number(in, 8); }
+
+/* A count of items that have at least `item_size` bytes each; 0 and a failed reader if they cannot be there. */
+static size_t take_count(reader *in, size_t width, size_t item_size) {
+  size_t count = (size_t)take_number(in, width);
+  if (count <= (in->size - in->at) / item_size) return count;
+  in->failed = true;
+  return 0;
+}
+
+static sb_bytes take_bytes(reader *in) {
+  size_t size = take_u32(in);
+  const uint8_t *data = take(in, size);
+  return (sb_bytes){.data = data, .size = data != NULL ? size : 0};
+}
+
+/* A text as a C string. One with a NUL inside would lose its end on the way and is no name. */
+static const char *take_name(reader *in, scratch *all) {
+  sb_bytes text = take_bytes(in);
+  char *name = scratch_get(all, text.size + 1, 1);
+  if (text.size > 0) memcpy(name, text.data, text.size);
+  if (strlen(name) != text.size) in->failed = true;
+  return name;
+}
+
+/* ---- replies ---- */
+
+static void put(writer *out, const void *data, size_t size) {
+  if (size > out->capacity - out->size) {
+    out->capacity = (out->size + size) * 2;
+    out->data = grown(out->data, out->capacity);
+  }
+  if (size > 0) memcpy(out->data + out->size, data, size);
+  out->size += size;
+}
+
+static void put_number(writer *out, uint64_t number, size_t width) {
+  uint8_t bytes[8];
+  for (size_t i = 0; i < width; i++) bytes[i] = (uint8_t)(number >> (8 * (width - 1 - i)));
+  put(out, bytes, width);
+}
+
+static void put_bytes(writer *out, const void *data, size_t size) {
+  put_number(out, size, 4);
+  put(out, data, size);
+}
+
+static void put_error(writer *out, const sb_error *error) {
+  put_number(out, (uint32_t)error->status, 4);
+  put_number(out, (uint64_t)error->stream_offset, 8);
+  put_number(out, (uint64_t)error->frame_offset, 8);
+  put_number(out, (uint64_t)error->frame, 8);
+  put_bytes(out, error->field, strlen(error->field));
+  put_bytes(out, error->message, strlen(error->message));
+}
+
+/* Turns the reply into one that says what was refused. */
+static void reply_error(writer *out, const sb_error *error) {
+  out->size = 0;
+  put_number(out, 1, 1);
+  put_error(out, error);
+}
+
+static void reply_status(writer *out, sb_status status, const char *what) {
+  sb_error error = {.status = status, .frame = SB_NO_FRAME};
+  (void)snprintf(error.message, sizeof error.message, "%s: %s", what, sb_status_message(status));
+  reply_error(out, &error);
+}
+
+/* ---- schemas and values ---- */
+
+static sb_status take_schema(reader *in, scratch *all, sb_schema **schema, sb_error *error) {
+  const char *name = take_name(in, all);
+  int32_t direction = take_u8(in);
+  int8_t api_key = (int8_t)take_u8(in);
+  size_t count = take_count(in, 2, 5);
+  sb_schema_field *fields = scratch_get(all, count, sizeof *fields);
+  for (size_t i = 0; i < count; i++) {
+    fields[i].name = take_name(in, all);
+    fields[i].type = take_u8(in);
+  }
+  return sb_schema_open(name, direction, api_key, fields, count, schema, error);
+}
+
+static size_t item_width(int32_t type) {
+  switch (type) {
+  case SB_TYPE_ARRAY_INT8: return 1;
+  case SB_TYPE_ARRAY_INT16: return 2;
+  case SB_TYPE_ARRAY_INT32: return 4;
+  default: return 8;
+  }
+}
+
+static void store_item(void *items, size_t width, size_t index, int64_t number) {
+  switch (width) {
+  case 1: ((int8_t *)items)[index] = (int8_t)number; break;
+  case 2: ((int16_t *)items)[index] = (int16_t)number; break;
+  case 4: ((int32_t *)items)[index] = (int32_t)number; break;
+  default: ((int64_t *)items)[index] = number;
+  }
+}
+
+static int64_t load_item(const void *items, size_t width, size_t index) {
+  switch (width) {
+  case 1: return ((const int8_t *)items)[index];
+  case 2: return ((const int16_t *)items)[index];
+  case 4: return ((const int32_t *)items)[index];
+  default: return ((const int64_t *)items)[index];
+  }
+}
+
+static sb_value take_value(reader *in, scratch *all, int32_t type) {
+  if (type <= SB_TYPE_INT64) return (sb_value){.number = take_i64(in)};
+  if (type == SB_TYPE_STRING) {
+    sb_bytes text = take_bytes(in);
+    return (sb_value){.data = text.data, .size = text.size};
+  }
+  if (type == SB_TYPE_ARRAY_STRING) {
+    size_t count = take_count(in, 4, 4);
+    sb_bytes *items = scratch_get(all, count, sizeof *items);
+    for (size_t i = 0; i < count; i++) items[i] = take_bytes(in);
+    return (sb_value){.data = items, .size = count};
+  }
+  size_t count = take_count(in, 4, 8);
+  size_t width = item_width(type);
+  void *items = scratch_get(all, count, width);
+  for (size_t i = 0; i < count; i++) store_item(items, width, i, take_i64(in));
+  return (sb_value){.data = items, .size = count};
+}
+
+static void put_value(writer *out, int32_t type, const sb_value *value) {
+  if (type <= SB_TYPE_INT64) {
+    put_number(out, (uint64_t)value->number, 8);
+  } else if (type == SB_TYPE_STRING) {
+    put_bytes(out, value->data, value->size);
+  } else {
+    put_number(out, value->size, 4);
+    const sb_bytes *texts = value->data;
+    for (size_t i = 0; i < value->size; i++) {
+      if (type == SB_TYPE_ARRAY_STRING)
+        put_bytes(out, texts[i].data, texts[i].size);
+      else
+        put_number(out, (uint64_t)load_item(value->data, item_width(type), i), 8);
+    }
+  }
+}
+
+static int32_t field_type(const sb_schema *schema, size_t index) {
+  sb_schema_field field;
+  if (sb_schema_get_field(schema, index, &field) != SB_OK) die("a schema has fewer fields than it says");
+  return field.type;
+}
+
+/* ---- encode ---- */
+
+static sb_status reply_frames(writer *out, sb_builder *builder, uint8_t mode) {
+  size_t size = sb_builder_size(builder);
+  uint8_t *bytes = grown(NULL, size);
+  sb_status status;
+  if (mode == ENCODE_COPY) {
+    status = sb_builder_copy_bytes(builder, bytes, size);
+  } else {
+    sb_view *frames = NULL;
+    status = sb_builder_take(builder, &frames);
+    if (status == SB_OK) status = sb_view_read(frames, bytes, size);
+    sb_view_close(frames);
+  }
+  put_number(out, 0, 1);
+  put_bytes(out, bytes, size);
+  free(bytes);
+  return status;
+}
+
+static sb_status add_messages(reader *in, scratch *all, sb_builder *builder, const sb_schema *schema, size_t count, sb_error *error) {
+  size_t field_count = sb_schema_field_count(schema);
+  sb_value *values = scratch_get(all, field_count, sizeof *values);
+  for (size_t i = 0; i < count && !in->failed; i++) {
+    int8_t sequence = (int8_t)take_u8(in);
+    for (size_t j = 0; j < field_count; j++) values[j] = take_value(in, all, field_type(schema, j));
+    sb_status status = in->failed ? SB_OK : sb_builder_add(builder, schema, sequence, values, field_count, error);
+    if (status != SB_OK) return status;
+  }
+  return SB_OK;
+}
+
+static void encode(reader *in, writer *out, scratch *all) {
+  sb_schema *schema = NULL;
+  sb_builder *builder = NULL;
+  sb_error error;
+  if (take_schema(in, all, &schema, &error) != SB_OK) {
+    reply_error(out, &error);
+    return;
+  }
+  uint8_t mode = take_u8(in);
+  size_t count = take_count(in, 4, 1);
+  sb_status status = sb_builder_open(NULL, &builder);
+  if (status != SB_OK) {
+    reply_status(out, status, "sb_builder_open");
+  } else if (add_messages(in, all, builder, schema, count, &error) != SB_OK) {
+    reply_error(out, &error);
+  } else {
+    status = reply_frames(out, builder, mode);
+    if (status != SB_OK) reply_status(out, status, "taking the frames");
+  }
+  sb_builder_close(builder);
+  sb_schema_close(schema);
+}
+
+/* ---- decode ---- */
+
+/* A decode request while it is served. Every batch with rows is kept until the end, as a program may that works on them elsewhere. */
+typedef struct decoding {
+  sb_schema **schemas;
+  size_t schema_count;
+  sb_parser *parser;
+  sb_batch **batches;
+  size_t batch_count;
+  size_t batch_capacity;
+  size_t row_count;
+  size_t error_count;
+  size_t need;
+  writer rows;
+  writer errors;
+  uint8_t mode;
+} decoding;
+
+static void decoding_free(decoding *state) {
+  for (size_t i = 0; i < state->batch_count; i++) sb_batch_close(state->batches[i]);
+  sb_parser_close(state->parser);
+  for (size_t i = 0; i < state->schema_count; i++) sb_schema_close(state->schemas[i]);
+  free(state->batches);
+  free(state->rows.data);
+  free(state->errors.data);
+}
+
+static sb_status keep_rows(decoding *state, const sb_batch *batch) {
+  const sb_row *rows = NULL;
+  size_t count = 0;
+  sb_status status = sb_batch_get_rows(batch, &rows, &count);
+  for (size_t i = 0; i < count && status == SB_OK; i++) {
+    const sb_value *values = NULL;
+    size_t value_count = 0;
+    status = sb_batch_get_values(batch, i, &values, &value_count);
+    if (status != SB_OK) break;
+    put_number(&state->rows, rows[i].schema_index, 2);
+    put_number(&state->rows, (uint64_t)rows[i].stream_offset, 8);
+    put_number(&state->rows, (uint8_t)rows[i].api_key, 1);
+    put_number(&state->rows, (uint8_t)rows[i].sequence, 1);
+    for (size_t j = 0; j < value_count; j++) put_value(&state->rows, field_type(state->schemas[rows[i].schema_index], j), &values[j]);
+  }
+  state->row_count += count;
+  return status;
+}
+
+static sb_status keep_errors(decoding *state, const sb_batch *batch) {
+  size_t count = sb_batch_error_count(batch);
+  for (size_t i = 0; i < count; i++) {
+    sb_error refused;
+    sb_status status = sb_batch_get_error(batch, i, &refused);
+    if (status != SB_OK) return status;
+    put_error(&state->errors, &refused);
+  }
+  state->error_count += count;
+  return SB_OK;
+}
+
+/* Parses what is there and keeps what came out; `*parsed` is what the parse itself returned. */
+static sb_status parse(decoding *state, sb_status *parsed) {
+  if (state->batch_count == state->batch_capacity) {
+    state->batch_capacity = state->batch_capacity * 2 + 16;
+    state->batches = grown(state->batches, state->batch_capacity * sizeof(sb_batch *));
+  }
+  sb_batch *batch = NULL;
+  sb_status status = sb_batch_open(&batch);
+  if (status != SB_OK) return status;
+  *parsed = sb_parser_parse(state->parser, batch);
+  status = keep_rows(state, batch);
+  if (status == SB_OK) status = keep_errors(state, batch);
+  state->need = sb_batch_need(batch);
+  if (sb_batch_row_count(batch) > 0)
+    state->batches[state->batch_count++] = batch;
+  else
+    sb_batch_close(batch);
+  return status;
+}
+
+static sb_status feed_lent(sb_parser *parser, const uint8_t *data, size_t size) {
+  while (size > 0) {
+    void *room;
+    size_t room_size;
+    sb_status status = sb_parser_buffer(parser, &room, &room_size);
+    if (status != SB_OK) return status;
+    size_t count = size < room_size ? size : room_size;
+    memcpy(room, data, count);
+    status = sb_parser_commit(parser, count);
+    if (status != SB_OK) return status;
+    data += count;
+    size -= count;
+  }
+  return SB_OK;
+}
+
+static sb_status feed_own_buffer(sb_parser *parser, const uint8_t *data, size_t size) {
+  uint8_t buffer[OWN_BUFFER_SIZE] = {0};
+  while (size > 0) {
+    int64_t position;
+    sb_status status = sb_parser_position(parser, sizeof buffer, &position);
+    if (status != SB_OK) return status;
+    size_t start = (size_t)(position < 0 ? position + OWN_BUFFER_SIZE : position);
+    size_t count = size < sizeof buffer - start ? size : sizeof buffer - start;
+    memcpy(buffer + start, data, count);
+    status = sb_parser_receive(parser, buffer, sizeof buffer, count);
+    if (status != SB_OK) return status;
+    data += count;
+    size -= count;
+  }
+  return SB_OK;
+}
+
+static sb_status feed(const decoding *state, const uint8_t *data, size_t size) {
+  if (state->mode == MODE_LENT) return feed_lent(state->parser, data, size);
+  if (state->mode == MODE_OWN_BUFFER) return feed_own_buffer(state->parser, data, size);
+  return sb_parser_feed(state->parser, data, size);
+}
+
+/* Feeds `data` in chunks of the sizes in turn, until it ends or the stream does, and parses after each. */
+static sb_status feed_all(decoding *state, reader chunks, sb_bytes data) {
+  const uint8_t *bytes = data.data;
+  size_t left = data.size;
+  sb_status parsed = SB_OK;
+  do {
+    size_t chunk = left;
+    if (chunks.size > 0) {
+      if (chunks.at == chunks.size) chunks.at = 0;
+      chunk = take_u32(&chunks);
+      if (chunk > left) chunk = left;
+    }
+    sb_status status = chunk > 0 ? feed(state, bytes, chunk) : SB_OK;
+    if (status == SB_OK) status = parse(state, &parsed);
+    if (status == SB_OK) status = parsed;
+    if (status != SB_OK) return status;
+    bytes += chunk;
+    left -= chunk;
+  } while (left > 0 && sb_parser_end(state->parser) == SB_OK);
+  return SB_OK;
+}
+
+static void reply_decoded(writer *out, decoding *state) {
+  int64_t live_blocks = sb_memory_live_blocks();
+  size_t need = state->need;
+  sb_status again = SB_OK;
+  sb_status status = parse(state, &again);
+  if (status != SB_OK) {
+    reply_status(out, status, "one more parse");
+    return;
+  }
+  put_number(out, 0, 1);
+  put_number(out, state->row_count, 4);
+  put(out, state->rows.data, state->rows.size);
+  put_number(out, state->error_count, 4);
+  put(out, state->errors.data, state->errors.size);
+  put_number(out, (uint32_t)sb_parser_end(state->parser), 4);
+  put_number(out, (uint32_t)again, 4);
+  put_number(out, need, 8);
+  put_number(out, (uint64_t)live_blocks, 8);
+}
+
+/* A chunk of 0 bytes would never end the data. */
+static bool has_zero_chunk(const uint8_t *chunks, size_t count) {
+  static const uint8_t zero[4];
+  for (size_t i = 0; i < count; i++)
+    if (memcmp(chunks + 4 * i, zero, sizeof zero) == 0) return true;
+  return false;
+}
+
+static void decode_with(reader *in, writer *out, decoding *state) {
+  sb_parser_options options;
+  sb_parser_options_init(&options, sizeof options);
+  options.max_frame_size = (int32_t)take_u32(in);
+  state->mode = take_u8(in);
+  options.receive_position = take_i64(in);
+  options.accept_extra = take_u8(in) != 0;
+  size_t chunk_count = take_count(in, 4, 4);
+  const uint8_t *chunks = take(in, 4 * chunk_count);
+  sb_bytes data = take_bytes(in);
+  if (in->failed) return;
+  if (state->mode > MODE_OWN_BUFFER || has_zero_chunk(chunks, chunk_count)) {
+    in->failed = true;
+    return;
+  }
+  sb_error error;
+  if (sb_parser_open(state->schemas, state->schema_count, &options, &state->parser, &error) != SB_OK) {
+    reply_error(out, &error);
+    return;
+  }
+  sb_status status = feed_all(state, (reader){.data = chunks, .size = 4 * chunk_count}, data);
+  if (status == SB_OK)
+    reply_decoded(out, state);
+  else
+    reply_status(out, status, "feeding the stream");
+}
+
+static void decode(reader *in, writer *out, scratch *all) {
+  decoding state = {0};
+  size_t count = take_count(in, 4, 8);
+  state.schemas = scratch_get(all, count, sizeof(sb_schema *));
+  for (; state.schema_count < count && !in->failed; state.schema_count++) {
+    sb_error error;
+    if (take_schema(in, all, &state.schemas[state.schema_count], &error) == SB_OK) continue;
+    reply_error(out, &error);
+    break;
+  }
+  if (state.schema_count == count && !in->failed) decode_with(in, out, &state);
+  decoding_free(&state);
+}
+
+/* ---- the conversation ---- */
+
+static void hello(writer *out) {
+  put_number(out, 0, 1);
+  put_number(out, sb_version(), 4);
+  put_number(out, sb_abi_digest(), 8);
+  put_number(out, sb_instance_id(), 8);
+  put_bytes(out, "c", 1);
+}
+
+static void serve(reader *in, writer *out) {
+  scratch all = {0};
+  uint8_t op = take_u8(in);
+  switch (op) {
+  case 'H': hello(out); break;
+  case 'E': encode(in, out, &all); break;
+  case 'D': decode(in, out, &all); break;
+  case 'L':
+    put_number(out, 0, 1);
+    put_number(out, (uint64_t)sb_memory_live_blocks(), 8);
+    break;
+  case 'Q': put_number(out, 0, 1); break;
+  default: in->failed = true;
+  }
+  bool refused = out->size > 0 && out->data[0] == 1;
+  if (in->failed || (!refused && in->at != in->size)) reply_status(out, SB_INVALID_ARGUMENT, "the request is not what the protocol says");
+  scratch_free(&all);
+}
+
+/* Reads exactly `size` bytes; false at the end of the input. */
+static bool read_all(uint8_t *data, size_t size) {
+  size_t done = 0;
+  while (done < size) {
+    ssize_t count = read(STDIN_FILENO, data + done, size - done);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) die("cannot read a request");
+    if (count == 0 && done > 0) die("the input ends inside a request");
+    if (count == 0) return false;
+    done += (size_t)count;
+  }
+  return true;
+}
+
+static void write_all(const uint8_t *data, size_t size) {
+  while (size > 0) {
+    ssize_t count = write(STDOUT_FILENO, data, size);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) die("cannot write a reply");
+    data += count;
+    size -= (size_t)count;
+  }
+}
+
+int main(void) {
+  uint8_t *request = NULL;
+  writer reply = {0};
+  uint8_t length[4];
+  bool quit = false;
+  while (!quit && read_all(length, sizeof length)) {
+    reader prefix = {.data = length, .size = sizeof length};
+    size_t size = take_u32(&prefix);
+    if (size > REQUEST_SIZE_MAX) die("a request is longer than the limit");
+    request = grown(request, size);
+    if (size > 0 && !read_all(request, size)) die("the input ends inside a request");
+    reader in = {.data = request, .size = size};
+    reply.size = 0;
+    serve(&in, &reply);
+    writer head = {0};
+    put_number(&head, reply.size, 4);
+    write_all(head.data, head.size);
+    write_all(reply.data, reply.size);
+    free(head.data);
+    quit = size == 1 && request[0] == 'Q';
+  }
+  free(request);
+  free(reply.data);
+  return 0;
+}
