@@ -1,0 +1,128 @@
+//go:build cgo
+
+package samebytes
+
+// Parse decodes every complete frame that has been received into batch, whose former content is dropped.
+//
+// A bad body or an unknown api_key is an entry in the batch's errors, and the stream goes on. A Size that cannot be ends the stream: when
+// the frames before it gave rows, Parse delivers them and returns nil, and the next call returns the error; otherwise it returns it at
+// once, and the batch's errors have it as well.
+//
+// Ownership: batch keeps the memory it shows.
+// Threads: one user of the Parser and of batch at a time.
+// Errors: ErrNoMemory, the frames are then parsed by the next call; the error that ended the stream.
+// Since: 1.0
+func (p *Parser) Parse(batch *Batch) error {
+	if err := p.parse(batch); err != nil {
+		return err
+	}
+	if batch.RowCount() > 0 || p.End() == 0 {
+		return nil
+	}
+	last := batch.ErrorCount() - 1
+	ended, err := batch.GetError(last)
+	if err != nil {
+		return err
+	}
+	ended.op = "Parser.Parse"
+	return ended
+}
+
+// GetValues returns copies of the values of the row at index, one per field of its schema, in its order: int64 for an integer, []byte
+// for a string, []int8 to []int64 or [][]byte for an array.
+//
+// Ownership: the values are the caller's.
+// Threads: one user of the Batch at a time.
+// Errors: ErrOutOfRange when there is no such row.
+// Since: 1.0
+func (b *Batch) GetValues(index int) ([]any, error) {
+	if _, err := b.enter("Batch.GetValues"); err != nil {
+		return nil, err
+	}
+	defer b.leave() // so that no Close comes in between
+	row, err := b.GetRow(index)
+	if err != nil {
+		return nil, err
+	}
+	fields, err := b.schemaFields(int(row.SchemaIndex))
+	if err != nil {
+		return nil, err
+	}
+	return b.copyValues(index, fields)
+}
+
+// copyValues is called inside a call, because raw shows memory of the batch.
+func (b *Batch) copyValues(index int, fields []SchemaField) ([]any, error) {
+	raw, err := b.getValues(index)
+	if err != nil {
+		return nil, err
+	}
+	values := make([]any, len(raw))
+	for i := range raw {
+		values[i] = raw[i].get(fields[i].Type)
+	}
+	return values, nil
+}
+
+// Message is a decoded message: its head, and copies of its values as GetValues returns them.
+type Message struct {
+	Row
+
+	// Values holds one value per field of the schema.
+	Values []any
+}
+
+// Messages returns all rows with their values.
+func (b *Batch) Messages() ([]Message, error) {
+	if _, err := b.enter("Batch.Messages"); err != nil {
+		return nil, err
+	}
+	defer b.leave() // so that no Close comes in between
+	rows, err := b.GetRows()
+	if err != nil {
+		return nil, err
+	}
+	schemas := map[uint16][]SchemaField{}
+	messages := make([]Message, len(rows))
+	for i, row := range rows {
+		fields, known := schemas[row.SchemaIndex]
+		if !known {
+			if fields, err = b.schemaFields(int(row.SchemaIndex)); err != nil {
+				return nil, err
+			}
+			schemas[row.SchemaIndex] = fields
+		}
+		values, err := b.copyValues(i, fields)
+		if err != nil {
+			return nil, err
+		}
+		messages[i] = Message{Row: row, Values: values}
+	}
+	return messages, nil
+}
+
+func (b *Batch) schemaFields(index int) ([]SchemaField, error) {
+	schema, err := b.GetSchema(index)
+	if err != nil {
+		return nil, err
+	}
+	defer schema.Close()
+	return schema.fields()
+}
+
+// Errors returns what the last parse refused, in the order of the stream.
+func (b *Batch) Errors() ([]*Error, error) {
+	if _, err := b.enter("Batch.Errors"); err != nil {
+		return nil, err
+	}
+	defer b.leave()
+	refused := make([]*Error, b.ErrorCount())
+	for i := range refused {
+		entry, err := b.GetError(i)
+		if err != nil {
+			return nil, err
+		}
+		refused[i] = entry
+	}
+	return refused, nil
+}

@@ -1,0 +1,3 @@
+module github.com/samebytes/samebytes
+
+go 1.24
