@@ -19,8 +19,8 @@ def generate(api: Api, root: Path) -> dict[str, str]:
     for name in EMITTERS:
         try:
             module = importlib.import_module(f".{name}", __package__)
-        except ModuleNotFoundError as error:
-            if error.name != f"{__package__}.{name}":
+        except ImportError as error:
+            if not (error.name or "").startswith(str(__package__)):
                 raise
             print(f"generate: {name} is not there yet", file=sys.stderr)
             continue

@@ -81,7 +81,15 @@ RESULTS = {
     "const void *": (Kind.ADDRESS, "borrowed"),
     "handle *": (Kind.HANDLE, "owned"),
 }
-OUTPUTS = {Kind.OUT_SCALAR, Kind.OUT_HANDLE, Kind.OUT_ADDRESS, Kind.OUT_STRUCT, Kind.OUT_STRUCTS, Kind.OUT_COUNT, Kind.ERROR}
+OUTPUTS = {
+    Kind.OUT_SCALAR,
+    Kind.OUT_HANDLE,
+    Kind.OUT_ADDRESS,
+    Kind.OUT_STRUCT,
+    Kind.OUT_STRUCTS,
+    Kind.OUT_COUNT,
+    Kind.ERROR,
+}
 # What a count is implied by; the count of memory that a call hands out is an input or result of its own.
 IMPLYING = {Kind.BYTES, Kind.BUFFER, Kind.SCALARS, Kind.HANDLES, Kind.STRUCTS}
 
@@ -118,8 +126,10 @@ class Reader:
     def finish(self) -> None:
         """Raises what has been refused so far."""
         if self.problems:
-            lines = {f"{place}: error: {name}: {problem}": None
-                     for place, name, problem in sorted(self.problems, key=lambda p: (p[0].header, p[0].line))}
+            lines = {
+                f"{place}: error: {name}: {problem}": None
+                for place, name, problem in sorted(self.problems, key=lambda p: (p[0].header, p[0].line))
+            }
             raise HeaderError("\n".join(lines))
 
     # Types
@@ -136,7 +146,9 @@ class Reader:
         base = ctype.spelling.removeprefix("const ").replace("_Bool", "bool")
         category = self.category(base)
         text = ("const " if ctype.is_const_qualified() else "") + category + (f" {stars}" if stars else "")
-        return Shape(base, category, text.rstrip() + ("[]" if array is not None else ""), ctype.is_const_qualified(), array)
+        return Shape(
+            base, category, text.rstrip() + ("[]" if array is not None else ""), ctype.is_const_qualified(), array
+        )
 
     def category(self, base: str) -> str:
         if base in SCALARS or base == "sb_status":
@@ -156,7 +168,9 @@ class Reader:
                 continue
             key, _, value = child.spelling.removeprefix("sb:").partition("=")
             if key not in allowed:
-                self.refuse(place_of(cursor), cursor.spelling, f"SB_{key.upper()} has no meaning on a {where}; remove it")
+                self.refuse(
+                    place_of(cursor), cursor.spelling, f"SB_{key.upper()} has no meaning on a {where}; remove it"
+                )
             if key in found:
                 self.refuse(place_of(cursor), cursor.spelling, f"SB_{key.upper()} stands here twice; remove one")
             found[key] = value.strip()
@@ -212,7 +226,9 @@ class Reader:
             Kind.OUT_STRUCTS: {"borrowed"},
         }.get(kind, set())
         if allowed and len(said) != 1:
-            self.refuse(place, name, "hands something out; say " + " or ".join(f"SB_{a.upper()}" for a in sorted(allowed)))
+            self.refuse(
+                place, name, "hands something out; say " + " or ".join(f"SB_{a.upper()}" for a in sorted(allowed))
+            )
         elif not said <= allowed:
             self.refuse(place, name, "SB_OWNED and SB_BORROWED belong to what a call hands out; remove or change it")
 
@@ -224,9 +240,16 @@ class Reader:
             self.refuse(place, name, f"its result: {outside(cursor.result_type)}")
             kind = Kind.VOID
         elif owner and owner not in notes:
-            self.refuse(place, name, f"says not whose its result is; add SB_{owner.upper()}" + ("(parameter)" if owner == "borrowed" else ""))
+            self.refuse(
+                place,
+                name,
+                f"says not whose its result is; add SB_{owner.upper()}"
+                + ("(parameter)" if owner == "borrowed" else ""),
+            )
         elif not owner and {"owned", "borrowed"} & notes.keys():
-            self.refuse(place, name, "SB_OWNED and SB_BORROWED on a function are for a result that is a pointer; remove it")
+            self.refuse(
+                place, name, "SB_OWNED and SB_BORROWED on a function are for a result that is a pointer; remove it"
+            )
         if shape.base == "sb_status":
             kind = Kind.STATUS
         return Entity(
@@ -247,15 +270,27 @@ class Reader:
                 continue
             place, count = places[entity.name], by_name.get(entity.count)
             if count is None:
-                self.refuse(place, entity.name, f"SB_COUNT({entity.count}) names nothing beside it; name the parameter or field that counts")
+                self.refuse(
+                    place,
+                    entity.name,
+                    f"SB_COUNT({entity.count}) names nothing beside it; name the parameter or field that counts",
+                )
                 continue
-            given = entity.kind in (Kind.OUT_STRUCTS,) or (entity.kind is Kind.OUT_ADDRESS and count.kind in (Kind.OUT_SCALAR, Kind.OUT_COUNT))
+            given = entity.kind in (Kind.OUT_STRUCTS,) or (
+                entity.kind is Kind.OUT_ADDRESS and count.kind in (Kind.OUT_SCALAR, Kind.OUT_COUNT)
+            )
             wanted = Kind.OUT_SCALAR if given else Kind.SCALAR
             if count.counts is not None and count.counts != entity.name:
-                self.refuse(place, entity.name, f"{entity.count} counts {count.counts} already; give each its own count")
+                self.refuse(
+                    place, entity.name, f"{entity.count} counts {count.counts} already; give each its own count"
+                )
             elif count.kind is not wanted or count.ctype not in ("size_t", "uint32_t"):
-                self.refuse(place, entity.name, f"SB_COUNT({entity.count}) names something that cannot count; it must be a "
-                            + ("size_t * with SB_OUT" if given else "size_t, or uint32_t in a structure"))
+                self.refuse(
+                    place,
+                    entity.name,
+                    f"SB_COUNT({entity.count}) names something that cannot count; it must be a "
+                    + ("size_t * with SB_OUT" if given else "size_t, or uint32_t in a structure"),
+                )
             elif given:
                 by_name[entity.count] = replace(count, kind=Kind.OUT_COUNT, counts=entity.name)
             elif entity.kind in IMPLYING:
@@ -271,13 +306,17 @@ class Reader:
         if not re.fullmatch(r"sb_(?!priv_)[a-z][a-z0-9_]*", name):
             self.refuse(place, name, "a function of the API is called sb_..., in lower case")
         if cursor.is_definition():
-            self.refuse(place, name, "is defined in a header; bindings need a function of the library, so move it to core/src")
+            self.refuse(
+                place, name, "is defined in a header; bindings need a function of the library, so move it to core/src"
+            )
         if cursor.type.is_function_variadic():
             self.refuse(place, name, "is variadic, which bindings cannot call; take a count and an array")
         if len({"api", "api_void"} & notes.keys()) != 1:
             self.refuse(place, name, "is not marked as part of the API; add SB_API, or SB_API_VOID if it has no result")
         if len(roles) != 1:
-            self.refuse(place, name, "has no role or more than one; add one of " + ", ".join(f"SB_{r.upper()}" for r in ROLES))
+            self.refuse(
+                place, name, "has no role or more than one; add one of " + ", ".join(f"SB_{r.upper()}" for r in ROLES)
+            )
         arguments = list(cursor.get_arguments())
         parameters = [self.parameter(argument) for argument in arguments]
         result = self.result(cursor, notes)
@@ -336,20 +375,31 @@ class Reader:
         output = ""
         for parameter in function.parameters:
             if output == "error":
-                self.refuse(places[parameter.name], parameter.name, "comes after the sb_error; an sb_error is the last parameter")
+                self.refuse(
+                    places[parameter.name],
+                    parameter.name,
+                    "comes after the sb_error; an sb_error is the last parameter",
+                )
             if parameter.kind in OUTPUTS:
                 output = "error" if parameter.kind is Kind.ERROR else output or "output"
             elif output == "output":
                 self.refuse(places[parameter.name], parameter.name, "is an input after an output; outputs come last")
         if output and not function.fallible:
-            self.refuse(function.place, function.name, "has outputs, which are written on success only; it must return sb_status")
+            self.refuse(
+                function.place,
+                function.name,
+                "has outputs, which are written on success only; it must return sb_status",
+            )
 
     def check_borrowed(self, function: Function, places: dict[str, Place]) -> None:
         names = {p.name for p in function.parameters} | {"forever"}
         for entity in (*function.parameters, function.result):
             if entity.borrowed is not None and entity.borrowed not in names:
-                self.refuse(places.get(entity.name, function.place), entity.name or function.name,
-                            f"SB_BORROWED({entity.borrowed}) names no parameter; name the one that keeps it valid, or forever")
+                self.refuse(
+                    places.get(entity.name, function.place),
+                    entity.name or function.name,
+                    f"SB_BORROWED({entity.borrowed}) names no parameter; name the one that keeps it valid, or forever",
+                )
 
     def with_owner(self, function: Function) -> Function:
         """Finds the class that the function belongs to, and checks what its role asks for."""
@@ -379,9 +429,10 @@ class Reader:
         owner = first.ctype
         if not function.name.startswith(f"{owner}_"):
             refuse(f"works on a {owner}, so its name must begin with {owner}_, or it is an SB_FUNCTION")
-        if function.role == "destructor":
-            if function.name != f"{owner}_close" or len(parameters) != 1 or not (first.takes and first.nullable) or function.result.kind is not Kind.VOID:
-                refuse(f"is not of the form void {owner}_close(SB_TAKES SB_NULLABLE {owner} *)")
+        takes_one = len(parameters) == 1 and first.takes and first.nullable
+        closes = function.name == f"{owner}_close" and takes_one and function.result.kind is Kind.VOID
+        if function.role == "destructor" and not closes:
+            refuse(f"is not of the form void {owner}_close(SB_TAKES SB_NULLABLE {owner} *)")
         return replace(function, owner=owner, parameters=(replace(first, kind=Kind.SELF), *parameters[1:]))
 
     def struct(self, cursor: cindex.Cursor) -> None:
@@ -395,7 +446,11 @@ class Reader:
                 if entity is not None:
                     entities.append(entity)
             else:
-                self.refuse(place_of(child), name, "holds something that is not a plain field; structures of the API hold fields only")
+                self.refuse(
+                    place_of(child),
+                    name,
+                    "holds something that is not a plain field; structures of the API hold fields only",
+                )
         doc = plain(cursor.raw_comment)
         sized = bool(entities) and entities[0].name == "struct_size" and entities[0].ctype == "uint32_t"
         options = name.endswith("_options")
@@ -404,8 +459,14 @@ class Reader:
         if options and not sized:
             self.refuse(place, name, "is an options structure, so it must start with uint32_t struct_size")
         elif doc and not sized and "Frozen" not in doc:
-            self.refuse(place, name, "could not grow; start it with uint32_t struct_size, or say in its comment that it is Frozen")
-        self.structs[name] = Struct(name, tuple(self.resolve_counts(entities, places)), cursor.type.get_size(), sized, options, doc, place)
+            self.refuse(
+                place,
+                name,
+                "could not grow; start it with uint32_t struct_size, or say in its comment that it is Frozen",
+            )
+        self.structs[name] = Struct(
+            name, tuple(self.resolve_counts(entities, places)), cursor.type.get_size(), sized, options, doc, place
+        )
 
     def field(self, cursor: cindex.Cursor, parent: cindex.Type, first: bool) -> Entity | None:
         place, name = place_of(cursor), cursor.spelling
@@ -435,11 +496,17 @@ class Reader:
     def enumeration(self, cursor: cindex.Cursor) -> None:
         members = list(cursor.get_children())
         if not cursor.is_anonymous():
-            self.refuse(place_of(cursor), cursor.spelling, "is a named enumeration, whose size is the compiler's; leave out the name and pass int32_t")
+            self.refuse(
+                place_of(cursor),
+                cursor.spelling,
+                "is a named enumeration, whose size is the compiler's; leave out the name and pass int32_t",
+            )
         names = [m.spelling for m in members]
         group = "status" if "SB_OK" in names else common_prefix(names)
         if not group:
-            self.refuse(place_of(cursor), names[0], "members of an enumeration share a prefix SB_GROUP_; this one has none")
+            self.refuse(
+                place_of(cursor), names[0], "members of an enumeration share a prefix SB_GROUP_; this one has none"
+            )
         for member in members:
             doc = unwrapped(plain(member.raw_comment))
             self.constant(place_of(member), member.spelling, member.enum_value, doc, group)
@@ -456,7 +523,9 @@ class Reader:
             return  # the guard
         match = re.fullmatch(r"\(?(-?)(0[xX][0-9a-fA-F]+|0|[1-9][0-9]*)[uUlL]*\)?", "".join(tokens))
         if match is None:
-            self.refuse(place, name, "is not an integer constant; the API's macros are, write anything else as a function")
+            self.refuse(
+                place, name, "is not an integer constant; the API's macros are, write anything else as a function"
+            )
             return
         line = self.texts[place.header].splitlines()[place.line - 1]
         comment = re.search(r"/\*+<?\s*(.*?)\s*\*/", line)
@@ -468,7 +537,11 @@ class Reader:
         if name == "sb_status" and cursor.underlying_typedef_type.spelling == "int32_t":
             return
         if target.kind != cindex.CursorKind.STRUCT_DECL or target.spelling != name or not name.startswith("sb_"):
-            self.refuse(place, name, f"is a type outside the subset; only `typedef struct {name} {name}` and fixed-width integers may be used")
+            self.refuse(
+                place,
+                name,
+                f"is a type outside the subset; only `typedef struct {name} {name}` and fixed-width integers may be used",
+            )
         elif not target.is_definition() and target.get_definition() is None:
             self.handles[name] = place
 
@@ -479,7 +552,9 @@ class Reader:
         text = self.texts[name]
         chapter = re.search(r"/\*\* # .*?\*/", text, re.DOTALL)
         if chapter is None:
-            self.refuse(Place(name, 1), name, "has no chapter comment; begin it with `/** # Title`, see docs of another header")
+            self.refuse(
+                Place(name, 1), name, "has no chapter comment; begin it with `/** # Title`, see docs of another header"
+            )
             return
         place = Place(name, text.count("\n", 0, chapter.start()) + 1)
         title, _, manual = plain(chapter[0]).partition("\n")
@@ -493,7 +568,9 @@ class Reader:
 
     def parse(self) -> cindex.TranslationUnit:
         """Parses the umbrella header, which includes all others."""
-        compiler = subprocess.run(["gcc", "-print-file-name=include"], capture_output=True, text=True, check=True).stdout.strip()
+        compiler = subprocess.run(
+            ["gcc", "-print-file-name=include"], capture_output=True, text=True, check=True
+        ).stdout.strip()
         unit = cindex.Index.create().parse(
             str(self.root / FOLDER / UMBRELLA),
             args=["-x", "c", "-std=c11", "-Wall", "-DSB_GENERATE", f"-I{self.root / INCLUDE}", "-isystem", compiler],
@@ -521,7 +598,10 @@ class Reader:
             if file is None or Path(file.name).resolve().parent != folder:
                 continue
             name = Path(file.name).name
-            if name == LANGUAGE or cursor.kind in (cindex.CursorKind.MACRO_INSTANTIATION, cindex.CursorKind.INCLUSION_DIRECTIVE):
+            if name == LANGUAGE or cursor.kind in (
+                cindex.CursorKind.MACRO_INSTANTIATION,
+                cindex.CursorKind.INCLUSION_DIRECTIVE,
+            ):
                 continue
             if name not in self.texts:
                 self.texts[name] = Path(file.name).read_text(encoding="utf-8")
@@ -534,7 +614,9 @@ class Reader:
         macros = [c for c in cursors if c.kind == kinds.MACRO_DEFINITION]
         others = [c for c in cursors if c.kind != kinds.MACRO_DEFINITION]
         # Macros come first from libclang, whatever header they stand in; the other declarations give the order of the headers.
-        order = {name: index for index, name in enumerate(dict.fromkeys(Path(c.location.file.name).name for c in others))}
+        order = {
+            name: index for index, name in enumerate(dict.fromkeys(Path(c.location.file.name).name for c in others))
+        }
         for cursor in others:
             if cursor.kind == kinds.TYPEDEF_DECL:
                 self.typedef(cursor)
@@ -547,8 +629,12 @@ class Reader:
             elif cursor.kind == kinds.FUNCTION_DECL:
                 self.function(cursor)
             elif cursor.kind != kinds.TYPEDEF_DECL:
-                self.refuse(place_of(cursor), cursor.spelling or "(unnamed)", "is a declaration outside the subset; the API has "
-                            "functions, structures, opaque handles, anonymous enumerations and integer constants")
+                self.refuse(
+                    place_of(cursor),
+                    cursor.spelling or "(unnamed)",
+                    "is a declaration outside the subset; the API has "
+                    "functions, structures, opaque handles, anonymous enumerations and integer constants",
+                )
         for cursor in macros:
             self.macro(cursor)
         for name in order:
@@ -600,7 +686,11 @@ class Reader:
         for constant in self.constants:
             bare = constant.name.removeprefix("SB_")
             if constant.group == "status":
-                yield constant.place, constant.name, (model.exception_name(constant.name), model.error_name(constant.name))
+                yield (
+                    constant.place,
+                    constant.name,
+                    (model.exception_name(constant.name), model.error_name(constant.name)),
+                )
             else:
                 yield constant.place, constant.name, (bare, model.go_name(bare.lower()))
         for function in self.functions:
@@ -629,19 +719,26 @@ def place_of(cursor: cindex.Cursor) -> Place:
 
 
 def declaration(ctype: cindex.Type) -> str:
-    return ctype.spelling.replace("_Bool", "bool")
+    spelling: str = ctype.spelling
+    return spelling.replace("_Bool", "bool")
 
 
 def outside(ctype: cindex.Type) -> str:
-    return (f"type '{ctype.spelling}' is outside the subset; use intN_t, uintN_t, size_t, bool, a handle, or a pointer to a structure "
-            "of the API that is defined before")
+    return (
+        f"type '{ctype.spelling}' is outside the subset; use intN_t, uintN_t, size_t, bool, a handle, or a pointer to a structure "
+        "of the API that is defined before"
+    )
 
 
 def misfit(ctype: cindex.Type, shape: Shape, direction: str, counted: bool) -> str:
     """Why a type that is in the subset cannot stand here."""
     table: Iterable[tuple[Any, ...]] = PARAMETERS
     if any(text == shape.text and d == direction and c != counted for text, d, c in table):
-        return "has an SB_COUNT that its type cannot have; remove it" if counted else "points to many; say how many with SB_COUNT(n)"
+        return (
+            "has an SB_COUNT that its type cannot have; remove it"
+            if counted
+            else "points to many; say how many with SB_COUNT(n)"
+        )
     if "*" in shape.text and not direction and any(text == shape.text for text, _, _ in table):
         return f"type '{ctype.spelling}' needs a direction; add SB_IN, SB_OUT, SB_INOUT or SB_TAKES"
     noted = f" with SB_{direction.upper()}" if direction else ""

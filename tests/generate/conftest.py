@@ -29,7 +29,9 @@ def thing_tree(tmp_path: Path) -> Callable[[str], Path]:
         target.mkdir(parents=True)
         for name in ("annotations.h", "status.h", "library.h"):
             shutil.copy(source / name, target)
-        (target / "samebytes.h").write_text("#include <samebytes/library.h>\n#include <samebytes/thing.h>\n", encoding="utf-8")
+        (target / "samebytes.h").write_text(
+            "#include <samebytes/library.h>\n#include <samebytes/thing.h>\n", encoding="utf-8"
+        )
         (target / "thing.h").write_text(text, encoding="utf-8")
         return tmp_path
 
@@ -40,7 +42,9 @@ def thing_tree(tmp_path: Path) -> Callable[[str], Path]:
 def tree(tmp_path: Path) -> Path:
     """A copy of what the generator reads and writes."""
     for name in ("core/include", "core/abi", "core/src", "bindings"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "build"))
+        shutil.copytree(
+            ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "build")
+        )
     (tmp_path / "docs").mkdir()
     shutil.copy(ROOT / "docs/api.md", tmp_path / "docs")
     return tmp_path

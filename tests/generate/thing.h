@@ -63,8 +63,8 @@ SB_API SB_CONSTRUCTOR sb_status sb_thing_open(SB_IN SB_NULLABLE const sb_thing_o
  *  but not many.
  *  Errors: none.
  *  Since: 1.0 */
-SB_API SB_METHOD SB_BLOCKING sb_status sb_thing_use(sb_thing *thing, SB_IN SB_COUNT(size) const void *data, size_t size, SB_OUT int64_t *number,
-                                                    SB_OUT SB_NULLABLE sb_error *error);
+SB_API SB_METHOD SB_BLOCKING sb_status sb_thing_use(sb_thing *thing, SB_IN SB_COUNT(size) const void *data, size_t size,
+                                                    SB_OUT int64_t *number, SB_OUT SB_NULLABLE sb_error *error);
 
 /** Lends the parts.
  *
