@@ -1,0 +1,226 @@
+//go:build !samebytes_shared
+
+/* A slab begins at a multiple of 2 MiB, so the upper bits of any address say which slab it would be in. The map from those bits to slabs
+ * has two levels: a static root of 2^13 leaves, and leaves of 2^14 slabs that are mapped when needed and never freed. It is read without
+ * a lock. Addresses of 48 bits are covered, which is all that Linux hands out unasked. */
+
+#include <pthread.h>
+#include <stdio.h>
+
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "pool_slab.h"
+
+#ifndef PR_SET_VMA
+#define PR_SET_VMA 0x53564d41
+#define PR_SET_VMA_ANON_NAME 0
+#endif
+
+#define ADDRESS_BITS 48
+#define SLAB_BITS 21
+#define LEAF_BITS 14
+#define ROOT_BITS (ADDRESS_BITS - SLAB_BITS - LEAF_BITS)
+
+static_assert(SB_PRIV_SLAB_ALIGNMENT == (size_t)1 << SLAB_BITS, "the map has one entry per alignment of a slab");
+static_assert(SB_POOL_ALIGNMENT_MAX <= SB_PRIV_SLAB_ALIGNMENT, "the first block of a slab is aligned as the slab is");
+
+/* ---- memory of the system ---- */
+
+static void *map_memory(size_t size) {
+  void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  return memory == MAP_FAILED ? NULL : memory;
+}
+
+/* Maps `size` bytes, a multiple of the alignment, at a multiple of the alignment. */
+static uint8_t *map_aligned(size_t size) {
+  const size_t larger = size + SB_PRIV_SLAB_ALIGNMENT;
+  uint8_t *memory = map_memory(larger);
+  if (memory == NULL) return NULL;
+  const size_t before = -(uintptr_t)memory & (SB_PRIV_SLAB_ALIGNMENT - 1);
+  uint8_t *aligned = memory + before;
+  if (before > 0) (void)munmap(memory, before);
+  (void)munmap(aligned + size, larger - size - before);
+  if (((uintptr_t)aligned + size - 1) >> ADDRESS_BITS == 0) return aligned;
+  (void)munmap(aligned, size);
+  return NULL;
+}
+
+/* ---- the map from addresses to slabs ---- */
+
+typedef struct map_leaf {
+  _Atomic(sb_priv_slab *) slabs[(size_t)1 << LEAF_BITS];
+} map_leaf;
+
+static _Atomic(map_leaf *) map_root[(size_t)1 << ROOT_BITS];
+
+sb_priv_slab *sb_priv_slab_find(const void *data) {
+  const uintptr_t number = (uintptr_t)data >> SLAB_BITS;
+  if (number >> (ROOT_BITS + LEAF_BITS) != 0) return NULL;
+  map_leaf *leaf = atomic_load_explicit(&map_root[number >> LEAF_BITS], memory_order_acquire);
+  if (leaf == NULL) return NULL;
+  return atomic_load_explicit(&leaf->slabs[number & (((uintptr_t)1 << LEAF_BITS) - 1)], memory_order_acquire);
+}
+
+static map_leaf *leaf_make(uintptr_t root_index) {
+  map_leaf *leaf = atomic_load_explicit(&map_root[root_index], memory_order_acquire);
+  if (leaf != NULL) return leaf;
+  map_leaf *made = map_memory(sizeof *made);
+  if (made == NULL) return NULL;
+  if (atomic_compare_exchange_strong(&map_root[root_index], &leaf, made)) return made;
+  (void)munmap(made, sizeof *made);
+  return leaf;
+}
+
+/* Sets the map's entries for all memory of `slab` to `value`: the slab or NULL. */
+static bool map_set(const sb_priv_slab *slab, sb_priv_slab *value) {
+  const uintptr_t first = (uintptr_t)slab->data >> SLAB_BITS;
+  const uintptr_t end = first + (slab->size >> SLAB_BITS);
+  for (uintptr_t number = first; number < end; number++)
+    if (leaf_make(number >> LEAF_BITS) == NULL) return false; /* only when the slab is new, before any entry is set */
+  for (uintptr_t number = first; number < end; number++) {
+    map_leaf *leaf = atomic_load_explicit(&map_root[number >> LEAF_BITS], memory_order_acquire);
+    atomic_store_explicit(&leaf->slabs[number & (((uintptr_t)1 << LEAF_BITS) - 1)], value, memory_order_release);
+  }
+  return true;
+}
+
+/* ---- headers ---- */
+
+/* Slabs of one block are many where blocks are large, so their headers are small. */
+typedef struct single_header {
+  sb_priv_slab slab;
+  sb_priv_record record;
+  sb_block block;
+} single_header;
+
+/* Pages are touched as blocks are used. */
+typedef struct many_header {
+  sb_priv_slab slab;
+  sb_priv_record records[SB_PRIV_SLAB_BLOCKS_MAX];
+  sb_block blocks[SB_PRIV_SLAB_BLOCKS_MAX];
+} many_header;
+
+#define SINGLE_HEADERS_MAPPED 64 /* at a time */
+
+static pthread_mutex_t headers_lock = PTHREAD_MUTEX_INITIALIZER;
+static sb_priv_slab *free_singles; /* linked by next[0] */
+static sb_priv_slab *free_manies;
+
+void sb_priv_slab_lock(void) { (void)pthread_mutex_lock(&headers_lock); }
+
+void sb_priv_slab_unlock(void) { (void)pthread_mutex_unlock(&headers_lock); }
+
+static void header_push(sb_priv_slab **list, sb_priv_slab *slab) {
+  slab->next[0] = *list;
+  *list = slab;
+}
+
+/* Adds new headers to the list of free ones. */
+static void headers_make(bool single) {
+  if (single) {
+    single_header *headers = map_memory(SINGLE_HEADERS_MAPPED * sizeof *headers);
+    for (size_t i = 0; headers != NULL && i < SINGLE_HEADERS_MAPPED; i++) {
+      headers[i].slab.records = &headers[i].record;
+      headers[i].slab.blocks = &headers[i].block;
+      header_push(&free_singles, &headers[i].slab);
+    }
+  } else {
+    many_header *header = map_memory(sizeof *header);
+    if (header == NULL) return;
+    header->slab.records = header->records;
+    header->slab.blocks = header->blocks;
+    header_push(&free_manies, &header->slab);
+  }
+}
+
+static sb_priv_slab *header_get(bool single) {
+  sb_priv_slab_lock();
+  sb_priv_slab **list = single ? &free_singles : &free_manies;
+  if (*list == NULL) headers_make(single);
+  sb_priv_slab *slab = *list;
+  if (slab != NULL) *list = slab->next[0];
+  sb_priv_slab_unlock();
+  return slab;
+}
+
+static void header_put(sb_priv_slab *slab) {
+  const bool single = slab->inverse == 0;
+  atomic_store(&slab->pool, NULL);
+  if (single) {
+    atomic_store(&slab->records[0].state, SB_PRIV_BLOCK_FRESH);
+  } else {
+    for (uint32_t i = 0; i < slab->used_count; i++) atomic_store_explicit(&slab->records[i].state, SB_PRIV_BLOCK_FRESH, memory_order_relaxed);
+    many_header *header = (many_header *)slab;
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    const uintptr_t first = ((uintptr_t)header->blocks + page - 1) & -page;
+    (void)madvise((void *)first, (uintptr_t)(header + 1) - first, MADV_DONTNEED);
+  }
+  sb_priv_slab_lock();
+  header_push(single ? &free_singles : &free_manies, slab);
+  sb_priv_slab_unlock();
+}
+
+/* ---- slabs ---- */
+
+static void slab_name(const sb_priv_slab *slab, const char *name) {
+  char text[80];
+  (void)snprintf(text, sizeof text, "samebytes %s", name);
+  (void)prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, slab->data, slab->size, text); /* older systems can't, and nothing depends on it */
+}
+
+static size_t stride_of(const sb_priv_slab_shape *shape) {
+  return ((size_t)shape->block_size + shape->alignment - 1) & -(size_t)shape->alignment;
+}
+
+/* Fills the header of a new slab. */
+static void header_fill(sb_priv_slab *slab, const sb_priv_slab_shape *shape) {
+  const size_t stride = stride_of(shape);
+  const size_t fitting = SB_PRIV_SLAB_ALIGNMENT / stride;
+  const bool single = fitting < 2;
+  slab->size = single ? (shape->block_size + SB_PRIV_SLAB_ALIGNMENT - 1) & -SB_PRIV_SLAB_ALIGNMENT : SB_PRIV_SLAB_ALIGNMENT;
+  slab->stride = stride;
+  slab->inverse = single ? 0 : (((uint64_t)1 << 43) + stride - 1) / stride;
+  slab->block_count = single ? 1 : (uint32_t)(fitting < SB_PRIV_SLAB_BLOCKS_MAX ? fitting : SB_PRIV_SLAB_BLOCKS_MAX);
+  slab->block_size = shape->block_size;
+  slab->class_index = shape->class_index;
+  slab->out_count = slab->kept_count = slab->used_count = 0;
+  slab->kept_first = slab->fresh_first = SB_PRIV_BLOCK_NONE;
+  for (int list = 0; list < SB_PRIV_SLAB_LISTS; list++) slab->next[list] = slab->previous[list] = NULL;
+  atomic_store(&slab->pool, shape->pool);
+}
+
+sb_status sb_priv_slab_open(const sb_priv_slab_shape *shape, sb_priv_slab **slab) {
+  sb_priv_slab *made = header_get(stride_of(shape) > SB_PRIV_SLAB_ALIGNMENT / 2);
+  if (made == NULL) return SB_NO_MEMORY;
+  header_fill(made, shape);
+  made->data = map_aligned(made->size);
+  if (made->data == NULL) goto give_header_back;
+  if (!map_set(made, made)) goto unmap;
+  if (shape->small_pages) (void)madvise(made->data, made->size, MADV_NOHUGEPAGE);
+  if (shape->name[0] != '\0') slab_name(made, shape->name);
+  *slab = made;
+  return SB_OK;
+unmap:
+  (void)munmap(made->data, made->size);
+give_header_back:
+  header_put(made);
+  return SB_NO_MEMORY;
+}
+
+void sb_priv_slab_hide(sb_priv_slab *slab) { (void)map_set(slab, NULL); }
+
+void sb_priv_slab_close(sb_priv_slab *slab) {
+  assert(slab->out_count == 0);
+  (void)munmap(slab->data, slab->size);
+  header_put(slab);
+}
+
+void sb_priv_slab_discard(const sb_priv_slab *slab, uint32_t index) {
+  const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+  const uintptr_t begin = (uintptr_t)sb_priv_slab_data(slab, index);
+  const uintptr_t first = (begin + page - 1) & -page;
+  const uintptr_t end = (begin + slab->stride) & -page;
+  if (first < end) (void)madvise((void *)first, end - first, MADV_DONTNEED);
+}
