@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x4c2b974caaaaffcaull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xc99a77a2e37e5d40ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "4c2b974caaaaffca"
+const coreDigest = "c99a77a2e37e5d40"

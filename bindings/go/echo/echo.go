@@ -1,0 +1,98 @@
+// Package echo reads and writes Echo messages, which the wire format is shown with (docs/wire-format.md), as Go structures.
+//
+// It stands on package samebytes, whose errors it returns.
+package echo
+
+import (
+	samebytes "github.com/samebytes/samebytes/bindings/go"
+)
+
+// Request is an Echo request.
+type Request struct {
+	// StreamOffset is the number of bytes from the start of the stream to the frame. Builder.Add ignores it.
+	StreamOffset int64
+	// APIKey is 0. Builder.Add ignores it.
+	APIKey int8
+	// Sequence tells which response belongs to the request.
+	Sequence int8
+	// Timestamp is in ms since the Unix epoch, by convention.
+	Timestamp int64
+	Subject   []byte
+	Metadata  []int16
+	Body      []byte
+}
+
+// Response is an Echo response.
+type Response struct {
+	// StreamOffset is the number of bytes from the start of the stream to the frame. Builder.AddResponse ignores it.
+	StreamOffset int64
+	// APIKey is 0. Builder.AddResponse ignores it.
+	APIKey int8
+	// Sequence is that of the request.
+	Sequence  int8
+	ID        int32
+	Timestamp int64
+	Subject   []byte
+	Body      []byte
+}
+
+// Builder turns messages into frames, one behind the other. Close it when done.
+type Builder struct {
+	frames *samebytes.Builder
+}
+
+// NewBuilder makes an empty builder whose frames lie in memory of the provider; nil means the default pool.
+func NewBuilder(memory *samebytes.Memory) (*Builder, error) {
+	frames, err := samebytes.NewBuilder(memory)
+	if err != nil {
+		return nil, err
+	}
+	return &Builder{frames}, nil
+}
+
+// Add adds a request. What it holds is copied.
+func (b *Builder) Add(request Request) error {
+	return samebytes.EchoAddRequest(b.frames, &samebytes.EchoRequest{
+		Timestamp: request.Timestamp,
+		Subject:   request.Subject,
+		Metadata:  request.Metadata,
+		Body:      request.Body,
+		Sequence:  request.Sequence,
+	})
+}
+
+// AddResponse adds a response. What it holds is copied.
+func (b *Builder) AddResponse(response Response) error {
+	return samebytes.EchoAddResponse(b.frames, &samebytes.EchoResponse{
+		Timestamp: response.Timestamp,
+		Subject:   response.Subject,
+		Body:      response.Body,
+		ID:        response.ID,
+		Sequence:  response.Sequence,
+	})
+}
+
+// Bytes returns a copy of all frames; the builder keeps them.
+func (b *Builder) Bytes() ([]byte, error) {
+	return b.frames.Bytes()
+}
+
+// Size returns the number of bytes of all frames.
+func (b *Builder) Size() int {
+	return b.frames.Size()
+}
+
+// Take takes all frames out as a view, which the caller closes, without copying; the builder is empty then.
+func (b *Builder) Take() (*samebytes.View, error) {
+	return b.frames.Take()
+}
+
+// Clear drops all frames.
+func (b *Builder) Clear() {
+	b.frames.Clear()
+}
+
+// Close gives the builder's memory back. It never fails.
+func (b *Builder) Close() error {
+	return b.frames.Close()
+}
