@@ -1,8 +1,11 @@
 //go:build !samebytes_shared
 
 /* A message is measured first and written second, so that a message that is refused leaves nothing behind and no buffer grows by copying.
- * Where the room of the buf begins with a piece that holds the whole frame, the frame is written there; otherwise it is written
- * apart and put across the pieces, which happens once per block. */
+ * Frames are written to a piece of the buf's room that stays begun over many messages, and is committed when a frame does not fit any
+ * more or somebody looks. A frame that no piece can hold is written apart and put across the pieces, which happens once per block.
+ *
+ * Invariant: piece == NULL and piece_size == piece_used == 0, or the buf's first piece of room is begun and its first piece_used bytes are
+ * frames. */
 
 #include "internal.h"
 
@@ -22,6 +25,10 @@ enum {
 
 struct sb_builder {
   sb_buf *buf;
+  uint8_t *piece;
+  size_t piece_size;
+  size_t piece_used;
+  size_t committed; /* bytes in the buf */
   size_t frame_count;
 };
 
@@ -59,7 +66,7 @@ __attribute__((format(printf, 4, 5), cold)) static sb_status refuse(const measur
                       message->schema->name, name, why);
   message->error->frame = (int64_t)message->builder->frame_count;
   message->error->frame_offset = (int64_t)message->size;
-  message->error->stream_offset = (int64_t)(sb_buf_size(message->builder->buf) + message->size);
+  message->error->stream_offset = (int64_t)(sb_builder_size(message->builder) + message->size);
   return status;
 }
 
@@ -168,14 +175,44 @@ static void write_frame(uint8_t *at, const sb_schema *schema, int8_t sequence, c
   (void)end;
 }
 
-/* Makes room for a frame of `size` bytes. It grows with what was added, so that the number of blocks stays small; where the
- * provider has no more than the frame needs, that is enough. */
-static sb_status make_room(sb_builder *builder, size_t size) {
-  if (sb_buf_room(builder->buf) >= size) return SB_OK;
-  size_t room = sb_buf_size(builder->buf);
-  room = room < ROOM_MIN ? ROOM_MIN : room > ROOM_MAX ? ROOM_MAX : room;
-  if (room > size && sb_buf_reserve(builder->buf, room) == SB_OK) return SB_OK;
-  return sb_buf_reserve(builder->buf, size);
+/* Ends the piece: what was written there is in the buf. */
+static void commit_piece(sb_builder *builder) {
+  if (builder->piece == NULL) return;
+  const sb_status status = sb_buf_commit(builder->buf, builder->piece_used);
+  assert(status == SB_OK); /* nobody but the builder uses the buf, and nothing was done with it since the begin */
+  (void)status;
+  builder->committed += builder->piece_used;
+  builder->piece = NULL;
+  builder->piece_size = builder->piece_used = 0;
+}
+
+/* Begins a piece, and makes room for a frame of `size` bytes, in that piece or across it. The room grows with what was added, so that
+ * the number of blocks stays small; where the provider has no more than the frame needs, that is enough. */
+static sb_status begin_piece(sb_builder *builder, size_t size) {
+  commit_piece(builder);
+  sb_status status = SB_OK;
+  if (sb_buf_room(builder->buf) < size) {
+    size_t room = builder->committed;
+    room = room < ROOM_MIN ? ROOM_MIN : room > ROOM_MAX ? ROOM_MAX : room;
+    status = room > size ? sb_buf_reserve(builder->buf, room) : SB_NO_MEMORY;
+    if (status != SB_OK) status = sb_buf_reserve(builder->buf, size);
+  }
+  void *piece = NULL;
+  if (status == SB_OK) status = sb_buf_begin(builder->buf, &piece, &builder->piece_size);
+  if (status == SB_OK) builder->piece = piece;
+  return status;
+}
+
+/* Writes a frame apart and puts it across the pieces of room. */
+static sb_status put_across(sb_builder *builder, const sb_schema *schema, int8_t sequence, const sb_value *values, size_t size) {
+  uint8_t *frame = malloc(size);
+  if (frame == NULL) return SB_NO_MEMORY;
+  write_frame(frame, schema, sequence, values, size);
+  commit_piece(builder);
+  sb_status status = sb_buf_put(builder->buf, frame, size);
+  if (status == SB_OK) builder->committed += size;
+  free(frame);
+  return status;
 }
 
 sb_status sb_builder_add(sb_builder *builder, const sb_schema *schema, int8_t sequence, const sb_value *values, size_t value_count,
@@ -189,51 +226,50 @@ sb_status sb_builder_add(sb_builder *builder, const sb_schema *schema, int8_t se
   sb_status status = measure_message(&message, values);
   if (status != SB_OK) return status;
 
-  status = make_room(builder, message.size);
-  void *piece = NULL;
-  size_t piece_size = 0;
-  if (status == SB_OK) status = sb_buf_begin(builder->buf, &piece, &piece_size);
-  if (status != SB_OK) return sb_priv_error(error, status, NULL, "no memory for a frame of %zu bytes", message.size);
-  if (piece_size >= message.size) {
-    write_frame(piece, schema, sequence, values, message.size);
-    status = sb_buf_commit(builder->buf, message.size);
-  } else {
-    uint8_t *frame = malloc(message.size);
-    if (frame == NULL) return sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory for a frame of %zu bytes", message.size);
-    write_frame(frame, schema, sequence, values, message.size);
-    status = sb_buf_put(builder->buf, frame, message.size);
-    free(frame);
+  const size_t size = message.size;
+  if (builder->piece_size - builder->piece_used < size) status = begin_piece(builder, size);
+  if (status == SB_OK && builder->piece_size - builder->piece_used < size) {
+    status = put_across(builder, schema, sequence, values, size);
+  } else if (status == SB_OK) {
+    write_frame(builder->piece + builder->piece_used, schema, sequence, values, size);
+    builder->piece_used += size;
   }
-  if (status != SB_OK) return sb_priv_error(error, status, NULL, "a frame of %zu bytes could not be put", message.size);
+  if (status != SB_OK) return sb_priv_error(error, status, NULL, "no memory for a frame of %zu bytes", size);
   builder->frame_count++;
   return SB_OK;
 }
 
-size_t sb_builder_size(const sb_builder *builder) { return builder != NULL ? sb_buf_size(builder->buf) : 0; }
+size_t sb_builder_size(const sb_builder *builder) { return builder != NULL ? builder->committed + builder->piece_used : 0; }
 
 size_t sb_builder_frame_count(const sb_builder *builder) { return builder != NULL ? builder->frame_count : 0; }
 
 sb_status sb_builder_take(sb_builder *builder, sb_view **frames) {
   if (builder == NULL || frames == NULL) return SB_INVALID_ARGUMENT;
-  sb_status status = sb_buf_take(builder->buf, sb_buf_size(builder->buf), frames);
-  if (status == SB_OK) builder->frame_count = 0;
-  return status;
+  commit_piece(builder);
+  sb_status status = sb_buf_take(builder->buf, builder->committed, frames);
+  if (status != SB_OK) return status;
+  builder->committed = 0;
+  builder->frame_count = 0;
+  return SB_OK;
 }
 
 sb_status sb_builder_copy_bytes(const sb_builder *builder, void *data, size_t size) {
   if (builder == NULL || (data == NULL && size > 0)) return SB_INVALID_ARGUMENT;
-  if (size != sb_buf_size(builder->buf)) return SB_OUT_OF_RANGE;
+  if (size != sb_builder_size(builder)) return SB_OUT_OF_RANGE;
   sb_view *frames = NULL;
   sb_status status = sb_buf_peek(builder->buf, &frames);
   if (status != SB_OK) return status;
-  status = sb_view_copy_bytes(frames, 0, data, size);
+  status = sb_view_copy_bytes(frames, 0, data, builder->committed);
   sb_view_close(frames);
+  if (status == SB_OK && builder->piece_used > 0) memcpy((uint8_t *)data + builder->committed, builder->piece, builder->piece_used);
   return status;
 }
 
 void sb_builder_clear(sb_builder *builder) {
   if (builder == NULL) return;
+  commit_piece(builder);
   sb_buf_clear(builder->buf);
+  builder->committed = 0;
   builder->frame_count = 0;
 }
 

@@ -154,6 +154,14 @@ static inline uint16_t sb_priv_load16(const uint8_t *data) {
   return value;
 }
 
+/* sb_priv_swap_copy for a width that is known where it is compiled. */
+static inline void sb_priv_swap_copy16(void *target, const void *source, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    uint16_t item = sb_priv_load16((const uint8_t *)source + 2 * i);
+    memcpy((uint8_t *)target + 2 * i, &item, sizeof item);
+  }
+}
+
 static inline uint32_t sb_priv_load32(const uint8_t *data) {
   uint32_t value;
   memcpy(&value, data, sizeof value);

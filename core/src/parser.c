@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <samebytes/builder.h> /* SB_ARRAY_ITEMS_MAX */
 #include <samebytes/parser.h>
 
 enum {
@@ -54,7 +55,6 @@ struct sb_parser {
 typedef struct arena_chunk {
   struct arena_chunk *next;
   size_t size;
-  size_t used;
   _Alignas(8) uint8_t data[];
 } arena_chunk;
 
@@ -65,13 +65,15 @@ struct sb_batch {
   int64_t base_offset;
   sb_row *rows;
   size_t *first_values; /* index of each row's first value */
-  size_t row_count, row_capacity;
+  size_t row_count, row_capacity, first_capacity;
   sb_value *values;
   size_t value_count, value_capacity;
   sb_error *errors;
   size_t error_count, error_capacity;
   size_t need;
-  arena_chunk *arena; /* newest, which is the largest, first */
+  arena_chunk *arena;  /* newest, which is the largest, first */
+  uint8_t *arena_next; /* free bytes of the newest chunk */
+  size_t arena_left;
 };
 
 /* ---- schema sets ---- */
@@ -276,8 +278,7 @@ sb_status sb_parser_receive(sb_parser *parser, const void *buffer, size_t buffer
 /* ---- the batch's storage ---- */
 
 /* Makes `*items` hold at least `wanted` items of `item_size` bytes. */
-static bool grow(void **items, size_t *capacity, size_t wanted, size_t item_size) {
-  if (wanted <= *capacity) return true;
+static bool grow_now(void **items, size_t *capacity, size_t wanted, size_t item_size) {
   size_t larger = *capacity * 2 > wanted ? *capacity * 2 : wanted;
   if (larger < 16) larger = 16;
   if (larger > SIZE_MAX / item_size) return false;
@@ -288,20 +289,30 @@ static bool grow(void **items, size_t *capacity, size_t wanted, size_t item_size
   return true;
 }
 
+static inline bool grow(void **items, size_t *capacity, size_t wanted, size_t item_size) {
+  return wanted <= *capacity || grow_now(items, capacity, wanted, item_size);
+}
+
+/* Makes a chunk that holds `size` bytes the newest. */
+static bool arena_grow(sb_batch *batch, size_t size) {
+  size_t chunk_size = batch->arena == NULL ? ARENA_CHUNK_MIN : batch->arena->size * 2;
+  if (chunk_size < size) chunk_size = size;
+  arena_chunk *chunk = malloc(sizeof *chunk + chunk_size);
+  if (chunk == NULL) return false;
+  *chunk = (arena_chunk){.next = batch->arena, .size = chunk_size};
+  batch->arena = chunk;
+  batch->arena_next = chunk->data;
+  batch->arena_left = chunk_size;
+  return true;
+}
+
 /* Returns `size` bytes, aligned to 8, that stay where they are until the batch is cleared; NULL without memory. */
-static void *arena_get(sb_batch *batch, size_t size) {
+static inline void *arena_get(sb_batch *batch, size_t size) {
   size_t needed = (size + 7) & ~(size_t)7;
-  arena_chunk *chunk = batch->arena;
-  if (chunk == NULL || chunk->size - chunk->used < needed) {
-    size_t chunk_size = chunk == NULL ? ARENA_CHUNK_MIN : chunk->size * 2;
-    if (chunk_size < needed) chunk_size = needed;
-    arena_chunk *made = malloc(sizeof *made + chunk_size);
-    if (made == NULL) return NULL;
-    *made = (arena_chunk){.next = chunk, .size = chunk_size};
-    batch->arena = chunk = made;
-  }
-  void *data = chunk->data + chunk->used;
-  chunk->used += needed;
+  if (batch->arena_left < needed && !arena_grow(batch, needed)) return NULL;
+  void *data = batch->arena_next;
+  batch->arena_next += needed;
+  batch->arena_left -= needed;
   return data;
 }
 
@@ -336,7 +347,8 @@ void sb_batch_clear(sb_batch *batch) {
   if (batch->arena != NULL) {
     arena_free(batch->arena->next);
     batch->arena->next = NULL;
-    batch->arena->used = 0;
+    batch->arena_next = batch->arena->data;
+    batch->arena_left = batch->arena->size;
   }
 }
 
@@ -356,10 +368,9 @@ void sb_batch_close(sb_batch *batch) {
 /* A frame while it is decoded. Offsets count from the start of the frame, Size included. */
 typedef struct cursor {
   const uint8_t *frame;
-  size_t at;
   size_t size; /* of the whole frame */
   sb_batch *batch;
-  sb_error refused; /* why, where a decode function returned another status than SB_OK and SB_NO_MEMORY */
+  sb_error refused; /* why, where a function returned another status than SB_OK and SB_NO_MEMORY */
 } cursor;
 
 /* Notes that the field called `name` (NULL: none) that begins at `offset` is wrong. */
@@ -375,83 +386,110 @@ __attribute__((format(printf, 5, 6), cold)) static sb_status refuse(cursor *fram
   return status;
 }
 
-static size_t left(const cursor *frame) { return frame->size - frame->at; }
-
-static sb_status decode_integer(cursor *frame, const char *name, size_t width, sb_value *value) {
-  if (left(frame) < width)
-    return refuse(frame, SB_CORRUPT, name, frame->at, "an int%zu needs %zu bytes, %zu are left in the frame", 8 * width, width, left(frame));
-  const uint8_t *data = frame->frame + frame->at;
-  int64_t number;
-  switch (width) {
-  case 1: number = (int8_t)*data; break;
-  case 2: number = (int16_t)sb_priv_load16(data); break;
-  case 4: number = (int32_t)sb_priv_load32(data); break;
-  default: number = (int64_t)sb_priv_load64(data);
+/* Says what is wrong with the field, or the string of an array, that begins at `at`. The decoder only finds that something is, so that its
+ * checks stay few. */
+__attribute__((cold)) static sb_status refuse_field(cursor *frame, const char *name, uint8_t type, const uint8_t *at) {
+  size_t offset = (size_t)(at - frame->frame);
+  size_t left = frame->size - offset;
+  size_t width = sb_priv_type_width(type);
+  if (type <= SB_TYPE_INT64)
+    return refuse(frame, SB_CORRUPT, name, offset, "an int%zu needs %zu bytes, %zu are left in the frame", 8 * width, width, left);
+  if (type == SB_TYPE_STRING) {
+    if (left < 4) return refuse(frame, SB_CORRUPT, name, offset, "a string's length needs 4 bytes, %zu are left in the frame", left);
+    int32_t length = (int32_t)sb_priv_load32(at);
+    if (length < 0) return refuse(frame, SB_CORRUPT, name, offset, "a string's length is negative: %" PRId32, length);
+    return refuse(frame, SB_CORRUPT, name, offset, "a string of %" PRId32 " bytes, but %zu are left in the frame", length, left - 4);
   }
-  frame->at += width;
-  *value = (sb_value){.number = number};
-  return SB_OK;
+  if (left < 2) return refuse(frame, SB_CORRUPT, name, offset, "an array's count needs 2 bytes, %zu are left in the frame", left);
+  int16_t count = (int16_t)sb_priv_load16(at);
+  if (count < 0) return refuse(frame, SB_CORRUPT, name, offset, "an array's count is negative: %d", count);
+  return refuse(frame, SB_CORRUPT, name, offset, "an array of %d items needs %zu bytes or more, but %zu are left in the frame", count,
+                (size_t)count * (width > 0 ? width : 4), left - 2);
 }
 
-static sb_status decode_string(cursor *frame, const char *name, const void **data, size_t *size) {
-  size_t offset = frame->at;
-  if (left(frame) < 4)
-    return refuse(frame, SB_CORRUPT, name, offset, "a string's length needs 4 bytes, %zu are left in the frame", left(frame));
-  int32_t length = (int32_t)sb_priv_load32(frame->frame + offset);
-  if (length < 0) return refuse(frame, SB_CORRUPT, name, offset, "a string's length is negative: %" PRId32, length);
-  if ((size_t)length > left(frame) - 4)
-    return refuse(frame, SB_CORRUPT, name, offset, "a string of %" PRId32 " bytes, but %zu are left in the frame", length, left(frame) - 4);
-  *data = frame->frame + offset + 4;
-  *size = (size_t)length;
-  frame->at = offset + 4 + (size_t)length;
-  return SB_OK;
+/* Reads the string at `*at`, and moves `*at` behind it; false where it does not fit. */
+static inline bool read_string(const uint8_t **at, const uint8_t *end, const void **data, size_t *size) {
+  size_t left = (size_t)(end - *at);
+  if (left < 4) return false;
+  size_t length = sb_priv_load32(*at); /* a negative one is larger than any frame */
+  if (length > left - 4) return false;
+  *data = *at + 4;
+  *size = length;
+  *at += 4 + length;
+  return true;
 }
 
-static sb_status decode_array(cursor *frame, const char *name, size_t width, sb_value *value) {
-  size_t offset = frame->at;
-  if (left(frame) < 2)
-    return refuse(frame, SB_CORRUPT, name, offset, "an array's count needs 2 bytes, %zu are left in the frame", left(frame));
-  int16_t claimed = (int16_t)sb_priv_load16(frame->frame + offset);
-  if (claimed < 0) return refuse(frame, SB_CORRUPT, name, offset, "an array's count is negative: %d", claimed);
-  size_t count = (size_t)claimed;
-  size_t size_min = count * (width > 0 ? width : 4);
-  if (size_min > left(frame) - 2)
-    return refuse(frame, SB_CORRUPT, name, offset, "an array of %zu items needs %zu bytes or more, but %zu are left in the frame", count,
-                  size_min, left(frame) - 2);
-  frame->at += 2;
+/* Reads the strings of an array; `*at` is left at the one that does not fit. */
+static bool read_strings(const uint8_t **at, const uint8_t *end, sb_bytes *items, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    if (!read_string(at, end, &items[i].data, &items[i].size)) return false;
+  return true;
+}
+
+/* Decodes the array at `*at`, and moves `*at` behind it, or to what is wrong. */
+static sb_status decode_array(cursor *frame, const char *name, uint8_t type, const uint8_t **at, sb_value *value) {
+  const uint8_t *end = frame->frame + frame->size;
+  size_t width = sb_priv_type_width(type);
+  size_t left = (size_t)(end - *at);
+  if (left < 2) return refuse_field(frame, name, type, *at);
+  size_t count = sb_priv_load16(*at);
+  if (count > SB_ARRAY_ITEMS_MAX || count * (width > 0 ? width : 4) > left - 2) return refuse_field(frame, name, type, *at);
+  *at += 2;
   *value = (sb_value){.size = count};
   if (count == 0) return SB_OK;
   void *items = arena_get(frame->batch, count * (width > 0 ? width : sizeof(sb_bytes)));
   if (items == NULL) return SB_NO_MEMORY;
   value->data = items;
-  if (width > 0) {
-    sb_priv_swap_copy(items, frame->frame + frame->at, width, count);
-    frame->at += count * width;
-    return SB_OK;
-  }
-  for (sb_bytes *item = items; item < (sb_bytes *)items + count; item++) {
-    sb_status status = decode_string(frame, name, &item->data, &item->size);
-    if (status != SB_OK) return status;
-  }
+  if (width == 0) return read_strings(at, end, items, count) ? SB_OK : refuse_field(frame, name, SB_TYPE_STRING, *at);
+  if (width == 2) /* the most common by far, and known to the compiler here */
+    sb_priv_swap_copy16(items, *at, count);
+  else
+    sb_priv_swap_copy(items, *at, width, count);
+  *at += count * width;
   return SB_OK;
 }
 
 static sb_status decode_fields(cursor *frame, const sb_schema *schema, bool accept_extra, sb_value *values) {
-  for (size_t i = 0; i < schema->field_count; i++) {
+  const uint8_t *at = frame->frame + SIZE_SIZE + HEADER_SIZE;
+  const uint8_t *const end = frame->frame + frame->size;
+  for (size_t i = 0, count = schema->field_count; i < count; i++) {
     uint8_t type = schema->types[i];
+    size_t left = (size_t)(end - at);
+    sb_value *value = &values[i];
     sb_status status;
-    if (type <= SB_TYPE_INT64) {
-      status = decode_integer(frame, schema->names[i], sb_priv_type_width(type), &values[i]);
-    } else if (type == SB_TYPE_STRING) {
-      values[i].number = 0;
-      status = decode_string(frame, schema->names[i], &values[i].data, &values[i].size);
-    } else {
-      status = decode_array(frame, schema->names[i], sb_priv_type_width(type), &values[i]);
+    switch (type) {
+    case SB_TYPE_INT8:
+      if (left < 1) return refuse_field(frame, schema->names[i], type, at);
+      *value = (sb_value){.number = (int8_t)*at};
+      at += 1;
+      break;
+    case SB_TYPE_INT16:
+      if (left < 2) return refuse_field(frame, schema->names[i], type, at);
+      *value = (sb_value){.number = (int16_t)sb_priv_load16(at)};
+      at += 2;
+      break;
+    case SB_TYPE_INT32:
+      if (left < 4) return refuse_field(frame, schema->names[i], type, at);
+      *value = (sb_value){.number = (int32_t)sb_priv_load32(at)};
+      at += 4;
+      break;
+    case SB_TYPE_INT64:
+      if (left < 8) return refuse_field(frame, schema->names[i], type, at);
+      *value = (sb_value){.number = (int64_t)sb_priv_load64(at)};
+      at += 8;
+      break;
+    case SB_TYPE_STRING:
+      value->number = 0;
+      if (!read_string(&at, end, &value->data, &value->size)) return refuse_field(frame, schema->names[i], type, at);
+      break;
+    default:
+      status = decode_array(frame, schema->names[i], type, &at, value);
+      if (status != SB_OK) return status;
     }
-    if (status != SB_OK) return status;
   }
-  if (frame->at != frame->size && !accept_extra)
-    return refuse(frame, SB_CORRUPT, NULL, frame->at, "%zu bytes after the last field of %s", left(frame), schema->name);
+  if (at != end && !accept_extra)
+    return refuse(frame, SB_CORRUPT, NULL, (size_t)(at - frame->frame), "%zu bytes after the last field of %s", (size_t)(end - at),
+                  schema->name);
   return SB_OK;
 }
 
@@ -477,12 +515,9 @@ static sb_status add_frame(sb_parser *parser, sb_batch *batch, cursor *frame) {
   const sb_schema *schema = set->schemas[index];
   if (!grow((void **)&batch->values, &batch->value_capacity, batch->value_count + schema->field_count, sizeof *batch->values))
     return SB_NO_MEMORY;
-  if (batch->row_count == batch->row_capacity) {
-    size_t capacity = batch->row_capacity;
-    if (!grow((void **)&batch->first_values, &capacity, batch->row_count + 1, sizeof *batch->first_values) ||
-        !grow((void **)&batch->rows, &batch->row_capacity, batch->row_count + 1, sizeof *batch->rows))
-      return SB_NO_MEMORY;
-  }
+  if (!grow((void **)&batch->rows, &batch->row_capacity, batch->row_count + 1, sizeof *batch->rows) ||
+      !grow((void **)&batch->first_values, &batch->first_capacity, batch->row_count + 1, sizeof *batch->first_values))
+    return SB_NO_MEMORY;
   status = decode_fields(frame, schema, parser->accept_extra, batch->values + batch->value_count);
   if (status == SB_NO_MEMORY) return status;
   if (status != SB_OK) return add_error(parser, batch, frame);
@@ -530,7 +565,6 @@ static sb_status parse_frames(sb_parser *parser, sb_batch *batch, sb_status *end
       batch->need = frame.size - available;
       return SB_OK;
     }
-    frame.at = SIZE_SIZE + HEADER_SIZE;
     status = add_frame(parser, batch, &frame);
     if (status != SB_OK) return status;
     parser->start += frame.size;
