@@ -2,6 +2,7 @@
 #include <samebytes/samebytes.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define CHECK(condition) \
@@ -43,24 +44,26 @@ static int init_writes_no_more_than_the_caller_has(void) {
   return 0;
 }
 
-/* What lies behind an older caller's structure is not the library's to read: it would be an invalid option here. */
-static int options_of_an_older_caller_are_read_to_their_end_only(void) {
-  guarded memory;
-  memset(&memory, GUARD, sizeof memory);
-  sb_pool_options_init(&memory.pool, offsetof(sb_pool_options, alignment));
-  sb_pool *pool = NULL;
-  CHECK(sb_pool_open(&memory.pool, &pool) == SB_OK);
-  sb_pool_close(pool);
-
-  memset(&memory, GUARD, sizeof memory);
-  sb_parser_options_init(&memory.parser, offsetof(sb_parser_options, memory));
-  memory.parser.max_frame_size = 1000;
+/* The structures lie at the end of their memory here, so AddressSanitizer sees a read past them. Whether the library takes a size that no
+ * version had, or refuses it, is its own business. */
+static int options_of_another_size_are_read_to_their_end_only(void) {
   sb_schema *schema = NULL;
-  sb_parser *parser = NULL;
   CHECK(sb_echo_request_schema(&schema) == SB_OK);
-  sb_error error;
-  CHECK(sb_parser_open(&schema, 1, &memory.parser, &parser, &error) == SB_OK);
-  sb_parser_close(parser);
+  for (size_t size = sizeof(uint32_t); size <= sizeof(sb_pool_options) + 64; size++) {
+    void *memory = malloc(size);
+    CHECK(memory != NULL);
+    sb_pool_options_init(memory, size);
+    sb_pool *pool = NULL;
+    sb_status status = sb_pool_open(memory, &pool);
+    CHECK(status == SB_OK || (status == SB_INVALID_ARGUMENT && size < sizeof(sb_pool_options)));
+    sb_pool_close(pool);
+    sb_parser_options_init(memory, size);
+    sb_parser *parser = NULL;
+    status = sb_parser_open(&schema, 1, memory, &parser, NULL);
+    CHECK(status == SB_OK || (status == SB_INVALID_ARGUMENT && size < sizeof(sb_parser_options)));
+    sb_parser_close(parser);
+    free(memory);
+  }
   sb_schema_close(schema);
   return 0;
 }
@@ -91,6 +94,6 @@ static int results_fit_the_memory_that_the_caller_says_it_has(void) {
 }
 
 int main(void) {
-  return init_writes_no_more_than_the_caller_has() || options_of_an_older_caller_are_read_to_their_end_only() ||
+  return init_writes_no_more_than_the_caller_has() || options_of_another_size_are_read_to_their_end_only() ||
          results_fit_the_memory_that_the_caller_says_it_has();
 }
