@@ -67,8 +67,9 @@ def expand_bytes(spec: Json) -> bytes:
 
 
 def _expand_array(spec: Json) -> list[Json]:
+    """A list of items, of which any may stand for several: {"repeat": list, "times": n}."""
     if isinstance(spec, list):
-        return spec
+        return [item for part in spec for item in (_expand_array(part) if isinstance(part, dict) else [part])]
     return _expand_array(spec["repeat"]) * int(spec["times"])
 
 
@@ -85,7 +86,10 @@ def value_of(kind: str, spec: Json) -> Value:
 def schema_of(spec: Json) -> Schema:
     if isinstance(spec, str):
         return next(schema for schema in ECHO.values() if schema.name == spec)
-    fields = tuple(Field(field["name"], field["type"]) for field in spec["fields"])
+    many = spec["fields"]
+    if isinstance(many, dict):  # {"repeat": type, "times": n}: f0, f1, ...
+        many = [{"name": f"f{number}", "type": many["repeat"]} for number in range(many["times"])]
+    fields = tuple(Field(field["name"], field["type"]) for field in many)
     return Schema(spec["name"], spec["direction"], spec["api_key"], fields)
 
 

@@ -35,6 +35,7 @@ EXHAUSTIVE_BYTES_MAX = 600
 # Ways in: mode and receive position.
 WAYS = ((FEED, 0), (LENT_MEMORY, 0), (OWN_BUFFER, 0), (OWN_BUFFER, 1000), (OWN_BUFFER, -3))
 RECEIVE_BLOCK = 65536
+PARSES_MAX = 100_000  # of one stream
 LARGE_CHUNKS = (1, 7, 1000, 4095, 4096, 4097, RECEIVE_BLOCK - 1, RECEIVE_BLOCK, RECEIVE_BLOCK + 1)
 
 
@@ -108,12 +109,13 @@ def chunkings(data: bytes) -> Iterator[tuple[int, ...]]:
         yield from ((chunk,) for chunk in range(1, size))
         yield from ((cut, size) for cut in range(1, size))
         return
-    yield from ((chunk,) for chunk in LARGE_CHUNKS if chunk < size)
-    # In two near the ends, and where a receive block is full.
-    near = {*range(1, 65), *range(size - 64, size)}
-    for edge in range(RECEIVE_BLOCK, size, RECEIVE_BLOCK):
-        near.update(range(edge - 8, edge + 9))
-    yield from ((cut, size) for cut in sorted(near) if cut < size)
+    yield from ((chunk,) for chunk in LARGE_CHUNKS if chunk < size <= chunk * PARSES_MAX)
+    # In two near the ends, and where a receive block is full; fewer where each request is long.
+    near = 64 if size <= 4 * RECEIVE_BLOCK else 4
+    cuts = {*range(1, near + 1), *range(size - near, size)}
+    for edge in range(RECEIVE_BLOCK, min(size, 4 * RECEIVE_BLOCK), RECEIVE_BLOCK):
+        cuts.update(range(edge - near // 8, edge + near // 8 + 1))
+    yield from ((cut, size) for cut in sorted(cuts) if cut < size)
 
 
 def ways_of(data: bytes, chunks: tuple[int, ...]) -> Sequence[tuple[int, int]]:

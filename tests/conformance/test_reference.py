@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 
 import cases
+import make_vectors
 import pytest
 import reference_codec
 from cases import VECTORS, Case, Decode, Encode, Refuse
@@ -72,3 +73,15 @@ def test_every_given_invalid_case_of_echo_is_refused_as_it_says() -> None:
             spec["error"]["status"],
         )
         assert (found.end != "SB_OK") == spec["id"].startswith("frame-size-")
+
+
+@pytest.mark.parametrize("name", ["sizes.json", "random.json"])
+def test_written_vectors_are_what_make_vectors_writes(name: str) -> None:
+    assert (VECTORS / name).read_text() == make_vectors.files()[name], "run python tests/conformance/make_vectors.py"
+
+
+def test_random_vectors_hold_good_frames_bad_ones_and_streams_that_end() -> None:
+    drawn = [json.loads(line.rstrip(",")) for line in (VECTORS / "random.json").read_text().split("\n")[1:-2]]
+    assert sum(bool(case["rows"]) for case in drawn) > len(drawn) // 3
+    assert sum(bool(case["errors"]) for case in drawn) > len(drawn) // 3
+    assert sum(bool(case["end"]) for case in drawn) > len(drawn) // 10
