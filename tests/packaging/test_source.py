@@ -1,0 +1,59 @@
+"""The dependencies between the parts of the core point one way, as docs/architecture.md says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.packaging.conftest import ROOT
+
+HEADERS = ROOT / "core/include/samebytes"
+SOURCES = ROOT / "core/src"
+
+# What each part's header may stand on, besides status and the annotations.
+BELOW = {
+    "annotations": set(),
+    "status": set(),
+    "library": set(),
+    "crc32c": set(),
+    "pipeline": set(),
+    "memory": set(),
+    "pool": {"memory"},
+    "view": {"memory"},
+    "buf": {"view"},
+    "schema": {"view"},
+    "builder": {"schema"},
+    "parser": {"schema"},
+    "echo": {"builder", "parser"},
+}
+
+
+def includes(file: Path, pattern: str) -> set[str]:
+    return set(re.findall(rf"^#include {pattern}", file.read_text(), re.MULTILINE))
+
+
+def test_every_header_stands_on_the_parts_below_it_only() -> None:
+    parts = {file.stem: includes(file, r"<samebytes/(\w+)\.h>") for file in HEADERS.glob("*.h") if file.stem != "samebytes"}
+    assert set(parts) == set(BELOW), "a new part needs its place in BELOW"
+    for part, found in parts.items():
+        assert found - {"status", "annotations"} <= BELOW[part], f"{part}.h includes {found}"
+
+
+def test_the_whole_api_is_in_one_include() -> None:
+    assert includes(HEADERS / "samebytes.h", r"<samebytes/(\w+)\.h>") == set(BELOW) - {"annotations"}
+
+
+def test_no_part_includes_a_private_header_of_another() -> None:
+    for file in SOURCES.glob("*.[ch]"):
+        for header in includes(file, r'"(\w+)\.h"') - {"internal", "abi_digest"}:
+            assert header.split("_")[0] == file.stem.split("_")[0], f"{file.name} includes {header}.h"
+
+
+def test_the_core_depends_on_the_c_library_only() -> None:
+    of_the_compiler = {"immintrin.h", "nmmintrin.h", "arm_acle.h"}
+    of_the_system = {f"{folder}{header}" for folder in ("", "sys/", "asm/") for header in ("auxv.h", "hwcap.h", "mman.h", "prctl.h", "random.h")}
+    of_c = "assert errno inttypes limits pthread stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib string time unistd".split()
+    allowed = of_the_compiler | of_the_system | {f"{header}.h" for header in of_c}
+    for file in SOURCES.glob("*.[ch]"):
+        found = {header for header in includes(file, r"<([\w/]+\.h)>") if not header.startswith("samebytes/")}
+        assert found <= allowed, f"{file.name} includes {found - allowed}"
