@@ -165,7 +165,7 @@ lint: deps $(VENV)/.stamp-lint $(VENV)/.stamp-test
 	@tools/lint.sh
 
 bench: build
-	@tools/bench.sh $(PART)
+	@$(BIN)/python tests/bench/bench.py $(PART)
 
 # ---------------------------------------------------------------------------------------------------------------------------- results
 

@@ -1,0 +1,101 @@
+"""What each part of the bench runs: programs that print samples, the settings of both sides, and the ratios the project wants."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.bench import peers
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+OURS = "samebytes"
+C_FLAGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Wshadow", "-Werror"]
+
+
+@dataclass(frozen=True)
+class Program:
+    """A process that prints `case TAB side TAB value` for every sample; the number of samples is its last argument."""
+
+    command: list[str]
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Part:
+    """What is to be run for one part."""
+
+    name: str
+    programs: list[Program]
+    settings: list[str]
+    targets: dict[tuple[str, str], float]
+    counted: Program | None = None  # a C program whose cases are counted by callgrind as well
+
+
+@dataclass(frozen=True)
+class Build:
+    """Where things are built, and which library is measured."""
+
+    folder: Path
+    library: Path
+
+    def c_program(self, name: str) -> str:
+        """Compile tests/bench/c/*name*.c against the shared library, and return the program."""
+        program = self.folder / name
+        command = [
+            os.environ.get("CC", "gcc"), *C_FLAGS, f"-I{ROOT / 'core/include'}", str(HERE / "c" / f"{name}.c"), "-o", str(program),
+            "-pthread", f"-L{self.library}", "-lsamebytes", f"-Wl,-rpath,{self.library.resolve()}",
+        ]  # fmt: skip
+        peers.run(command, f"tests/bench/c/{name}.c")
+        return str(program)
+
+
+def pool(build: Build) -> Part:
+    """Blocks in C: malloc of each allocator is the same program with that allocator preloaded."""
+    packages = {
+        "tcmalloc": ("libgoogle-perftools-dev", "tcmalloc_minimal"),
+        "jemalloc": ("libjemalloc-dev", "jemalloc"),
+        "mimalloc": ("libmimalloc-dev", "mimalloc"),
+    }
+    peers.install_packages([package for package, _ in packages.values()])
+    program = build.c_program("pool")
+    programs = [Program([program, OURS]), Program([program, "glibc"])]
+    settings = [
+        "samebytes: sb_pool_open(NULL): default classes, alignment 64, checks of double and foreign puts",
+        f"glibc {os.confstr('CS_GNU_LIBC_VERSION')}: malloc and free, no settings",
+    ]
+    for side, (package, name) in packages.items():
+        path = peers.shared_library(name, package)
+        programs.append(Program([program, side], {"LD_PRELOAD": str(path)}))
+        settings.append(f"{side}: {package} {peers.package_version(package)}, {path.name} by LD_PRELOAD, no settings")
+    targets: dict[tuple[str, str], float] = {}
+    for size, least in (("512 B", 1.3), ("4 KiB", 2.5), ("16 KiB", 2.5)):
+        case = f"C get+put, {size}, one thread"
+        targets |= {(case, "glibc"): least, (case, "tcmalloc"): 1.0, (case, "jemalloc"): 1.2, (case, "mimalloc"): 1.5}
+    targets[("C get+put, 4 KiB, two threads", "glibc")] = 2.0
+    targets[("C get+put, 4 KiB, put on another thread", "glibc")] = 4.0
+    targets[("C get+put, 4 KiB, put on another thread", "tcmalloc")] = 1.5
+    return Part("pool", programs, settings, targets)
+
+
+def codec(build: Build) -> Part:
+    """Echo requests: small is 57 bytes, large 67,564."""
+    program = Program([build.c_program("codec")])
+    settings = [
+        "messages: small 57 bytes (subject 4, metadata 3 items, body 23), large 67,564 (4, 1,000, 65,536)",
+        "hand-written C: tests/bench/c/echo_by_hand.h, gcc -O2, in the same program, one message at a time",
+        "hand-written C that keeps the rows: the same, into an array that stays valid until the next feed, as a batch does",
+    ]
+    targets = {
+        ("C decode, small, 64 KiB feeds", "hand-written C"): 0.75,
+        ("C decode, small, 64 KiB feeds", "hand-written C that keeps the rows"): 0.75,
+        ("C encode, small, 1,000 per view", "hand-written C"): 0.75,
+    }
+    return Part("codec", [program], settings, targets, counted=program)
+
+
+PARTS: dict[str, Callable[[Build], Part]] = {"pool": pool, "codec": codec}
+PYTHON = sys.executable
