@@ -143,7 +143,7 @@ typedef struct heap_memory {
 static sb_status heap_get(sb_memory *memory, size_t size, sb_block **block) {
   const heap_memory *heap = (const heap_memory *)memory;
   if (heap->block_size != 0) size = heap->block_size;
-  const size_t rounded = (HEAP_ALIGNMENT + size + HEAP_ALIGNMENT - 1) / HEAP_ALIGNMENT * HEAP_ALIGNMENT; /* size is below 2^31 */
+  const size_t rounded = (HEAP_ALIGNMENT + size + HEAP_ALIGNMENT - 1) / HEAP_ALIGNMENT * HEAP_ALIGNMENT;
   sb_block *made = aligned_alloc(HEAP_ALIGNMENT, rounded);
   if (made == NULL) return SB_NO_MEMORY;
   *made = (sb_block){.owners = 1, .size = (uint32_t)size, .data = (uint8_t *)made + HEAP_ALIGNMENT, .memory = memory};

@@ -1,0 +1,441 @@
+/* link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=mmap */
+#include "memory_testing.h"
+
+#include "failing_memory.h"
+
+static sb_buf *open_buf_in_blocks(uint32_t block_size) {
+  sb_memory *memory = open_fixed(block_size);
+  sb_buf *buf = NULL;
+  assert_ok(sb_buf_open(memory, &buf));
+  sb_memory_close(memory);
+  return buf;
+}
+
+static void assert_buf_shows(const sb_buf *buf, const void *bytes, size_t size) {
+  sb_view *view = NULL;
+  assert_int_equal(sb_buf_size(buf), size);
+  assert_ok(sb_buf_peek(buf, &view));
+  assert_view_shows(view, bytes, size);
+  sb_view_close(view);
+}
+
+static void put_text(sb_buf *buf, const char *text) {
+  assert_ok(sb_buf_reserve(buf, strlen(text)));
+  assert_ok(sb_buf_put(buf, text, strlen(text)));
+}
+
+static void a_new_buf_is_empty_and_has_no_room(void **state) {
+  (void)state;
+  sb_buf *buf = NULL;
+  void *data = NULL;
+  size_t size = 0;
+  assert_ok(sb_buf_open(NULL, &buf));
+  assert_int_equal(sb_buf_size(buf), 0);
+  assert_int_equal(sb_buf_room(buf), 0);
+  assert_int_equal(sb_buf_put(buf, "x", 1), SB_OUT_OF_RANGE);
+  assert_int_equal(sb_buf_begin(buf, &data, &size), SB_OUT_OF_RANGE);
+  assert_ok(sb_buf_put(buf, NULL, 0));
+  assert_ok(sb_buf_reserve(buf, 0));
+  assert_int_equal(sb_buf_room(buf), 0);
+  assert_buf_shows(buf, "", 0);
+  sb_buf_close(buf);
+  assert_no_live_blocks();
+}
+
+static void put_fills_across_blocks(void **state) {
+  (void)state;
+  const uint32_t block_sizes[] = {1, 2, 3, 7, 64};
+  for (size_t i = 0; i < sizeof block_sizes / sizeof block_sizes[0]; i++) {
+    sb_buf *buf = open_buf_in_blocks(block_sizes[i]);
+    assert_ok(sb_buf_reserve(buf, 20));
+    const size_t room = sb_buf_room(buf);
+    assert_true(room >= 20 && room < 20 + block_sizes[i]);
+    assert_ok(sb_buf_put(buf, "0123456789", 10));
+    assert_ok(sb_buf_put(buf, "abcdefghij", 10));
+    assert_int_equal(sb_buf_room(buf), room - 20);
+    assert_buf_shows(buf, "0123456789abcdefghij", 20);
+    sb_buf_close(buf);
+    assert_no_live_blocks();
+  }
+}
+
+static void put_past_the_room_leaves_the_buffer_unchanged(void **state) {
+  (void)state;
+  sb_buf *buf = open_buf_in_blocks(4);
+  assert_ok(sb_buf_reserve(buf, 6));
+  assert_ok(sb_buf_put(buf, "ab", 2));
+  assert_int_equal(sb_buf_put(buf, "0123456", 7), SB_OUT_OF_RANGE);
+  assert_int_equal(sb_buf_put(buf, "0123456", SIZE_MAX), SB_OUT_OF_RANGE);
+  assert_int_equal(sb_buf_room(buf), 6);
+  assert_buf_shows(buf, "ab", 2);
+  assert_ok(sb_buf_put(buf, "cdefgh", 6));
+  assert_buf_shows(buf, "abcdefgh", 8);
+  sb_buf_close(buf);
+}
+
+static void room_that_is_there_is_not_reserved_again(void **state) {
+  (void)state;
+  sb_buf *buf = open_buf_in_blocks(8);
+  assert_ok(sb_buf_reserve(buf, 5));
+  assert_ok(sb_buf_reserve(buf, 8));
+  assert_int_equal(sb_memory_live_blocks(), 1);
+  assert_ok(sb_buf_reserve(buf, 9));
+  assert_int_equal(sb_memory_live_blocks(), 2);
+  sb_buf_close(buf);
+}
+
+static void too_much_room_is_too_large(void **state) {
+  (void)state;
+  sb_buf *buf = open_buf_in_blocks(4);
+  put_text(buf, "abcd");
+  assert_int_equal(sb_buf_reserve(buf, SIZE_MAX), SB_TOO_LARGE);
+  assert_int_equal(sb_buf_reserve(buf, (size_t)PTRDIFF_MAX - 3), SB_TOO_LARGE);
+  assert_buf_shows(buf, "abcd", 4);
+  sb_buf_close(buf);
+}
+
+static void take_leaves_the_rest_filled_and_the_room_writable(void **state) {
+  (void)state;
+  sb_buf *buf = open_buf_in_blocks(8);
+  sb_view *view = NULL, *rest = NULL;
+  assert_ok(sb_buf_reserve(buf, 8));
+  assert_ok(sb_buf_put(buf, "01234", 5));
+  assert_ok(sb_buf_take(buf, 3, &view));
+  assert_ok(sb_buf_put(buf, "567", 3));
+  assert_view_shows_text(view, "012");
+  assert_ok(sb_buf_take(buf, 5, &rest));
+  assert_view_shows_text(rest, "34567");
+  assert_int_equal(sb_view_span_count(rest), 1);
+  assert_int_equal(sb_memory_live_blocks(), 1);
+  sb_view *missing = NULL;
+  assert_int_equal(sb_buf_take(buf, 1, &missing), SB_OUT_OF_RANGE);
+  assert_null(missing);
+  sb_buf_close(buf);
+  assert_int_equal(sb_memory_live_blocks(), 1);
+  sb_view_close(view);
+  sb_view_close(rest);
+  assert_no_live_blocks();
+}
+
+static void taking_nothing_gives_an_empty_view(void **state) {
+  (void)state;
+  sb_buf *buf = open_buf_in_blocks(8);
+  sb_view *view = NULL;
+  assert_ok(sb_buf_take(buf, 0, &view));
+  assert_view_shows(view, "", 0);
+  sb_view_close(view);
+  sb_buf_close(buf);
+}
+
+static void a_view_is_put_without_copying_and_the_room_stays(void **state) {
+  (void)state;
+  sb_buf *buf = open_buf_in_blocks(8);
+  sb_view *view = open_view_in_blocks("0123456789", 4);
+  assert_ok(sb_buf_reserve(buf, 10));
+  assert_ok(sb_buf_put(buf, "abc", 3));
+  const size_t room = sb_buf_room(buf);
+  const int64_t blocks = sb_memory_live_blocks();
+  assert_ok(sb_buf_put_view(buf, view));
+  assert_int_equal(sb_buf_room(buf), room);
+  assert_int_equal(sb_memory_live_blocks(), blocks);
+  assert_ok(sb_buf_put(buf, "defghijklm", 10));
+  assert_buf_shows(buf, "abc0123456789defghijklm", 23);
+  assert_view_shows_text(view, "0123456789");
+  sb_view_close(view);
+  sb_buf_close(buf);
+  assert_no_live_blocks();
+}
+
+static void direct_writing_fills_the_first_piece(void **state) {
+  (void)state;
+  sb_buf *buf = open_buf_in_blocks(4);
+  void *data = NULL;
+  size_t size = 0;
+  assert_ok(sb_buf_reserve(buf, 6));
+  assert_ok(sb_buf_put(buf, "a", 1));
+  assert_ok(sb_buf_begin(buf, &data, &size));
+  assert_int_equal(size, 3);
+  memcpy(data, "bcd", 3);
+  assert_int_equal(sb_buf_size(buf), 1);
+  assert_int_equal(sb_buf_commit(buf, 4), SB_OUT_OF_RANGE);
+  assert_buf_shows(buf, "a", 1);
+  assert_ok(sb_buf_commit(buf, 2));
+  assert_buf_shows(buf, "abc", 3);
+  assert_int_equal(sb_buf_commit(buf, 1), SB_OUT_OF_RANGE); /* it has ended */
+  assert_ok(sb_buf_commit(buf, 0));
+  assert_ok(sb_buf_begin(buf, &data, &size));
+  assert_int_equal(size, 1);
+  memcpy(data, "d", 1);
+  assert_ok(sb_buf_commit(buf, 1));
+  assert_ok(sb_buf_begin(buf, &data, &size));
+  assert_int_equal(size, 4);
+  assert_ok(sb_buf_put(buf, "e", 1));
+  assert_int_equal(sb_buf_commit(buf, 1), SB_OUT_OF_RANGE); /* the piece is another now */
+  assert_buf_shows(buf, "abcde", 5);
+  sb_buf_close(buf);
+}
+
+static void clear_drops_what_is_filled_and_keeps_the_room(void **state) {
+  (void)state;
+  sb_buf *buf = open_buf_in_blocks(4);
+  assert_ok(sb_buf_reserve(buf, 12));
+  assert_ok(sb_buf_put(buf, "0123456", 7));
+  sb_buf_clear(buf);
+  assert_buf_shows(buf, "", 0);
+  assert_int_equal(sb_buf_room(buf), 5);
+  assert_int_equal(sb_memory_live_blocks(), 2);
+  assert_ok(sb_buf_put(buf, "abcde", 5));
+  assert_buf_shows(buf, "abcde", 5);
+  sb_buf_close(buf);
+  assert_no_live_blocks();
+}
+
+static void a_buf_outlives_the_handle_of_its_provider_and_names_the_default(void **state) {
+  (void)state;
+  sb_memory *memory = NULL;
+  sb_buf *buf = NULL;
+  assert_ok(sb_memory_open_default(&memory));
+  const uint64_t before = stats_of(memory).reserves;
+  assert_ok(sb_buf_open(NULL, &buf));
+  put_text(buf, "text");
+  assert_int_equal(stats_of(memory).reserves, before + 1);
+  sb_buf_close(buf);
+  sb_memory_close(memory);
+}
+
+static void null_is_an_error_or_does_nothing(void **state) {
+  (void)state;
+  sb_buf *buf = open_buf_in_blocks(4);
+  sb_view *view = NULL, *other = open_view_in_blocks("a", 1);
+  void *data = NULL;
+  size_t size = 0;
+  assert_int_equal(sb_buf_open(NULL, NULL), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_buf_reserve(NULL, 1), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_buf_put(NULL, "a", 1), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_buf_put(buf, NULL, 1), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_buf_put_view(NULL, other), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_buf_put_view(buf, NULL), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_buf_peek(NULL, &view), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_buf_peek(buf, NULL), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_buf_take(NULL, 0, &view), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_buf_take(buf, 0, NULL), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_buf_begin(NULL, &data, &size), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_buf_begin(buf, NULL, &size), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_buf_begin(buf, &data, NULL), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_buf_commit(NULL, 0), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_buf_size(NULL), 0);
+  assert_int_equal(sb_buf_room(NULL), 0);
+  sb_buf_clear(NULL);
+  sb_buf_close(NULL);
+  sb_view_close(other);
+  sb_buf_close(buf);
+}
+
+/* ---- random operations, held against flat arrays ---- */
+
+enum { MODEL_BYTES_MAX = 600, MODEL_VIEWS = 5, MODEL_STEPS = 3000 };
+
+typedef struct flat {
+  uint8_t bytes[MODEL_BYTES_MAX];
+  size_t size;
+} flat;
+
+/* One buf and some views, and what each must show. */
+typedef struct model {
+  random_source random;
+  sb_memory *memory; /* tracing */
+  sb_memory *other_memory;
+  sb_buf *buf;
+  flat buf_flat;
+  size_t room;
+  sb_view *views[MODEL_VIEWS];
+  flat view_flats[MODEL_VIEWS];
+  size_t failures;
+} model;
+
+static void flat_add(flat *to, const uint8_t *bytes, size_t size) {
+  assert_true(size <= MODEL_BYTES_MAX - to->size);
+  memmove(to->bytes + to->size, bytes, size);
+  to->size += size;
+}
+
+static void flat_skip(flat *from, size_t size) {
+  assert_true(size <= from->size);
+  memmove(from->bytes, from->bytes + size, from->size - size);
+  from->size -= size;
+}
+
+static void model_check(const model *it) {
+  assert_buf_shows(it->buf, it->buf_flat.bytes, it->buf_flat.size);
+  assert_int_equal(sb_buf_room(it->buf), it->room);
+  for (int i = 0; i < MODEL_VIEWS; i++) assert_view_shows(it->views[i], it->view_flats[i].bytes, it->view_flats[i].size);
+}
+
+static void model_set_view(model *it, size_t index, sb_view *view, const flat *shown) {
+  sb_view_close(it->views[index]);
+  it->views[index] = view;
+  it->view_flats[index] = *shown;
+}
+
+static sb_status buf_step(model *it, size_t operation, size_t index) {
+  uint8_t bytes[100];
+  const size_t size = random_below(&it->random, 100);
+  for (size_t i = 0; i < size; i++) bytes[i] = (uint8_t)random_next(&it->random);
+  sb_view *view = NULL;
+  sb_status status = SB_OK;
+  void *data = NULL;
+  size_t piece = 0;
+  switch (operation) {
+    case 0:
+      status = sb_buf_reserve(it->buf, size);
+      if (status == SB_OK) {
+        assert_true(sb_buf_room(it->buf) >= size && sb_buf_room(it->buf) >= it->room);
+        it->room = sb_buf_room(it->buf);
+      }
+      break;
+    case 1:
+      if (size > MODEL_BYTES_MAX - it->buf_flat.size) break;
+      status = sb_buf_put(it->buf, bytes, size);
+      assert_int_equal(status, size <= it->room ? SB_OK : SB_OUT_OF_RANGE);
+      if (status != SB_OK) break;
+      flat_add(&it->buf_flat, bytes, size);
+      it->room -= size;
+      break;
+    case 2:
+      if (it->view_flats[index].size > MODEL_BYTES_MAX - it->buf_flat.size) break;
+      status = sb_buf_put_view(it->buf, it->views[index]);
+      if (status == SB_OK) flat_add(&it->buf_flat, it->view_flats[index].bytes, it->view_flats[index].size);
+      break;
+    case 3:
+      status = sb_buf_take(it->buf, size, &view);
+      if (size > it->buf_flat.size) assert_int_equal(status, SB_OUT_OF_RANGE);
+      if (status != SB_OK) break;
+      flat taken = it->buf_flat;
+      taken.size = size;
+      flat_skip(&it->buf_flat, size);
+      model_set_view(it, index, view, &taken);
+      break;
+    case 4:
+      status = sb_buf_begin(it->buf, &data, &piece);
+      assert_int_equal(status, it->room > 0 ? SB_OK : SB_OUT_OF_RANGE);
+      if (status != SB_OK) break;
+      if (piece > size) piece = size;
+      if (piece > MODEL_BYTES_MAX - it->buf_flat.size) piece = MODEL_BYTES_MAX - it->buf_flat.size;
+      memcpy(data, bytes, piece);
+      assert_ok(sb_buf_commit(it->buf, piece));
+      flat_add(&it->buf_flat, bytes, piece);
+      it->room -= piece;
+      break;
+    default:
+      status = sb_buf_peek(it->buf, &view);
+      if (status == SB_OK) model_set_view(it, index, view, &it->buf_flat);
+      if (random_below(&it->random, 4) == 0) {
+        sb_buf_clear(it->buf);
+        it->buf_flat.size = 0;
+      }
+      break;
+  }
+  return status;
+}
+
+static sb_status view_step(model *it, size_t operation, size_t index, size_t other) {
+  sb_view *view = NULL;
+  sb_status status = SB_OK;
+  const flat *shown = &it->view_flats[other];
+  uint8_t bytes[MODEL_BYTES_MAX];
+  const size_t size = random_below(&it->random, shown->size + 2), offset = random_below(&it->random, shown->size + 2);
+  const bool inside = offset <= shown->size && size <= shown->size - offset;
+  flat part = {.size = 0};
+  if (inside) flat_add(&part, shown->bytes + offset, size);
+  switch (operation) {
+    case 0:
+      status = sb_view_range(it->views[other], offset, size, &view);
+      if (!inside) assert_int_equal(status, SB_OUT_OF_RANGE);
+      if (status == SB_OK) model_set_view(it, index, view, &part);
+      break;
+    case 1:
+      if (shown->size > MODEL_BYTES_MAX - it->view_flats[index].size) break;
+      status = sb_view_append(it->views[index], it->views[other]);
+      if (status == SB_OK) flat_add(&it->view_flats[index], shown->bytes, shown->size);
+      break;
+    case 2:
+      status = sb_view_read(it->views[other], bytes, size);
+      assert_int_equal(status, size <= shown->size ? SB_OK : SB_OUT_OF_RANGE);
+      if (status != SB_OK) break;
+      assert_memory_equal(bytes, shown->bytes, size);
+      flat_skip(&it->view_flats[other], size);
+      break;
+    case 3:
+      status = sb_view_copy(it->views[other], &view);
+      if (status == SB_OK) model_set_view(it, index, view, shown);
+      break;
+    case 4:
+      status = sb_view_flatten(it->views[other], NULL, &view);
+      if (status != SB_OK) break;
+      assert_true(sb_view_span_count(view) <= 1);
+      assert_true(sb_view_equals(view, it->views[other]));
+      model_set_view(it, index, view, shown);
+      break;
+    default:
+      status = sb_view_open(shown->bytes, shown->size, it->other_memory, &view);
+      if (status == SB_OK) model_set_view(it, index, view, shown);
+      break;
+  }
+  return status;
+}
+
+static void model_run(uint32_t block_size, uint32_t other_block_size, uint64_t seed) {
+  static model it; /* large */
+  memset(&it, 0, sizeof it);
+  it.random.state = seed;
+  it.memory = open_tracing_over(open_fixed(block_size));
+  it.other_memory = open_fixed(other_block_size);
+  assert_ok(sb_buf_open(it.memory, &it.buf));
+  for (int i = 0; i < MODEL_VIEWS; i++) assert_ok(sb_view_open(NULL, 0, NULL, &it.views[i]));
+  for (int step = 0; step < MODEL_STEPS; step++) {
+    const size_t kind = random_below(&it.random, 12), index = random_below(&it.random, MODEL_VIEWS);
+    const size_t fault = random_below(&it.random, 8);
+    if (fault == 0) allocations_until_failure = 1 + (long)random_below(&it.random, 4);
+    if (fault == 1) assert_ok(sb_memory_fail_reserve(it.memory, 1 + random_below(&it.random, 4)));
+    const sb_status status = kind < 6 ? buf_step(&it, kind, index) : view_step(&it, kind - 6, index, random_below(&it.random, MODEL_VIEWS));
+    allocations_until_failure = 0;
+    assert_ok(sb_memory_fail_reserve(it.memory, 0));
+    if (fault > 1) assert_true(status == SB_OK || status == SB_OUT_OF_RANGE);
+    it.failures += status == SB_NO_MEMORY;
+    model_check(&it);
+  }
+  assert_true(it.failures > 20); /* or the faults do not reach the code */
+  const sb_memory_stats stats = stats_of(it.memory);
+  for (int i = 0; i < MODEL_VIEWS; i++) sb_view_close(it.views[i]);
+  sb_buf_close(it.buf);
+  assert_int_equal(stats.reserves, stats_of(it.memory).releases);
+  sb_memory_close(it.memory);
+  sb_memory_close(it.other_memory);
+  assert_no_live_blocks();
+}
+
+static void random_operations_agree_with_flat_arrays(void **state) {
+  (void)state;
+  const uint32_t block_sizes[] = {1, 2, 3, 7, 64};
+  for (size_t i = 0; i < 5; i++)
+    for (size_t j = 0; j < 5; j++) model_run(block_sizes[i], block_sizes[j], 1000 + i * 5 + j);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_new_buf_is_empty_and_has_no_room),
+      cmocka_unit_test(put_fills_across_blocks),
+      cmocka_unit_test(put_past_the_room_leaves_the_buffer_unchanged),
+      cmocka_unit_test(room_that_is_there_is_not_reserved_again),
+      cmocka_unit_test(too_much_room_is_too_large),
+      cmocka_unit_test(take_leaves_the_rest_filled_and_the_room_writable),
+      cmocka_unit_test(taking_nothing_gives_an_empty_view),
+      cmocka_unit_test(a_view_is_put_without_copying_and_the_room_stays),
+      cmocka_unit_test(direct_writing_fills_the_first_piece),
+      cmocka_unit_test(clear_drops_what_is_filled_and_keeps_the_room),
+      cmocka_unit_test(a_buf_outlives_the_handle_of_its_provider_and_names_the_default),
+      cmocka_unit_test(null_is_an_error_or_does_nothing),
+      cmocka_unit_test(random_operations_agree_with_flat_arrays),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
