@@ -2,6 +2,7 @@
 # Makes sure that the machine has what a make target needs: deps.sh build|test. As root on Debian or Ubuntu it installs what is missing
 # by apt-get; elsewhere it says what to install, and fails. It prints nothing when nothing is missing.
 set -euo pipefail
+cd "$(dirname "$0")/.."
 
 usage() { echo "usage: tools/deps.sh build|test" >&2; exit 2; }
 level=${1:-}
@@ -34,10 +35,13 @@ check_python() {
     packages+=("$name-dev")
 }
 
+# go.mod says which Go the module needs; a later toolchain is not fetched for it.
 check_go() {
-  local version
+  local version needed
+  needed=$(sed -n 's/^go 1\.\([0-9]*\).*/\1/p' go.mod)
   version=$(GOTOOLCHAIN=local go env GOVERSION 2>/dev/null || true)
-  [[ $version =~ ^go1\.([0-9]+) && ${BASH_REMATCH[1]} -ge 26 ]] || by_hand+=("Go 1.26 or later from https://go.dev/dl (found ${version:-none})")
+  [[ $version =~ ^go1\.([0-9]+) && ${BASH_REMATCH[1]} -ge $needed ]] ||
+    by_hand+=("Go 1.$needed or later, from https://go.dev/dl (found ${version:-none})")
 }
 
 need "${CC:-cc}" gcc
