@@ -202,6 +202,9 @@ def go_function_name(function: Function) -> str:
     return f"{owner}.{go_name(function.short)}"
 
 
-def error_name(status: str) -> str:
-    """SB_UNKNOWN_API_KEY -> ErrUnknownAPIKey, in Go."""
-    return "Err" + go_name(status.removeprefix("SB_").lower())
+def go_constant_name(constant: Constant) -> str:
+    """SB_TYPE_INT8 -> TypeInt8; of statuses SB_OK -> OK and SB_UNKNOWN_API_KEY -> ErrUnknownAPIKey."""
+    short = constant.name.removeprefix("SB_").lower()
+    if constant.group != "status":
+        return go_name(short)
+    return "OK" if short == "ok" else "Err" + go_name(short)

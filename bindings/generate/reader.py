@@ -305,6 +305,8 @@ class Reader:
         roles = [role for role in ROLES if role in notes]
         if not re.fullmatch(r"sb_(?!priv_)[a-z][a-z0-9_]*", name):
             self.refuse(place, name, "a function of the API is called sb_..., in lower case")
+        if any(f.name == name for f in self.functions):
+            self.refuse(place, name, "is declared twice; remove one")
         if cursor.is_definition():
             self.refuse(
                 place, name, "is defined in a header; bindings need a function of the library, so move it to core/src"
@@ -684,15 +686,9 @@ class Reader:
             yield place, f"{name}_open" if name in self.handles else name, (model.class_name(name), "")
             yield place, name, ("", model.class_name(name))
         for constant in self.constants:
-            bare = constant.name.removeprefix("SB_")
-            if constant.group == "status":
-                yield (
-                    constant.place,
-                    constant.name,
-                    (model.exception_name(constant.name), model.error_name(constant.name)),
-                )
-            else:
-                yield constant.place, constant.name, (bare, model.go_name(bare.lower()))
+            status = constant.group == "status"
+            python = model.exception_name(constant.name) if status else constant.name.removeprefix("SB_")
+            yield constant.place, constant.name, (python, model.go_constant_name(constant))
         for function in self.functions:
             yield function.place, function.name, (model.python_name(function), model.go_function_name(function))
 

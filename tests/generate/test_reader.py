@@ -282,6 +282,9 @@ WRONG = [
     added("syntax", "SB_API SB_FUNCTION int32_t sb_more(void;", "C: expected"),
     # Shape of a function
     added("name", "SB_API SB_FUNCTION int32_t thing_more(void);", "thing_more: a function of the API is called sb_..."),
+    Wrong(
+        "declared-twice", CLOSE, f"{CLOSE}\n{COMMENT}{CLOSE} // again", "// again", "sb_thing_close: is declared twice"
+    ),
     added(
         "private-name",
         "SB_API SB_FUNCTION int32_t sb_priv_more(void);",
@@ -335,8 +338,8 @@ WRONG = [
     ),
     Wrong(
         "input-after-output",
-        ", SB_OUT int64_t *number,",
-        ", SB_OUT int64_t *number, int32_t more,",
+        "SB_OUT int64_t *number,",
+        "SB_OUT int64_t *number, int32_t more,",
         "int32_t more",
         "more: is an input after an output; outputs come last",
     ),

@@ -1,0 +1,76 @@
+"""One concept, one name: the rule, and that every name it gives is really there in the generated text."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from bindings.generate import model, reader
+from bindings.generate.__main__ import generate
+
+from .conftest import ROOT
+
+API = reader.read(ROOT)
+FILES = generate(API, ROOT)
+FUNCTIONS = [f for f in API.functions if f.role != "init"]
+LAYERS = [f"bindings/python/src/samebytes/_layer_{name}.py" for name in ("cffi", "ctypes")]
+
+
+@pytest.mark.parametrize(
+    ("c_name", "python", "go"),
+    [
+        ("sb_pool_open", "Pool", "NewPool"),
+        ("sb_memory_open_heap", "Memory.open_heap", "OpenMemoryHeap"),
+        ("sb_pool_get_stats", "Pool.get_stats", "Pool.GetStats"),
+        ("sb_pool_close", "Pool.close", "Pool.Close"),
+        ("sb_schema_api_key", "Schema.api_key", "Schema.APIKey"),
+        ("sb_memory_live_blocks", "memory_live_blocks", "MemoryLiveBlocks"),
+        ("sb_crc32c", "crc32c", "CRC32C"),
+    ],
+)
+def test_the_rule_by_example(c_name: str, python: str, go: str) -> None:
+    function = next(f for f in API.functions if f.name == c_name)
+    assert (model.python_name(function), model.go_function_name(function)) == (python, go)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.name)
+def test_names_differ_in_spelling_only(function: model.Function) -> None:
+    """Without capitals and marks the three names hold the same letters; a constructor's open is a class or New in the others."""
+
+    def letters(name: str) -> str:
+        return re.sub(r"[^a-z0-9]", "", name.lower())
+
+    c_name = letters(function.name.removeprefix("sb_"))
+    python, go = letters(model.python_name(function)), letters(model.go_function_name(function))
+    if function.role == "constructor":
+        owner = letters((function.owner or "").removeprefix("sb_"))
+        variant = c_name.removeprefix(f"{owner}open")
+        assert python == (f"{owner}open{variant}" if variant else owner)
+        assert go == (f"open{owner}{variant}" if variant else f"new{owner}")
+    else:
+        assert python == go == c_name
+
+
+@pytest.mark.parametrize("function", API.functions, ids=lambda f: f.name)
+def test_each_function_is_in_each_layer_by_its_c_name(function: model.Function) -> None:
+    for layer in LAYERS:
+        assert re.search(rf"^def {function.name}\(", FILES[layer], re.MULTILINE), layer
+    assert f"C.{function.name}(" in FILES["bindings/go/raw.go"]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.name)
+def test_each_function_is_documented_by_the_names_of_the_rule(function: model.Function) -> None:
+    """The page takes its signatures from the sources of the packages, so what it shows is there."""
+    block = FILES["docs/api.md"].split(f"\n### `{function.name}`\n")[1].split("\n### ")[0]
+    owner, _, method = model.go_function_name(function).rpartition(".")
+    assert f"- C: `{function.result.declaration}" in block
+    assert f" {function.name}(" in block.replace("*", " ")
+    assert f"- Python: `{model.python_name(function)}(" in block
+    assert f"- Go: `func {f'(*{owner}) ' if owner else ''}{method}(" in block
+
+
+def test_the_linker_is_told_every_function_and_no_other() -> None:
+    names = sorted(f.name for f in API.functions)
+    assert re.findall(r"^    (sb_\w+);$", FILES["core/abi/libsamebytes.map"], re.MULTILINE) == names
+    assert [line for line in FILES["core/abi/symbols.txt"].splitlines() if not line.startswith("#")] == names
