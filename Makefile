@@ -145,9 +145,13 @@ test-python: build deps-test
 	$(call heading,Python by ctypes)
 	SAMEBYTES_BACKEND=ctypes $(PYTEST) tests/python
 
-test-conformance conformance: build deps-test
+test-conformance: build deps-test
 	$(call heading,conformance)
 	$(PYTEST) tests/conformance
+
+# The same by hand: the runner's own table.
+conformance: build
+	@$(BIN)/python tests/conformance/runner.py
 
 test-demo: build deps-test
 	$(call heading,demo)
