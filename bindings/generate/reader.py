@@ -103,7 +103,7 @@ class Shape:
     """A C type in parts: the base type, what it is, and the type with the base replaced by that."""
 
     base: str
-    category: str  # "scalar", "status", "void", "char", "handle", "struct", or "" for what is outside the subset
+    category: str  # "scalar", "void", "char", "handle", "struct", or "" for what is outside the subset
     text: str  # "const handle *"
     const: bool
     array: int | None
@@ -276,7 +276,7 @@ class Reader:
                     f"SB_COUNT({entity.count}) names nothing beside it; name the parameter or field that counts",
                 )
                 continue
-            given = entity.kind in (Kind.OUT_STRUCTS,) or (
+            given = entity.kind is Kind.OUT_STRUCTS or (
                 entity.kind is Kind.OUT_ADDRESS and count.kind in (Kind.OUT_SCALAR, Kind.OUT_COUNT)
             )
             wanted = Kind.OUT_SCALAR if given else Kind.SCALAR
