@@ -74,14 +74,19 @@ def test_a_missing_generated_file_is_named(tree: Path) -> None:
     assert (check.returncode, check.stdout.splitlines()) == (1, [stale("core/abi/symbols.txt")])
 
 
-def test_a_function_dropped_from_a_header_makes_every_generated_file_stale(tree: Path) -> None:
+def test_a_function_dropped_from_a_header_makes_stale_what_names_functions(tree: Path) -> None:
     header = tree / "core/include/samebytes/pipeline.h"
     text = header.read_text(encoding="utf-8")
     end = text.index("sb_pipeline_in_flight(const sb_pipeline *pipeline);")
     begin = text.rindex("/**", 0, end)
     header.write_text(text[:begin] + text[text.index("\n", end) + 1 :], encoding="utf-8")
     check = generate(tree, "--check")
-    assert (check.returncode, check.stdout.splitlines()) == (1, [stale(name) for name in order(check.stdout, FILES)])
+    # What has constants, structures and exceptions only says nothing of functions.
+    others = {f"bindings/python/src/samebytes/{name}.py" for name in ("_records", "errors")}
+    assert (check.returncode, set(check.stdout.splitlines())) == (
+        1,
+        {stale(name) for name in FILES if name not in others},
+    )
 
 
 def test_a_field_of_another_type_is_seen(tree: Path) -> None:
@@ -113,8 +118,3 @@ def test_a_wrong_header_ends_the_run_and_changes_nothing(tree: Path) -> None:
     assert run.stderr.startswith("crc32c.h:")
     assert "error: sb_crc32c: has no role" in run.stderr
     assert {name: (tree / name).read_bytes() for name in FILES} == before
-
-
-def order(output: str, names: list[str]) -> list[str]:
-    """`names` in the order in which `output` tells them."""
-    return sorted(names, key=output.find)
