@@ -84,7 +84,9 @@ def count_instructions(program: parts.Program, cases: list[tuple[str, str]], fol
 def to_rows(part: str, samples: Samples) -> list[Row]:
     """Hold every peer of a case against ours."""
     rows = []
-    for (case, unit, side), values in samples.items():
+    cases = list(dict.fromkeys((unit == "instructions", case) for case, unit, _ in samples))
+    by_case = sorted(samples.items(), key=lambda item: cases.index((item[0][1] == "instructions", item[0][0])))
+    for (case, unit, side), values in by_case:
         if side == parts.OURS:
             continue
         ours = samples.get((case, unit, parts.OURS))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,5 +96,26 @@ def codec(build: Build) -> Part:
     return Part("codec", [program], settings, targets, counted=program)
 
 
-PARTS: dict[str, Callable[[Build], Part]] = {"pool": pool, "codec": codec}
-PYTHON = sys.executable
+def bytes_(build: Build) -> Part:
+    """Views and bufs against the Rust crates."""
+    rust = peers.build_rust(build.folder / "rust")
+    lines = (HERE / "rust/Cargo.toml").read_text().splitlines()
+    settings = ["samebytes: memory of the default pool; views and bufs opened and closed per operation"]
+    settings += [f"Rust: cargo --release, LTO, crate {line}" for line in lines if line.startswith("byte")]
+    settings += ["bytesbuf: memory of its GlobalPool; bytes: BytesMut of the capacity that is asked for"]
+    bytesbuf, crate = "bytesbuf (Rust)", "bytes (Rust)"
+    targets: dict[tuple[str, str], float] = {}
+    for case, least in (
+        ("view copy, 1 span", 3.0),
+        ("view range, 1 span", 5.0),
+        ("put 64 B and freeze", 5.0),
+        ("reserve+fill+consume, 1 KiB", 4.0),
+        ("reserve+fill+consume, 64 KiB", 1.0),
+    ):
+        targets |= {(case, bytesbuf): least, (case, crate): 1.0}
+    targets[("append of 10,000 views, each", bytesbuf)] = 20.0
+    targets[("append of 10,000 views, each", "samebytes, 1,000 views")] = 0.83  # the cost of one grows below 1.2x
+    return Part("bytes", [Program([build.c_program("bytes")]), Program([str(rust)])], settings, targets)
+
+
+PARTS: dict[str, Callable[[Build], Part]] = {"pool": pool, "bytes": bytes_, "codec": codec}

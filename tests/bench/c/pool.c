@@ -10,7 +10,7 @@
 
 #include <samebytes/samebytes.h>
 
-enum { RING_SIZE = 256, OUT_COUNT = 64, SPINS_MAX = 64 };
+enum { RING_SIZE = 256, OUT_COUNT = 64, SPINS_MAX = 64, THREAD_PAIRS = 20000 };
 
 static sb_pool *pool; /* NULL: malloc */
 
@@ -57,8 +57,10 @@ static void *run_pairs(void *times) {
   return NULL;
 }
 
-/* Each thread does `times` pairs: the time is that of one pair on one thread while the other does the same. */
+/* Each thread does THREAD_PAIRS pairs `times` times, so many that its start does not count. The time is that of one pair on one thread while
+ * the other does the same. */
 static void two_threads(size_t times) {
+  times *= THREAD_PAIRS;
   pthread_t other;
   start(&other, run_pairs, &times);
   pairs(4096, times);
@@ -92,6 +94,7 @@ static void *put_elsewhere(void *times) {
 }
 
 static void handed_over(size_t times) {
+  times *= THREAD_PAIRS;
   atomic_store(&ring.pushed, 0);
   atomic_store(&ring.popped, 0);
   pthread_t other;
@@ -114,8 +117,8 @@ int main(int argc, char **argv) {
       {"C get+put, 4 KiB, one thread", side, pairs_4096, 1},
       {"C get+put, 16 KiB, one thread", side, pairs_16384, 1},
       {"C get+put, 4 KiB, 64 out at a time", side, many_out, OUT_COUNT},
-      {"C get+put, 4 KiB, two threads", side, two_threads, 1},
-      {"C get+put, 4 KiB, put on another thread", side, handed_over, 1},
+      {"C get+put, 4 KiB, two threads", side, two_threads, THREAD_PAIRS},
+      {"C get+put, 4 KiB, put on another thread", side, handed_over, THREAD_PAIRS},
   };
   int result = bench_main(argc - 1, argv + 1, cases, sizeof cases / sizeof cases[0]);
   sb_pool_close(pool);
