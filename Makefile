@@ -80,7 +80,7 @@ core: $(VENV)/.stamp-build
 $(LIBRARY): core ;
 
 $(VENV)/.stamp-package: $(PACKAGE_FILES) $(VENV)/.stamp-build
-	$(PIP) install --no-build-isolation --no-deps --force-reinstall -C build-dir=$(CURDIR)/build/python ./bindings/python
+	$(PIP) install --no-build-isolation --no-deps --force-reinstall --config-settings=build-dir=$(CURDIR)/build/python ./bindings/python
 	touch $@
 
 build/bin/testee_c: $(wildcard tests/conformance/*.c tests/conformance/*.h)
