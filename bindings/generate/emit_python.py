@@ -1,0 +1,337 @@
+"""What both layers and all users of the package share: constants and records, exceptions, and the classes of the handles."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from .model import Api, Class, Constant, Entity, Function, Kind, Struct, class_name, exception_name
+from .python_rules import (
+    HEAD,
+    PACKAGE,
+    all_names,
+    definition,
+    docstring,
+    fields,
+    function_doc,
+    input_type,
+    invocation,
+    joined,
+    optional_from,
+    output_type,
+    outputs,
+    parameters,
+    result_type,
+    safe,
+    spoken,
+)
+
+# The built-in exception that fits a status, so that code which knows nothing of samebytes can catch it.
+BUILTINS = {
+    "SB_NO_MEMORY": ("MemoryError",),
+    "SB_INVALID_ARGUMENT": ("ValueError",),
+    "SB_OUT_OF_RANGE": ("IndexError", "OverflowError"),
+    "SB_NEED_MORE": ("EOFError",),
+    "SB_TOO_LARGE": ("ValueError",),
+    "SB_CORRUPT": ("ValueError",),
+    "SB_UNKNOWN_API_KEY": ("LookupError",),
+    "SB_NOT_FOUND": ("LookupError",),
+    "SB_BUSY": ("BufferError",),
+    "SB_LOCKED": ("BlockingIOError",),
+    "SB_CLOSED": ("ValueError",),
+    "SB_IO": ("OSError",),
+    "SB_UNSUPPORTED": ("NotImplementedError",),
+    "SB_PROVIDER": ("RuntimeError",),
+    "SB_UNAVAILABLE": ("ConnectionError",),
+    "SB_TIMEOUT": ("TimeoutError",),
+}
+# Classes whose bytes can be seen through a memoryview, by a base in C.
+EXPORTERS = {"sb_block": "Block", "sb_view": "View"}
+
+
+def public(constant: str) -> str:
+    return constant.removeprefix("SB_")
+
+
+def statuses(api: Api) -> list[Constant]:
+    return [c for c in api.constants if c.group == "status" and c.value != 0]
+
+
+# _records.py
+
+
+def default(entity: Entity) -> str:
+    """What a field is when nobody says it, or "" where it must be said."""
+    if entity.kind is Kind.SCALAR:
+        return "False" if entity.ctype == "bool" else "0"
+    if entity.kind is Kind.BYTES and entity.nullable:
+        return 'b""'
+    if entity.kind is Kind.SCALARS and entity.nullable:
+        return "()"
+    return "None" if entity.nullable else ""
+
+
+def field_type(entity: Entity) -> str:
+    if entity.kind is Kind.ADDRESS:
+        return f"int | ReadableBuffer{' | None' if entity.nullable else ''}"
+    return input_type(entity).replace("_records.", "")
+
+
+def record(api: Api, struct: Struct) -> str:
+    shown = fields(struct)
+    needed = max((i + 1 for i, f in enumerate(shown) if not default(f)), default=0)
+    lines = [f"class {class_name(struct.name)}(NamedTuple):"]
+    lines.append(docstring(spoken(api, joined(struct.doc) or f"{struct.name}."), "    ").rstrip("\n"))
+    lines.append("")
+    for index, f in enumerate(shown):
+        lines.append(f"    {safe(f.name)}: {field_type(f)}" + (f" = {default(f)}" if index >= needed else ""))
+        if f.doc:
+            lines.append(docstring(spoken(api, f.doc), "    ").rstrip("\n"))
+    return "\n".join(lines) + "\n"
+
+
+def records(api: Api) -> str:
+    head = f'''{HEAD}"""Constants of the library, and its structures as named tuples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+'''
+    lines = []
+    for constant in api.constants:
+        lines.append(f"{public(constant.name)} = {constant.value}")
+        if constant.doc:
+            lines.append(docstring(spoken(api, constant.doc), "").rstrip("\n"))
+    names = [public(c.name) for c in api.constants] + [class_name(s.name) for s in api.structs]
+    return "\n\n".join([head + "\n".join(lines) + "\n", *(record(api, s) for s in api.structs), all_names(names)])
+
+
+# errors.py
+
+
+def exceptions(api: Api) -> str:
+    missing = [s.name for s in statuses(api) if s.name not in BUILTINS]
+    if missing:
+        raise ValueError(f"emit_python.BUILTINS does not say which built-in exception fits {', '.join(missing)}")
+    parts = [
+        f'''{HEAD}"""One exception class per status. Each derives from SamebytesError and from the built-in that fits."""
+
+from __future__ import annotations
+
+import builtins
+
+from . import _records
+from ._errors import SamebytesError
+'''
+    ]
+    for s in statuses(api):
+        bases = ", ".join(f"builtins.{name}" for name in BUILTINS[s.name])
+        doc = docstring(spoken(api, s.doc[:1].upper() + s.doc[1:] + "."), "    ")
+        parts.append(
+            f"class {exception_name(s.name)}(SamebytesError, {bases}):\n{doc}\n    status = _records.{public(s.name)}\n"
+        )
+    table = "".join(f"    _records.{public(s.name)}: {exception_name(s.name)},\n" for s in statuses(api))
+    parts.append(f"BY_STATUS: dict[int, type[SamebytesError]] = {{\n{table}}}\n")
+    parts.append(all_names(["SamebytesError", *(exception_name(s.name) for s in statuses(api))]))
+    return "\n\n".join(parts)
+
+
+# _classes.py
+
+
+def class_type(p: Entity) -> str:
+    """The annotation of a parameter of a method."""
+    null = " | None" if p.nullable else ""
+    match p.kind:
+        case Kind.HANDLE:
+            return f"{class_name(p.ctype)}{null}"
+        case Kind.HANDLES:
+            return f"Sequence[{class_name(p.ctype)}]{null}"
+        case _:
+            return input_type(p)
+
+
+class Method:
+    """Writes one function of the headers as a method, class method or function of Python."""
+
+    def __init__(self, api: Api, function: Function) -> None:
+        self.api = api
+        self.function = function
+        self.shown = [p for p in parameters(function) if p.kind is not Kind.SELF]
+
+    def options(self, p: Entity) -> list[Entity]:
+        return fields(self.api.struct(p.ctype))
+
+    def signature(self, *first: str) -> list[str]:
+        positional = [p for p in self.shown if p.kind is not Kind.OPTIONS]
+        optional = optional_from(positional)
+        parts = [*first]
+        for index, p in enumerate(positional):
+            parts.append(f"{safe(p.name)}: {class_type(p)}" + (" = None" if index >= optional else ""))
+        for p in self.shown:
+            if p.kind is Kind.OPTIONS:
+                parts.append("*")
+                parts += [f"{safe(f.name)}: {class_type(f)} = {default(f)}" for f in self.options(p)]
+        return parts
+
+    def handles(self) -> list[Entity]:
+        """The parameters and option fields that are handles, self aside."""
+        found = []
+        for p in self.shown:
+            inner = self.options(p) if p.kind is Kind.OPTIONS else [p]
+            found += [e for e in inner if e.kind in (Kind.HANDLE, Kind.HANDLES)]
+        return found
+
+    def checks(self) -> list[str]:
+        lines = []
+        for e in self.handles():
+            many = "_all" if e.kind is Kind.HANDLES else "_or_none" if e.nullable else ""
+            lines.append(f'{safe(e.name)} = expect{many}({safe(e.name)}, {class_name(e.ctype)}, "{e.name}")')
+        return lines
+
+    def argument(self, e: Entity) -> str:
+        name = safe(e.name)
+        match e.kind:
+            case Kind.SELF:
+                return "self._address or None" if e.nullable and self.function.role != "destructor" else "self._open()"
+            case Kind.HANDLE:
+                return f"None if {name} is None else {name}._open()" if e.nullable else f"{name}._open()"
+            case Kind.HANDLES:
+                return f"[each._open() for each in {name}]"
+            case Kind.OPTIONS:
+                inner = (f"{safe(f.name)}={self.argument(f)}" for f in self.options(e))
+                return invocation(f"_records.{class_name(e.ctype)}", inner)
+            case _:
+                return name
+
+    def locks(self) -> str:
+        """The objects whose locks the call holds."""
+        names = ["self"] if self.function.role == "method" else []
+        for e in self.handles():
+            names.append(f"*{safe(e.name)}" if e.kind is Kind.HANDLES else safe(e.name))
+        if names == ["self"]:
+            return "self._lock"
+        return f"calling({', '.join(names)})" if names else ""
+
+    def result(self) -> tuple[str, str]:
+        """The annotation of the result, and the expression that makes it of `{}`, what the layer returned."""
+        f = self.function
+        outs = outputs(f)
+        if f.role == "constructor":
+            return "Self", "cls.adopt({})"
+        owned = (
+            f.result
+            if f.result.kind is Kind.HANDLE
+            else outs[0]
+            if [o.kind for o in outs] == [Kind.OUT_HANDLE]
+            else None
+        )
+        if owned is not None:
+            name = f"public.{class_name(owned.ctype)}"
+            return name, f"{name}.adopt({{}})"
+        if any(o.kind is Kind.OUT_HANDLE for o in outs):
+            raise ValueError(f"{f.place}: {f.name}: a handle must be the only output")
+        types = ", ".join(output_type(o) for o in outs)
+        return (f"tuple[{types}]" if len(outs) > 1 else types) or result_type(f), "{}"
+
+    def body(self, make: str) -> list[str]:
+        f = self.function
+        call = invocation(f"layer.{f.name}", (self.argument(p) for p in parameters(f)))
+        taken = [safe(p.name) for p in self.shown if p.takes and p.kind is Kind.HANDLE]
+        inner = [f"{name}._idle()" for name in taken]
+        if make == "{}" and self.result()[0] == "None":
+            inner.append(call)
+        elif taken:
+            inner.append(f"_result = {call}")
+        else:
+            inner.append(make.format(call) if make.startswith("self.") else f"return {make.format(call)}")
+        inner += [f"{name}._taken()" for name in taken]
+        if taken:
+            inner.append(f"return {make.format('_result')}")
+        locks = self.locks()
+        lines = self.checks()
+        inner = [line for statement in inner for line in statement.split("\n")]
+        return [*lines, f"with {locks}:", *(f"    {line}" for line in inner)] if locks else [*lines, *inner]
+
+    def write(self, indent: str) -> str:
+        f = self.function
+        annotation, make = self.result()
+        decorator = ""
+        if f.role == "constructor" and f.short == "open":
+            head = definition(indent, "__init__", self.signature("self"), "None")
+            make = "self._own({})"
+        elif f.role == "constructor":
+            decorator = f"{indent}@classmethod\n"
+            head = definition(indent, f.short, self.signature("cls"), annotation)
+        else:
+            first = ("self",) if f.role == "method" else ()
+            head = definition(indent, safe(f.short), self.signature(*first), annotation)
+        doc = function_doc(self.api, f, f"{indent}    ", python=True)
+        return decorator + head + ":\n" + doc + "".join(f"{indent}    {line}\n" for line in self.body(make))
+
+
+def handle_class(api: Api, c: Class) -> str:
+    header = next(h for h in api.headers if h.name == c.header)
+    bases = f"_objects.{EXPORTERS[c.name]}, Handle" if c.name in EXPORTERS else "Handle"
+    text = f"{header.title}.\n\n{prose(header.manual)}"
+    parts = [
+        f"class {class_name(c.name)}({bases}):\n"
+        + docstring(spoken(api, text), "    ")
+        + f"\n    _destroy = staticmethod(layer.{c.destructor.name})\n"
+    ]
+    parts += [Method(api, f).write("    ") for f in (*c.constructors, *c.methods)]
+    return "\n".join(parts)
+
+
+def prose(manual: str) -> str:
+    """What a header's manual says of errors and limits, and before its chapters, without the examples, which are in C."""
+    kept: list[str] = []
+    for chapter in re.split(r"^## ", manual, flags=re.MULTILINE):
+        title, _, text = chapter.partition("\n")
+        if chapter and not kept:
+            kept += [p for p in chapter.split("\n\n") if p.strip() and not p.startswith("    ")]
+        elif title in ("Errors", "Limits"):
+            kept.append(f"{title}: {text.strip()}")
+    return "\n\n".join(joined(p) for p in kept)
+
+
+def classes(api: Api) -> str:
+    head = f'''{HEAD}"""The classes of the handles, and the functions that belong to none, by C's names: sb_pool_get_stats is Pool.get_stats.
+
+The package exports these, or subclasses of them that say the same in the words of Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import samebytes as public
+
+from . import _objects, _records
+from ._backend import layer
+from ._handles import Handle, calling, expect, expect_all, expect_or_none
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
+'''
+    functions = [f for f in api.functions if f.role == "function"]
+    names = [class_name(c.name) for c in api.classes] + [safe(f.short) for f in functions]
+    bodies = [*(handle_class(api, c) for c in api.classes), *(Method(api, f).write("") for f in functions)]
+    return "\n\n".join([head, *bodies, all_names(names)])
+
+
+def emit(api: Api, root: Path) -> dict[str, str]:
+    del root
+    version = ".".join(map(str, api.version))
+    return {
+        f"{PACKAGE}/_version.py": f'{HEAD}"""The version, where the build finds it."""\n\n__version__ = "{version}"\n',
+        f"{PACKAGE}/_records.py": records(api),
+        f"{PACKAGE}/errors.py": exceptions(api),
+        f"{PACKAGE}/_classes.py": classes(api),
+    }

@@ -1,0 +1,334 @@
+/* samebytes._objects: what Python code cannot do, or only slowly. Block and View show their bytes through the buffer protocol, Window lends
+ * memory for writing. Both function layers share them.
+ *
+ * Only a type in C can show memory that is truly read-only: a memoryview made read-only in Python gives its writable origin away. It
+ * keeps to the limited API, so that one build serves every Python from 3.11 on.
+ *
+ * Invariant: `exports` counts the buffers that are out. While it is above 0, `address` does not change (Handle.close refuses). */
+
+#define _GNU_SOURCE
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <dlfcn.h>
+#include <structmember.h>
+
+#include <samebytes/samebytes.h>
+
+#include "abi_digest.h"
+
+typedef struct {
+  PyObject_HEAD
+  void *address; /* the handle; NULL when closed */
+  Py_ssize_t exports;
+  char shared; /* blocks: somebody else may see the bytes, so they are not written any more */
+} Exporter;
+
+/* Raises the exception `name` of samebytes.errors. */
+static int raise_error(const char *name, const char *message) {
+  PyObject *errors = PyImport_ImportModule("samebytes.errors");
+  PyObject *error = errors == NULL ? NULL : PyObject_GetAttrString(errors, name);
+  if (error != NULL) PyErr_SetString(error, message);
+  Py_XDECREF(error);
+  Py_XDECREF(errors);
+  return -1;
+}
+
+/* Another thread may be in a call on this object with the GIL released: Handle's lock keeps it apart. */
+static int lock(Exporter *self) {
+  PyObject *held = PyObject_GetAttrString((PyObject *)self, "_lock");
+  PyObject *result = held == NULL ? NULL : PyObject_CallMethod(held, "acquire", NULL);
+  Py_XDECREF(held);
+  Py_XDECREF(result);
+  return result == NULL ? -1 : 0;
+}
+
+static void unlock(Exporter *self) {
+  PyObject *type, *value, *traceback;
+  PyErr_Fetch(&type, &value, &traceback);
+  PyObject *held = PyObject_GetAttrString((PyObject *)self, "_lock");
+  PyObject *result = held == NULL ? NULL : PyObject_CallMethod(held, "release", NULL);
+  if (result == NULL) PyErr_WriteUnraisable((PyObject *)self);
+  Py_XDECREF(held);
+  Py_XDECREF(result);
+  PyErr_Restore(type, value, traceback);
+}
+
+static PyObject *exporter_get_address(PyObject *object, void *closure) {
+  (void)closure;
+  return PyLong_FromVoidPtr(((Exporter *)object)->address);
+}
+
+static int exporter_set_address(PyObject *object, PyObject *value, void *closure) {
+  (void)closure;
+  if (value == NULL || !PyLong_Check(value)) {
+    PyErr_SetString(PyExc_TypeError, "an address is an integer");
+    return -1;
+  }
+  void *address = PyLong_AsVoidPtr(value);
+  if (address == NULL && PyErr_Occurred()) return -1;
+  ((Exporter *)object)->address = address;
+  return 0;
+}
+
+static void exporter_dealloc(PyObject *self) {
+  PyTypeObject *type = Py_TYPE(self);
+  freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+  release(self);
+  Py_DECREF(type);
+}
+
+static PyGetSetDef exporter_getset[] = {
+  {"_address", exporter_get_address, exporter_set_address, "The address of the handle; 0 when closed.", NULL},
+  {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMemberDef exporter_members[] = {
+  {"_exports", T_PYSSIZET, offsetof(Exporter, exports), READONLY, "Memoryviews of this object that are alive."},
+  {"_shared", T_BOOL, offsetof(Exporter, shared), 0, "Whether somebody else may see the bytes."},
+  {NULL, 0, 0, 0, NULL},
+};
+
+/* Block */
+
+static int block_getbuffer(PyObject *object, Py_buffer *buffer, int flags) {
+  Exporter *self = (Exporter *)object;
+  buffer->obj = NULL;
+  if (lock(self) != 0) return -1;
+  int result;
+  if (self->address == NULL) {
+    result = raise_error("ClosedError", "this Block has been closed");
+  } else {
+    const sb_block *block = self->address;
+    result = PyBuffer_FillInfo(buffer, object, sb_block_data(block), (Py_ssize_t)sb_block_size(block), self->shared, flags);
+    if (result == 0) self->exports++;
+  }
+  unlock(self);
+  return result;
+}
+
+static void block_releasebuffer(PyObject *object, Py_buffer *buffer) {
+  (void)buffer;
+  ((Exporter *)object)->exports--;
+}
+
+static PyType_Slot block_slots[] = {
+  {Py_tp_doc, "Shows the bytes of a block: writable while nobody shares it."},
+  {Py_tp_dealloc, exporter_dealloc},
+  {Py_tp_getset, exporter_getset},
+  {Py_tp_members, exporter_members},
+  {Py_bf_getbuffer, block_getbuffer},
+  {Py_bf_releasebuffer, block_releasebuffer},
+  {0, NULL},
+};
+
+static PyType_Spec block_spec = {"samebytes._objects.Block", sizeof(Exporter), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, block_slots};
+
+/* View */
+
+/* Each buffer has its own copy of the view, which shares the bytes: the view may be skipped or read meanwhile. */
+static int view_fill(Exporter *self, Py_buffer *buffer, int flags) {
+  const sb_view *view = self->address;
+  if (view == NULL) return raise_error("ClosedError", "this View has been closed");
+  size_t spans = sb_view_span_count(view);
+  if (spans > 1) {
+    PyErr_Format(PyExc_BufferError, "this View lies in %zu pieces; take a memoryview of view.flatten(), or bytes(view)", spans);
+    return -1;
+  }
+  sb_view *copy = NULL;
+  const void *data = "";
+  size_t size = 0;
+  if (sb_view_copy(view, &copy) != SB_OK || (spans == 1 && sb_view_span(copy, 0, &data, &size) != SB_OK)) {
+    sb_view_close(copy);
+    PyErr_NoMemory();
+    return -1;
+  }
+  if (PyBuffer_FillInfo(buffer, (PyObject *)self, (void *)data, (Py_ssize_t)size, 1, flags) != 0) {
+    sb_view_close(copy);
+    return -1;
+  }
+  buffer->internal = copy;
+  self->exports++;
+  return 0;
+}
+
+static int view_getbuffer(PyObject *object, Py_buffer *buffer, int flags) {
+  Exporter *self = (Exporter *)object;
+  buffer->obj = NULL;
+  if (lock(self) != 0) return -1;
+  int result = view_fill(self, buffer, flags);
+  unlock(self);
+  return result;
+}
+
+static void view_releasebuffer(PyObject *object, Py_buffer *buffer) {
+  sb_view_close(buffer->internal);
+  ((Exporter *)object)->exports--;
+}
+
+static PyType_Slot view_slots[] = {
+  {Py_tp_doc, "Shows the bytes of a view that lies in one piece, read-only."},
+  {Py_tp_dealloc, exporter_dealloc},
+  {Py_tp_getset, exporter_getset},
+  {Py_tp_members, exporter_members},
+  {Py_bf_getbuffer, view_getbuffer},
+  {Py_bf_releasebuffer, view_releasebuffer},
+  {0, NULL},
+};
+
+static PyType_Spec view_spec = {"samebytes._objects.View", sizeof(Exporter), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, view_slots};
+
+/* Window: memory that an object of the library lends for writing until its next call. */
+
+typedef struct {
+  PyObject_HEAD
+  void *address;
+  Py_ssize_t size;
+  Py_ssize_t exports;
+  PyObject *owner; /* kept alive, and with it the memory */
+} Window;
+
+static PyObject *window_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
+  static char *names[] = {"address", "size", "owner", NULL};
+  PyObject *address = NULL, *owner = NULL;
+  Py_ssize_t size = 0;
+  if (!PyArg_ParseTupleAndKeywords(args, keywords, "OnO:Window", names, &address, &size, &owner)) return NULL;
+  void *data = PyLong_AsVoidPtr(address);
+  if (data == NULL && PyErr_Occurred()) return NULL;
+  if (size < 0 || (data == NULL && size > 0)) {
+    PyErr_SetString(PyExc_ValueError, "a window needs an address and a size of 0 or more");
+    return NULL;
+  }
+  allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+  Window *self = (Window *)allocate(type, 0);
+  if (self == NULL) return NULL;
+  self->address = data;
+  self->size = size;
+  self->owner = Py_NewRef(owner);
+  return (PyObject *)self;
+}
+
+static int window_traverse(PyObject *object, visitproc visit, void *arg) {
+  Py_VISIT(((Window *)object)->owner);
+  Py_VISIT(Py_TYPE(object));
+  return 0;
+}
+
+static int window_clear(PyObject *object) {
+  Py_CLEAR(((Window *)object)->owner);
+  return 0;
+}
+
+static void window_dealloc(PyObject *self) {
+  PyTypeObject *type = Py_TYPE(self);
+  PyObject_GC_UnTrack(self);
+  (void)window_clear(self);
+  freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+  release(self);
+  Py_DECREF(type);
+}
+
+static int window_getbuffer(PyObject *object, Py_buffer *buffer, int flags) {
+  Window *self = (Window *)object;
+  buffer->obj = NULL;
+  if (self->owner == NULL) return raise_error("ClosedError", "this memory is no longer lent");
+  if (PyBuffer_FillInfo(buffer, object, self->address, self->size, 0, flags) != 0) return -1;
+  self->exports++;
+  return 0;
+}
+
+static void window_releasebuffer(PyObject *object, Py_buffer *buffer) {
+  (void)buffer;
+  ((Window *)object)->exports--;
+}
+
+static PyObject *window_end(PyObject *object, PyObject *unused) {
+  (void)unused;
+  if (((Window *)object)->exports > 0) {
+    raise_error("BusyError", "a memoryview of the lent memory is still in use; release it and its slices first");
+    return NULL;
+  }
+  (void)window_clear(object);
+  Py_RETURN_NONE;
+}
+
+static PyMethodDef window_methods[] = {
+  {"end", window_end, METH_NOARGS, "End the lending. Raises BusyError while memoryviews are alive."},
+  {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot window_slots[] = {
+  {Py_tp_doc, "Lends the memory at an address for writing, and keeps its owner alive."},
+  {Py_tp_new, window_new},
+  {Py_tp_dealloc, window_dealloc},
+  {Py_tp_traverse, window_traverse},
+  {Py_tp_clear, window_clear},
+  {Py_tp_methods, window_methods},
+  {Py_bf_getbuffer, window_getbuffer},
+  {Py_bf_releasebuffer, window_releasebuffer},
+  {0, NULL},
+};
+
+static PyType_Spec window_spec = {"samebytes._objects.Window", sizeof(Window), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, window_slots};
+
+/* Which library this is */
+
+static PyObject *library_version(PyObject *module, PyObject *unused) {
+  (void)module, (void)unused;
+  return PyLong_FromUnsignedLong(sb_version());
+}
+
+static PyObject *library_digest(PyObject *module, PyObject *unused) {
+  (void)module, (void)unused;
+  return PyLong_FromUnsignedLongLong(sb_abi_digest());
+}
+
+static PyObject *library_path(PyObject *module, PyObject *unused) {
+  (void)module, (void)unused;
+  Dl_info info;
+  if (dladdr((void *)(uintptr_t)&sb_version, &info) == 0 || info.dli_fname == NULL) return PyUnicode_FromString("");
+  return PyUnicode_DecodeFSDefault(info.dli_fname);
+}
+
+static PyMethodDef module_methods[] = {
+  {"version", library_version, METH_NOARGS, "The version of the library that is loaded."},
+  {"abi_digest", library_digest, METH_NOARGS, "The digest of the headers that the loaded library was built from."},
+  {"library_path", library_path, METH_NOARGS, "The file of the library that is loaded."},
+  {NULL, NULL, 0, NULL},
+};
+
+static int add_type(PyObject *module, const char *name, PyType_Spec *spec) {
+  PyObject *type = PyType_FromModuleAndSpec(module, spec, NULL);
+  int result = type == NULL ? -1 : PyModule_AddObjectRef(module, name, type);
+  Py_XDECREF(type);
+  return result;
+}
+
+static int add_number(PyObject *module, const char *name, unsigned long long number) {
+  PyObject *value = PyLong_FromUnsignedLongLong(number);
+  int result = value == NULL ? -1 : PyModule_AddObjectRef(module, name, value);
+  Py_XDECREF(value);
+  return result;
+}
+
+static int module_exec(PyObject *module) {
+  unsigned long version = SB_VERSION_MAJOR << 16 | SB_VERSION_MINOR << 8 | SB_VERSION_PATCH;
+  if (add_type(module, "Block", &block_spec) != 0 || add_type(module, "View", &view_spec) != 0) return -1;
+  if (add_type(module, "Window", &window_spec) != 0) return -1;
+  return add_number(module, "BUILT_VERSION", version) != 0 ? -1 : add_number(module, "BUILT_DIGEST", SB_ABI_DIGEST);
+}
+
+static PyModuleDef_Slot module_slots[] = {
+  {Py_mod_exec, module_exec},
+  {0, NULL},
+};
+
+static struct PyModuleDef module_definition = {
+  .m_base = PyModuleDef_HEAD_INIT,
+  .m_name = "samebytes._objects",
+  .m_doc = "Block, View and Window: memory of the library as Python's buffers.",
+  .m_methods = module_methods,
+  .m_slots = module_slots,
+};
+
+PyMODINIT_FUNC PyInit__objects(void) { return PyModuleDef_Init(&module_definition); }

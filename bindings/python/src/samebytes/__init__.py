@@ -1,0 +1,39 @@
+"""samebytes: memory, bytes and framed messages that C, Python and Go share.
+
+Classes are named after the handles of the C library, and their methods after its functions: sb_pool_get_stats is Pool.get_stats. They
+are context managers; close() twice is safe, use after close raises ClosedError. samebytes.errors has one exception per status,
+samebytes.echo the Echo messages. SAMEBYTES_BACKEND=ctypes calls the library through ctypes instead of CFFI.
+"""
+
+from __future__ import annotations
+
+from . import _classes, _records, errors
+from ._classes import *  # noqa: F403
+from ._errors import SamebytesError
+from ._records import *  # noqa: F403
+from ._version import __version__
+from .errors import *  # noqa: F403
+
+# isort: split
+# These take the place of the generated classes of the same names.
+from . import echo
+from ._bytes import Block, Buf, View
+from ._codec import Batch, Builder, Message, Parser, Schema
+
+__all__ = [
+    "Batch",
+    "Block",
+    "Buf",
+    "Builder",
+    "Message",
+    "Parser",
+    "SamebytesError",
+    "Schema",
+    "View",
+    "__version__",
+    "echo",
+    "errors",
+]
+__all__ += _classes.__all__
+__all__ += _records.__all__
+__all__ += errors.__all__

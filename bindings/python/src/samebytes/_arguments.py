@@ -1,0 +1,115 @@
+"""Checks of arguments that both function layers share, so that both refuse the same things with the same words."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Sequence
+from operator import index
+from typing import Any, NamedTuple, TypeVar
+
+ADDRESS_MAX = 0xFFFFFFFFFFFFFFFF
+TYPECODES = {
+    "int8_t": "b",
+    "int16_t": "h",
+    "int32_t": "i",
+    "int64_t": "q",
+    "uint8_t": "B",
+    "uint16_t": "H",
+    "uint32_t": "I",
+    "uint64_t": "Q",
+    "size_t": "Q",
+}
+
+Record = TypeVar("Record", bound=NamedTuple)
+
+
+def kind(value: object) -> str:
+    return type(value).__name__
+
+
+def integer(value: Any, name: str, low: int, high: int) -> int:
+    """*value* as an int from *low* to *high*."""
+    try:
+        number = index(value)
+    except TypeError:
+        raise TypeError(f"{name}: an integer is needed, not {kind(value)}") from None
+    if not low <= number <= high:
+        raise OverflowError(f"{name}: {number} is not from {low} to {high}")
+    return number
+
+
+def boolean(value: Any, name: str) -> bool:
+    if value is True or value is False:
+        return bool(value)
+    raise TypeError(f"{name}: True or False is needed, not {kind(value)}")
+
+
+def address(value: Any, name: str) -> int:
+    """*value* as an address that is not NULL."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name}: an address is needed, not {kind(value)}")
+    if not 0 <= value <= ADDRESS_MAX:
+        raise OverflowError(f"{name}: {value} is no address")
+    if value == 0:
+        raise ValueError(f"{name}: the address is 0 (NULL)")
+    return value
+
+
+def address_or_null(value: Any, name: str) -> int:
+    return 0 if value is None or value == 0 else address(value, name)
+
+
+def encoded(value: Any, name: str) -> bytes:
+    """Text as C takes it; CFFI and ctypes put the NUL behind it."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name}: a str is needed, not {kind(value)}")
+    if "\0" in value:
+        raise ValueError(f"{name}: the text has a NUL in it at {value.index(chr(0))}, where C would end it")
+    return value.encode()
+
+
+def decoded(value: bytes) -> str:
+    return value.decode(errors="replace")
+
+
+def sequence(values: Any, name: str) -> Sequence[Any]:
+    """*values* as something with a length, so that a count cannot differ from it."""
+    if isinstance(values, (str, bytes, bytearray, memoryview)) or not isinstance(values, Iterable):
+        raise TypeError(f"{name}: a sequence is needed, not {kind(values)}")
+    return values if isinstance(values, (list, tuple)) else list(values)
+
+
+def integers(values: Any, ctype: str, name: str) -> array[int]:
+    """*values* as an array of *ctype*, each checked against its range."""
+    typecode = TYPECODES[ctype]
+    values = sequence(values, name)
+    try:
+        return array(typecode, values)
+    except TypeError as error:
+        raise TypeError(f"{name}: integers are needed: {error}") from None
+    except OverflowError:
+        bits = array(typecode).itemsize * 8
+        low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if typecode.islower() else (0, (1 << bits) - 1)
+        wrong, number = next((i, n) for i, n in enumerate(values) if not low <= n <= high)
+        raise OverflowError(f"{name}[{wrong}]: {number} is not from {low} to {high}") from None
+
+
+def record(value: Any, kind_: type[Record]) -> Record:
+    """*value*, a record of that kind or a tuple of its fields, as that record."""
+    if type(value) is kind_:
+        return value
+    if not isinstance(value, tuple):
+        raise TypeError(f"a {kind_.__name__} or a tuple of its fields is needed, not {kind(value)}")
+    return kind_(*value)
+
+
+def refused_buffer(error: Exception, value: Any, name: str, *, writable: bool = False) -> Exception:
+    """The exception to raise when *value* gave no memory."""
+    if isinstance(error, TypeError):
+        return TypeError(f"{name}: a bytes-like object is needed, not {kind(value)}")
+    view = memoryview(value)
+    if writable and view.readonly:
+        return BufferError(f"{name}: {kind(value)} is read-only, and this call writes to it")
+    if not view.c_contiguous:
+        return BufferError(f"{name}: the bytes of {kind(value)} do not lie one behind the other; pass bytes({name})")
+    return BufferError(f"{name}: {error}")

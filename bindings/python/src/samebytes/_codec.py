@@ -1,0 +1,412 @@
+"""Schema, Builder, Parser, Batch and Message: messages as Python values."""
+
+from __future__ import annotations
+
+import functools
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from . import _arguments, _classes, _records, errors
+from ._backend import layer
+from ._errors import SamebytesError, raised
+from ._lending import Lending
+from ._records import Error, SchemaField, Value
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+Result = TypeVar("Result")
+
+DIRECTIONS = {"request": _records.DIRECTION_REQUEST, "response": _records.DIRECTION_RESPONSE}
+TYPES = {
+    "int8": _records.TYPE_INT8,
+    "int16": _records.TYPE_INT16,
+    "int32": _records.TYPE_INT32,
+    "int64": _records.TYPE_INT64,
+    "string": _records.TYPE_STRING,
+    "array<int8>": _records.TYPE_ARRAY_INT8,
+    "array<int16>": _records.TYPE_ARRAY_INT16,
+    "array<int32>": _records.TYPE_ARRAY_INT32,
+    "array<int64>": _records.TYPE_ARRAY_INT64,
+    "array<string>": _records.TYPE_ARRAY_STRING,
+}
+ITEMS = {
+    _records.TYPE_ARRAY_INT8: "int8_t",
+    _records.TYPE_ARRAY_INT16: "int16_t",
+    _records.TYPE_ARRAY_INT32: "int32_t",
+    _records.TYPE_ARRAY_INT64: "int64_t",
+}
+
+
+def named(value: int | str, names: dict[str, int], what: str) -> int:
+    """A number of the headers, or the name that people write for it."""
+    if not isinstance(value, str):
+        return value
+    if value not in names:
+        raise errors.InvalidArgumentError(f"{what} {value!r} is unknown; it is one of: {', '.join(names)}")
+    return names[value]
+
+
+# Values into C
+
+
+def string_value(name: str, value: Any) -> Value:
+    if isinstance(value, bytes):
+        return Value(0, value, len(value))
+    try:
+        return Value(0, value, memoryview(value).nbytes)
+    except TypeError:
+        hint = "; encode the text" if isinstance(value, str) else ""
+        raise TypeError(f"{name}: a bytes-like object is needed, not {_arguments.kind(value)}{hint}") from None
+
+
+def strings_value(name: str, values: Any, hold: list[Any]) -> Value:
+    items = [
+        item if isinstance(item, bytes) else bytes(memoryview(string_value(f"{name}[{i}]", item).data))  # type: ignore[arg-type]
+        for i, item in enumerate(_arguments.sequence(values, name))
+    ]
+    hold.append(items)
+    pairs = array("Q", (number for item in items for number in (layer.address_of(item), len(item))))
+    return Value(0, pairs, len(items))
+
+
+def value_of(field: SchemaField, value: Any, hold: list[Any]) -> Value:
+    """*value* as C takes it. What it points to is in it or in *hold*."""
+    if field.type <= _records.TYPE_INT64:
+        return Value(_arguments.integer(value, field.name, -0x8000000000000000, 0x7FFFFFFFFFFFFFFF))
+    if field.type == _records.TYPE_STRING:
+        return string_value(field.name, value)
+    if field.type == _records.TYPE_ARRAY_STRING:
+        return strings_value(field.name, value, hold)
+    items = _arguments.integers(value, ITEMS[field.type], field.name)
+    return Value(0, items, len(items))
+
+
+# Values out of C
+
+
+def integer_from(value: Value) -> int:
+    return value.number
+
+
+def string_from(value: Value) -> bytes:
+    return layer.read_bytes(value.data, value.size)  # type: ignore[arg-type]  # what comes out is an address
+
+
+def strings_from(value: Value) -> tuple[bytes, ...]:
+    pairs = array("Q", layer.read_bytes(value.data, value.size * 16))  # type: ignore[arg-type]
+    return tuple(layer.read_bytes(pairs[i], pairs[i + 1]) for i in range(0, len(pairs), 2))
+
+
+def integers_from(typecode: str, value: Value) -> array[int]:
+    items = array(typecode)
+    items.frombytes(layer.read_bytes(value.data, value.size * items.itemsize))  # type: ignore[arg-type]
+    return items
+
+
+def reader(type_: int) -> Callable[[Value], Any]:
+    if type_ <= _records.TYPE_INT64:
+        return integer_from
+    if type_ == _records.TYPE_STRING:
+        return string_from
+    if type_ == _records.TYPE_ARRAY_STRING:
+        return strings_from
+    return functools.partial(integers_from, _arguments.TYPECODES[ITEMS[type_]])
+
+
+class Message:
+    """One decoded message: api_key, sequence and its fields as attributes, in the order of its schema when unpacked.
+
+    stream_offset says where its frame began. Messages with the same name and values are equal, wherever they lay in a stream. A field
+    that has a name of this class, such as `fields`, is in `fields()` only.
+    """
+
+    __slots__ = ("_values", "api_key", "sequence", "stream_offset")
+
+    schema_name = "Message"
+    field_names: tuple[str, ...] = ()
+
+    def __init__(self, stream_offset: int, api_key: int, sequence: int, values: tuple[Any, ...]) -> None:
+        self.stream_offset = stream_offset
+        self.api_key = api_key
+        self.sequence = sequence
+        self._values = values
+
+    def __iter__(self) -> Iterator[Any]:
+        yield self.api_key
+        yield self.sequence
+        yield from map(fresh, self._values)
+
+    def __len__(self) -> int:
+        return 2 + len(self._values)
+
+    def fields(self) -> dict[str, Any]:
+        """The fields by name, without api_key and sequence."""
+        return dict(zip(self.field_names, map(fresh, self._values)))
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(
+            f"{self.schema_name} has no field {name!r}; it has: {', '.join(self.field_names) or 'none'}"
+        )
+
+    def _key(self) -> tuple[Any, ...]:
+        return (self.schema_name, self.field_names, *self)
+
+    def __eq__(self, other: object) -> bool:
+        return self._key() == other._key() if isinstance(other, Message) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self.schema_name, self.api_key, self.sequence))
+
+    def __repr__(self) -> str:
+        inner = "".join(f", {name}={value!r}" for name, value in self.fields().items())
+        return f"{self.schema_name}(api_key={self.api_key}, sequence={self.sequence}{inner})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return message, (
+            self.schema_name,
+            self.field_names,
+            self.stream_offset,
+            self.api_key,
+            self.sequence,
+            self._values,
+        )
+
+
+def fresh(value: Any) -> Any:
+    """Arrays are handed out as new lists, so that nobody changes a message by its list."""
+    return list(value) if isinstance(value, (array, tuple)) else value
+
+
+def field_property(index: int) -> property:
+    return property(lambda self: fresh(self._values[index]))
+
+
+@functools.lru_cache(maxsize=1024)
+def message_class(name: str, field_names: tuple[str, ...]) -> type[Message]:
+    """The class of the messages of one schema."""
+    body: dict[str, Any] = {
+        "__slots__": (),
+        "schema_name": name,
+        "field_names": field_names,
+        "__doc__": Message.__doc__,
+    }
+    taken = set(dir(Message))
+    body |= {field: field_property(i) for i, field in enumerate(field_names) if field not in taken}
+    return type(name, (Message,), body)
+
+
+def message(name: str, field_names: tuple[str, ...], *parts: Any) -> Message:
+    """Makes a pickled message again."""
+    return message_class(name, field_names)(*parts)
+
+
+class Shape:
+    """What a schema says, on this side of the border."""
+
+    __slots__ = ("fields", "make", "readers")
+
+    def __init__(self, name: str, fields: tuple[SchemaField, ...]) -> None:
+        self.fields = fields
+        self.make = message_class(name, tuple(field.name for field in fields))
+        self.readers = tuple(reader(field.type) for field in fields)
+
+    def values(self, name: str, values: Iterable[Any], hold: list[Any]) -> list[Value]:
+        values = list(values)
+        if len(values) != len(self.fields):
+            raise errors.InvalidArgumentError(
+                f"{name} has {len(self.fields)} fields, but there are {len(values)} values"
+            )
+        return [value_of(field, value, hold) for field, value in zip(self.fields, values)]
+
+
+class Schema(_classes.Schema):
+    __doc__ = _classes.Schema.__doc__
+
+    _shape: Shape | None = None
+
+    def __init__(
+        self,
+        name: str,
+        direction: int | str,
+        api_key: int,
+        fields: Iterable[SchemaField | tuple[str, int | str]],
+    ) -> None:
+        """Makes a schema.
+
+        direction is "request" or "response" (DIRECTION_...); a field is a name and a type: "int8" to "int64", "string", or "array<int8>"
+        to "array<int64>" and "array<string>" (TYPE_...). Raises InvalidArgumentError for a wrong or repeated name or an unknown type,
+        TooLargeError for too many fields.
+        """
+        pairs = []
+        for index, field in enumerate(_arguments.sequence(fields, "fields")):
+            if not isinstance(field, tuple) or len(field) != 2:
+                raise TypeError(f"fields[{index}]: a tuple of a name and a type is needed, not {field!r}")
+            pairs.append(SchemaField(field[0], named(field[1], TYPES, f"{name}.{field[0]}: the type")))
+        super().__init__(name, named(direction, DIRECTIONS, f"{name}: the direction"), api_key, pairs)
+
+    @property
+    def shape(self) -> Shape:
+        if self._shape is None:
+            with self._lock:
+                fields = tuple(self.get_field(index) for index in range(self.field_count()))
+                self._shape = Shape(self.name(), fields)
+        return self._shape
+
+    @property
+    def fields(self) -> tuple[SchemaField, ...]:
+        """Names and types (TYPE_...) of the fields, in their order."""
+        return self.shape.fields
+
+
+class Builder(_classes.Builder):
+    __doc__ = _classes.Builder.__doc__
+
+    def __len__(self) -> int:
+        return self.size()
+
+    def __bytes__(self) -> bytes:
+        """All frames that were added and not yet taken."""
+        with self._lock:
+            data = bytearray(self.size())
+            self.copy_bytes(data)
+        return bytes(data)
+
+    def add(self, schema: _classes.Schema, sequence: int, values: Iterable[Any]) -> None:
+        """Adds one message: one value per field, in the schema's order. Integers are ints, strings bytes-like objects, arrays sequences.
+
+        Raises OutOfRangeError (an OverflowError) or TooLargeError, with the field's name, for what does not fit; nothing is added then.
+        """
+        if not isinstance(schema, Schema):
+            raise TypeError(f"schema: a Schema is needed, not {_arguments.kind(schema)}")
+        hold: list[Any] = []
+        super().add(schema, sequence, schema.shape.values(schema.shape.make.schema_name, values, hold))
+
+
+class Batch(_classes.Batch):
+    __doc__ = _classes.Batch.__doc__
+
+    _shapes: tuple[Shape, ...] = ()
+    _messages: list[Message] | None = None
+
+    def _filled(self, shapes: tuple[Shape, ...]) -> None:
+        self._shapes = shapes
+        self._messages = None
+
+    @property
+    def rows(self) -> list[Message]:
+        """The messages of the last parse. They are copies, and stay valid when the batch goes."""
+        with self._lock:
+            self._open()
+            if self._messages is None:
+                self._messages = [self._message(index, row) for index, row in enumerate(self.get_rows())]
+            return list(self._messages)
+
+    def _message(self, index: int, row: _records.Row) -> Message:
+        shape = self._shapes[row.schema_index]
+        values = layer.sb_batch_get_values(self._address, index)
+        read = tuple(convert(value) for convert, value in zip(shape.readers, values))
+        return shape.make(row.stream_offset, row.api_key, row.sequence, read)
+
+    @property
+    def errors(self) -> list[Error]:
+        """What the last parse refused, in the order of the stream."""
+        with self._lock:
+            return [self.get_error(index) for index in range(self.error_count())]
+
+    def clear(self) -> None:
+        with self._lock:
+            super().clear()
+            self._messages = None
+
+    def __len__(self) -> int:
+        return self.row_count()
+
+    def __iter__(self) -> Iterator[Message]:
+        return iter(self.rows)
+
+    clear.__doc__ = _classes.Batch.clear.__doc__
+
+
+class Parser(Lending, _classes.Parser):
+    __doc__ = _classes.Parser.__doc__
+
+    _shapes: tuple[Shape, ...] = ()
+    _ending: Error | None = None
+
+    def __init__(
+        self,
+        schemas: Sequence[_classes.Schema],
+        max_frame_size: int = 0,
+        memory: _classes.Memory | None = None,
+        receive_position: int = 0,
+        accept_extra: bool = False,
+    ) -> None:
+        super().__init__(
+            schemas,
+            max_frame_size=max_frame_size,
+            memory=memory,
+            receive_position=receive_position,
+            accept_extra=accept_extra,
+        )
+        self._shapes = tuple(schema.shape for schema in schemas)  # type: ignore[attr-defined]
+
+    __init__.__doc__ = _classes.Parser.__init__.__doc__
+
+    def parse(self, batch: _classes.Batch | None = None) -> Batch:  # type: ignore[override]  # the batch is handed back
+        """Decodes every complete frame that has been received into *batch*, or a new one, and returns it.
+
+        A frame that is refused is an entry in the batch's errors. What ends the stream is the last entry, and every later call raises
+        it; where the parse that meets it has no rows, it raises at once.
+        """
+        if batch is not None and not isinstance(batch, Batch):
+            raise TypeError(f"batch: a Batch is needed, not {_arguments.kind(batch)}")
+        filled = Batch() if batch is None else batch
+        try:
+            with self._lock:
+                self._explained(super().parse, filled)
+                filled._filled(self._shapes)
+                if self.end() != _records.OK:
+                    self._ending = filled.get_error(filled.error_count() - 1)
+                    if filled.row_count() == 0:
+                        raise raised(self._ending)
+        except BaseException:
+            if batch is None:
+                filled.close()
+            raise
+        return filled
+
+    def feed(self, data: ReadableBuffer) -> None:
+        self._explained(super().feed, data)
+
+    def buffer(self) -> memoryview:  # type: ignore[override]  # an address could be written to after the next call
+        """The parser's receive memory as a writable memoryview, until the next call on this parser, which releases it.
+
+        Read into it from a socket, then call commit(). The next call raises BusyError while slices of the memoryview live.
+        """
+        with self._lock:
+            return self._lend(*self._explained(super().buffer))
+
+    def commit(self, size: int) -> None:
+        self._explained(super().commit, size)
+
+    def position(self, buffer_size: int) -> int:
+        return self._explained(super().position, buffer_size)
+
+    def receive(self, buffer: ReadableBuffer, count: int) -> None:
+        self._explained(super().receive, buffer, count)
+
+    def _explained(self, call: Callable[..., Result], *arguments: Any) -> Result:
+        """Calls; where the stream has ended, the exception says where and why."""
+        try:
+            return call(*arguments)
+        except SamebytesError as error:
+            if self._ending is not None and error.status == self._ending.status:
+                raise raised(self._ending) from None
+            raise
+
+    feed.__doc__ = _classes.Parser.feed.__doc__
+    commit.__doc__ = _classes.Parser.commit.__doc__
+    position.__doc__ = _classes.Parser.position.__doc__
+    receive.__doc__ = _classes.Parser.receive.__doc__

@@ -1,0 +1,147 @@
+"""What all handles have in common.
+
+Calls on one object wait for each other, so that threads may share it: each holds the object's lock, also while the GIL is released.
+close() waits for a running call. A call on several objects takes their locks in one order.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from threading import RLock
+from typing import Any, Self, TypeVar
+
+from . import _arguments
+
+Kind = TypeVar("Kind", bound="Handle")
+
+
+class Handle:
+    """An object of the library. Use it in a `with` block, or call close(); what is forgotten is closed when it is collected."""
+
+    _address: int = 0
+    _exports: int = 0
+    """Memoryviews of this object that are alive; _objects counts them."""
+    _lock: Any
+
+    @staticmethod
+    def _destroy(address: int | None, /) -> None:
+        """The library's function that closes the handle."""
+        raise NotImplementedError
+
+    def __init__(self, *_: object, **__: object) -> None:
+        raise TypeError(f"{type(self).__name__} is not made by calling it; its documentation says where it comes from")
+
+    def _own(self, address: int) -> None:
+        self._lock = RLock()
+        self._address = address
+
+    @classmethod
+    def adopt(cls, address: int) -> Self:
+        """An object that owns the handle at *address*, as a layer's function or another language made it."""
+        self = cls.__new__(cls)
+        self._own(_arguments.address(address, "address"))
+        return self
+
+    def detach(self) -> int:
+        """Give up the handle without closing it, and return its address: whoever takes it over closes it."""
+        with self._lock:
+            address = self._open()
+            self._idle()
+            self._address = 0
+        return address
+
+    @property
+    def address(self) -> int:
+        """The address of the handle, which stays this object's."""
+        return self._open()
+
+    @property
+    def closed(self) -> bool:
+        return self._address == 0
+
+    def close(self) -> None:
+        """Close the handle; closing it again does nothing. Raises BusyError while memoryviews of it are alive."""
+        with self._lock:
+            if self._address:
+                self._idle()
+                address, self._address = self._address, 0
+                self._destroy(address)
+
+    def _open(self) -> int:
+        if address := self._address:
+            return address
+        from .errors import ClosedError
+
+        raise ClosedError(f"this {type(self).__name__} has been closed")
+
+    def _idle(self) -> None:
+        """Raise BusyError while memoryviews are alive."""
+        if self._exports:
+            from .errors import BusyError
+
+            count = f"{self._exports} memoryview" + ("s" if self._exports > 1 else "")
+            raise BusyError(f"this {type(self).__name__} has {count} in use; release them first")
+
+    def _taken(self) -> None:
+        """The library has taken the handle over."""
+        self._address = 0
+
+    def __enter__(self) -> Self:
+        self._open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self, finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        # At the interpreter's end the modules may be gone, and the process gives everything back.
+        if self._address and not finalizing():
+            address, self._address = self._address, 0
+            self._destroy(address)
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        raise TypeError(f"a {type(self).__name__} cannot be pickled or copied by the copy module")
+
+    def __repr__(self) -> str:
+        state = f"at {self._address:#x}" if self._address else "closed"
+        return f"<samebytes.{type(self).__name__} {state}>"
+
+
+class calling:
+    """Holds the locks of several objects for one call, taken in one order, so that two threads cannot wait for each other."""
+
+    __slots__ = ("_held", "_locks")
+
+    def __init__(self, *handles: Handle | None) -> None:
+        unique = {id(handle): handle._lock for handle in handles if handle is not None}
+        self._locks = [unique[key] for key in sorted(unique)]
+        self._held: list[Any] = []
+
+    def __enter__(self) -> None:
+        try:
+            for lock in self._locks:
+                lock.acquire()
+                self._held.append(lock)
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        while self._held:
+            self._held.pop().release()
+
+
+def expect(value: Any, kind: type[Kind], name: str) -> Kind:
+    """*value*, which must be of that class."""
+    if isinstance(value, kind):
+        return value
+    raise TypeError(f"{name}: a {kind.__name__} is needed, not {type(value).__name__}")
+
+
+def expect_or_none(value: Any, kind: type[Kind], name: str) -> Kind | None:
+    return None if value is None else expect(value, kind, name)
+
+
+def expect_all(values: Any, kind: type[Kind], name: str) -> Sequence[Kind]:
+    return [expect(v, kind, f"{name}[{i}]") for i, v in enumerate(_arguments.sequence(values, name))]

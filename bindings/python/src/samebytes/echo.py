@@ -1,0 +1,127 @@
+"""Echo: the message that the wire format is shown with.
+
+import samebytes.echo
+
+builder = samebytes.echo.Builder()
+builder.add(subject=b"test", timestamp=9999, metadata=[1, 2, 3], body=b"We have a lot in common")
+parser = samebytes.echo.Parser()
+parser.feed(builder.get_buffer())
+for row in parser.parse():
+    print(row.subject, row.metadata)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Self
+
+from . import _classes, _codec
+from ._records import EchoRequest, EchoResponse, Error
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+__all__ = ["Builder", "Parser"]
+
+
+class Parser:
+    """Echo messages of one direction out of a stream of bytes.
+
+    A row has api_key, sequence, timestamp, subject, metadata and body (a response: id, timestamp, subject and body), and stream_offset.
+    """
+
+    def __init__(
+        self, direction: str = "request", max_frame_size: int = 0, memory: _classes.Memory | None = None
+    ) -> None:
+        """direction is "request" or "response"; max_frame_size limits the Size of a frame, 0 being 1 MiB."""
+        if direction not in _codec.DIRECTIONS:
+            raise ValueError(f'direction: {direction!r} is neither "request" nor "response"')
+        schema = _classes.echo_request_schema if direction == "request" else _classes.echo_response_schema
+        self.errors: list[Error] = []
+        """What the last parse refused."""
+        self._batch = _codec.Batch()
+        with schema() as only:
+            self._parser = _codec.Parser([only], max_frame_size, memory)
+
+    def feed(self, data: ReadableBuffer) -> None:
+        """Appends a copy of the bytes. Raises what ended the stream, once a parse has met it."""
+        self._parser.feed(data)
+
+    def parse(self) -> list[_codec.Message]:
+        """Every complete message that has been fed. What ends the stream is raised at once, or by the next call after good rows."""
+        try:
+            self._parser.parse(self._batch)
+            return self._batch.rows
+        finally:
+            if not self._batch.closed:
+                self.errors = self._batch.errors
+                self._need = self._batch.need()
+                self._batch.clear()
+
+    _need = 4
+
+    @property
+    def need(self) -> int:
+        """How many bytes the last parse missed for the next frame; 0 after the end of the stream."""
+        return self._need
+
+    def close(self) -> None:
+        self._parser.close()
+        self._batch.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Builder:
+    """Echo messages as frames, one behind the other."""
+
+    def __init__(self, memory: _classes.Memory | None = None) -> None:
+        self._builder = _codec.Builder(memory)
+
+    def add(
+        self,
+        *,
+        subject: ReadableBuffer = b"",
+        timestamp: int = 0,
+        metadata: Sequence[int] = (),
+        body: ReadableBuffer = b"",
+        sequence: int = 0,
+    ) -> None:
+        """Adds a request. Raises OverflowError for a number that does not fit, TooLargeError for more than 32,767 metadata."""
+        _classes.echo_add_request(self._builder, EchoRequest(timestamp, subject, metadata, body, sequence))
+
+    def add_response(
+        self,
+        *,
+        id: int = 0,
+        timestamp: int = 0,
+        subject: ReadableBuffer = b"",
+        body: ReadableBuffer = b"",
+        sequence: int = 0,
+    ) -> None:
+        """Adds a response. Raises OverflowError for a number that does not fit."""
+        _classes.echo_add_response(self._builder, EchoResponse(timestamp, subject, body, id, sequence))
+
+    def get_buffer(self) -> bytes:
+        """The bytes of all messages that were added since the last clear()."""
+        return bytes(self._builder)
+
+    def clear(self) -> None:
+        """Drops all messages."""
+        self._builder.clear()
+
+    def __len__(self) -> int:
+        return self._builder.frame_count()
+
+    def close(self) -> None:
+        self._builder.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
