@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xc99a77a2e37e5d40ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x91175247784146a4ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "c99a77a2e37e5d40"
+const coreDigest = "91175247784146a4"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x4c2b974caaaaffcaull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x91175247784146a4ull
 import "C"
