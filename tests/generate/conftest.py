@@ -38,13 +38,27 @@ def thing_tree(tmp_path: Path) -> Callable[[str], Path]:
     return make
 
 
+def copy_project(root: Path) -> None:
+    """Copies what the generator, and the builds of core, Python package and Go, read and write."""
+    for name in ("core", "bindings"):
+        ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", "build")
+        shutil.copytree(ROOT / name, root / name, ignore=ignored)
+    (root / "docs").mkdir()
+    for path in (*ROOT.glob("go.*"), *ROOT.glob("*.md"), ROOT / "LICENSE", ROOT / "docs/api.md"):
+        shutil.copy(path, root / path.relative_to(ROOT))
+
+
+@pytest.fixture(scope="session")
+def generated_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project in which all generated files are up to date, whatever the original is."""
+    root = tmp_path_factory.mktemp("generated")
+    copy_project(root)
+    written = generate(root)
+    assert written.returncode == 0, written.stderr
+    return root
+
+
 @pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    """A copy of what the generator reads and writes."""
-    for name in ("core/include", "core/abi", "core/src", "bindings"):
-        shutil.copytree(
-            ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "build")
-        )
-    (tmp_path / "docs").mkdir()
-    shutil.copy(ROOT / "docs/api.md", tmp_path / "docs")
-    return tmp_path
+def tree(generated_tree: Path, tmp_path: Path) -> Path:
+    """A tree of one's own to spoil."""
+    return Path(shutil.copytree(generated_tree, tmp_path / "tree", ignore=shutil.ignore_patterns("__pycache__")))

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from .conftest import ROOT, generate
+from .conftest import copy_project, generate
 
 HEADER = """\
 /** Mixes `size` bytes at `data` with `seed`. A test added it.
@@ -111,10 +110,7 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> str:
 def grown(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the project whose header and C file have one more function; everything else is generated."""
     root = tmp_path_factory.mktemp("grown")
-    for name in ("core", "bindings"):
-        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "build"))
-    for path in (*ROOT.glob("go.*"), *ROOT.glob("*.md"), ROOT / "LICENSE"):
-        shutil.copy(path, root)
+    copy_project(root)
     header, source = root / "core/include/samebytes/pipeline.h", root / "core/src/pipeline.c"
     before, mark, after = header.read_text(encoding="utf-8").partition("/** Closes the pipeline.")
     assert mark
