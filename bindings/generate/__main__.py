@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import sys
 from pathlib import Path
 
-from . import reader
+from . import emit_abi, emit_cffi, emit_ctypes, emit_docs, emit_go, emit_python, emit_stubs, reader
 from .model import Api
 
-EMITTERS = ("emit_abi", "emit_docs", "emit_cffi", "emit_ctypes", "emit_python", "emit_stubs", "emit_go")
+EMITTERS = (emit_abi, emit_docs, emit_cffi, emit_ctypes, emit_python, emit_stubs, emit_go)
 
 
 def generate(api: Api, root: Path) -> dict[str, str]:
     """The content of every generated file by its path."""
     files: dict[str, str] = {}
-    for name in EMITTERS:
-        try:
-            module = importlib.import_module(f".{name}", __package__)
-        except ImportError as error:
-            if not (error.name or "").startswith(str(__package__)):
-                raise
-            print(f"generate: {name} is not there yet", file=sys.stderr)
-            continue
-        files.update(module.emit(api, root))
+    for emitter in EMITTERS:
+        files |= emitter.emit(api, root)
     return files
 
 
