@@ -1,0 +1,459 @@
+"""The testee in Python: answers the requests of the conformance runner, through the layer that SAMEBYTES_BACKEND names.
+
+Messages go through the classes, which call that layer's functions; request F calls each function of the layer by itself.
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO
+
+import samebytes
+from samebytes._backend import layer
+
+REQUEST_SIZE_MAX = 1 << 28
+OWN_BUFFER_SIZE = 4096
+FEED, LENT_MEMORY, OWN_BUFFER = 0, 1, 2
+
+
+class Malformed(Exception):
+    """The request is not what the protocol says."""
+
+
+class Request:
+    """A request, read from the front."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.at = 0
+
+    def take(self, size: int) -> bytes:
+        if size > len(self.data) - self.at:
+            raise Malformed
+        self.at += size
+        return self.data[self.at - size : self.at]
+
+    def number(self, format: str) -> int:
+        return int(struct.unpack(">" + format, self.take(struct.calcsize(">" + format)))[0])
+
+    def bytes(self) -> bytes:
+        return self.take(self.number("I"))
+
+    def text(self) -> str:
+        return self.bytes().decode()
+
+    def schema(self) -> samebytes.Schema:
+        name, direction, api_key = self.text(), self.number("B"), self.number("b")
+        fields = [(self.text(), self.number("B")) for _ in range(self.number("H"))]
+        return samebytes.Schema(name, direction, api_key, fields)
+
+    def value(self, type: int) -> Any:
+        if type <= samebytes.TYPE_INT64:
+            return self.number("q")
+        if type == samebytes.TYPE_STRING:
+            return self.bytes()
+        if type == samebytes.TYPE_ARRAY_STRING:
+            return [self.bytes() for _ in range(self.number("I"))]
+        return [self.number("q") for _ in range(self.number("I"))]
+
+
+def packed(data: bytes | str) -> bytes:
+    data = data.encode() if isinstance(data, str) else data
+    return struct.pack(">I", len(data)) + data
+
+
+def packed_value(value: Any) -> bytes:
+    match value:
+        case int():
+            return struct.pack(">q", value)
+        case bytes():
+            return packed(value)
+        case _:
+            return struct.pack(">I", len(value)) + b"".join(map(packed_value, value))
+
+
+def packed_error(error: samebytes.Error | samebytes.SamebytesError) -> bytes:
+    head = struct.pack(">iqqq", error.status, error.stream_offset, error.frame_offset, error.frame)
+    return head + packed(error.field) + packed(error.message)
+
+
+# ---- encode and decode ----
+
+
+def encode(request: Request) -> bytes:
+    with request.schema() as schema, samebytes.Builder() as builder:
+        mode = request.number("B")
+        for _ in range(request.number("I")):
+            sequence = request.number("b")
+            builder.add(schema, sequence, [request.value(field.type) for field in schema.fields])
+        if mode == 1:
+            frames = bytearray(builder.size())
+            builder.copy_bytes(frames)
+            return packed(bytes(frames))
+        with builder.take() as view:
+            return packed(bytes(view))
+
+
+class Decoding:
+    """A decode request while it is served. Every batch with rows is held until the end."""
+
+    def __init__(self, schemas: list[samebytes.Schema], request: Request) -> None:
+        self.max_frame_size, self.mode = request.number("i"), request.number("B")
+        self.receive_position, accept_extra = request.number("q"), request.number("B")
+        self.chunks = [request.number("I") for _ in range(request.number("I"))]
+        self.data = request.bytes()
+        if self.mode > OWN_BUFFER or 0 in self.chunks:
+            raise Malformed
+        self.parser = samebytes.Parser(
+            schemas,
+            max_frame_size=self.max_frame_size,
+            receive_position=self.receive_position,
+            accept_extra=accept_extra != 0,
+        )
+        self.batches: list[samebytes.Batch] = []
+        self.rows: list[bytes] = []
+        self.errors: list[bytes] = []
+        self.need = 0
+
+    def close(self) -> None:
+        for batch in self.batches:
+            batch.close()
+        self.parser.close()
+
+    def pieces(self) -> Iterator[memoryview]:
+        """The data in chunks; one that is empty where there is no data."""
+        data, turn = memoryview(self.data), 0
+        while True:
+            size = self.chunks[turn % len(self.chunks)] if self.chunks else len(data)
+            yield data[:size]
+            data, turn = data[size:], turn + 1
+            if not data:
+                return
+
+    def feed(self, data: memoryview) -> None:
+        if self.mode == FEED:
+            self.parser.feed(data)
+        elif self.mode == LENT_MEMORY:
+            while data:
+                room = self.parser.buffer()
+                count = min(len(room), len(data))
+                room[:count] = data[:count]
+                self.parser.commit(count)
+                data = data[count:]
+        else:
+            buffer = bytearray(OWN_BUFFER_SIZE)
+            while data:
+                start = self.parser.position(len(buffer)) % len(buffer)
+                count = min(len(buffer) - start, len(data))
+                buffer[start : start + count] = data[:count]
+                self.parser.receive(buffer, count)
+                data = data[count:]
+
+    def parse(self) -> int:
+        """Keeps what one parse gave; returns its status. Python raises what ends the stream where there are no rows."""
+        batch = samebytes.Batch()
+        status = samebytes.OK
+        try:
+            self.parser.parse(batch)
+        except samebytes.SamebytesError as error:
+            status = error.status
+        for head, row in zip(batch.get_rows(), batch.rows, strict=True):
+            values = b"".join(packed_value(value) for value in row.fields().values())
+            self.rows.append(struct.pack(">Hqbb", head.schema_index, *head_of(row)) + values)
+        self.errors += map(packed_error, batch.errors)
+        self.need = batch.need()
+        if self.rows and batch.row_count():
+            self.batches.append(batch)
+        else:
+            batch.close()
+        return status
+
+    def run(self) -> bytes:
+        for piece in self.pieces():
+            if piece:
+                self.feed(piece)
+            self.parse()
+            if self.parser.end() != samebytes.OK:
+                break
+        live_blocks, need = layer.sb_memory_live_blocks(), self.need
+        rows, errors = len(self.rows), len(self.errors)
+        again = self.parse()
+        if (len(self.rows), len(self.errors)) != (rows, errors):
+            raise AssertionError("a parse without new bytes gave rows or errors")
+        return (
+            struct.pack(">I", rows)
+            + b"".join(self.rows)
+            + struct.pack(">I", errors)
+            + b"".join(self.errors)
+            + struct.pack(">iiQq", self.parser.end(), again, need, live_blocks)
+        )
+
+
+def head_of(row: samebytes.Message) -> tuple[int, int, int]:
+    return row.stream_offset, row.api_key, row.sequence
+
+
+def decode(request: Request) -> bytes:
+    schemas: list[samebytes.Schema] = []
+    decoding = None
+    try:
+        for _ in range(request.number("I")):
+            schemas.append(request.schema())
+        decoding = Decoding(schemas, request)
+        return decoding.run()
+    finally:
+        if decoding is not None:
+            decoding.close()
+        for schema in schemas:
+            schema.close()
+
+
+# ---- every function of the headers ----
+
+
+class Recorder:
+    """The layer; it notes which functions are called."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("sb_"):
+            self.names.add(name)
+        return getattr(layer, name)  # type: ignore[no-any-return]
+
+
+def expect(found: object, wanted: object) -> None:
+    if found != wanted:
+        raise AssertionError(f"found {found!r}, wanted {wanted!r}")
+
+
+def call_library(sb: Any) -> None:
+    expect(sb.sb_version() >> 16, samebytes.VERSION_MAJOR)
+    expect(sb.sb_abi_digest(), layer.ABI_DIGEST)
+    expect(sb.sb_instance_id() != 0, True)
+    expect(sb.sb_status_name(samebytes.CORRUPT), "SB_CORRUPT")
+    expect(sb.sb_status_message(samebytes.OK) != "", True)
+    expect(sb.sb_crc32c(0, b"123456789"), 0xE3069283)
+
+
+def call_memory(sb: Any) -> None:
+    inner = sb.sb_memory_open_heap()
+    memory = sb.sb_memory_open_tracing(inner)
+    sb.sb_memory_fail_reserve(memory, 1)
+    try:
+        sb.sb_memory_get_block(memory, 100)
+        raise AssertionError("the request was to fail")
+    except samebytes.NoMemoryError:
+        pass
+    block = sb.sb_memory_get_block(memory, 100)
+    other = sb.sb_block_retain(block)
+    expect(sb.sb_block_size(block) >= 100, True)
+    layer.write_bytes(sb.sb_block_data(block), b"shared")
+    expect(layer.read_bytes(sb.sb_block_data(other), 6), b"shared")
+    expect(sb.sb_memory_live_blocks() > 0, True)
+    sb.sb_block_close(other)
+    sb.sb_block_close(block)
+    expect(sb.sb_memory_get_stats(memory).releases, 1)
+    for handle in (memory, inner, sb.sb_memory_retain(sb.sb_memory_open_default()), sb.sb_memory_open_fixed(8)):
+        sb.sb_memory_close(handle)
+
+
+def call_pool(sb: Any) -> None:
+    options = sb.sb_pool_options_init()
+    pool = sb.sb_pool_open(options._replace(classes=[(512, 4)], name="surface"))
+    address = sb.sb_pool_get(pool, 100)
+    layer.write_bytes(address, b"x" * 100)
+    sb.sb_pool_put(pool, address)
+    sb.sb_block_close(sb.sb_pool_get_block(pool, 100))
+    sb.sb_memory_close(sb.sb_pool_memory(pool))
+    expect(sb.sb_pool_get_stats(pool).outstanding, 0)
+    expect(sb.sb_pool_get_class_stats(pool, 0).block_size, 512)
+    sb.sb_pool_trim(pool)
+    sb.sb_pool_close(pool)
+
+
+def call_bytes(sb: Any) -> None:
+    block = sb.sb_memory_get_block(memory := sb.sb_memory_open_heap(), 3)
+    layer.write_bytes(sb.sb_block_data(block), b"abc")
+    view = sb.sb_view_open_block(block, 3)
+    sb.sb_memory_close(memory)
+    tail = sb.sb_view_open(b"def")
+    sb.sb_view_append(view, tail)
+    expect((sb.sb_view_size(view), sb.sb_view_span_count(view)), (6, 2))
+    expect(layer.read_bytes(*sb.sb_view_span(view, 1)), b"def")
+    copy, flat, middle = sb.sb_view_copy(view), sb.sb_view_flatten(view), sb.sb_view_range(view, 1, 4)
+    expect(sb.sb_view_equals(copy, flat), True)
+    sb.sb_view_skip(copy, 2)
+    first, rest = bytearray(2), bytearray(4)
+    sb.sb_view_read(flat, first)
+    sb.sb_view_copy_bytes(middle, 0, rest)
+    expect((first, rest), (b"ab", b"bcde"))
+
+    buf = sb.sb_buf_open()
+    sb.sb_buf_reserve(buf, 16)
+    expect(sb.sb_buf_room(buf) >= 16, True)
+    sb.sb_buf_put(buf, b"12")
+    address, _ = sb.sb_buf_begin(buf)
+    layer.write_bytes(address, b"34")
+    sb.sb_buf_commit(buf, 2)
+    sb.sb_buf_put_view(buf, tail)
+    expect(sb.sb_buf_size(buf), 7)
+    taken, peeked = sb.sb_buf_take(buf, 4), sb.sb_buf_peek(buf)
+    expect(layer.read_bytes(*sb.sb_view_span(taken, 0)), b"1234")
+    expect(sb.sb_view_equals(peeked, tail), True)
+    sb.sb_buf_clear(buf)
+    for handle in (view, tail, copy, flat, middle, taken, peeked):
+        sb.sb_view_close(handle)
+    sb.sb_buf_close(buf)
+
+
+def call_codec(sb: Any) -> None:
+    schema = sb.sb_schema_open("Event", samebytes.DIRECTION_REQUEST, 7, [("text", samebytes.TYPE_STRING)])
+    other = sb.sb_schema_retain(schema)
+    found = (sb.sb_schema_name(other), sb.sb_schema_direction(other), sb.sb_schema_api_key(other))
+    expect(found, ("Event", samebytes.DIRECTION_REQUEST, 7))
+    expect([sb.sb_schema_get_field(other, i).name for i in range(sb.sb_schema_field_count(other))], ["text"])
+    builder = sb.sb_builder_open()
+    sb.sb_builder_add(builder, schema, 5, [(0, b"hello", 5)])
+    expect(sb.sb_builder_frame_count(builder), 1)
+    frame = bytearray(sb.sb_builder_size(builder))
+    sb.sb_builder_copy_bytes(builder, frame)
+    frames = sb.sb_builder_take(builder)
+    expect(sb.sb_view_size(frames), len(frame))
+    sb.sb_builder_clear(builder)
+
+    parser = sb.sb_parser_open([schema], sb.sb_parser_options_init())
+    expect(sb.sb_parser_direction(parser), samebytes.DIRECTION_REQUEST)
+    batch = sb.sb_batch_open()
+    sb.sb_parser_feed(parser, frame[:4])
+    address, _ = sb.sb_parser_buffer(parser)
+    layer.write_bytes(address, frame[4:6])
+    sb.sb_parser_commit(parser, 2)
+    sb.sb_parser_parse(parser, batch)
+    expect(sb.sb_batch_need(batch), len(frame) - 6)
+    expect(sb.sb_parser_position(parser, 64), 0)
+    sb.sb_parser_receive(parser, bytes(frame[6:]).ljust(64), len(frame) - 6)
+    sb.sb_parser_feed(parser, b"\0\0\0\2\x63\0\xff\xff\xff\xff")
+    sb.sb_parser_parse(parser, batch)
+    expect((sb.sb_batch_row_count(batch), sb.sb_batch_error_count(batch)), (1, 2))
+    expect(sb.sb_batch_get_row(batch, 0), sb.sb_batch_get_rows(batch)[0])
+    (value,) = sb.sb_batch_get_values(batch, 0)
+    expect(layer.read_bytes(value.data, value.size), b"hello")
+    expect(sb.sb_batch_get_error(batch, 0).status, samebytes.UNKNOWN_API_KEY)
+    expect(sb.sb_parser_end(parser), samebytes.CORRUPT)
+    whole, again = sb.sb_batch_get_frame(batch, 0), sb.sb_batch_get_schema(batch, 0)
+    expect(sb.sb_view_equals(whole, frames), True)
+    sb.sb_batch_clear(batch)
+    for handle in (whole, frames):
+        sb.sb_view_close(handle)
+    for handle in (schema, other, again):
+        sb.sb_schema_close(handle)
+    sb.sb_batch_close(batch)
+    sb.sb_parser_close(parser)
+    sb.sb_builder_close(builder)
+
+
+def call_echo(sb: Any) -> None:
+    for schema_of, add, get, record in (
+        (sb.sb_echo_request_schema, sb.sb_echo_add_request, sb.sb_echo_get_request, samebytes.EchoRequest),
+        (sb.sb_echo_response_schema, sb.sb_echo_add_response, sb.sb_echo_get_response, samebytes.EchoResponse),
+    ):
+        changes: dict[str, Any] = {"metadata": [1, -2]} if record is samebytes.EchoRequest else {"id": 4}
+        message = record(timestamp=3, subject=b"s", body=b"b", sequence=-1, **changes)
+        schema, builder, batch = schema_of(), sb.sb_builder_open(), sb.sb_batch_open()
+        add(builder, message)
+        parser = sb.sb_parser_open([schema])
+        frame = bytearray(sb.sb_builder_size(builder))
+        sb.sb_builder_copy_bytes(builder, frame)
+        sb.sb_parser_feed(parser, frame)
+        sb.sb_parser_parse(parser, batch)
+        expect(get(batch, 0), message)
+        sb.sb_schema_close(schema)
+        sb.sb_builder_close(builder)
+        sb.sb_parser_close(parser)
+        sb.sb_batch_close(batch)
+
+
+def call_pipeline(sb: Any) -> None:
+    pipeline = sb.sb_pipeline_open()
+    sequence = sb.sb_pipeline_begin(pipeline, 77)
+    expect((sequence, sb.sb_pipeline_in_flight(pipeline)), (0, 1))
+    expect(sb.sb_pipeline_finish(pipeline, sequence), 77)
+    sb.sb_pipeline_close(pipeline)
+
+
+def surface() -> list[str]:
+    """Calls every function of the headers; returns their names."""
+    recorder = Recorder()
+    for call in (call_library, call_memory, call_pool, call_bytes, call_codec, call_echo, call_pipeline):
+        call(recorder)
+    return sorted(recorder.names)
+
+
+# ---- the conversation ----
+
+
+def hello() -> bytes:
+    numbers = layer.sb_version(), layer.sb_abi_digest(), layer.sb_instance_id()
+    return struct.pack(">IQQ", *numbers) + packed(layer.BACKEND)
+
+
+def answer(request: Request) -> bytes:
+    match request.take(1):
+        case b"H":
+            body = hello()
+        case b"E":
+            body = encode(request)
+        case b"D":
+            body = decode(request)
+        case b"L":
+            body = struct.pack(">q", layer.sb_memory_live_blocks())
+        case b"F":
+            names = surface()
+            body = struct.pack(">I", len(names)) + b"".join(map(packed, names))
+        case b"Q":
+            body = b""
+        case _:
+            raise Malformed
+    if request.at != len(request.data):
+        raise Malformed
+    return b"\0" + body
+
+
+def reply(data: bytes) -> bytes:
+    try:
+        return answer(Request(data))
+    except samebytes.SamebytesError as error:
+        return b"\1" + packed_error(error)
+    except Malformed:
+        message = "the request is not what the protocol says"
+    except (ValueError, TypeError, OverflowError) as error:
+        message = str(error)
+    return b"\1" + packed_error(samebytes.Error(samebytes.INVALID_ARGUMENT, 0, 0, samebytes.NO_FRAME, "", message))
+
+
+def read_request(source: BinaryIO) -> bytes | None:
+    """The next request; None at the end of the input."""
+    length = source.read(4)
+    if not length:
+        return None
+    size = int.from_bytes(length)
+    data = source.read(size) if len(length) == 4 and size <= REQUEST_SIZE_MAX else b""
+    if len(length) < 4 or len(data) < size:
+        sys.exit("testee.py: the input ends inside a request, or a request is longer than the limit")
+    return data
+
+
+def main() -> None:
+    while (data := read_request(sys.stdin.buffer)) is not None:
+        sys.stdout.buffer.write(packed(reply(data)))
+        sys.stdout.buffer.flush()
+        if data == b"Q":
+            return
+
+
+if __name__ == "__main__":
+    main()
