@@ -57,7 +57,10 @@ def measure(part: parts.Part, rounds: int, samples: int) -> Samples:
     taken: Samples = defaultdict(list)
     for number in range(rounds):
         for program in part.programs:
-            print(f"{part.name}: round {number + 1} of {rounds}: {Path(program.command[0]).name} {' '.join(program.command[1:])}", flush=True)
+            print(
+                f"{part.name}: round {number + 1} of {rounds}: {Path(program.command[0]).name} {' '.join(program.command[1:])}",
+                flush=True,
+            )
             for line in run_program(program, samples):
                 case, side, value, *unit = line.split("\t")
                 taken[case, unit[0] if unit else "ns", side].append(float(value))
@@ -94,7 +97,9 @@ def to_rows(part: str, samples: Samples) -> list[Row]:
             raise peers.PeerError(f"the case '{case}' was measured for {side}, but not for {parts.OURS}")
         own, other = statistics.median(ours), statistics.median(values)
         ratio = own / other if unit.endswith("/s") else other / own
-        rows.append(Row(part, case, unit, round(own, 3), side, round(other, 3), round(ratio, 3), min(len(ours), len(values))))
+        rows.append(
+            Row(part, case, unit, round(own, 3), side, round(other, 3), round(ratio, 3), min(len(ours), len(values)))
+        )
     return rows
 
 
@@ -129,7 +134,9 @@ def write_json(path: Path, part: str, rows: list[Row]) -> None:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure samebytes beside its peers.")
     parser.add_argument("part", nargs="?", choices=sorted(parts.PARTS), help="only this part; all otherwise")
-    parser.add_argument("--library", type=Path, default=ROOT / "build/core", help="folder of the libsamebytes.so.1 to measure")
+    parser.add_argument(
+        "--library", type=Path, default=ROOT / "build/core", help="folder of the libsamebytes.so.1 to measure"
+    )
     parser.add_argument("--json", type=Path, default=ROOT / "build/bench.json", help="where the results go")
     parser.add_argument("--charts", type=Path, default=ROOT / "docs/performance", help="folder of the charts")
     parser.add_argument("--rounds", type=int, default=3, help="how often each program runs")

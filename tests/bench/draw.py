@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import matplotlib
 
 matplotlib.use("svg")
-from matplotlib import pyplot  # noqa: E402
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator  # noqa: E402
+from matplotlib import pyplot
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 if TYPE_CHECKING:
     from tests.bench.bench import Row
@@ -38,7 +38,13 @@ def chart(part: str, rows: Sequence[Row], targets: dict[tuple[str, str], float],
         labels.append(row.peer)
     with matplotlib.rc_context(STYLE):
         figure, axes = pyplot.subplots(figsize=(9, 0.8 + 0.24 * height), layout="constrained")
-        axes.barh(places, [row.ratio - 1 for row in shown], left=1, height=0.72, color=[AHEAD if row.ratio >= 1 else BEHIND for row in shown])
+        axes.barh(
+            places,
+            [row.ratio - 1 for row in shown],
+            left=1,
+            height=0.72,
+            color=[AHEAD if row.ratio >= 1 else BEHIND for row in shown],
+        )
         axes.set_xscale("log")
         low = min([0.5, *(row.ratio / 1.5 for row in shown)])
         high = max([2.0, *(row.ratio * 1.6 for row in shown)])
@@ -59,7 +65,9 @@ def chart(part: str, rows: Sequence[Row], targets: dict[tuple[str, str], float],
         axes.xaxis.set_major_locator(FixedLocator([tick for tick in TICKS if low <= tick <= high]))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}x"))
-        axes.set_xlabel("times as fast as the peer (log scale); bold: the case and what samebytes takes; black mark: what the project wants")
+        axes.set_xlabel(
+            "times as fast as the peer (log scale); bold: the case and what samebytes takes; black mark: what the project wants"
+        )
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
         pyplot.close(figure)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+import sysconfig
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,20 +82,56 @@ def pool(build: Build) -> Part:
     return Part("pool", programs, settings, targets)
 
 
+def cython_module(folder: Path) -> Path:
+    """Compile python/peer_cython.pyx, and return the folder that it is imported from."""
+    target = folder / "cython"
+    target.mkdir(exist_ok=True)
+    source = target / "peer_cython.c"
+    peers.run(
+        [sys.executable, "-m", "cython", "-3", str(HERE / "python/peer_cython.pyx"), "-o", str(source)], "peer cython"
+    )
+    include = sysconfig.get_paths()["include"]
+    compiler = os.environ.get("CC", "gcc")
+    peers.run(
+        [compiler, "-shared", "-fPIC", "-O2", f"-I{include}", str(source), "-o", str(target / "peer_cython.so")],
+        "peer cython",
+    )
+    return target
+
+
 def codec(build: Build) -> Part:
     """Echo requests: small is 57 bytes, large 67,564."""
-    program = Program([build.c_program("codec")])
+    in_c = Program([build.c_program("codec")])
+    in_go = Program([str(build.folder / "go")])
+    peers.run(["go", "build", "-o", in_go.command[0], "./tests/bench/go"], "tests/bench/go", cwd=ROOT)
+    in_python = Program(
+        [sys.executable, str(HERE / "python/codec.py")], {"PYTHONPATH": str(cython_module(build.folder))}
+    )
     settings = [
         "messages: small 57 bytes (subject 4, metadata 3 items, body 23), large 67,564 (4, 1,000, 65,536)",
-        "hand-written C: tests/bench/c/echo_by_hand.h, gcc -O2, in the same program, one message at a time",
+        f"hand-written C: tests/bench/c/echo_by_hand.h, {' '.join(C_FLAGS[:2])}, in the same program, one message at a time",
         "hand-written C that keeps the rows: the same, into an array that stays valid until the next feed, as a batch does",
+        f"Go {peers.run(['go', 'env', 'GOVERSION'], 'go').strip()}: tests/bench/go/hand.go; samebytes is package echo, core compiled in",
+        f"Python {sys.version.split()[0]}: tests/bench/python/peers.py; samebytes is samebytes.echo with the default back end",
+        "peers from PyPI: " + ", ".join(peers.python_requirements("codec")),
+        "msgspec: array_like Struct without GC; protobuf: bytes and repeated sint32, upb; both behind a framer in Python",
     ]
     targets = {
         ("C decode, small, 64 KiB feeds", "hand-written C"): 0.75,
         ("C decode, small, 64 KiB feeds", "hand-written C that keeps the rows"): 0.75,
         ("C encode, small, 1,000 per view", "hand-written C"): 0.75,
+        ("Python decode, small, all fields read", "msgspec msgpack"): 3.5,
+        ("Python decode, small, all fields read", "protobuf upb"): 14.0,
+        ("Python decode, small, all fields read", "struct, pure Python"): 9.0,
+        ("Python decode, small, all fields read", "struct parser in Cython"): 0.85,
+        ("Python decode, small, one field read", "msgspec msgpack"): 6.0,
+        ("Python decode, large, all fields read", "msgspec msgpack"): 5.0,
+        ("Python decode, large, all fields read", "struct, pure Python"): 4.0,
+        ("Python encode, small, from rows", "msgspec msgpack"): 1.0,
+        ("Go decode, small, 64 KiB feeds", "hand-written Go that copies"): 2.0,
+        ("Go decode, small, 64 KiB feeds", "encoding/binary"): 8.0,
     }
-    return Part("codec", [program], settings, targets, counted=program)
+    return Part("codec", [in_c, in_go, in_python], settings, targets, counted=in_c)
 
 
 def bytes_(build: Build) -> Part:

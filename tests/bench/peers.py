@@ -32,7 +32,9 @@ def install_packages(packages: list[str]) -> None:
     if not missing:
         return
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise PeerError(f"these Debian packages are missing: {' '.join(missing)}; install them, or run make bench as root")
+        raise PeerError(
+            f"these Debian packages are missing: {' '.join(missing)}; install them, or run make bench as root"
+        )
     print("installing by apt-get:", *missing, flush=True)
     apt = ["apt-get", "-o", "DPkg::Lock::Timeout=120", "-qq"]
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
@@ -61,13 +63,13 @@ def shared_library(name: str, package: str) -> Path:
     return path.resolve()
 
 
-def python_requirements(part: str) -> list[str]:
-    """Return the pinned requirements of *part*."""
+def python_requirements(wanted: str) -> list[str]:
+    """Return the pinned requirements of the part *wanted*, or those of `all`."""
     pins = []
     for line in (HERE / "requirements.txt").read_text().splitlines():
         pin, _, comment = line.partition("#")
         parts = comment.partition(":")[0].replace(",", " ").split()
-        if pin.strip() and (part in parts or "all" in parts):
+        if pin.strip() and wanted in parts:
             pins.append(pin.strip())
     return pins
 
@@ -76,7 +78,7 @@ def install_python(part: str) -> None:
     """Install the pinned Python packages of *part* into the environment that runs this."""
     from importlib.metadata import PackageNotFoundError, version
 
-    for pin in python_requirements(part):
+    for pin in python_requirements("all") + python_requirements(part):
         name, _, wanted = pin.partition("==")
         try:
             if version(name) == wanted:
@@ -92,6 +94,16 @@ def build_rust(target: Path) -> Path:
     if shutil.which("cargo") is None:
         raise PeerError("peers bytesbuf and bytes need cargo (https://rustup.rs)")
     manifest = HERE / "rust" / "Cargo.toml"
-    command = ["cargo", "build", "--quiet", "--release", "--locked", "--manifest-path", str(manifest), "--target-dir", str(target)]
+    command = [
+        "cargo",
+        "build",
+        "--quiet",
+        "--release",
+        "--locked",
+        "--manifest-path",
+        str(manifest),
+        "--target-dir",
+        str(target),
+    ]
     run(command, "peers bytesbuf and bytes (crates.io)")
     return target / "release" / "bench"

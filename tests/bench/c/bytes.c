@@ -3,7 +3,13 @@
 
 #include <samebytes/samebytes.h>
 
-enum { SPAN_SIZE = 1024, SPANS_MAX = 16, PIECES = 64 * 1024 / 64, APPENDS_MANY = 10000, APPENDS_FEW = 1000 };
+enum {
+  SPAN_SIZE = 1024,
+  SPANS_MAX = 16,
+  PIECES = 64 * 1024 / 64,
+  APPENDS_MANY = 10000,
+  APPENDS_FEW = 1000
+};
 
 static uint8_t payload[64 * 1024];
 static sb_view *spans_1, *spans_8, *spans_16;

@@ -5,7 +5,13 @@
 
 #include <samebytes/samebytes.h>
 
-enum { SMALL_COUNT = 10000, LARGE_COUNT = 16, ENCODE_COUNT = 1000, LARGE_METADATA = 1000, LARGE_BODY = 65536 };
+enum {
+  SMALL_COUNT = 10000,
+  LARGE_COUNT = 16,
+  ENCODE_COUNT = 1000,
+  LARGE_METADATA = 1000,
+  LARGE_BODY = 65536
+};
 
 typedef struct stream_bytes {
   uint8_t *data;
@@ -115,8 +121,8 @@ static uint64_t hand_decode_stream(const stream_bytes *stream, size_t feed_size)
     if (!hand_feed(&stream_by_hand, stream->data + at, size)) bench_fail("no memory");
     hand_request request;
     size_t frame_size;
-    while (hand_decode(stream_by_hand.data + stream_by_hand.start, stream_by_hand.end - stream_by_hand.start, items, &request, &frame_size) ==
-           HAND_OK) {
+    while (hand_decode(stream_by_hand.data + stream_by_hand.start, stream_by_hand.end - stream_by_hand.start, items, &request,
+                       &frame_size) == HAND_OK) {
       sum += consume_by_hand(&request);
       stream_by_hand.start += frame_size;
     }
@@ -232,10 +238,20 @@ static void prepare(void) {
   static const char text[] = "We have a lot in common";
   for (int i = 0; i < LARGE_METADATA; i++) large_metadata[i] = (int16_t)(i - 500);
   for (int i = 0; i < LARGE_BODY; i++) large_body[i] = (uint8_t)(i * 31);
-  small_request = (sb_echo_request){.timestamp = 9999, .subject = "test", .subject_size = 4, .metadata = small_metadata,
-                                    .metadata_count = 3, .body = text, .body_size = sizeof text - 1};
-  large_request = (sb_echo_request){.timestamp = 9999, .subject = "test", .subject_size = 4, .metadata = large_metadata,
-                                    .metadata_count = LARGE_METADATA, .body = large_body, .body_size = LARGE_BODY};
+  small_request = (sb_echo_request){.timestamp = 9999,
+                                    .subject = "test",
+                                    .subject_size = 4,
+                                    .metadata = small_metadata,
+                                    .metadata_count = 3,
+                                    .body = text,
+                                    .body_size = sizeof text - 1};
+  large_request = (sb_echo_request){.timestamp = 9999,
+                                    .subject = "test",
+                                    .subject_size = 4,
+                                    .metadata = large_metadata,
+                                    .metadata_count = LARGE_METADATA,
+                                    .body = large_body,
+                                    .body_size = LARGE_BODY};
   small_by_hand = to_hand(&small_request);
   large_by_hand = to_hand(&large_request);
   expected_small = consume_by_hand(&small_by_hand);

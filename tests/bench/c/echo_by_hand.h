@@ -9,7 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HAND_FRAME_SIZE_MAX = 1048576, HAND_ITEMS_MAX = 32767 };
+enum {
+  HAND_FRAME_SIZE_MAX = 1048576,
+  HAND_ITEMS_MAX = 32767
+};
 
 typedef struct hand_request {
   int64_t timestamp;
@@ -23,7 +26,12 @@ typedef struct hand_request {
   int8_t sequence;
 } hand_request;
 
-typedef enum hand_status { HAND_OK, HAND_NEED_MORE, HAND_CORRUPT, HAND_NO_MEMORY } hand_status;
+typedef enum hand_status {
+  HAND_OK,
+  HAND_NEED_MORE,
+  HAND_CORRUPT,
+  HAND_NO_MEMORY
+} hand_status;
 
 static inline uint16_t hand_load16(const uint8_t *data) {
   uint16_t value;
@@ -161,8 +169,7 @@ static inline hand_status hand_decode_all(hand_stream *stream, hand_rows *rows) 
     }
     hand_request *row = &rows->rows[rows->count];
     size_t size;
-    hand_status status =
-        hand_decode(stream->data + stream->start, stream->end - stream->start, rows->items + rows->items_used, row, &size);
+    hand_status status = hand_decode(stream->data + stream->start, stream->end - stream->start, rows->items + rows->items_used, row, &size);
     if (status == HAND_NEED_MORE) return HAND_OK;
     if (status != HAND_OK) return status;
     rows->count++;

@@ -10,7 +10,12 @@
 
 #include <samebytes/samebytes.h>
 
-enum { RING_SIZE = 256, OUT_COUNT = 64, SPINS_MAX = 64, THREAD_PAIRS = 20000 };
+enum {
+  RING_SIZE = 256,
+  OUT_COUNT = 64,
+  SPINS_MAX = 64,
+  THREAD_PAIRS = 20000
+};
 
 static sb_pool *pool; /* NULL: malloc */
 
