@@ -209,6 +209,8 @@ class Demo:
         for number, (theirs, ours) in enumerate(zip(found, expected, strict=False), start=1):
             if theirs == ours:
                 continue
+            if not ours:
+                break
             columns = zip(weblog.FIELDS, theirs.split(" "), ours.split(" "), strict=False)
             name, found_value, expected_value = next(
                 (column for column in columns if column[1] != column[2]), ("row", theirs, ours)
