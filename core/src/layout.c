@@ -9,7 +9,8 @@
 
 #define SIZE(type, bytes) static_assert(sizeof(type) == (bytes), #type " has changed its size")
 #define FIELD(type, field, offset, bytes) \
-  static_assert(offsetof(type, field) == (offset) && sizeof(((type *)0)->field) == (bytes), #type "." #field " has moved or changed its size")
+  static_assert(offsetof(type, field) == (offset) && sizeof(((type *)0)->field) == (bytes), \
+                #type "." #field " has moved or changed its size")
 
 /* The fields follow each other without gaps, so a new one in between moves the next. */
 
@@ -115,7 +116,7 @@ SIZE(sb_echo_response, 48);
 
 /* Statuses are never renumbered. */
 static_assert(SB_OK == 0 && SB_NO_MEMORY == 1 && SB_INVALID_ARGUMENT == 2 && SB_OUT_OF_RANGE == 3 && SB_NEED_MORE == 4 &&
-                  SB_TOO_LARGE == 5 && SB_CORRUPT == 6 && SB_UNKNOWN_API_KEY == 7 && SB_NOT_FOUND == 8 && SB_BUSY == 9 &&
-                  SB_LOCKED == 10 && SB_CLOSED == 11 && SB_IO == 12 && SB_UNSUPPORTED == 13 && SB_PROVIDER == 14 &&
-                  SB_UNAVAILABLE == 15 && SB_TIMEOUT == 16 && SB_STATUS_COUNT == 17,
+                  SB_TOO_LARGE == 5 && SB_CORRUPT == 6 && SB_UNKNOWN_API_KEY == 7 && SB_NOT_FOUND == 8 && SB_BUSY == 9 && SB_LOCKED == 10 &&
+                  SB_CLOSED == 11 && SB_IO == 12 && SB_UNSUPPORTED == 13 && SB_PROVIDER == 14 && SB_UNAVAILABLE == 15 && SB_TIMEOUT == 16 &&
+                  SB_STATUS_COUNT == 17,
               "a status has changed its number");

@@ -27,7 +27,7 @@ typedef struct pool_class {
 } pool_class;
 
 struct sb_pool {
-  sb_memory memory; /* first, because the pool is its own provider; the handle is an owner of it, and retirement comes with the last */
+  sb_memory memory;     /* first, because the pool is its own provider; the handle is an owner of it, and retirement comes with the last */
   pthread_mutex_t lock; /* of what follows, up to refused_puts */
   bool retired;
   uint64_t bytes_in_use;
@@ -248,7 +248,8 @@ static sb_status slab_for_fresh(sb_pool *pool, uint32_t class_index, uint32_t bl
       .class_index = class_index,
       .block_size = block_size,
       .alignment = pool->alignment,
-      .small_pages = class->slab_count == 0, /* a pool that holds little shall cost little */
+      .single = class_index == pool->class_count, /* sizes differ, so nobody else can use the rest */
+      .small_pages = class->slab_count == 0,      /* a pool that holds little shall cost little */
       .name = pool->name,
   };
   const sb_status status = sb_priv_slab_open(&shape, slab);
@@ -450,7 +451,7 @@ static sb_status options_read(const sb_pool_options *options, sb_pool_options *a
   sb_pool_options_init(all, sizeof *all);
   if (options != NULL) {
     if (options->struct_size < sizeof *options) return SB_INVALID_ARGUMENT; /* no version had it smaller */
-    for (size_t i = sizeof *options; i < options->struct_size; i++) /* options that only a newer version knows */
+    for (size_t i = sizeof *options; i < options->struct_size; i++)         /* options that only a newer version knows */
       if (((const uint8_t *)options)[i] != 0) return SB_UNSUPPORTED;
     *all = *options;
   }

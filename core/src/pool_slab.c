@@ -151,7 +151,8 @@ static void header_put(sb_priv_slab *slab) {
   if (single) {
     atomic_store(&slab->records[0].state, SB_PRIV_BLOCK_FRESH);
   } else {
-    for (uint32_t i = 0; i < slab->used_count; i++) atomic_store_explicit(&slab->records[i].state, SB_PRIV_BLOCK_FRESH, memory_order_relaxed);
+    for (uint32_t i = 0; i < slab->used_count; i++)
+      atomic_store_explicit(&slab->records[i].state, SB_PRIV_BLOCK_FRESH, memory_order_relaxed);
     many_header *header = (many_header *)slab;
     const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
     const uintptr_t first = ((uintptr_t)header->blocks + page - 1) & -page;
@@ -174,11 +175,13 @@ static size_t stride_of(const sb_priv_slab_shape *shape) {
   return ((size_t)shape->block_size + shape->alignment - 1) & -(size_t)shape->alignment;
 }
 
+static bool is_single(const sb_priv_slab_shape *shape) { return shape->single || stride_of(shape) > SB_PRIV_SLAB_ALIGNMENT / 2; }
+
 /* Fills the header of a new slab. */
 static void header_fill(sb_priv_slab *slab, const sb_priv_slab_shape *shape) {
   const size_t stride = stride_of(shape);
   const size_t fitting = SB_PRIV_SLAB_ALIGNMENT / stride;
-  const bool single = fitting < 2;
+  const bool single = is_single(shape);
   slab->size = single ? (shape->block_size + SB_PRIV_SLAB_ALIGNMENT - 1) & -SB_PRIV_SLAB_ALIGNMENT : SB_PRIV_SLAB_ALIGNMENT;
   slab->stride = stride;
   slab->inverse = single ? 0 : (((uint64_t)1 << 43) + stride - 1) / stride;
@@ -192,7 +195,7 @@ static void header_fill(sb_priv_slab *slab, const sb_priv_slab_shape *shape) {
 }
 
 sb_status sb_priv_slab_open(const sb_priv_slab_shape *shape, sb_priv_slab **slab) {
-  sb_priv_slab *made = header_get(stride_of(shape) > SB_PRIV_SLAB_ALIGNMENT / 2);
+  sb_priv_slab *made = header_get(is_single(shape));
   if (made == NULL) return SB_NO_MEMORY;
   header_fill(made, shape);
   made->data = map_aligned(made->size);

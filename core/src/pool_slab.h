@@ -27,7 +27,11 @@ typedef struct sb_priv_record {
 } sb_priv_record;
 
 /* The lists of a class that a slab can be in. */
-enum { SB_PRIV_SLAB_HAS_KEPT, SB_PRIV_SLAB_HAS_FRESH, SB_PRIV_SLAB_LISTS };
+enum {
+  SB_PRIV_SLAB_HAS_KEPT,
+  SB_PRIV_SLAB_HAS_FRESH,
+  SB_PRIV_SLAB_LISTS
+};
 
 /* A slab's header. It lies apart from the data, so that an overrun of a block does not reach it. Headers are recycled but never freed,
  * because a wrong put may look at the header of a slab that goes away at the same moment; whoever finds one by sb_priv_slab_find locks
@@ -35,13 +39,13 @@ enum { SB_PRIV_SLAB_HAS_KEPT, SB_PRIV_SLAB_HAS_FRESH, SB_PRIV_SLAB_LISTS };
 typedef struct sb_priv_slab {
   _Atomic(sb_pool *) pool;
   uint8_t *data;
-  size_t size;             /* mapped bytes */
-  uint64_t inverse;        /* of stride; 0 when there is one block */
-  size_t stride;           /* bytes from block to block */
-  uint32_t block_size;     /* bytes of a block that are handed out */
+  size_t size;         /* mapped bytes */
+  uint64_t inverse;    /* of stride; 0 when there is one block */
+  size_t stride;       /* bytes from block to block */
+  uint32_t block_size; /* bytes of a block that are handed out */
   uint32_t block_count;
   uint32_t class_index;
-  uint32_t out_count;      /* blocks that are handed out */
+  uint32_t out_count; /* blocks that are handed out */
   uint32_t kept_count;
   uint32_t used_count;     /* blocks before this index have been used; the others are still zero */
   uint16_t kept_first;     /* list of kept blocks */
@@ -58,6 +62,7 @@ typedef struct sb_priv_slab_shape {
   uint32_t class_index;
   uint32_t block_size; /* bytes, 1 to SB_BLOCK_SIZE_MAX */
   uint32_t alignment;  /* a power of two, SB_PRIV_BLOCK_ALIGNMENT_MIN to SB_POOL_ALIGNMENT_MAX */
+  bool single;         /* one block only, whatever fits */
   bool small_pages;    /* spares memory: no huge page for the first touched byte */
   const char *name;    /* shown in /proc/PID/maps; empty: none */
 } sb_priv_slab_shape;

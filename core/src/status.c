@@ -42,7 +42,7 @@ const char *sb_status_message(sb_status status) {
   return status_texts[status].message;
 }
 
-sb_status sb_priv_error(sb_error *error, sb_status status, const char *field, const char *format, ...) {
+sb_status(sb_priv_error)(sb_error *error, sb_status status, const char *field, const char *format, ...) {
   assert(status != SB_OK);
   if (error == NULL) return status;
   memset(error, 0, sizeof *error);

@@ -117,6 +117,21 @@ static void take_leaves_the_rest_filled_and_the_room_writable(void **state) {
   assert_no_live_blocks();
 }
 
+static void a_buf_is_filled_and_emptied_in_turns(void **state) {
+  (void)state;
+  sb_buf *buf = open_buf_in_blocks(8);
+  for (int i = 0; i < 20; i++) {
+    sb_view *view = NULL;
+    assert_ok(sb_buf_reserve(buf, 2));
+    assert_ok(sb_buf_put(buf, "ab", 2));
+    assert_ok(sb_buf_take(buf, 2, &view));
+    assert_view_shows_text(view, "ab");
+    assert_int_equal(sb_memory_live_blocks(), 1);
+    sb_view_close(view);
+  }
+  sb_buf_close(buf);
+}
+
 static void taking_nothing_gives_an_empty_view(void **state) {
   (void)state;
   sb_buf *buf = open_buf_in_blocks(8);
@@ -233,7 +248,11 @@ static void null_is_an_error_or_does_nothing(void **state) {
 
 /* ---- random operations, held against flat arrays ---- */
 
-enum { MODEL_BYTES_MAX = 600, MODEL_VIEWS = 5, MODEL_STEPS = 3000 };
+enum {
+  MODEL_BYTES_MAX = 600,
+  MODEL_VIEWS = 5,
+  MODEL_STEPS = 3000
+};
 
 typedef struct flat {
   uint8_t bytes[MODEL_BYTES_MAX];
@@ -286,54 +305,54 @@ static sb_status buf_step(model *it, size_t operation, size_t index) {
   void *data = NULL;
   size_t piece = 0;
   switch (operation) {
-    case 0:
-      status = sb_buf_reserve(it->buf, size);
-      if (status == SB_OK) {
-        assert_true(sb_buf_room(it->buf) >= size && sb_buf_room(it->buf) >= it->room);
-        it->room = sb_buf_room(it->buf);
-      }
-      break;
-    case 1:
-      if (size > MODEL_BYTES_MAX - it->buf_flat.size) break;
-      status = sb_buf_put(it->buf, bytes, size);
-      assert_int_equal(status, size <= it->room ? SB_OK : SB_OUT_OF_RANGE);
-      if (status != SB_OK) break;
-      flat_add(&it->buf_flat, bytes, size);
-      it->room -= size;
-      break;
-    case 2:
-      if (it->view_flats[index].size > MODEL_BYTES_MAX - it->buf_flat.size) break;
-      status = sb_buf_put_view(it->buf, it->views[index]);
-      if (status == SB_OK) flat_add(&it->buf_flat, it->view_flats[index].bytes, it->view_flats[index].size);
-      break;
-    case 3:
-      status = sb_buf_take(it->buf, size, &view);
-      if (size > it->buf_flat.size) assert_int_equal(status, SB_OUT_OF_RANGE);
-      if (status != SB_OK) break;
-      flat taken = it->buf_flat;
-      taken.size = size;
-      flat_skip(&it->buf_flat, size);
-      model_set_view(it, index, view, &taken);
-      break;
-    case 4:
-      status = sb_buf_begin(it->buf, &data, &piece);
-      assert_int_equal(status, it->room > 0 ? SB_OK : SB_OUT_OF_RANGE);
-      if (status != SB_OK) break;
-      if (piece > size) piece = size;
-      if (piece > MODEL_BYTES_MAX - it->buf_flat.size) piece = MODEL_BYTES_MAX - it->buf_flat.size;
-      memcpy(data, bytes, piece);
-      assert_ok(sb_buf_commit(it->buf, piece));
-      flat_add(&it->buf_flat, bytes, piece);
-      it->room -= piece;
-      break;
-    default:
-      status = sb_buf_peek(it->buf, &view);
-      if (status == SB_OK) model_set_view(it, index, view, &it->buf_flat);
-      if (random_below(&it->random, 4) == 0) {
-        sb_buf_clear(it->buf);
-        it->buf_flat.size = 0;
-      }
-      break;
+  case 0:
+    status = sb_buf_reserve(it->buf, size);
+    if (status == SB_OK) {
+      assert_true(sb_buf_room(it->buf) >= size && sb_buf_room(it->buf) >= it->room);
+      it->room = sb_buf_room(it->buf);
+    }
+    break;
+  case 1:
+    if (size > MODEL_BYTES_MAX - it->buf_flat.size) break;
+    status = sb_buf_put(it->buf, bytes, size);
+    assert_int_equal(status, size <= it->room ? SB_OK : SB_OUT_OF_RANGE);
+    if (status != SB_OK) break;
+    flat_add(&it->buf_flat, bytes, size);
+    it->room -= size;
+    break;
+  case 2:
+    if (it->view_flats[index].size > MODEL_BYTES_MAX - it->buf_flat.size) break;
+    status = sb_buf_put_view(it->buf, it->views[index]);
+    if (status == SB_OK) flat_add(&it->buf_flat, it->view_flats[index].bytes, it->view_flats[index].size);
+    break;
+  case 3:
+    status = sb_buf_take(it->buf, size, &view);
+    if (size > it->buf_flat.size) assert_int_equal(status, SB_OUT_OF_RANGE);
+    if (status != SB_OK) break;
+    flat taken = it->buf_flat;
+    taken.size = size;
+    flat_skip(&it->buf_flat, size);
+    model_set_view(it, index, view, &taken);
+    break;
+  case 4:
+    status = sb_buf_begin(it->buf, &data, &piece);
+    assert_int_equal(status, it->room > 0 ? SB_OK : SB_OUT_OF_RANGE);
+    if (status != SB_OK) break;
+    if (piece > size) piece = size;
+    if (piece > MODEL_BYTES_MAX - it->buf_flat.size) piece = MODEL_BYTES_MAX - it->buf_flat.size;
+    memcpy(data, bytes, piece);
+    assert_ok(sb_buf_commit(it->buf, piece));
+    flat_add(&it->buf_flat, bytes, piece);
+    it->room -= piece;
+    break;
+  default:
+    status = sb_buf_peek(it->buf, &view);
+    if (status == SB_OK) model_set_view(it, index, view, &it->buf_flat);
+    if (random_below(&it->random, 4) == 0) {
+      sb_buf_clear(it->buf);
+      it->buf_flat.size = 0;
+    }
+    break;
   }
   return status;
 }
@@ -348,38 +367,38 @@ static sb_status view_step(model *it, size_t operation, size_t index, size_t oth
   flat part = {.size = 0};
   if (inside) flat_add(&part, shown->bytes + offset, size);
   switch (operation) {
-    case 0:
-      status = sb_view_range(it->views[other], offset, size, &view);
-      if (!inside) assert_int_equal(status, SB_OUT_OF_RANGE);
-      if (status == SB_OK) model_set_view(it, index, view, &part);
-      break;
-    case 1:
-      if (shown->size > MODEL_BYTES_MAX - it->view_flats[index].size) break;
-      status = sb_view_append(it->views[index], it->views[other]);
-      if (status == SB_OK) flat_add(&it->view_flats[index], shown->bytes, shown->size);
-      break;
-    case 2:
-      status = sb_view_read(it->views[other], bytes, size);
-      assert_int_equal(status, size <= shown->size ? SB_OK : SB_OUT_OF_RANGE);
-      if (status != SB_OK) break;
-      assert_memory_equal(bytes, shown->bytes, size);
-      flat_skip(&it->view_flats[other], size);
-      break;
-    case 3:
-      status = sb_view_copy(it->views[other], &view);
-      if (status == SB_OK) model_set_view(it, index, view, shown);
-      break;
-    case 4:
-      status = sb_view_flatten(it->views[other], NULL, &view);
-      if (status != SB_OK) break;
-      assert_true(sb_view_span_count(view) <= 1);
-      assert_true(sb_view_equals(view, it->views[other]));
-      model_set_view(it, index, view, shown);
-      break;
-    default:
-      status = sb_view_open(shown->bytes, shown->size, it->other_memory, &view);
-      if (status == SB_OK) model_set_view(it, index, view, shown);
-      break;
+  case 0:
+    status = sb_view_range(it->views[other], offset, size, &view);
+    if (!inside) assert_int_equal(status, SB_OUT_OF_RANGE);
+    if (status == SB_OK) model_set_view(it, index, view, &part);
+    break;
+  case 1:
+    if (shown->size > MODEL_BYTES_MAX - it->view_flats[index].size) break;
+    status = sb_view_append(it->views[index], it->views[other]);
+    if (status == SB_OK) flat_add(&it->view_flats[index], shown->bytes, shown->size);
+    break;
+  case 2:
+    status = sb_view_read(it->views[other], bytes, size);
+    assert_int_equal(status, size <= shown->size ? SB_OK : SB_OUT_OF_RANGE);
+    if (status != SB_OK) break;
+    assert_memory_equal(bytes, shown->bytes, size);
+    flat_skip(&it->view_flats[other], size);
+    break;
+  case 3:
+    status = sb_view_copy(it->views[other], &view);
+    if (status == SB_OK) model_set_view(it, index, view, shown);
+    break;
+  case 4:
+    status = sb_view_flatten(it->views[other], NULL, &view);
+    if (status != SB_OK) break;
+    assert_true(sb_view_span_count(view) <= 1);
+    assert_true(sb_view_equals(view, it->views[other]));
+    model_set_view(it, index, view, shown);
+    break;
+  default:
+    status = sb_view_open(shown->bytes, shown->size, it->other_memory, &view);
+    if (status == SB_OK) model_set_view(it, index, view, shown);
+    break;
   }
   return status;
 }
@@ -429,6 +448,7 @@ int main(void) {
       cmocka_unit_test(room_that_is_there_is_not_reserved_again),
       cmocka_unit_test(too_much_room_is_too_large),
       cmocka_unit_test(take_leaves_the_rest_filled_and_the_room_writable),
+      cmocka_unit_test(a_buf_is_filled_and_emptied_in_turns),
       cmocka_unit_test(taking_nothing_gives_an_empty_view),
       cmocka_unit_test(a_view_is_put_without_copying_and_the_room_stays),
       cmocka_unit_test(direct_writing_fills_the_first_piece),

@@ -12,7 +12,9 @@ static sb_status open_fixed_100(sb_memory **memory) { return sb_memory_open_fixe
 static sb_status open_tracing_default(sb_memory **memory) { return sb_memory_open_tracing(NULL, memory); }
 
 static const open_function opens[] = {sb_memory_open_default, sb_memory_open_heap, open_fixed_100, open_tracing_default};
-enum { OPENS = sizeof opens / sizeof opens[0] };
+enum {
+  OPENS = sizeof opens / sizeof opens[0]
+};
 
 static void every_provider_gives_blocks_that_can_be_written(void **state) {
   (void)state;
@@ -240,7 +242,10 @@ static void a_system_without_memory_is_reported(void **state) {
   sb_memory_close(memory);
 }
 
-enum { THREAD_ROUNDS = 2000, THREAD_COUNT = 4 };
+enum {
+  THREAD_ROUNDS = 2000,
+  THREAD_COUNT = 4
+};
 
 static void *get_share_and_close(void *argument) {
   sb_memory *memory = argument;

@@ -72,12 +72,9 @@ static void the_library_knows_its_version_and_keeps_its_instance_id(void **state
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(every_status_has_a_name_and_a_message),
-      cmocka_unit_test(a_number_that_is_no_status_is_unknown),
-      cmocka_unit_test(an_error_says_what_it_is_told),
-      cmocka_unit_test(an_error_without_field_or_place_is_allowed),
-      cmocka_unit_test(long_names_and_messages_are_cut),
-      cmocka_unit_test(the_library_knows_its_version_and_keeps_its_instance_id),
+      cmocka_unit_test(every_status_has_a_name_and_a_message), cmocka_unit_test(a_number_that_is_no_status_is_unknown),
+      cmocka_unit_test(an_error_says_what_it_is_told),         cmocka_unit_test(an_error_without_field_or_place_is_allowed),
+      cmocka_unit_test(long_names_and_messages_are_cut),       cmocka_unit_test(the_library_knows_its_version_and_keeps_its_instance_id),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

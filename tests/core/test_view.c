@@ -270,11 +270,11 @@ static void a_failed_allocation_leaves_the_inputs_unchanged(void **state) {
       allocations_until_failure = nth;
       sb_status status = SB_OK;
       switch (operation) {
-        case 0: status = sb_view_copy(view, &made); break;
-        case 1: status = sb_view_range(view, 1, 8, &made); break;
-        case 2: status = sb_view_open("0123456789", 10, memory, &made); break;
-        case 3: status = sb_view_append(target, other); break;
-        default: status = sb_view_open("xyz", 3, NULL, &made); break;
+      case 0: status = sb_view_copy(view, &made); break;
+      case 1: status = sb_view_range(view, 1, 8, &made); break;
+      case 2: status = sb_view_open("0123456789", 10, memory, &made); break;
+      case 3: status = sb_view_append(target, other); break;
+      default: status = sb_view_open("xyz", 3, NULL, &made); break;
       }
       failed = allocations_until_failure == 0;
       allocations_until_failure = 0;

@@ -1,0 +1,975 @@
+/* link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=mmap */
+#include "memory_testing.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "failing_memory.h"
+
+#define KIB 1024u
+#define MIB (1024u * KIB)
+
+static const sb_pool_class three_classes[] = {{4096, 100}, {512, 100}, {16384, 100}};
+
+static sb_pool_options options_for(const sb_pool_class *classes, uint32_t class_count) {
+  sb_pool_options options;
+  sb_pool_options_init(&options, sizeof options);
+  options.classes = classes;
+  options.class_count = class_count;
+  return options;
+}
+
+static sb_pool *open_with(const sb_pool_options *options) {
+  sb_pool *pool = NULL;
+  assert_ok(sb_pool_open(options, &pool));
+  return pool;
+}
+
+static sb_pool *open_three(void) {
+  const sb_pool_options options = options_for(three_classes, 3);
+  return open_with(&options);
+}
+
+static void *get(sb_pool *pool, size_t size) {
+  void *data = NULL;
+  assert_ok(sb_pool_get(pool, size, &data));
+  assert_non_null(data);
+  return data;
+}
+
+static sb_pool_stats pool_stats(sb_pool *pool) {
+  sb_pool_stats stats = {.struct_size = sizeof stats};
+  assert_ok(sb_pool_get_stats(pool, &stats));
+  return stats;
+}
+
+static sb_pool_class_stats class_stats(sb_pool *pool, uint32_t index) {
+  sb_pool_class_stats stats = {.struct_size = sizeof stats};
+  assert_ok(sb_pool_get_class_stats(pool, index, &stats));
+  return stats;
+}
+
+/* How many of the `size` bytes' pages are in memory; -1 if the address is not mapped. */
+static long pages_resident(void *data, size_t size) {
+  const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  unsigned char pages[512];
+  assert_true(size / page <= sizeof pages);
+  void *first = (void *)((uintptr_t)data & -page);
+  if (mincore(first, size, pages) != 0) {
+    assert_int_equal(errno, ENOMEM);
+    return -1;
+  }
+  long resident = 0;
+  for (size_t i = 0; i < (size + page - 1) / page; i++) resident += pages[i] & 1;
+  return resident;
+}
+
+/* ---- getting and putting ---- */
+
+static void a_block_can_be_written_and_is_reused(void **state) {
+  (void)state;
+  sb_pool *pool = open_three();
+  void *data = get(pool, 100);
+  memset(data, 0xab, 512);
+  assert_ok(sb_pool_put(pool, data));
+  assert_ptr_equal(get(pool, 512), data);
+  assert_int_equal(((uint8_t *)data)[511], 0xab);
+  assert_ok(sb_pool_put(pool, data));
+  sb_pool_close(pool);
+}
+
+static void sizes_go_to_the_smallest_class_that_holds_them(void **state) {
+  (void)state;
+  sb_pool *pool = open_three();
+  const struct {
+    size_t size;
+    uint32_t index;
+  } cases[] = {{1, 0}, {2, 0}, {511, 0}, {512, 0}, {513, 1}, {4096, 1}, {4097, 2}, {16384, 2}, {16385, 3}, {5000000, 3}};
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    void *data = get(pool, cases[i].size);
+    memset(data, 0xff, cases[i].size);
+    for (uint32_t index = 0; index < 4; index++) assert_int_equal(class_stats(pool, index).outstanding, index == cases[i].index);
+    assert_ok(sb_pool_put(pool, data));
+  }
+  assert_int_equal(class_stats(pool, 0).block_size, 512);
+  assert_int_equal(class_stats(pool, 1).block_size, 4096);
+  assert_int_equal(class_stats(pool, 2).block_size, 16384);
+  assert_int_equal(class_stats(pool, 3).block_size, 0);
+  sb_pool_close(pool);
+}
+
+static void a_size_that_no_block_has_is_refused(void **state) {
+  (void)state;
+  sb_pool *pool = open_three();
+  const size_t wrong[] = {0, (size_t)SB_BLOCK_SIZE_MAX + 1, (size_t)UINT32_MAX + 2, SIZE_MAX, SIZE_MAX - 4095};
+  for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+    void *data = state;
+    sb_block *block = NULL;
+    assert_int_equal(sb_pool_get(pool, wrong[i], &data), SB_INVALID_ARGUMENT);
+    assert_ptr_equal(data, state);
+    assert_int_equal(sb_pool_get_block(pool, wrong[i], &block), SB_INVALID_ARGUMENT);
+    assert_null(block);
+  }
+  assert_int_equal(pool_stats(pool).outstanding, 0);
+  assert_int_equal(pool_stats(pool).failures, 2 * sizeof wrong / sizeof wrong[0]);
+  sb_pool_close(pool);
+}
+
+static void the_largest_size_is_served(void **state) {
+  (void)state;
+  sb_pool *pool = open_three();
+  uint8_t *data = get(pool, SB_BLOCK_SIZE_MAX);
+  data[0] = 1;
+  data[SB_BLOCK_SIZE_MAX - 1] = 1;
+  assert_int_equal(pool_stats(pool).bytes_in_use, SB_BLOCK_SIZE_MAX);
+  assert_int_equal(sb_pool_put(pool, data + SB_BLOCK_SIZE_MAX - 1), SB_INVALID_ARGUMENT);
+  assert_ok(sb_pool_put(pool, data));
+  sb_pool_close(pool);
+}
+
+static void a_block_above_the_largest_class_is_counted_and_not_kept(void **state) {
+  (void)state;
+  sb_pool *pool = open_three();
+  uint8_t *data = get(pool, 3 * MIB);
+  memset(data, 0xee, 3 * MIB);
+  assert_int_equal(class_stats(pool, 3).outstanding, 1);
+  assert_int_equal(pool_stats(pool).bytes_in_use, 3 * MIB);
+  assert_ok(sb_pool_put(pool, data));
+  const sb_pool_class_stats stats = class_stats(pool, 3);
+  assert_int_equal(stats.outstanding, 0);
+  assert_int_equal(stats.outstanding_max, 1);
+  assert_int_equal(stats.misses, 1);
+  assert_int_equal(stats.hits, 0);
+  assert_int_equal(stats.kept, 0);
+  assert_int_equal(pages_resident(data, 1), -1);
+  assert_int_equal(sb_pool_put(pool, data), SB_INVALID_ARGUMENT);
+  sb_pool_close(pool);
+}
+
+static void large_blocks_of_different_sizes_do_not_share_a_slab(void **state) {
+  (void)state;
+  sb_pool *pool = open_three();
+  uint8_t *small = get(pool, 20000), *large = get(pool, 4 * MIB), *again = get(pool, 20000);
+  memset(small, 1, 20000);
+  memset(large, 2, 4 * MIB);
+  memset(again, 3, 20000);
+  assert_int_equal(small[19999], 1);
+  assert_int_equal(large[4 * MIB - 1], 2);
+  assert_int_equal(pool_stats(pool).bytes_in_use, 4 * MIB + 40000);
+  assert_ok(sb_pool_put(pool, small));
+  assert_ok(sb_pool_put(pool, again));
+  assert_ok(sb_pool_put(pool, large));
+  assert_int_equal(pool_stats(pool).bytes_in_use, 0);
+  sb_pool_close(pool);
+}
+
+static void every_alignment_is_kept(void **state) {
+  (void)state;
+  const sb_pool_class classes[] = {{1, 4}, {100, 4}, {5000, 4}, {1500000, 4}};
+  for (uint32_t alignment = 1; alignment <= SB_POOL_ALIGNMENT_MAX; alignment *= 2) {
+    sb_pool_options options = options_for(classes, 4);
+    options.alignment = alignment;
+    sb_pool *pool = open_with(&options);
+    const size_t sizes[] = {1, 1, 77, 100, 101, 5000, 5000, 5001, 1500000, 1500000, 3000000};
+    enum {
+      COUNT = sizeof sizes / sizeof sizes[0]
+    };
+    uint8_t *data[COUNT];
+    for (size_t i = 0; i < COUNT; i++) {
+      data[i] = get(pool, sizes[i]);
+      assert_int_equal((uintptr_t)data[i] % alignment, 0);
+      assert_int_equal((uintptr_t)data[i] % 64, 0);
+      memset(data[i], (int)i, sizes[i]);
+    }
+    for (size_t i = 0; i < COUNT; i++) {
+      assert_int_equal(data[i][0], i);
+      assert_int_equal(data[i][sizes[i] - 1], i);
+      assert_ok(sb_pool_put(pool, data[i]));
+    }
+    sb_pool_close(pool);
+  }
+}
+
+static void blocks_that_are_out_never_overlap(void **state) {
+  (void)state;
+  enum {
+    COUNT = 400,
+    STEPS = 20000
+  };
+  static const size_t sizes[] = {1, 512, 513, 4096, 16384, 20000, 100000};
+  static uint8_t *data[COUNT];
+  static size_t size_of[COUNT];
+  memset(data, 0, sizeof data);
+  random_source random = {99};
+  sb_pool *pool = open_three();
+  uint64_t bytes = 0, outstanding = 0;
+  for (int step = 0; step < STEPS; step++) {
+    const size_t i = random_below(&random, COUNT);
+    if (data[i] == NULL) {
+      size_of[i] = sizes[random_below(&random, 7)];
+      data[i] = get(pool, size_of[i]);
+      memset(data[i], (int)i, size_of[i]);
+      outstanding++;
+    } else {
+      for (size_t j = 0; j < size_of[i]; j++) assert_true(data[i][j] == (uint8_t)i);
+      assert_ok(sb_pool_put(pool, data[i]));
+      data[i] = NULL;
+      outstanding--;
+    }
+    if (step % 100 == 0) assert_int_equal(pool_stats(pool).outstanding, outstanding);
+  }
+  for (size_t i = 0; i < COUNT; i++)
+    if (data[i] != NULL) bytes += size_of[i] <= 512 ? 512 : size_of[i] <= 4096 ? 4096 : size_of[i] <= 16384 ? 16384 : size_of[i];
+  assert_int_equal(pool_stats(pool).bytes_in_use, bytes);
+  for (size_t i = 0; i < COUNT; i++)
+    if (data[i] != NULL) assert_ok(sb_pool_put(pool, data[i]));
+  assert_int_equal(pool_stats(pool).bytes_in_use, 0);
+  sb_pool_close(pool);
+}
+
+/* ---- wrong puts ---- */
+
+static void a_second_put_is_refused(void **state) {
+  (void)state;
+  sb_pool *pool = open_three();
+  void *first = get(pool, 10), *second = get(pool, 10);
+  assert_ok(sb_pool_put(pool, first));
+  assert_int_equal(sb_pool_put(pool, first), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_pool_put(NULL, first), SB_INVALID_ARGUMENT);
+  assert_int_equal(pool_stats(pool).refused_puts, 2);
+  assert_int_equal(pool_stats(pool).outstanding, 1);
+  void *third = get(pool, 10), *fourth = get(pool, 10);
+  assert_true(third != fourth && third != second && fourth != second);
+  assert_ok(sb_pool_put(pool, second));
+  assert_ok(sb_pool_put(pool, third));
+  assert_ok(sb_pool_put(pool, fourth));
+  assert_int_equal(sb_pool_put(pool, second), SB_INVALID_ARGUMENT);
+  sb_pool_close(pool);
+}
+
+static void what_is_no_block_is_refused(void **state) {
+  (void)state;
+  sb_pool *pool = open_three();
+  char on_stack[64];
+  static char in_data[64];
+  char *on_heap = malloc(64);
+  assert_non_null(on_heap);
+  uint8_t *block = get(pool, 512), *large = get(pool, 5 * MIB);
+  void *wrong[] = {NULL,
+                   on_stack,
+                   in_data,
+                   on_heap,
+                   (void *)1,
+                   (void *)UINTPTR_MAX,
+                   (void *)((uintptr_t)1 << 48),
+                   (void *)0x123456789000,
+                   block + 1,
+                   block + 256,
+                   block + 511,
+                   block + 512, /* where the next block would be, which was never out */
+                   block - 1,
+                   block + 2 * MIB - 512, /* the last of its slab */
+                   large + 1,
+                   large + 2 * MIB,
+                   large + 5 * MIB - 1,
+                   large + 5 * MIB,
+                   (void *)pool};
+  enum {
+    COUNT = sizeof wrong / sizeof wrong[0]
+  };
+  for (size_t i = 0; i < COUNT; i++) {
+    assert_int_equal(sb_pool_put(pool, wrong[i]), SB_INVALID_ARGUMENT);
+    assert_int_equal(sb_pool_put(NULL, wrong[i]), SB_INVALID_ARGUMENT);
+  }
+  assert_true(pool_stats(pool).refused_puts >= COUNT);
+  assert_int_equal(pool_stats(pool).outstanding, 2);
+  assert_ok(sb_pool_put(pool, block));
+  assert_ok(sb_pool_put(pool, large));
+  free(on_heap);
+  sb_pool_close(pool);
+}
+
+static void what_lies_behind_the_last_block_of_a_slab_is_refused(void **state) {
+  (void)state;
+  const sb_pool_class classes[] = {{64, 10}, {5000, 10}};
+  const sb_pool_options options = options_for(classes, 2);
+  sb_pool *pool = open_with(&options);
+  const size_t sizes[] = {64, 5000}, strides[] = {64, 5056};
+  for (int i = 0; i < 2; i++) {
+    uint8_t *first = get(pool, sizes[i]);
+    for (size_t offset = strides[i]; offset <= 3 * MIB; offset += strides[i])
+      assert_int_equal(sb_pool_put(pool, first + offset), SB_INVALID_ARGUMENT);
+    assert_ok(sb_pool_put(pool, first));
+  }
+  sb_pool_close(pool);
+}
+
+static void a_put_to_another_pool_is_refused(void **state) {
+  (void)state;
+  sb_pool *pool = open_three(), *other = open_three();
+  void *data = get(pool, 10);
+  assert_int_equal(sb_pool_put(other, data), SB_INVALID_ARGUMENT);
+  assert_int_equal(pool_stats(other).refused_puts, 1);
+  assert_int_equal(pool_stats(pool).outstanding, 1);
+  assert_ok(sb_pool_put(pool, data));
+  sb_pool_close(pool);
+  sb_pool_close(other);
+}
+
+static void a_put_finds_the_pool_by_itself(void **state) {
+  (void)state;
+  sb_pool *pool = open_three();
+  void *data = get(pool, 10);
+  assert_ok(sb_pool_put(NULL, data));
+  assert_int_equal(pool_stats(pool).outstanding, 0);
+  sb_pool_close(pool);
+}
+
+/* ---- counted blocks ---- */
+
+static void a_counted_block_goes_back_with_its_last_owner(void **state) {
+  (void)state;
+  sb_pool *pool = open_three();
+  sb_block *block = NULL;
+  assert_ok(sb_pool_get_block(pool, 1000, &block));
+  assert_int_equal(sb_block_size(block), 4096);
+  memset(sb_block_data(block), 1, 4096);
+  assert_int_equal(sb_memory_live_blocks(), 1);
+  assert_int_equal(class_stats(pool, 1).outstanding, 1);
+  sb_block *second = sb_block_retain(block);
+  sb_block_close(block);
+  assert_int_equal(class_stats(pool, 1).outstanding, 1);
+  sb_block_close(second);
+  assert_int_equal(class_stats(pool, 1).outstanding, 0);
+  assert_no_live_blocks();
+  sb_pool_close(pool);
+}
+
+static void the_memory_of_a_counted_block_cannot_be_put(void **state) {
+  (void)state;
+  sb_pool *pool = open_three();
+  sb_block *block = NULL;
+  assert_ok(sb_pool_get_block(pool, 1000, &block));
+  assert_int_equal(sb_pool_put(pool, sb_block_data(block)), SB_INVALID_ARGUMENT);
+  assert_int_equal(pool_stats(pool).outstanding, 1);
+  sb_block_close(block);
+  sb_pool_close(pool);
+}
+
+static void a_large_counted_block_has_the_size_that_was_asked_for(void **state) {
+  (void)state;
+  sb_pool *pool = open_three();
+  sb_block *block = NULL;
+  assert_ok(sb_pool_get_block(pool, 3 * MIB + 1, &block));
+  assert_int_equal(sb_block_size(block), 3 * MIB + 1);
+  sb_block_close(block);
+  assert_no_live_blocks();
+  sb_pool_close(pool);
+}
+
+static void a_pool_is_a_provider(void **state) {
+  (void)state;
+  sb_pool *pool = open_three();
+  sb_memory *memory = NULL;
+  sb_block *block = NULL;
+  assert_ok(sb_pool_memory(pool, &memory));
+  assert_ok(sb_memory_get_block(memory, 600, &block));
+  assert_int_equal(class_stats(pool, 1).outstanding, 1);
+  assert_int_equal(stats_of(memory).reserves, 1);
+  assert_int_equal(stats_of(memory).live_bytes, 4096);
+  sb_pool_close(pool);
+  sb_block *later = NULL;
+  assert_ok(sb_memory_get_block(memory, 600, &later)); /* the pool lives as long as its provider */
+  sb_block_close(block);
+  sb_memory_close(memory);
+  memset(sb_block_data(later), 1, 4096);
+  sb_block_close(later);
+  assert_no_live_blocks();
+}
+
+/* ---- close ---- */
+
+static void blocks_outlive_the_pool_and_the_last_put_frees_it(void **state) {
+  (void)state;
+  sb_pool *pool = open_three();
+  uint8_t *first = get(pool, 10), *second = get(pool, 10), *third = get(pool, 10000), *kept = get(pool, 4000);
+  assert_ok(sb_pool_put(pool, kept));
+  sb_pool_close(pool);
+  assert_int_equal(pages_resident(kept, 1), -1); /* kept blocks go at once */
+  memset(first, 1, 512);
+  memset(second, 2, 512);
+  memset(third, 3, 10000);
+  assert_ok(sb_pool_put(NULL, first));
+  assert_int_equal(sb_pool_put(NULL, first), SB_INVALID_ARGUMENT);
+  assert_int_equal(second[511], 2);
+  assert_ok(sb_pool_put(NULL, third));
+  assert_int_equal(pages_resident(third, 1), -1);
+  assert_int_equal(sb_pool_put(NULL, third), SB_INVALID_ARGUMENT);
+  assert_ok(sb_pool_put(NULL, second));
+  assert_int_equal(pages_resident(second, 1), -1);
+  assert_int_equal(sb_pool_put(NULL, second), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_pool_put(NULL, first), SB_INVALID_ARGUMENT);
+}
+
+static void a_counted_block_outlives_the_pool(void **state) {
+  (void)state;
+  sb_pool *pool = open_three();
+  sb_block *block = NULL;
+  assert_ok(sb_pool_get_block(pool, 10, &block));
+  void *raw = get(pool, 10);
+  sb_pool_close(pool);
+  memset(sb_block_data(block), 1, 512);
+  sb_block_close(block);
+  memset(raw, 1, 512);
+  assert_ok(sb_pool_put(NULL, raw));
+  assert_no_live_blocks();
+}
+
+static long address_space(void) {
+  long pages = 0;
+  FILE *file = fopen("/proc/self/statm", "r");
+  assert_non_null(file);
+  assert_int_equal(fscanf(file, "%ld", &pages), 1);
+  assert_int_equal(fclose(file), 0);
+  return pages;
+}
+
+static void pools_that_come_and_go_leave_nothing(void **state) {
+  (void)state;
+  const long counted = 1000000;
+  long before = 0;
+  for (int i = 0; i < 300; i++) {
+    if (i == 20) {
+      before = address_space();
+      allocations_until_failure = counted;
+    }
+    sb_pool *pool = open_three();
+    void *data = get(pool, 1 + (size_t)i * 100), *large = get(pool, 4 * MIB);
+    sb_pool_close(pool);
+    assert_ok(sb_pool_put(NULL, data));
+    assert_ok(sb_pool_put(NULL, large));
+  }
+  assert_int_equal(allocations_until_failure - counted, -280 * 2); /* one mapping per slab; all else is recycled */
+  allocations_until_failure = 0;
+  assert_true(address_space() - before < 4000); /* pages; leaked slabs would be 280 times 512 and more */
+}
+
+/* ---- limits ---- */
+
+static void the_byte_limit_holds(void **state) {
+  (void)state;
+  sb_pool_options options = options_for(three_classes, 3);
+  options.bytes_max = 2 * 4096 + 512;
+  sb_pool *pool = open_with(&options);
+  void *first = get(pool, 4096), *second = get(pool, 4096), *third = get(pool, 1), *fourth = state;
+  assert_int_equal(sb_pool_get(pool, 1, &fourth), SB_NO_MEMORY);
+  assert_ptr_equal(fourth, state);
+  sb_block *block = NULL;
+  assert_int_equal(sb_pool_get_block(pool, 4096, &block), SB_NO_MEMORY);
+  assert_int_equal(sb_pool_get(pool, 5 * MIB, &fourth), SB_NO_MEMORY);
+  assert_int_equal(pool_stats(pool).failures, 3);
+  assert_ok(sb_pool_put(pool, first));
+  first = get(pool, 4096); /* a kept one */
+  assert_ok(sb_pool_put(pool, first));
+  assert_ok(sb_pool_put(pool, second));
+  assert_int_equal(pool_stats(pool).bytes_kept, 2 * 4096);
+  for (int i = 0; i < 16; i++) (void)get(pool, 512); /* kept blocks of another class make place */
+  assert_int_equal(pool_stats(pool).bytes_kept, 0);
+  assert_int_equal(pool_stats(pool).bytes_in_use, 17 * 512);
+  assert_int_equal(sb_pool_get(pool, 1, &fourth), SB_NO_MEMORY);
+  assert_ok(sb_pool_put(pool, third));
+  sb_pool_close(pool); /* 16 blocks stay out for good: the address is gone */
+}
+
+static void only_so_many_blocks_are_kept(void **state) {
+  (void)state;
+  const sb_pool_class classes[] = {{4096, 2}, {512, 0}};
+  const sb_pool_options options = options_for(classes, 2);
+  sb_pool *pool = open_with(&options);
+  uint8_t *data[5];
+  for (int i = 0; i < 5; i++) {
+    data[i] = get(pool, 4096);
+    memset(data[i], 1, 4096);
+  }
+  for (int i = 0; i < 4; i++) assert_ok(sb_pool_put(pool, data[i]));
+  assert_int_equal(class_stats(pool, 1).kept, 2);
+  assert_int_equal(pool_stats(pool).bytes_kept, 2 * 4096);
+  assert_int_equal(pages_resident(data[2], 1) + pages_resident(data[3], 1), 0); /* given back to the system */
+  assert_int_equal(pages_resident(data[0], 1) + pages_resident(data[1], 1) + pages_resident(data[4], 1), 3);
+  (void)get(pool, 4096);
+  (void)get(pool, 4096);
+  (void)get(pool, 4096);
+  assert_int_equal(class_stats(pool, 1).hits, 2);
+  assert_int_equal(class_stats(pool, 1).misses, 6);
+  void *small = get(pool, 1);
+  assert_ok(sb_pool_put(pool, small));
+  assert_int_equal(class_stats(pool, 0).kept, 0);
+  assert_int_equal(pages_resident(small, 1), -1);
+  sb_pool_close(pool);
+}
+
+static void trim_gives_kept_blocks_back(void **state) {
+  (void)state;
+  sb_pool *pool = open_three();
+  uint8_t *out = get(pool, 4096), *data[10], *small = get(pool, 1);
+  memset(out, 7, 4096);
+  for (int i = 0; i < 10; i++) {
+    data[i] = get(pool, 4096);
+    memset(data[i], 1, 4096);
+  }
+  for (int i = 0; i < 10; i++) assert_ok(sb_pool_put(pool, data[i]));
+  assert_ok(sb_pool_put(pool, small));
+  assert_int_equal(pool_stats(pool).bytes_kept, 10 * 4096 + 512);
+  sb_pool_trim(pool);
+  assert_int_equal(pool_stats(pool).bytes_kept, 0);
+  for (int i = 0; i < 10; i++) assert_int_equal(pages_resident(data[i], 1), 0);
+  assert_int_equal(pages_resident(small, 1), -1);
+  assert_int_equal(out[4095], 7);
+  assert_ok(sb_pool_put(pool, out));
+  sb_pool_trim(pool);
+  assert_int_equal(pages_resident(out, 1), -1);
+  void *again = get(pool, 4096);
+  memset(again, 1, 4096);
+  assert_ok(sb_pool_put(pool, again));
+  sb_pool_close(pool);
+}
+
+static void a_small_pool_takes_little_memory(void **state) {
+  (void)state;
+  sb_pool *pool = open_three();
+  uint8_t *data = get(pool, 1);
+  data[0] = 1;
+  void *slab = (void *)((uintptr_t)data & ~((uintptr_t)2 * MIB - 1));
+  assert_int_equal(pages_resident(slab, 2 * MIB), 1);
+  assert_ok(sb_pool_put(pool, data));
+  sb_pool_close(pool);
+}
+
+static void a_system_without_memory_is_reported_and_the_pool_goes_on(void **state) {
+  (void)state;
+  sb_pool *many[20]; /* structures are recycled, so many must be open before one has to be made */
+  for (int i = 0; i < 20; i++) many[i] = open_three();
+  sb_pool *pool = NULL;
+  allocations_until_failure = 1;
+  assert_int_equal(sb_pool_open(NULL, &pool), SB_NO_MEMORY);
+  assert_null(pool);
+  for (int i = 0; i < 20; i++) sb_pool_close(many[i]);
+  pool = open_three();
+  uint64_t failures = 0;
+  for (size_t size = 1; size <= 8 * MIB; size *= 8) {
+    for (long nth = 1;; nth++) {
+      void *data = NULL;
+      allocations_until_failure = nth;
+      const sb_status status = sb_pool_get(pool, size, &data);
+      const bool injected = allocations_until_failure == 0;
+      allocations_until_failure = 0;
+      failures += injected;
+      assert_int_equal(status, injected ? SB_NO_MEMORY : SB_OK);
+      assert_int_equal(pool_stats(pool).outstanding, injected ? 0 : 1);
+      if (!injected) {
+        memset(data, 1, size);
+        assert_ok(sb_pool_put(pool, data));
+        break;
+      }
+    }
+  }
+  assert_true(failures >= 4);
+  assert_int_equal(pool_stats(pool).failures, failures);
+  sb_pool_close(pool);
+}
+
+/* ---- content ---- */
+
+static void a_zeroing_pool_gives_zeros(void **state) {
+  (void)state;
+  sb_pool_options options = options_for(three_classes, 3);
+  options.zero_on_get = true;
+  sb_pool *pool = open_with(&options);
+  const size_t sizes[] = {512, 4096, 16384, 100000};
+  for (int round = 0; round < 3; round++) {
+    for (size_t i = 0; i < 4; i++) {
+      uint8_t *data = get(pool, sizes[i]);
+      for (size_t j = 0; j < sizes[i]; j++) assert_true(data[j] == 0);
+      memset(data, 0xff, sizes[i]);
+      assert_ok(sb_pool_put(pool, data));
+    }
+    sb_block *block = NULL;
+    assert_ok(sb_pool_get_block(pool, 512, &block));
+    for (size_t j = 0; j < 512; j++) assert_true(((uint8_t *)sb_block_data(block))[j] == 0);
+    sb_block_close(block);
+    if (round == 1) sb_pool_trim(pool);
+  }
+  sb_pool_close(pool);
+}
+
+static void a_block_given_back_and_used_again_is_zeroed_too(void **state) {
+  (void)state;
+  const sb_pool_class classes[] = {{512, 0}};
+  sb_pool_options options = options_for(classes, 1);
+  options.zero_on_get = true;
+  sb_pool *pool = open_with(&options);
+  uint8_t *holder = get(pool, 512), *data = get(pool, 512);
+  memset(data, 0xff, 512);
+  assert_ok(sb_pool_put(pool, data));
+  uint8_t *again = get(pool, 512);
+  assert_ptr_equal(again, data);
+  for (size_t j = 0; j < 512; j++) assert_true(again[j] == 0);
+  assert_ok(sb_pool_put(pool, again));
+  assert_ok(sb_pool_put(pool, holder));
+  sb_pool_close(pool);
+}
+
+static void a_poisoning_pool_overwrites_what_is_put(void **state) {
+  (void)state;
+  sb_pool_options options = options_for(three_classes, 3);
+  options.poison_on_put = true;
+  sb_pool *pool = open_with(&options);
+  uint8_t *data = get(pool, 512);
+  memset(data, 1, 512);
+  assert_ok(sb_pool_put(pool, data));
+  for (size_t i = 0; i < 512; i++) assert_true(data[i] == 0xdb);
+  assert_int_equal(sb_pool_put(pool, data), SB_INVALID_ARGUMENT);
+  uint8_t *large = get(pool, 3 * MIB), *last = get(pool, 100);
+  assert_ok(sb_pool_put(pool, large));
+  sb_pool_close(pool);
+  assert_ok(sb_pool_put(NULL, last));
+}
+
+/* ---- options and statistics ---- */
+
+static void the_defaults_are_what_the_header_says(void **state) {
+  (void)state;
+  sb_pool *pool = open_with(NULL);
+  const uint32_t sizes[] = {512, 4096, 16384, 65536, 1048576};
+  assert_int_equal(pool_stats(pool).class_count, 5);
+  for (uint32_t i = 0; i < 5; i++) assert_int_equal(class_stats(pool, i).block_size, sizes[i]);
+  sb_pool_close(pool);
+  sb_pool_options zeros = {.struct_size = sizeof zeros};
+  pool = open_with(&zeros);
+  assert_int_equal(pool_stats(pool).class_count, 5);
+  sb_pool_close(pool);
+}
+
+static void wrong_options_are_refused(void **state) {
+  (void)state;
+  const sb_pool_class zero[] = {{0, 1}}, twice[] = {{512, 1}, {64, 1}, {512, 2}}, huge[] = {{SB_BLOCK_SIZE_MAX + 1, 1}};
+  sb_pool_class many[SB_POOL_CLASSES_MAX + 1];
+  for (uint32_t i = 0; i <= SB_POOL_CLASSES_MAX; i++) many[i] = (sb_pool_class){i + 1, 1};
+  char name[65];
+  memset(name, 'n', 64);
+  name[64] = '\0';
+  sb_pool_options wrong[] = {
+      options_for(zero, 1), options_for(twice, 3), options_for(huge, 1), options_for(many, SB_POOL_CLASSES_MAX + 1),
+      options_for(NULL, 1), options_for(zero, 0),  options_for(zero, 0), options_for(zero, 0),
+      options_for(zero, 0), options_for(zero, 0),  options_for(zero, 0), options_for(zero, 0),
+  };
+  wrong[5].alignment = 3;
+  wrong[6].alignment = SB_POOL_ALIGNMENT_MAX * 2;
+  wrong[7].alignment = 96;
+  wrong[8].reserved = 1;
+  wrong[9].struct_size = 0;
+  wrong[10].struct_size = sizeof wrong[10] - 1;
+  wrong[11].name = name;
+  for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+    sb_pool *pool = NULL;
+    assert_int_equal(sb_pool_open(&wrong[i], &pool), SB_INVALID_ARGUMENT);
+    assert_null(pool);
+  }
+  name[63] = '\0';
+  wrong[11].name = name;
+  sb_pool_close(open_with(&wrong[11]));
+  const sb_pool_options all = options_for(many, SB_POOL_CLASSES_MAX);
+  sb_pool_close(open_with(&all));
+}
+
+static void options_of_another_version_are_understood_or_refused(void **state) {
+  (void)state;
+  struct {
+    sb_pool_options known;
+    uint64_t newer;
+  } options;
+  sb_pool *pool = NULL;
+  sb_pool_options_init(&options.known, sizeof options);
+  assert_int_equal(options.newer, 0);
+  assert_int_equal(options.known.struct_size, sizeof options);
+  assert_ok(sb_pool_open(&options.known, &pool));
+  sb_pool_close(pool);
+  pool = NULL;
+  options.newer = 1;
+  assert_int_equal(sb_pool_open(&options.known, &pool), SB_UNSUPPORTED);
+  assert_null(pool);
+  uint8_t bytes[sizeof(sb_pool_options) + 1];
+  for (size_t size = 0; size <= sizeof(sb_pool_options); size++) {
+    memset(bytes, 0xee, sizeof bytes);
+    sb_pool_options_init((sb_pool_options *)(void *)bytes, size);
+    for (size_t i = size; i < sizeof bytes; i++) assert_int_equal(bytes[i], 0xee);
+  }
+  sb_pool_options_init(NULL, sizeof(sb_pool_options));
+}
+
+static void statistics_count_what_happened(void **state) {
+  (void)state;
+  sb_pool *pool = open_three();
+  void *data[10];
+  for (int i = 0; i < 10; i++) data[i] = get(pool, 512);
+  for (int i = 0; i < 10; i++) assert_ok(sb_pool_put(pool, data[i]));
+  for (int i = 0; i < 5; i++) data[i] = get(pool, 512);
+  const sb_pool_class_stats class = class_stats(pool, 0);
+  assert_int_equal(class.hits, 5);
+  assert_int_equal(class.misses, 10);
+  assert_int_equal(class.outstanding, 5);
+  assert_int_equal(class.kept, 5);
+  assert_int_equal(class.outstanding_max, 10);
+  const sb_pool_stats stats = pool_stats(pool);
+  assert_int_equal(stats.outstanding, 5);
+  assert_int_equal(stats.bytes_in_use, 5 * 512);
+  assert_int_equal(stats.bytes_kept, 5 * 512);
+  assert_int_equal(stats.failures, 0);
+  assert_int_equal(stats.refused_puts, 0);
+  for (int i = 0; i < 5; i++) assert_ok(sb_pool_put(pool, data[i]));
+  sb_pool_close(pool);
+}
+
+static void statistics_heed_the_size_of_the_structure(void **state) {
+  (void)state;
+  sb_pool *pool = open_three();
+  sb_pool_stats stats = {.struct_size = sizeof stats - 1, .outstanding = 77};
+  sb_pool_class_stats class = {.struct_size = 4, .hits = 77};
+  assert_int_equal(sb_pool_get_stats(pool, &stats), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_pool_get_class_stats(pool, 0, &class), SB_INVALID_ARGUMENT);
+  class.struct_size = sizeof class;
+  assert_int_equal(sb_pool_get_class_stats(pool, 4, &class), SB_OUT_OF_RANGE);
+  assert_int_equal(sb_pool_get_class_stats(pool, UINT32_MAX, &class), SB_OUT_OF_RANGE);
+  assert_int_equal(stats.outstanding, 77);
+  assert_int_equal(class.hits, 77);
+  sb_pool_close(pool);
+}
+
+static void null_is_an_error_or_does_nothing(void **state) {
+  (void)state;
+  sb_pool *pool = open_three();
+  void *data = NULL;
+  sb_block *block = NULL;
+  sb_memory *memory = NULL;
+  sb_pool_stats stats = {.struct_size = sizeof stats};
+  sb_pool_class_stats class = {.struct_size = sizeof class};
+  assert_int_equal(sb_pool_open(NULL, NULL), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_pool_get(NULL, 1, &data), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_pool_get(pool, 1, NULL), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_pool_get_block(NULL, 1, &block), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_pool_get_block(pool, 1, NULL), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_pool_memory(NULL, &memory), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_pool_memory(pool, NULL), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_pool_get_stats(NULL, &stats), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_pool_get_stats(pool, NULL), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_pool_get_class_stats(NULL, 0, &class), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_pool_get_class_stats(pool, 0, NULL), SB_INVALID_ARGUMENT);
+  sb_pool_trim(NULL);
+  sb_pool_close(NULL);
+  sb_pool_close(pool);
+}
+
+/* ---- threads ---- */
+
+enum {
+  THREADS = 4,
+  HANDOFFS = 20000,
+  RING = 256
+};
+
+/* Blocks that one thread got and another shall put. */
+typedef struct handoff {
+  sb_pool *pool;
+  _Atomic(uint8_t *) ring[RING];
+  atomic_int wrong;
+} handoff;
+
+static void *getter(void *argument) {
+  handoff *it = argument;
+  static const size_t sizes[] = {100, 512, 4096, 10000, 70000};
+  random_source random = {(uintptr_t)&random | 1};
+  for (int i = 0; i < HANDOFFS; i++) {
+    const size_t size = sizes[random_below(&random, i % 100 == 0 ? 5 : 4)];
+    void *data = NULL;
+    if (sb_pool_get(it->pool, size, &data) != SB_OK) {
+      atomic_fetch_add(&it->wrong, 1);
+      continue;
+    }
+    memset(data, i, 16);
+    uint8_t *before = atomic_exchange(&it->ring[random_below(&random, RING)], data);
+    if (before == NULL) continue;
+    for (int j = 1; j < 16; j++) atomic_fetch_add(&it->wrong, before[j] != before[0]);
+    atomic_fetch_add(&it->wrong, sb_pool_put(it->pool, before) != SB_OK);
+  }
+  return NULL;
+}
+
+static void blocks_go_from_thread_to_thread(void **state) {
+  (void)state;
+  static handoff it;
+  memset(&it, 0, sizeof it);
+  it.pool = open_three();
+  pthread_t threads[THREADS];
+  for (int i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&threads[i], NULL, getter, &it), 0);
+  for (int i = 0; i < 20; i++) {
+    sb_pool_trim(it.pool);
+    (void)pool_stats(it.pool);
+    (void)usleep(500);
+  }
+  for (int i = 0; i < THREADS; i++) assert_int_equal(pthread_join(threads[i], NULL), 0);
+  assert_int_equal(it.wrong, 0);
+  uint64_t left = 0;
+  for (int i = 0; i < RING; i++) left += it.ring[i] != NULL;
+  assert_int_equal(pool_stats(it.pool).outstanding, left);
+  sb_pool_close(it.pool);
+  for (int i = 0; i < RING; i++)
+    if (it.ring[i] != NULL) assert_ok(sb_pool_put(NULL, it.ring[i]));
+}
+
+typedef struct double_put {
+  sb_pool *pool;
+  void *data;
+  pthread_barrier_t barrier;
+  atomic_int succeeded;
+} double_put;
+
+enum {
+  DOUBLE_PUTS = 1000
+};
+
+static void *putter(void *argument) {
+  double_put *it = argument;
+  for (int i = 0; i < DOUBLE_PUTS; i++) {
+    (void)pthread_barrier_wait(&it->barrier);
+    if (sb_pool_put(NULL, it->data) == SB_OK) atomic_fetch_add(&it->succeeded, 1);
+    (void)pthread_barrier_wait(&it->barrier);
+  }
+  return NULL;
+}
+
+/* The block is the last of its pool, so one thread frees the pool while the other looks at it. */
+static void two_threads_that_put_one_block_of_a_closed_pool_do_no_harm(void **state) {
+  (void)state;
+  static double_put it;
+  assert_int_equal(pthread_barrier_init(&it.barrier, NULL, 3), 0);
+  pthread_t threads[2];
+  for (int i = 0; i < 2; i++) assert_int_equal(pthread_create(&threads[i], NULL, putter, &it), 0);
+  for (int i = 0; i < DOUBLE_PUTS; i++) {
+    it.pool = open_three();
+    it.data = get(it.pool, i % 2 == 0 ? 100 : 3 * MIB);
+    sb_pool_close(it.pool);
+    (void)pthread_barrier_wait(&it.barrier);
+    (void)pthread_barrier_wait(&it.barrier);
+    assert_int_equal(it.succeeded, i + 1);
+  }
+  for (int i = 0; i < 2; i++) assert_int_equal(pthread_join(threads[i], NULL), 0);
+  assert_int_equal(pthread_barrier_destroy(&it.barrier), 0);
+}
+
+/* ---- fork ---- */
+
+static int use_in_child(sb_pool *pool, void *inherited) {
+  if (sb_pool_put(pool, inherited) != SB_OK) return 1;
+  if (sb_pool_put(pool, inherited) != SB_INVALID_ARGUMENT) return 2;
+  sb_block *block = NULL;
+  for (int i = 0; i < 1000; i++) {
+    void *data = NULL;
+    if (sb_pool_get(pool, (size_t)i * 37 + 1, &data) != SB_OK) return 3;
+    memset(data, i, (size_t)i * 37 + 1);
+    if (sb_pool_put(NULL, data) != SB_OK) return 4;
+  }
+  if (sb_pool_get_block(pool, 100, &block) != SB_OK) return 5;
+  sb_pool_trim(pool);
+  sb_pool_close(pool);
+  sb_block_close(block);
+  sb_view *view = NULL;
+  if (sb_view_open("text", 4, NULL, &view) != SB_OK) return 6;
+  sb_view_close(view);
+  sb_pool *other = NULL;
+  if (sb_pool_open(NULL, &other) != SB_OK) return 7;
+  sb_pool_close(other);
+  return 0;
+}
+
+static atomic_bool stop;
+
+static void *keep_busy(void *argument) {
+  while (!stop) {
+    void *data = NULL;
+    if (sb_pool_get(argument, 600, &data) == SB_OK && sb_pool_put(argument, data) != SB_OK) abort();
+    sb_pool *other = NULL;
+    if (sb_pool_open(NULL, &other) == SB_OK) sb_pool_close(other);
+  }
+  return NULL;
+}
+
+static void a_forked_child_uses_its_own_copy(void **state) {
+  (void)state;
+  sb_pool *pool = open_three();
+  stop = false;
+  pthread_t thread;
+  assert_int_equal(pthread_create(&thread, NULL, keep_busy, pool), 0);
+  for (int i = 0; i < 50; i++) {
+    uint8_t *data = get(pool, 512);
+    memset(data, 5, 512);
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) _exit(use_in_child(pool, data));
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    assert_int_equal(data[511], 5);
+    assert_ok(sb_pool_put(pool, data));
+  }
+  stop = true;
+  assert_int_equal(pthread_join(thread, NULL), 0);
+  sb_pool_close(pool);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_block_can_be_written_and_is_reused),
+      cmocka_unit_test(sizes_go_to_the_smallest_class_that_holds_them),
+      cmocka_unit_test(a_size_that_no_block_has_is_refused),
+      cmocka_unit_test(the_largest_size_is_served),
+      cmocka_unit_test(a_block_above_the_largest_class_is_counted_and_not_kept),
+      cmocka_unit_test(large_blocks_of_different_sizes_do_not_share_a_slab),
+      cmocka_unit_test(every_alignment_is_kept),
+      cmocka_unit_test(blocks_that_are_out_never_overlap),
+      cmocka_unit_test(a_second_put_is_refused),
+      cmocka_unit_test(what_is_no_block_is_refused),
+      cmocka_unit_test(what_lies_behind_the_last_block_of_a_slab_is_refused),
+      cmocka_unit_test(a_put_to_another_pool_is_refused),
+      cmocka_unit_test(a_put_finds_the_pool_by_itself),
+      cmocka_unit_test(a_counted_block_goes_back_with_its_last_owner),
+      cmocka_unit_test(the_memory_of_a_counted_block_cannot_be_put),
+      cmocka_unit_test(a_large_counted_block_has_the_size_that_was_asked_for),
+      cmocka_unit_test(a_pool_is_a_provider),
+      cmocka_unit_test(blocks_outlive_the_pool_and_the_last_put_frees_it),
+      cmocka_unit_test(a_counted_block_outlives_the_pool),
+      cmocka_unit_test(pools_that_come_and_go_leave_nothing),
+      cmocka_unit_test(the_byte_limit_holds),
+      cmocka_unit_test(only_so_many_blocks_are_kept),
+      cmocka_unit_test(trim_gives_kept_blocks_back),
+      cmocka_unit_test(a_small_pool_takes_little_memory),
+      cmocka_unit_test(a_system_without_memory_is_reported_and_the_pool_goes_on),
+      cmocka_unit_test(a_zeroing_pool_gives_zeros),
+      cmocka_unit_test(a_block_given_back_and_used_again_is_zeroed_too),
+      cmocka_unit_test(a_poisoning_pool_overwrites_what_is_put),
+      cmocka_unit_test(the_defaults_are_what_the_header_says),
+      cmocka_unit_test(wrong_options_are_refused),
+      cmocka_unit_test(options_of_another_version_are_understood_or_refused),
+      cmocka_unit_test(statistics_count_what_happened),
+      cmocka_unit_test(statistics_heed_the_size_of_the_structure),
+      cmocka_unit_test(null_is_an_error_or_does_nothing),
+      cmocka_unit_test(blocks_go_from_thread_to_thread),
+      cmocka_unit_test(two_threads_that_put_one_block_of_a_closed_pool_do_no_harm),
+      cmocka_unit_test(a_forked_child_uses_its_own_copy),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
