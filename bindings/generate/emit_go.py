@@ -37,11 +37,29 @@ STATES = {"sb_schema": "schemaState"}
 # sb_error is the Go type Error, written by hand because it is an error.
 ERROR = "sb_error"
 
-KEYWORDS = set(
-    "break case chan const continue default defer else fallthrough for func go goto if import interface map package range return "
-    "select struct switch type var len make append unsafe err".split()
+# Names that a parameter cannot have: keywords, and what the generated code itself uses.
+KEYWORDS = frozenset(
+    {
+        "break",
+        "case",
+        "chan",
+        "const",
+        "continue",
+        "default",
+        "defer",
+        "else",
+        "fallthrough",
+        "for",
+        "func",
+        "go",
+        "goto",
+        "if",
+    }
+    | {"import", "interface", "map", "package", "range", "return", "select", "struct", "switch", "type", "var"}
+    | {"len", "make", "append", "unsafe", "nil", "err", "held", "self", "status", "item", "object", "op"}
 )
-GO_TYPES = {f"{sign}int{bits}_t": f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)} | {"size_t": "int", "bool": "bool"}
+GO_TYPES = {f"{sign}int{bits}_t": f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
+GO_TYPES |= {"size_t": "int", "bool": "bool"}
 SLICES = {Kind.BYTES, Kind.BUFFER, Kind.SCALARS, Kind.HANDLES, Kind.STRUCTS}
 
 
@@ -78,17 +96,28 @@ def function_name(function: Function) -> str:
     return exported(function.name, go_function_name(function).rpartition(".")[2])
 
 
+def block(head: str, *lines: str) -> list[str]:
+    """Go lines in braces."""
+    return [f"{head} {{", *("\t" + line for line in lines), "}"]
+
+
 class Docs:
     """Turns the headers' comments into Go's: names as Go spells them, no markup."""
 
     def __init__(self, api: Api) -> None:
         self.names = {f.name: go_function_name(f) for f in api.functions if f.role != "init"}
-        self.names |= {s.name: type_name(s.name) for s in api.structs} | {c.name: class_name(c.name) for c in api.classes}
+        self.names |= {s.name: type_name(s.name) for s in api.structs} | {
+            c.name: class_name(c.name) for c in api.classes
+        }
         self.names |= {c.name: go_constant_name(c) for c in api.constants}
 
     def text(self, text: str) -> str:
         text = re.sub(r"`\*?([a-z][a-z0-9_]*)`", lambda m: self.names.get(m[1], local(m[1])), text)
-        text = re.sub(r"\b(?:sb|SB)_[A-Za-z0-9_]*[A-Za-z0-9]\b(?:\(\))?", lambda m: self.names.get(m[0].removesuffix("()"), m[0]), text)
+        text = re.sub(
+            r"\b(?:sb|SB)_[A-Za-z0-9_]*[A-Za-z0-9]\b(?:\(\))?",
+            lambda m: self.names.get(m[0].removesuffix("()"), m[0]),
+            text,
+        )
         return re.sub(r"\bNULL\b", "nil", text).replace("`", "")
 
     def comment(self, text: str, indent: str = "") -> list[str]:
@@ -100,7 +129,9 @@ class Docs:
             if paragraph.lstrip().startswith("|"):
                 lines += [f"{indent}//\t{line.strip()}" for line in paragraph.splitlines()]
             else:
-                lines += textwrap.wrap(" ".join(paragraph.split()), 110, initial_indent=f"{indent}// ", subsequent_indent=f"{indent}// ")
+                lines += textwrap.wrap(
+                    " ".join(paragraph.split()), 110, initial_indent=f"{indent}// ", subsequent_indent=f"{indent}// "
+                )
         return lines
 
     def function(self, function: Function) -> list[str]:
@@ -108,7 +139,8 @@ class Docs:
         lines = self.comment(f"{name} {function.summary[0].lower()}{function.summary[1:]}")
         lines.append("//")
         for label in ("ownership", "threads", "errors", "since"):
-            lines += self.comment(f"{label.capitalize()}: {getattr(function, label)}")
+            item = self.text(f"{label.capitalize()}: {getattr(function, label)}")
+            lines += textwrap.wrap(" ".join(item.split()), 110, initial_indent="//   - ", subsequent_indent="//     ")
         return lines
 
 
@@ -135,11 +167,11 @@ class Body:
         return "return " + ", ".join(zeros) if zeros else "return"
 
     def refuse(self, condition: str, problem: str) -> list[str]:
-        return [f"if {condition} {{", "\t" + self.bail(f'refuse({self.op}, "{problem}")'), "}"]
+        return block(f"if {condition}", self.bail(f'refuse({self.op}, "{problem}")'))
 
     def attempt(self, statement: str) -> list[str]:
-        """A statement that sets err."""
-        return [f"if {statement}; err != nil {{", "\t" + self.bail(), "}"]
+        """A statement that declares err."""
+        return [statement, *block("if err != nil", self.bail())]
 
 
 def zero_of(go: str) -> str:
@@ -206,21 +238,24 @@ def add_slice(body: Body, entity: Entity) -> None:
     match entity.kind:
         case Kind.BYTES | Kind.BUFFER:
             if not entity.nullable:
-                body.checks += [f"if {name} == nil {{", f"\t{name} = noBytes[:0]", "}"]
+                body.checks += block(f"if {name} == nil", f"{name} = noBytes[:0]")
             # The slice expression tells cgo to check these bytes only, not the whole Go object that they are part of.
             body.arguments.append(f"unsafe.Pointer(unsafe.SliceData({name}[:]))")
         case Kind.SCALARS:
             body.arguments.append(f"(*{scalar_c(entity)})(unsafe.Pointer(unsafe.SliceData({name})))")
         case Kind.HANDLES:
             body.holds = True
-            body.enters += [f"{c_name} := make([]*C.{entity.ctype}, len({name}))", f"for i, item := range {name} {{"]
-            body.enters += ["\tobject, err := item.enter(" + body.op + ")", "\tif err != nil {", "\t\t" + body.bail(), "\t}"]
-            body.enters += [f"\t{c_name}[i] = object", "\theld.handles = append(held.handles, &item.handle)", "}"]
+            hold = [f"{c_name}[i] = object", "held.handles = append(held.handles, &item.handle)"]
+            body.enters.append(f"{c_name} := make([]*C.{entity.ctype}, len({name}))")
+            body.enters += block(
+                f"for i, item := range {name}", *body.attempt(f"object, err := item.enter({body.op})"), *hold
+            )
             body.arguments.append(f"unsafe.SliceData({c_name})")
         case Kind.STRUCTS:
             body.holds = True
-            body.enters += [f"{c_name} := make([]C.{entity.ctype}, len({name}))", f"for i := range {name} {{"]
-            body.enters += ["\t" + line for line in body.attempt(f"err := {name}[i].fill({body.op}, &{c_name}[i], &held)")] + ["}"]
+            fill = body.attempt(f"err := {name}[i].fill({body.op}, &{c_name}[i], &held)")
+            body.enters.append(f"{c_name} := make([]C.{entity.ctype}, len({name}))")
+            body.enters += block(f"for i := range {name}", *fill)
             body.arguments.append(f"unsafe.SliceData({c_name})")
 
 
@@ -231,8 +266,9 @@ def add_handle(body: Body, entity: Entity) -> None:
     body.arguments.append(c_name)
     if entity.takes:
         body.after.append(f"{name}.taken(status == 0)")
-        take = [f"{c_name}, err := {name}.take({body.op})", "if err != nil {", "\t" + body.bail(), "}"]
-        body.outs = take + body.outs  # last, so that nothing else can fail after it
+        body.outs = (
+            body.attempt(f"{c_name}, err := {name}.take({body.op})") + body.outs
+        )  # last: nothing else may fail after it
     else:
         body.enters += enter(body, entity, name, c_name)
 
@@ -240,35 +276,42 @@ def add_handle(body: Body, entity: Entity) -> None:
 def enter(body: Body, entity: Entity, name: str, c_name: str) -> list[str]:
     """Holds a handle open until the Go function returns."""
     if entity.nullable:
-        lines = [f"var {c_name} *C.{entity.ctype}", f"if {name} != nil {{"]
-        lines += [f"\tobject, err := {name}.enter({body.op})", "\tif err != nil {", "\t\t" + body.bail(), "\t}"]
-        return [*lines, f"\tdefer {name}.leave()", f"\t{c_name} = object", "}"]
-    lines = [f"{c_name}, err := {name}.enter({body.op})", "if err != nil {", "\t" + body.bail(), "}"]
-    return [*lines, f"defer {name}.leave()"]
+        entered = [
+            *body.attempt(f"object, err := {name}.enter({body.op})"),
+            f"defer {name}.leave()",
+            f"{c_name} = object",
+        ]
+        return [f"var {c_name} *C.{entity.ctype}", *block(f"if {name} != nil", *entered)]
+    return [*body.attempt(f"{c_name}, err := {name}.enter({body.op})"), f"defer {name}.leave()"]
 
 
 def add_struct(body: Body, entity: Entity) -> None:
     """One structure, or options, of which nil means the defaults."""
     name = local(entity.name)
-    body.holds = True
-    body.parameters.append(f"{name} *{type_name(entity.ctype)}")
     c_name = f"c{go_name(entity.name)}"
     fill = body.attempt(f"err := {name}.fill({body.op}, &{c_name}, &held)")
+    body.holds = True
+    body.parameters.append(f"{name} *{type_name(entity.ctype)}")
+    body.enters.append(f"var {c_name} C.{entity.ctype}")
     if entity.kind is Kind.OPTIONS or entity.nullable:
         pointer = f"p{go_name(entity.name)}"
-        body.enters += [f"var {c_name} C.{entity.ctype}", f"var {pointer} *C.{entity.ctype}", f"if {name} != nil {{"]
-        body.enters += ["\t" + line for line in fill] + [f"\t{pointer} = &{c_name}", "}"]
+        body.enters += [
+            f"var {pointer} *C.{entity.ctype}",
+            *block(f"if {name} != nil", *fill, f"{pointer} = &{c_name}"),
+        ]
         body.arguments.append(pointer)
     else:
         body.checks += body.refuse(f"{name} == nil", f"{name} is nil")
-        body.enters += [f"var {c_name} C.{entity.ctype}", *fill]
+        body.enters += fill
         body.arguments.append(f"&{c_name}")
 
 
 def add_count(body: Body, entity: Entity) -> None:
     items = local(entity.counts or "")
     if entity.ctype != "size_t":
-        body.checks += body.refuse(f"uint64(len({items})) > uint64(^C.{entity.ctype}(0))", f"{items} has too many items")
+        body.checks += body.refuse(
+            f"uint64(len({items})) > uint64(^C.{entity.ctype}(0))", f"{items} has too many items"
+        )
     body.arguments.append(f"C.{entity.ctype}(len({items}))")
 
 
@@ -317,7 +360,7 @@ def add_parameter(body: Body, entity: Entity) -> None:
         case Kind.TEXT:
             body.parameters.append(f"{name} string")
             c_name = f"c{go_name(entity.name)}"
-            body.checks += [f'{c_name}, err := cText({body.op}, "{name}", {name})', "if err != nil {", "\t" + body.bail(), "}"]
+            body.checks += body.attempt(f'{c_name}, err := cText({body.op}, "{name}", {name})')
             body.arguments.append(f"(*C.char)(unsafe.Pointer(unsafe.SliceData({c_name})))")
         case Kind.ADDRESS:
             body.parameters.append(f"{name} unsafe.Pointer")
@@ -339,7 +382,9 @@ def add_parameter(body: Body, entity: Entity) -> None:
         case kind if kind in OUTPUTS:
             add_output(body, entity)
         case _:
-            raise ValueError(f"{body.function.place}: {body.function.name}: the Go emitter does not know {entity.kind.value} {entity.name}")
+            raise ValueError(
+                f"{body.function.place}: {body.function.name}: the Go emitter does not know {entity.kind.value} {entity.name}"
+            )
 
 
 def receiver(c_name: str) -> str:
@@ -352,8 +397,12 @@ def finish(body: Body) -> list[str]:
     call = f"C.{function.name}({', '.join(body.arguments)})"
     success = ["nil"] if body.fails else []
     if function.fallible:
-        error = "failureOf(" + body.op + ", status, &outError)" if "&outError" in body.arguments else f"failure({body.op}, status)"
-        lines = [f"status := {call}", *body.after, "if status != 0 {", "\t" + body.bail(error), "}"]
+        error = (
+            "failureOf(" + body.op + ", status, &outError)"
+            if "&outError" in body.arguments
+            else f"failure({body.op}, status)"
+        )
+        lines = [f"status := {call}", *body.after, *block("if status != 0", body.bail(error))]
         return [*lines, "return " + ", ".join(body.values + success)]
     if result.kind is Kind.VOID:
         return [call, *body.after] + (["return " + ", ".join(body.values + success)] if body.values or success else [])
@@ -372,31 +421,41 @@ def emit_function(api: Api, docs: Docs, function: Function) -> list[str]:
         add_parameter(body, entity)
     types = [go for go, _ in body.results] + (["error"] if body.fails else [])
     results = f" ({', '.join(types)})" if len(types) > 1 else "".join(f" {go}" for go in types)
-    method = f"({receiver(function.owner or '')} *{class_name(function.owner or '')}) " if function.role == "method" else ""
-    lines = docs.function(function)
-    lines.append(f"func {method}{function_name(function)}({', '.join(body.parameters)}){results} {{")
+    method = (
+        f"({receiver(function.owner or '')} *{class_name(function.owner or '')}) " if function.role == "method" else ""
+    )
+    head = f"func {method}{function_name(function)}({', '.join(body.parameters)}){results}"
     holds = ["var held holder", "defer held.release()"] if body.holds else []
-    lines += ["\t" + line for line in [*body.checks, *holds, *body.enters, *body.outs, *finish(body)]]
-    return [*lines, "}", ""]
+    code = [*body.checks, *holds, *body.enters, *body.outs, *finish(body)]
+    return [*docs.function(function), *block(head, *code), ""]
 
 
 def emit_class(docs: Docs, cls: Class, taken: bool) -> list[str]:
     name, this = class_name(cls.name), receiver(cls.name)
-    state = [f"\t{STATES[cls.name]}"] if cls.name in STATES else []
-    about = f"{name} is a handle of the library; its manual is {cls.header} in core/include/samebytes. Close it when done: "
+    about = (
+        f"{name} is a handle of the library; its manual is {cls.header} in core/include/samebytes. Close it when done: "
+    )
     lines = docs.comment(about + "the garbage collector closes it as well, but late.")
-    lines += [f"type {name} struct {{", "\thandle", *state, "}", ""]
-    lines += [f"func new{name}(object *C.{cls.name}) *{name} {{", f"\t{this} := new({name})"]
-    lines += [f"\town({this}, &{this}.handle, unsafe.Pointer(object), destroy{name})", f"\treturn {this}", "}", ""]
-    lines += [f"func destroy{name}(object unsafe.Pointer) {{", f"\tC.{cls.destructor.name}((*C.{cls.name})(object))", "}", ""]
+    lines += [*block(f"type {name} struct", "handle", *([STATES[cls.name]] if cls.name in STATES else [])), ""]
+    new = [
+        f"{this} := new({name})",
+        f"own({this}, &{this}.handle, unsafe.Pointer(object), destroy{name})",
+        f"return {this}",
+    ]
+    lines += [*block(f"func new{name}(object *C.{cls.name}) *{name}", *new), ""]
+    destroy = f"C.{cls.destructor.name}((*C.{cls.name})(object))"
+    lines += [*block(f"func destroy{name}(object unsafe.Pointer)", destroy), ""]
     for verb in ("enter", "take") if taken else ("enter",):
-        lines += [f"func ({this} *{name}) {verb}(op string) (*C.{cls.name}, error) {{", f"\tif {this} == nil {{"]
-        lines += [f'\t\treturn nil, refuse(op, "{name} is nil")', "\t}"]
-        lines += [f"\tobject, err := {this}.handle.{verb}(op)", f"\treturn (*C.{cls.name})(object), err", "}", ""]
+        code = block(f"if {this} == nil", f'return nil, refuse(op, "{name} is nil")')
+        code += [f"object, err := {this}.handle.{verb}(op)", f"return (*C.{cls.name})(object), err"]
+        lines += [*block(f"func ({this} *{name}) {verb}(op string) (*C.{cls.name}, error)", *code), ""]
     lines += docs.function(cls.destructor)
-    lines += ["//", "// It may be called again, and while other goroutines are inside calls: the last of them closes then. It never fails."]
-    lines += [f"func ({this} *{name}) Close() error {{", f"\tif {this} != nil {{", f"\t\t{this}.close()", "\t}", "\treturn nil", "}", ""]
-    return lines
+    lines += [
+        "//",
+        "// It may be called again, and while other goroutines are inside calls: the last of them closes then. It never fails.",
+    ]
+    lines += block(f"func ({this} *{name}) Close() error", *block(f"if {this} != nil", f"{this}.close()"), "return nil")
+    return [*lines, ""]
 
 
 def field_type(entity: Entity) -> str:
@@ -420,7 +479,8 @@ def visible(struct: Struct) -> list[Entity]:
 
 def emit_struct(docs: Docs, struct: Struct) -> list[str]:
     name = type_name(struct.name)
-    doc = f"{name} is {struct.doc[0].lower()}{struct.doc[1:]}" if re.match(r"(An?|The|One) ", struct.doc) else f"{name}: {struct.doc}"
+    verb = "is" if re.match(r"(An?|The|One) ", struct.doc) else "tells"
+    doc = f"{name} {verb} {struct.doc[0].lower()}{struct.doc[1:]}"
     lines = docs.comment(doc) + [f"type {name} struct {{"]
     documented = True
     for entity in visible(struct):
@@ -437,76 +497,97 @@ def fill_field(struct: Struct, entity: Entity) -> list[str]:
     value, target = f"s.{go_name(entity.name)}", f"c.{field_c(entity.name)}"
     match entity.kind:
         case Kind.SCALAR:
-            check = []
-            if entity.ctype == "size_t":
-                check = [f"if {value} < 0 {{", f'\treturn refuse(op, "{go_name(entity.name)} is negative")', "}"]
+            refuse = f'return refuse(op, "{go_name(entity.name)} is negative")'
+            check = block(f"if {value} < 0", refuse) if entity.ctype == "size_t" else []
             return [*check, f"{target} = {scalar_c(entity)}({value})"]
         case Kind.TEXT:
-            lines = [f'{local(entity.name)}, err := held.text(op, "{go_name(entity.name)}", {value})', "if err != nil {", "\treturn err", "}"]
-            lines.append(f"{target} = {local(entity.name)}")
-            return [f'if {value} != "" {{', *["\t" + line for line in lines], "}"] if entity.nullable else lines
+            text = local(entity.name)
+            lines = [
+                f'{text}, err := held.text(op, "{go_name(entity.name)}", {value})',
+                *block("if err != nil", "return err"),
+            ]
+            lines.append(f"{target} = {text}")
+            return block(f'if {value} != ""', *lines) if entity.nullable else lines
         case Kind.ADDRESS:
             return [f"{target} = held.pin({value})"]
         case Kind.HANDLE:
-            lines = [f"object, err := {value}.enter(op)", "if err != nil {", "\treturn err", "}"]
+            lines = [f"object, err := {value}.enter(op)", *block("if err != nil", "return err")]
             lines += [f"held.handles = append(held.handles, &{value}.handle)", f"{target} = object"]
-            return [f"if {value} != nil {{", *["\t" + line for line in lines], "}"] if entity.nullable else ["{", *lines, "}"]
+            return (
+                block(f"if {value} != nil", *lines) if entity.nullable else ["{", *("\t" + line for line in lines), "}"]
+            )
         case Kind.BYTES:
-            return [f"{target} = held.pin(unsafe.Pointer(unsafe.SliceData({value})))"]
+            return [f"{target} = held.pin({address_of(value)})"]
         case Kind.SCALARS:
-            return [f"{target} = (*{scalar_c(entity)})(held.pin(unsafe.Pointer(unsafe.SliceData({value}))))"]
+            return [f"{target} = (*{scalar_c(entity)})(held.pin({address_of(value)}))"]
         case Kind.STRUCTS:
             items = local(entity.name)
-            lines = [f"{items} := make([]C.{entity.ctype}, len({value}))", f"for i := range {value} {{"]
-            lines += [f"\tif err := {value}[i].fill(op, &{items}[i], held); err != nil {{", "\t\treturn err", "\t}", "}"]
-            lines.append(f"{target} = (*C.{entity.ctype})(held.pin(unsafe.Pointer(unsafe.SliceData({items}))))")
-            return [f"if len({value}) > 0 {{", *["\t" + line for line in lines], "}"]
+            fill = block(f"if err := {value}[i].fill(op, &{items}[i], held); err != nil", "return err")
+            lines = [f"{items} := make([]C.{entity.ctype}, len({value}))", *block(f"for i := range {value}", *fill)]
+            lines.append(f"{target} = (*C.{entity.ctype})(held.pin({address_of(items)}))")
+            return block(f"if len({value}) > 0", *lines)
         case Kind.COUNT:
-            items = f"s.{go_name(entity.counts or '')}"
-            check = []
-            if entity.ctype != "size_t":
-                check = [f"if uint64(len({items})) > uint64(^C.{entity.ctype}(0)) {{"]
-                check += [f'\treturn refuse(op, "{go_name(entity.counts or "")} has too many items")', "}"]
-            return [*check, f"{target} = C.{entity.ctype}(len({items}))"]
+            items = go_name(entity.counts or "")
+            too_many = f"uint64(len(s.{items})) > uint64(^C.{entity.ctype}(0))"
+            check = (
+                block(f"if {too_many}", f'return refuse(op, "{items} has too many items")')
+                if entity.ctype != "size_t"
+                else []
+            )
+            return [*check, f"{target} = C.{entity.ctype}(len(s.{items}))"]
         case Kind.RESERVED:
             return []
-    raise ValueError(f"{struct.place}: {struct.name}: the Go emitter cannot pass a field of kind {entity.kind.value} ({entity.name})")
+    raise unknown(struct, entity, "pass")
+
+
+def address_of(items: str) -> str:
+    return f"unsafe.Pointer(unsafe.SliceData({items}))"
+
+
+def unknown(struct: Struct, entity: Entity, verb: str) -> ValueError:
+    where = f"{struct.place}: {struct.name}.{entity.name}"
+    return ValueError(f"{where}: the Go emitter cannot {verb} a field of kind {entity.kind.value}")
 
 
 def emit_fill(struct: Struct) -> list[str]:
-    lines = [f"func (s *{type_name(struct.name)}) fill(op string, c *C.{struct.name}, held *holder) error {{"]
+    code = []
     if struct.options:
-        lines.append(f"\tC.{struct.name}_init(c, C.sizeof_{struct.name})")
+        code.append(f"C.{struct.name}_init(c, C.sizeof_{struct.name})")
     elif struct.sized:
-        lines.append(f"\tc.struct_size = C.sizeof_{struct.name}")
+        code.append(f"c.struct_size = C.sizeof_{struct.name}")
     for entity in struct.fields:
-        lines += ["\t" + line for line in fill_field(struct, entity)]
-    return [*lines, "\treturn nil", "}", ""]
+        code += fill_field(struct, entity)
+    head = f"func (s *{type_name(struct.name)}) fill(op string, c *C.{struct.name}, held *holder) error"
+    return [*block(head, *code, "return nil"), ""]
+
+
+def read_field(struct: Struct, entity: Entity) -> str:
+    """C field to Go value."""
+    source, count = f"c.{field_c(entity.name)}", f"int(c.{field_c(entity.count or '')})"
+    match entity.kind:
+        case Kind.SCALAR:
+            return f"{scalar_type(entity)}({source})"
+        case Kind.TEXT:
+            return f"C.GoString({source})"
+        case Kind.CHARS:
+            return f"C.GoString(&{source}[0])"
+        case Kind.ADDRESS:
+            return source
+        case Kind.BYTES:
+            return f"unsafe.Slice((*byte)({source}), {count})"
+        case Kind.SCALARS:
+            return f"unsafe.Slice((*{scalar_type(entity)})(unsafe.Pointer({source})), {count})"
+    raise unknown(struct, entity, "read")
 
 
 def emit_read(struct: Struct) -> list[str]:
     """C structure to Go structure."""
     name = type_name(struct.name)
-    lines = [f"func go{class_name(struct.name)}(c *C.{struct.name}) {name} {{", f"\tvar s {name}"]
-    for entity in visible(struct):
-        source, target = f"c.{field_c(entity.name)}", f"\ts.{go_name(entity.name)}"
-        match entity.kind:
-            case Kind.SCALAR:
-                lines.append(f"{target} = {scalar_type(entity)}({source})")
-            case Kind.TEXT:
-                lines.append(f"{target} = C.GoString({source})")
-            case Kind.CHARS:
-                lines.append(f"{target} = C.GoString(&{source}[0])")
-            case Kind.ADDRESS:
-                lines.append(f"{target} = {source}")
-            case Kind.BYTES:
-                lines.append(f"{target} = unsafe.Slice((*byte)({source}), int(c.{field_c(entity.count or '')}))")
-            case Kind.SCALARS:
-                go = scalar_type(entity)
-                lines.append(f"{target} = unsafe.Slice((*{go})(unsafe.Pointer({source})), int(c.{field_c(entity.count or '')}))")
-            case _:
-                raise ValueError(f"{struct.place}: {struct.name}: the Go emitter cannot read a field of kind {entity.kind.value} ({entity.name})")
-    return [*lines, "\treturn s", "}", ""]
+    code = [f"s.{go_name(entity.name)} = {read_field(struct, entity)}" for entity in visible(struct)]
+    return [
+        *block(f"func go{class_name(struct.name)}(c *C.{struct.name}) {name}", f"var s {name}", *code, "return s"),
+        "",
+    ]
 
 
 def struct_uses(api: Api) -> tuple[set[str], set[str]]:
@@ -536,7 +617,7 @@ def emit_constants(api: Api, docs: Docs) -> list[str]:
 def raw(api: Api) -> str:
     docs = Docs(api)
     filled, read = struct_uses(api)
-    taken = {p.ctype for f in api.functions if f.role != "destructor" for p in f.parameters if p.kind is Kind.HANDLE and p.takes}
+    taken = {p.ctype for f in api.functions for p in f.parameters if p.kind is Kind.HANDLE and p.takes}
     lines = [NOTICE, "", "//go:build cgo", "", f"package {PACKAGE}", "", "/*"]
     lines += ["#cgo CFLAGS: -I${SRCDIR}/../../core/include"]
     for function in api.functions:
@@ -576,7 +657,11 @@ def stamp(package: str, digest: str, constraint: str) -> str:
     lines = [NOTICE, "", f"//go:build {constraint}", "", f"package {package}", ""]
     lines += [f"// #cgo CFLAGS: -DSB_CORE_DIGEST=0x{digest}ull", 'import "C"']
     if package == PACKAGE:
-        lines += ["", "// coreDigest tells which core the bindings were generated for.", f'const coreDigest = "{digest}"']
+        lines += [
+            "",
+            "// coreDigest tells which core the bindings were generated for.",
+            f'const coreDigest = "{digest}"',
+        ]
     return "\n".join(lines) + "\n"
 
 

@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x91175247784146a4ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xe348edef7ddcdc95ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "91175247784146a4"
+const coreDigest = "e348edef7ddcdc95"

@@ -315,7 +315,7 @@ const (
 	PoolAlignmentMax = 2097152
 )
 
-// MemoryStats: What a provider did so far.
+// MemoryStats tells what a provider did so far.
 type MemoryStats struct {
 	// blocks given
 	Reserves uint64
@@ -396,7 +396,7 @@ func goValue(c *C.sb_value) value {
 	return s
 }
 
-// ParserOptions: How a parser works. 0 in every field is the default.
+// ParserOptions tells how a parser works. 0 in every field is the default.
 type ParserOptions struct {
 	// largest value of Size; 0: MaxFrameSizeDefault
 	MaxFrameSize int32
@@ -533,7 +533,7 @@ func (s *PoolClass) fill(op string, c *C.sb_pool_class, held *holder) error {
 	return nil
 }
 
-// PoolOptions: How a pool works. 0 in every field is the default.
+// PoolOptions tells how a pool works. 0 in every field is the default.
 type PoolOptions struct {
 	// in any order; nil: 512, 4096, 16384, 65536 and 1048576 bytes
 	Classes []PoolClass
@@ -578,7 +578,7 @@ func (s *PoolOptions) fill(op string, c *C.sb_pool_options, held *holder) error 
 	return nil
 }
 
-// PoolClassStats: What one size class of a pool did so far.
+// PoolClassStats tells what one size class of a pool did so far.
 type PoolClassStats struct {
 	// bytes; 0 for the blocks above the largest class
 	BlockSize uint32
@@ -605,7 +605,7 @@ func goPoolClassStats(c *C.sb_pool_class_stats) PoolClassStats {
 	return s
 }
 
-// PoolStats: What a pool did so far, over all classes.
+// PoolStats tells what a pool did so far, over all classes.
 type PoolStats struct {
 	// classes, without the one for larger blocks
 	ClassCount uint32
@@ -659,10 +659,10 @@ func (m *Memory) enter(op string) (*C.sb_memory, error) {
 // Close closes the handle. nil is allowed. The provider lives until its last handle and its last block have
 // gone.
 //
-// Ownership: takes memory.
-// Threads: any; nobody may use this handle during or after the call.
-// Errors: none.
-// Since: 1.0
+//   - Ownership: takes memory.
+//   - Threads: any; nobody may use this handle during or after the call.
+//   - Errors: none.
+//   - Since: 1.0
 //
 // It may be called again, and while other goroutines are inside calls: the last of them closes then. It never fails.
 func (m *Memory) Close() error {
@@ -674,10 +674,10 @@ func (m *Memory) Close() error {
 
 // OpenMemoryDefault opens a handle to the process-wide default pool, the provider that nil stands for.
 //
-// Ownership: the caller closes memory; the pool itself stays.
-// Threads: any.
-// Errors: ErrNoMemory.
-// Since: 1.0
+//   - Ownership: the caller closes memory; the pool itself stays.
+//   - Threads: any.
+//   - Errors: ErrNoMemory.
+//   - Since: 1.0
 func OpenMemoryDefault() (*Memory, error) {
 	var outMemory *C.sb_memory
 	status := C.sb_memory_open_default(&outMemory)
@@ -689,10 +689,10 @@ func OpenMemoryDefault() (*Memory, error) {
 
 // OpenMemoryHeap opens a provider that takes each block from the C library's heap.
 //
-// Ownership: the caller closes memory.
-// Threads: any.
-// Errors: ErrNoMemory.
-// Since: 1.0
+//   - Ownership: the caller closes memory.
+//   - Threads: any.
+//   - Errors: ErrNoMemory.
+//   - Since: 1.0
 func OpenMemoryHeap() (*Memory, error) {
 	var outMemory *C.sb_memory
 	status := C.sb_memory_open_heap(&outMemory)
@@ -705,10 +705,10 @@ func OpenMemoryHeap() (*Memory, error) {
 // OpenMemoryFixed opens a provider whose blocks have exactly blockSize bytes, whatever is asked for. It
 // serves to test code that must cope with bytes in many pieces.
 //
-// Ownership: the caller closes memory.
-// Threads: any.
-// Errors: ErrInvalidArgument when blockSize is 0 or above BlockSizeMax; ErrNoMemory.
-// Since: 1.0
+//   - Ownership: the caller closes memory.
+//   - Threads: any.
+//   - Errors: ErrInvalidArgument when blockSize is 0 or above BlockSizeMax; ErrNoMemory.
+//   - Since: 1.0
 func OpenMemoryFixed(blockSize uint32) (*Memory, error) {
 	var outMemory *C.sb_memory
 	status := C.sb_memory_open_fixed(C.uint32_t(blockSize), &outMemory)
@@ -721,10 +721,10 @@ func OpenMemoryFixed(blockSize uint32) (*Memory, error) {
 // OpenMemoryTracing opens a provider that passes everything on to inner and counts it, to show that nothing
 // leaks and to make requests fail.
 //
-// Ownership: the caller closes memory, which keeps inner (the default pool if nil) alive by itself.
-// Threads: any.
-// Errors: ErrNoMemory.
-// Since: 1.0
+//   - Ownership: the caller closes memory, which keeps inner (the default pool if nil) alive by itself.
+//   - Threads: any.
+//   - Errors: ErrNoMemory.
+//   - Since: 1.0
 func OpenMemoryTracing(inner *Memory) (*Memory, error) {
 	var cInner *C.sb_memory
 	if inner != nil {
@@ -745,10 +745,10 @@ func OpenMemoryTracing(inner *Memory) (*Memory, error) {
 
 // Retain returns another owner of the same provider.
 //
-// Ownership: the caller closes the result as well as memory.
-// Threads: any.
-// Errors: none.
-// Since: 1.0
+//   - Ownership: the caller closes the result as well as memory.
+//   - Threads: any.
+//   - Errors: none.
+//   - Since: 1.0
 func (m *Memory) Retain() (*Memory, error) {
 	self, err := m.enter("Memory.Retain")
 	if err != nil {
@@ -760,11 +760,11 @@ func (m *Memory) Retain() (*Memory, error) {
 
 // GetBlock gets one block of at least size bytes. It is exclusive: nobody else can see it until it is shared.
 //
-// Ownership: the caller closes block.
-// Threads: any.
-// Errors: ErrInvalidArgument when size is 0 or above BlockSizeMax; ErrNoMemory; ErrProvider when the
-// provider's blocks are smaller than size.
-// Since: 1.0
+//   - Ownership: the caller closes block.
+//   - Threads: any.
+//   - Errors: ErrInvalidArgument when size is 0 or above BlockSizeMax; ErrNoMemory; ErrProvider when the
+//     provider's blocks are smaller than size.
+//   - Since: 1.0
 func (m *Memory) GetBlock(size int) (*Block, error) {
 	if size < 0 {
 		return nil, refuse("Memory.GetBlock", "size is negative")
@@ -784,10 +784,10 @@ func (m *Memory) GetBlock(size int) (*Block, error) {
 
 // GetStats tells what the provider did so far. The default pool and pools count too.
 //
-// Ownership: stats is the caller's.
-// Threads: any; while others use the provider the numbers may belong to neighbouring moments.
-// Errors: ErrInvalidArgument when struct_size is too small to be one of ours.
-// Since: 1.0
+//   - Ownership: stats is the caller's.
+//   - Threads: any; while others use the provider the numbers may belong to neighbouring moments.
+//   - Errors: ErrInvalidArgument when struct_size is too small to be one of ours.
+//   - Since: 1.0
 func (m *Memory) GetStats() (MemoryStats, error) {
 	self, err := m.enter("Memory.GetStats")
 	if err != nil {
@@ -806,10 +806,10 @@ func (m *Memory) GetStats() (MemoryStats, error) {
 // FailReserve makes the nth request from now on fail with ErrNoMemory, 1 being the next one; 0 lets all
 // succeed again.
 //
-// Ownership: none.
-// Threads: any.
-// Errors: ErrUnsupported when the provider is not a tracing one.
-// Since: 1.0
+//   - Ownership: none.
+//   - Threads: any.
+//   - Errors: ErrUnsupported when the provider is not a tracing one.
+//   - Since: 1.0
 func (m *Memory) FailReserve(nth uint64) error {
 	self, err := m.enter("Memory.FailReserve")
 	if err != nil {
@@ -857,10 +857,10 @@ func (b *Block) take(op string) (*C.sb_block, error) {
 
 // Close closes one owner's handle. nil is allowed. The last one gives the memory back to its provider.
 //
-// Ownership: takes block.
-// Threads: any.
-// Errors: none.
-// Since: 1.0
+//   - Ownership: takes block.
+//   - Threads: any.
+//   - Errors: none.
+//   - Since: 1.0
 //
 // It may be called again, and while other goroutines are inside calls: the last of them closes then. It never fails.
 func (b *Block) Close() error {
@@ -872,10 +872,10 @@ func (b *Block) Close() error {
 
 // Retain returns another owner of the same block. Its bytes are shared from then on.
 //
-// Ownership: the caller closes the result as well as block.
-// Threads: any.
-// Errors: none.
-// Since: 1.0
+//   - Ownership: the caller closes the result as well as block.
+//   - Threads: any.
+//   - Errors: none.
+//   - Since: 1.0
 func (b *Block) Retain() (*Block, error) {
 	self, err := b.enter("Block.Retain")
 	if err != nil {
@@ -887,10 +887,10 @@ func (b *Block) Retain() (*Block, error) {
 
 // data returns the address of the block's bytes, aligned to at least 64.
 //
-// Ownership: valid until the last owner closes the block.
-// Threads: any.
-// Errors: none.
-// Since: 1.0
+//   - Ownership: valid until the last owner closes the block.
+//   - Threads: any.
+//   - Errors: none.
+//   - Since: 1.0
 func (b *Block) data() unsafe.Pointer {
 	self, err := b.enter("Block.Data")
 	if err != nil {
@@ -902,10 +902,10 @@ func (b *Block) data() unsafe.Pointer {
 
 // Size returns the size of the block in bytes; it may be larger than what was asked for.
 //
-// Ownership: none.
-// Threads: any.
-// Errors: none.
-// Since: 1.0
+//   - Ownership: none.
+//   - Threads: any.
+//   - Errors: none.
+//   - Since: 1.0
 func (b *Block) Size() int {
 	self, err := b.enter("Block.Size")
 	if err != nil {
@@ -941,10 +941,10 @@ func (v *View) enter(op string) (*C.sb_view, error) {
 
 // Close closes the view. nil is allowed.
 //
-// Ownership: takes view; blocks that nobody else shows are given back.
-// Threads: one user of view at a time.
-// Errors: none.
-// Since: 1.0
+//   - Ownership: takes view; blocks that nobody else shows are given back.
+//   - Threads: one user of view at a time.
+//   - Errors: none.
+//   - Since: 1.0
 //
 // It may be called again, and while other goroutines are inside calls: the last of them closes then. It never fails.
 func (v *View) Close() error {
@@ -956,10 +956,10 @@ func (v *View) Close() error {
 
 // NewView makes a view of a copy of the size bytes at data, in memory of memory.
 //
-// Ownership: the caller closes view; data is borrowed for the call.
-// Threads: any.
-// Errors: ErrInvalidArgument when data is nil and size is not 0; ErrNoMemory.
-// Since: 1.0
+//   - Ownership: the caller closes view; data is borrowed for the call.
+//   - Threads: any.
+//   - Errors: ErrInvalidArgument when data is nil and size is not 0; ErrNoMemory.
+//   - Since: 1.0
 func NewView(data []byte, memory *Memory) (*View, error) {
 	var cMemory *C.sb_memory
 	if memory != nil {
@@ -981,11 +981,11 @@ func NewView(data []byte, memory *Memory) (*View, error) {
 // OpenViewBlock makes a view of the first size bytes of block without copying. Nobody may write to them from
 // then on.
 //
-// Ownership: takes this handle of block; the caller closes view.
-// Threads: any.
-// Errors: ErrBusy when the block has other owners, who could write; ErrOutOfRange when it is smaller than
-// size; ErrNoMemory.
-// Since: 1.0
+//   - Ownership: takes this handle of block; the caller closes view.
+//   - Threads: any.
+//   - Errors: ErrBusy when the block has other owners, who could write; ErrOutOfRange when it is smaller than
+//     size; ErrNoMemory.
+//   - Since: 1.0
 func OpenViewBlock(block *Block, size int) (*View, error) {
 	if size < 0 {
 		return nil, refuse("OpenViewBlock", "size is negative")
@@ -1005,10 +1005,10 @@ func OpenViewBlock(block *Block, size int) (*View, error) {
 
 // Size returns the number of bytes.
 //
-// Ownership: none.
-// Threads: one user of view at a time.
-// Errors: none.
-// Since: 1.0
+//   - Ownership: none.
+//   - Threads: one user of view at a time.
+//   - Errors: none.
+//   - Since: 1.0
 func (v *View) Size() int {
 	self, err := v.enter("View.Size")
 	if err != nil {
@@ -1020,10 +1020,10 @@ func (v *View) Size() int {
 
 // SpanCount returns the number of spans; none is empty.
 //
-// Ownership: none.
-// Threads: one user of view at a time.
-// Errors: none.
-// Since: 1.0
+//   - Ownership: none.
+//   - Threads: one user of view at a time.
+//   - Errors: none.
+//   - Since: 1.0
 func (v *View) SpanCount() int {
 	self, err := v.enter("View.SpanCount")
 	if err != nil {
@@ -1035,10 +1035,10 @@ func (v *View) SpanCount() int {
 
 // Span stores address and size of the span at index.
 //
-// Ownership: data is valid until view is changed or closed.
-// Threads: one user of view at a time.
-// Errors: ErrOutOfRange when there is no such span.
-// Since: 1.0
+//   - Ownership: data is valid until view is changed or closed.
+//   - Threads: one user of view at a time.
+//   - Errors: ErrOutOfRange when there is no such span.
+//   - Since: 1.0
 func (v *View) Span(index int) ([]byte, error) {
 	if index < 0 {
 		return nil, refuse("View.Span", "index is negative")
@@ -1059,10 +1059,10 @@ func (v *View) Span(index int) ([]byte, error) {
 
 // Copy makes another view of the same bytes.
 //
-// Ownership: the caller closes copy.
-// Threads: one user of view at a time.
-// Errors: ErrNoMemory.
-// Since: 1.0
+//   - Ownership: the caller closes copy.
+//   - Threads: one user of view at a time.
+//   - Errors: ErrNoMemory.
+//   - Since: 1.0
 func (v *View) Copy() (*View, error) {
 	self, err := v.enter("View.Copy")
 	if err != nil {
@@ -1079,10 +1079,10 @@ func (v *View) Copy() (*View, error) {
 
 // Range makes a view of the size bytes that start at offset.
 //
-// Ownership: the caller closes range_.
-// Threads: one user of view at a time.
-// Errors: ErrOutOfRange when the view ends before; ErrNoMemory.
-// Since: 1.0
+//   - Ownership: the caller closes range_.
+//   - Threads: one user of view at a time.
+//   - Errors: ErrOutOfRange when the view ends before; ErrNoMemory.
+//   - Since: 1.0
 func (v *View) Range(offset int, size int) (*View, error) {
 	if offset < 0 {
 		return nil, refuse("View.Range", "offset is negative")
@@ -1106,10 +1106,11 @@ func (v *View) Range(offset int, size int) (*View, error) {
 // Flatten makes a view of the same bytes in one span. A view that has one span already is shared, others are
 // copied to memory.
 //
-// Ownership: the caller closes flat.
-// Threads: one user of view at a time.
-// Errors: ErrTooLarge above BlockSizeMax; ErrProvider when the provider's blocks are smaller; ErrNoMemory.
-// Since: 1.0
+//   - Ownership: the caller closes flat.
+//   - Threads: one user of view at a time.
+//   - Errors: ErrTooLarge above BlockSizeMax; ErrProvider when the provider's blocks are smaller;
+//     ErrNoMemory.
+//   - Since: 1.0
 func (v *View) Flatten(memory *Memory) (*View, error) {
 	self, err := v.enter("View.Flatten")
 	if err != nil {
@@ -1135,10 +1136,10 @@ func (v *View) Flatten(memory *Memory) (*View, error) {
 
 // Append adds the bytes of other, without copying them, at the end of view. other may be view.
 //
-// Ownership: other is borrowed for the call.
-// Threads: one user of each at a time.
-// Errors: ErrNoMemory; view is then unchanged.
-// Since: 1.0
+//   - Ownership: other is borrowed for the call.
+//   - Threads: one user of each at a time.
+//   - Errors: ErrNoMemory; view is then unchanged.
+//   - Since: 1.0
 func (v *View) Append(other *View) error {
 	self, err := v.enter("View.Append")
 	if err != nil {
@@ -1159,10 +1160,10 @@ func (v *View) Append(other *View) error {
 
 // Skip removes the first size bytes.
 //
-// Ownership: blocks that no longer show any byte are given back.
-// Threads: one user of view at a time.
-// Errors: ErrOutOfRange when there are fewer; view is then unchanged.
-// Since: 1.0
+//   - Ownership: blocks that no longer show any byte are given back.
+//   - Threads: one user of view at a time.
+//   - Errors: ErrOutOfRange when there are fewer; view is then unchanged.
+//   - Since: 1.0
 func (v *View) Skip(size int) error {
 	if size < 0 {
 		return refuse("View.Skip", "size is negative")
@@ -1181,10 +1182,10 @@ func (v *View) Skip(size int) error {
 
 // Read copies the first size bytes to data and removes them: all or nothing.
 //
-// Ownership: data is the caller's.
-// Threads: one user of view at a time.
-// Errors: ErrOutOfRange when there are fewer; view and data are then unchanged.
-// Since: 1.0
+//   - Ownership: data is the caller's.
+//   - Threads: one user of view at a time.
+//   - Errors: ErrOutOfRange when there are fewer; view and data are then unchanged.
+//   - Since: 1.0
 func (v *View) Read(data []byte) error {
 	if data == nil {
 		data = noBytes[:0]
@@ -1203,10 +1204,10 @@ func (v *View) Read(data []byte) error {
 
 // CopyBytes copies the size bytes that start at offset to data; the view keeps them.
 //
-// Ownership: data is the caller's.
-// Threads: one user of view at a time.
-// Errors: ErrOutOfRange when the view ends before; data is then unchanged.
-// Since: 1.0
+//   - Ownership: data is the caller's.
+//   - Threads: one user of view at a time.
+//   - Errors: ErrOutOfRange when the view ends before; data is then unchanged.
+//   - Since: 1.0
 func (v *View) CopyBytes(offset int, data []byte) error {
 	if offset < 0 {
 		return refuse("View.CopyBytes", "offset is negative")
@@ -1228,10 +1229,10 @@ func (v *View) CopyBytes(offset int, data []byte) error {
 
 // Equals tells whether both views show the same bytes, however they are cut into spans.
 //
-// Ownership: none.
-// Threads: one user of each at a time.
-// Errors: none.
-// Since: 1.0
+//   - Ownership: none.
+//   - Threads: one user of each at a time.
+//   - Errors: none.
+//   - Since: 1.0
 func (v *View) Equals(other *View) bool {
 	self, err := v.enter("View.Equals")
 	if err != nil {
@@ -1272,10 +1273,10 @@ func (b *Buf) enter(op string) (*C.sb_buf, error) {
 
 // Close closes the buf. nil is allowed. Views taken from it stay valid.
 //
-// Ownership: takes buf.
-// Threads: one user of buf at a time.
-// Errors: none.
-// Since: 1.0
+//   - Ownership: takes buf.
+//   - Threads: one user of buf at a time.
+//   - Errors: none.
+//   - Since: 1.0
 //
 // It may be called again, and while other goroutines are inside calls: the last of them closes then. It never fails.
 func (b *Buf) Close() error {
@@ -1287,10 +1288,10 @@ func (b *Buf) Close() error {
 
 // NewBuf makes an empty buf without room whose memory comes from memory.
 //
-// Ownership: the caller closes buf, which keeps the provider alive by itself.
-// Threads: any.
-// Errors: ErrNoMemory.
-// Since: 1.0
+//   - Ownership: the caller closes buf, which keeps the provider alive by itself.
+//   - Threads: any.
+//   - Errors: ErrNoMemory.
+//   - Since: 1.0
 func NewBuf(memory *Memory) (*Buf, error) {
 	var cMemory *C.sb_memory
 	if memory != nil {
@@ -1311,10 +1312,10 @@ func NewBuf(memory *Memory) (*Buf, error) {
 
 // Size returns the number of filled bytes.
 //
-// Ownership: none.
-// Threads: one user of buf at a time.
-// Errors: none.
-// Since: 1.0
+//   - Ownership: none.
+//   - Threads: one user of buf at a time.
+//   - Errors: none.
+//   - Since: 1.0
 func (b *Buf) Size() int {
 	self, err := b.enter("Buf.Size")
 	if err != nil {
@@ -1326,10 +1327,10 @@ func (b *Buf) Size() int {
 
 // Room returns how many bytes can be put before more room must be reserved.
 //
-// Ownership: none.
-// Threads: one user of buf at a time.
-// Errors: none.
-// Since: 1.0
+//   - Ownership: none.
+//   - Threads: one user of buf at a time.
+//   - Errors: none.
+//   - Since: 1.0
 func (b *Buf) Room() int {
 	self, err := b.enter("Buf.Room")
 	if err != nil {
@@ -1341,10 +1342,10 @@ func (b *Buf) Room() int {
 
 // Reserve makes sure that there is room for at least size bytes.
 //
-// Ownership: none.
-// Threads: one user of buf at a time.
-// Errors: ErrNoMemory; ErrTooLarge when the filled part and the room would exceed the address space.
-// Since: 1.0
+//   - Ownership: none.
+//   - Threads: one user of buf at a time.
+//   - Errors: ErrNoMemory; ErrTooLarge when the filled part and the room would exceed the address space.
+//   - Since: 1.0
 func (b *Buf) Reserve(size int) error {
 	if size < 0 {
 		return refuse("Buf.Reserve", "size is negative")
@@ -1363,10 +1364,10 @@ func (b *Buf) Reserve(size int) error {
 
 // Put adds size bytes at data to the end of the filled part of buf, across blocks where needed.
 //
-// Ownership: data is borrowed for the call.
-// Threads: one user of buf at a time.
-// Errors: ErrOutOfRange if the room is smaller than size; buf is then unchanged.
-// Since: 1.0
+//   - Ownership: data is borrowed for the call.
+//   - Threads: one user of buf at a time.
+//   - Errors: ErrOutOfRange if the room is smaller than size; buf is then unchanged.
+//   - Since: 1.0
 func (b *Buf) Put(data []byte) error {
 	if data == nil {
 		data = noBytes[:0]
@@ -1385,10 +1386,10 @@ func (b *Buf) Put(data []byte) error {
 
 // PutView adds the bytes of view at the end of the filled part without copying. The room after it stays.
 //
-// Ownership: view is borrowed for the call; the buf shares its blocks.
-// Threads: one user of each at a time.
-// Errors: ErrNoMemory; buf is then unchanged.
-// Since: 1.0
+//   - Ownership: view is borrowed for the call; the buf shares its blocks.
+//   - Threads: one user of each at a time.
+//   - Errors: ErrNoMemory; buf is then unchanged.
+//   - Since: 1.0
 func (b *Buf) PutView(view *View) error {
 	self, err := b.enter("Buf.PutView")
 	if err != nil {
@@ -1409,10 +1410,10 @@ func (b *Buf) PutView(view *View) error {
 
 // Peek makes a view of all filled bytes; they stay in the buf as well.
 //
-// Ownership: the caller closes view.
-// Threads: one user of buf at a time.
-// Errors: ErrNoMemory.
-// Since: 1.0
+//   - Ownership: the caller closes view.
+//   - Threads: one user of buf at a time.
+//   - Errors: ErrNoMemory.
+//   - Since: 1.0
 func (b *Buf) Peek() (*View, error) {
 	self, err := b.enter("Buf.Peek")
 	if err != nil {
@@ -1429,10 +1430,10 @@ func (b *Buf) Peek() (*View, error) {
 
 // Take takes the first size filled bytes out as a view. The rest stays filled, the room stays writable.
 //
-// Ownership: the caller closes view.
-// Threads: one user of buf at a time.
-// Errors: ErrOutOfRange when fewer are filled; ErrNoMemory; buf is then unchanged.
-// Since: 1.0
+//   - Ownership: the caller closes view.
+//   - Threads: one user of buf at a time.
+//   - Errors: ErrOutOfRange when fewer are filled; ErrNoMemory; buf is then unchanged.
+//   - Since: 1.0
 func (b *Buf) Take(size int) (*View, error) {
 	if size < 0 {
 		return nil, refuse("Buf.Take", "size is negative")
@@ -1453,10 +1454,10 @@ func (b *Buf) Take(size int) (*View, error) {
 // Begin begins direct writing: stores address and size of the first piece of room, for reading from a socket
 // for example. Room is not filled before Buf.Commit; without it nothing happened.
 //
-// Ownership: data may be written until the next call on buf.
-// Threads: one user of buf at a time.
-// Errors: ErrOutOfRange when there is no room.
-// Since: 1.0
+//   - Ownership: data may be written until the next call on buf.
+//   - Threads: one user of buf at a time.
+//   - Errors: ErrOutOfRange when there is no room.
+//   - Since: 1.0
 func (b *Buf) Begin() ([]byte, error) {
 	self, err := b.enter("Buf.Begin")
 	if err != nil {
@@ -1474,10 +1475,10 @@ func (b *Buf) Begin() ([]byte, error) {
 
 // Commit ends direct writing: the first size bytes of the piece that Buf.Begin gave are filled.
 //
-// Ownership: none.
-// Threads: one user of buf at a time.
-// Errors: ErrOutOfRange when the piece is smaller; buf is then unchanged.
-// Since: 1.0
+//   - Ownership: none.
+//   - Threads: one user of buf at a time.
+//   - Errors: ErrOutOfRange when the piece is smaller; buf is then unchanged.
+//   - Since: 1.0
 func (b *Buf) Commit(size int) error {
 	if size < 0 {
 		return refuse("Buf.Commit", "size is negative")
@@ -1496,10 +1497,10 @@ func (b *Buf) Commit(size int) error {
 
 // Clear drops all filled bytes. The room stays.
 //
-// Ownership: none.
-// Threads: one user of buf at a time.
-// Errors: none.
-// Since: 1.0
+//   - Ownership: none.
+//   - Threads: one user of buf at a time.
+//   - Errors: none.
+//   - Since: 1.0
 func (b *Buf) Clear() {
 	self, err := b.enter("Buf.Clear")
 	if err != nil {
@@ -1536,10 +1537,10 @@ func (s *Schema) enter(op string) (*C.sb_schema, error) {
 
 // Close closes one owner's handle. nil is allowed.
 //
-// Ownership: takes schema.
-// Threads: any.
-// Errors: none.
-// Since: 1.0
+//   - Ownership: takes schema.
+//   - Threads: any.
+//   - Errors: none.
+//   - Since: 1.0
 //
 // It may be called again, and while other goroutines are inside calls: the last of them closes then. It never fails.
 func (s *Schema) Close() error {
@@ -1551,11 +1552,11 @@ func (s *Schema) Close() error {
 
 // NewSchema makes a schema.
 //
-// Ownership: the caller closes schema; names and fields are copied.
-// Threads: any.
-// Errors: ErrInvalidArgument for a wrong or repeated name, an unknown direction or type; ErrTooLarge for too
-// many fields; ErrNoMemory.
-// Since: 1.0
+//   - Ownership: the caller closes schema; names and fields are copied.
+//   - Threads: any.
+//   - Errors: ErrInvalidArgument for a wrong or repeated name, an unknown direction or type; ErrTooLarge for
+//     too many fields; ErrNoMemory.
+//   - Since: 1.0
 func NewSchema(name string, direction int32, apiKey int8, fields []SchemaField) (*Schema, error) {
 	cName, err := cText("NewSchema", "name", name)
 	if err != nil {
@@ -1565,7 +1566,8 @@ func NewSchema(name string, direction int32, apiKey int8, fields []SchemaField) 
 	defer held.release()
 	cFields := make([]C.sb_schema_field, len(fields))
 	for i := range fields {
-		if err := fields[i].fill("NewSchema", &cFields[i], &held); err != nil {
+		err := fields[i].fill("NewSchema", &cFields[i], &held)
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -1580,10 +1582,10 @@ func NewSchema(name string, direction int32, apiKey int8, fields []SchemaField) 
 
 // Retain returns another owner of the same schema.
 //
-// Ownership: the caller closes the result as well as schema.
-// Threads: any.
-// Errors: none.
-// Since: 1.0
+//   - Ownership: the caller closes the result as well as schema.
+//   - Threads: any.
+//   - Errors: none.
+//   - Since: 1.0
 func (s *Schema) Retain() (*Schema, error) {
 	self, err := s.enter("Schema.Retain")
 	if err != nil {
@@ -1595,10 +1597,10 @@ func (s *Schema) Retain() (*Schema, error) {
 
 // Name returns the name of the message.
 //
-// Ownership: valid until the last owner closes the schema.
-// Threads: any.
-// Errors: none.
-// Since: 1.0
+//   - Ownership: valid until the last owner closes the schema.
+//   - Threads: any.
+//   - Errors: none.
+//   - Since: 1.0
 func (s *Schema) Name() string {
 	self, err := s.enter("Schema.Name")
 	if err != nil {
@@ -1610,10 +1612,10 @@ func (s *Schema) Name() string {
 
 // Direction returns the direction, DirectionRequest or DirectionResponse.
 //
-// Ownership: none.
-// Threads: any.
-// Errors: none.
-// Since: 1.0
+//   - Ownership: none.
+//   - Threads: any.
+//   - Errors: none.
+//   - Since: 1.0
 func (s *Schema) Direction() int32 {
 	self, err := s.enter("Schema.Direction")
 	if err != nil {
@@ -1625,10 +1627,10 @@ func (s *Schema) Direction() int32 {
 
 // APIKey returns the api_key.
 //
-// Ownership: none.
-// Threads: any.
-// Errors: none.
-// Since: 1.0
+//   - Ownership: none.
+//   - Threads: any.
+//   - Errors: none.
+//   - Since: 1.0
 func (s *Schema) APIKey() int8 {
 	self, err := s.enter("Schema.APIKey")
 	if err != nil {
@@ -1640,10 +1642,10 @@ func (s *Schema) APIKey() int8 {
 
 // FieldCount returns the number of fields.
 //
-// Ownership: none.
-// Threads: any.
-// Errors: none.
-// Since: 1.0
+//   - Ownership: none.
+//   - Threads: any.
+//   - Errors: none.
+//   - Since: 1.0
 func (s *Schema) FieldCount() int {
 	self, err := s.enter("Schema.FieldCount")
 	if err != nil {
@@ -1655,10 +1657,10 @@ func (s *Schema) FieldCount() int {
 
 // GetField stores name and type of the field at index.
 //
-// Ownership: the name is valid until the last owner closes the schema.
-// Threads: any.
-// Errors: ErrOutOfRange when there is no such field.
-// Since: 1.0
+//   - Ownership: the name is valid until the last owner closes the schema.
+//   - Threads: any.
+//   - Errors: ErrOutOfRange when there is no such field.
+//   - Since: 1.0
 func (s *Schema) GetField(index int) (SchemaField, error) {
 	if index < 0 {
 		return SchemaField{}, refuse("Schema.GetField", "index is negative")
@@ -1702,10 +1704,10 @@ func (b *Builder) enter(op string) (*C.sb_builder, error) {
 
 // Close closes the builder. nil is allowed. Frames that were taken stay valid.
 //
-// Ownership: takes builder.
-// Threads: one user of builder at a time.
-// Errors: none.
-// Since: 1.0
+//   - Ownership: takes builder.
+//   - Threads: one user of builder at a time.
+//   - Errors: none.
+//   - Since: 1.0
 //
 // It may be called again, and while other goroutines are inside calls: the last of them closes then. It never fails.
 func (b *Builder) Close() error {
@@ -1717,10 +1719,10 @@ func (b *Builder) Close() error {
 
 // NewBuilder makes an empty builder whose frames lie in memory of memory.
 //
-// Ownership: the caller closes builder, which keeps the provider alive by itself.
-// Threads: any.
-// Errors: ErrNoMemory.
-// Since: 1.0
+//   - Ownership: the caller closes builder, which keeps the provider alive by itself.
+//   - Threads: any.
+//   - Errors: ErrNoMemory.
+//   - Since: 1.0
 func NewBuilder(memory *Memory) (*Builder, error) {
 	var cMemory *C.sb_memory
 	if memory != nil {
@@ -1741,12 +1743,12 @@ func NewBuilder(memory *Memory) (*Builder, error) {
 
 // add adds one message. values holds one value per field of schema, in its order.
 //
-// Ownership: all is borrowed for the call.
-// Threads: one user of builder at a time.
-// Errors: ErrInvalidArgument when valueCount is not the schema's, or data is nil where size is not 0;
-// ErrOutOfRange; ErrTooLarge; ErrNoMemory; nothing is added then. The error's frame counts the messages added
-// since the last take or clear.
-// Since: 1.0
+//   - Ownership: all is borrowed for the call.
+//   - Threads: one user of builder at a time.
+//   - Errors: ErrInvalidArgument when valueCount is not the schema's, or data is nil where size is not 0;
+//     ErrOutOfRange; ErrTooLarge; ErrNoMemory; nothing is added then. The error's frame counts the messages
+//     added since the last take or clear.
+//   - Since: 1.0
 func (b *Builder) add(schema *Schema, sequence int8, values []value) error {
 	var held holder
 	defer held.release()
@@ -1762,7 +1764,8 @@ func (b *Builder) add(schema *Schema, sequence int8, values []value) error {
 	defer schema.leave()
 	cValues := make([]C.sb_value, len(values))
 	for i := range values {
-		if err := values[i].fill("Builder.Add", &cValues[i], &held); err != nil {
+		err := values[i].fill("Builder.Add", &cValues[i], &held)
+		if err != nil {
 			return err
 		}
 	}
@@ -1776,10 +1779,10 @@ func (b *Builder) add(schema *Schema, sequence int8, values []value) error {
 
 // Size returns the number of bytes of all frames added.
 //
-// Ownership: none.
-// Threads: one user of builder at a time.
-// Errors: none.
-// Since: 1.0
+//   - Ownership: none.
+//   - Threads: one user of builder at a time.
+//   - Errors: none.
+//   - Since: 1.0
 func (b *Builder) Size() int {
 	self, err := b.enter("Builder.Size")
 	if err != nil {
@@ -1791,10 +1794,10 @@ func (b *Builder) Size() int {
 
 // FrameCount returns the number of frames added.
 //
-// Ownership: none.
-// Threads: one user of builder at a time.
-// Errors: none.
-// Since: 1.0
+//   - Ownership: none.
+//   - Threads: one user of builder at a time.
+//   - Errors: none.
+//   - Since: 1.0
 func (b *Builder) FrameCount() int {
 	self, err := b.enter("Builder.FrameCount")
 	if err != nil {
@@ -1806,10 +1809,10 @@ func (b *Builder) FrameCount() int {
 
 // Take takes all frames out as one view, without copying; the builder is empty then.
 //
-// Ownership: the caller closes frames.
-// Threads: one user of builder at a time.
-// Errors: ErrNoMemory; the builder is then unchanged.
-// Since: 1.0
+//   - Ownership: the caller closes frames.
+//   - Threads: one user of builder at a time.
+//   - Errors: ErrNoMemory; the builder is then unchanged.
+//   - Since: 1.0
 func (b *Builder) Take() (*View, error) {
 	self, err := b.enter("Builder.Take")
 	if err != nil {
@@ -1826,10 +1829,10 @@ func (b *Builder) Take() (*View, error) {
 
 // CopyBytes copies all frames to the caller's memory; the builder keeps them.
 //
-// Ownership: data is the caller's.
-// Threads: one user of builder at a time.
-// Errors: ErrOutOfRange when size is not Builder.Size; data is then unchanged.
-// Since: 1.0
+//   - Ownership: data is the caller's.
+//   - Threads: one user of builder at a time.
+//   - Errors: ErrOutOfRange when size is not Builder.Size; data is then unchanged.
+//   - Since: 1.0
 func (b *Builder) CopyBytes(data []byte) error {
 	if data == nil {
 		data = noBytes[:0]
@@ -1848,10 +1851,10 @@ func (b *Builder) CopyBytes(data []byte) error {
 
 // Clear drops all frames.
 //
-// Ownership: none.
-// Threads: one user of builder at a time.
-// Errors: none.
-// Since: 1.0
+//   - Ownership: none.
+//   - Threads: one user of builder at a time.
+//   - Errors: none.
+//   - Since: 1.0
 func (b *Builder) Clear() {
 	self, err := b.enter("Builder.Clear")
 	if err != nil {
@@ -1887,10 +1890,10 @@ func (p *Parser) enter(op string) (*C.sb_parser, error) {
 
 // Close closes the parser. nil is allowed. Batches stay valid.
 //
-// Ownership: takes parser.
-// Threads: one user of parser at a time.
-// Errors: none.
-// Since: 1.0
+//   - Ownership: takes parser.
+//   - Threads: one user of parser at a time.
+//   - Errors: none.
+//   - Since: 1.0
 //
 // It may be called again, and while other goroutines are inside calls: the last of them closes then. It never fails.
 func (p *Parser) Close() error {
@@ -1902,12 +1905,12 @@ func (p *Parser) Close() error {
 
 // NewParser makes a parser for messages of schemas, which all have one direction and different api_keys.
 //
-// Ownership: the caller closes parser, which keeps the schemas alive by itself; nil options mean the
-// defaults.
-// Threads: any.
-// Errors: ErrInvalidArgument when there is no schema, directions differ, an api_key is repeated, or an option
-// is out of its range; ErrTooLarge for too many schemas; ErrNoMemory.
-// Since: 1.0
+//   - Ownership: the caller closes parser, which keeps the schemas alive by itself; nil options mean the
+//     defaults.
+//   - Threads: any.
+//   - Errors: ErrInvalidArgument when there is no schema, directions differ, an api_key is repeated, or an
+//     option is out of its range; ErrTooLarge for too many schemas; ErrNoMemory.
+//   - Since: 1.0
 func NewParser(schemas []*Schema, options *ParserOptions) (*Parser, error) {
 	var held holder
 	defer held.release()
@@ -1923,7 +1926,8 @@ func NewParser(schemas []*Schema, options *ParserOptions) (*Parser, error) {
 	var cOptions C.sb_parser_options
 	var pOptions *C.sb_parser_options
 	if options != nil {
-		if err := options.fill("NewParser", &cOptions, &held); err != nil {
+		err := options.fill("NewParser", &cOptions, &held)
+		if err != nil {
 			return nil, err
 		}
 		pOptions = &cOptions
@@ -1939,10 +1943,11 @@ func NewParser(schemas []*Schema, options *ParserOptions) (*Parser, error) {
 
 // Feed appends a copy of size bytes to what has been received.
 //
-// Ownership: data is borrowed for the call.
-// Threads: one user of parser at a time.
-// Errors: ErrNoMemory, nothing is appended then; the status that ended the stream, after a parse has met it.
-// Since: 1.0
+//   - Ownership: data is borrowed for the call.
+//   - Threads: one user of parser at a time.
+//   - Errors: ErrNoMemory, nothing is appended then; the status that ended the stream, after a parse has met
+//     it.
+//   - Since: 1.0
 func (p *Parser) Feed(data []byte) error {
 	if data == nil {
 		data = noBytes[:0]
@@ -1962,10 +1967,10 @@ func (p *Parser) Feed(data []byte) error {
 // Buffer lends the parser's receive memory: stores its address and size, which is at least 1, usually tens of
 // KiB.
 //
-// Ownership: data may be written until the next call on parser.
-// Threads: one user of parser at a time.
-// Errors: ErrNoMemory; the status that ended the stream, after a parse has met it.
-// Since: 1.0
+//   - Ownership: data may be written until the next call on parser.
+//   - Threads: one user of parser at a time.
+//   - Errors: ErrNoMemory; the status that ended the stream, after a parse has met it.
+//   - Since: 1.0
 func (p *Parser) Buffer() ([]byte, error) {
 	self, err := p.enter("Parser.Buffer")
 	if err != nil {
@@ -1983,11 +1988,11 @@ func (p *Parser) Buffer() ([]byte, error) {
 
 // Commit says that the first size bytes of the memory that Parser.Buffer lent have been received.
 //
-// Ownership: none.
-// Threads: one user of parser at a time.
-// Errors: ErrOutOfRange when less was lent, or nothing since the last commit; the status that ended the
-// stream.
-// Since: 1.0
+//   - Ownership: none.
+//   - Threads: one user of parser at a time.
+//   - Errors: ErrOutOfRange when less was lent, or nothing since the last commit; the status that ended the
+//     stream.
+//   - Since: 1.0
 func (p *Parser) Commit(size int) error {
 	if size < 0 {
 		return refuse("Parser.Commit", "size is negative")
@@ -2008,10 +2013,11 @@ func (p *Parser) Commit(size int) error {
 // -n from its end. The option receive_position decides it; as received bytes are copied out at once, the
 // whole buffer from there on is always free.
 //
-// Ownership: none.
-// Threads: one user of parser at a time.
-// Errors: ErrOutOfRange when the buffer is too small to hold a byte there; the status that ended the stream.
-// Since: 1.0
+//   - Ownership: none.
+//   - Threads: one user of parser at a time.
+//   - Errors: ErrOutOfRange when the buffer is too small to hold a byte there; the status that ended the
+//     stream.
+//   - Since: 1.0
 func (p *Parser) Position(bufferSize int) (int64, error) {
 	if bufferSize < 0 {
 		return 0, refuse("Parser.Position", "bufferSize is negative")
@@ -2032,11 +2038,11 @@ func (p *Parser) Position(bufferSize int) (int64, error) {
 // Receive appends a copy of the count bytes that were received in the caller's buffer at the position that
 // Parser.Position tells.
 //
-// Ownership: buffer is borrowed for the call, and free for the next bytes after it.
-// Threads: one user of parser at a time.
-// Errors: ErrOutOfRange when count bytes do not fit between the position and the end of the buffer; otherwise
-// as Parser.Feed.
-// Since: 1.0
+//   - Ownership: buffer is borrowed for the call, and free for the next bytes after it.
+//   - Threads: one user of parser at a time.
+//   - Errors: ErrOutOfRange when count bytes do not fit between the position and the end of the buffer;
+//     otherwise as Parser.Feed.
+//   - Since: 1.0
 func (p *Parser) Receive(buffer []byte, count int) error {
 	if buffer == nil {
 		buffer = noBytes[:0]
@@ -2058,11 +2064,11 @@ func (p *Parser) Receive(buffer []byte, count int) error {
 
 // parse decodes every complete frame that has been received into batch, whose former content is dropped.
 //
-// Ownership: batch keeps the memory it shows.
-// Threads: one user of parser and of batch at a time.
-// Errors: ErrNoMemory, the frames are then parsed by the next call; the status that ended the stream at an
-// earlier call.
-// Since: 1.0
+//   - Ownership: batch keeps the memory it shows.
+//   - Threads: one user of parser and of batch at a time.
+//   - Errors: ErrNoMemory, the frames are then parsed by the next call; the status that ended the stream at
+//     an earlier call.
+//   - Since: 1.0
 func (p *Parser) parse(batch *Batch) error {
 	self, err := p.enter("Parser.Parse")
 	if err != nil {
@@ -2083,10 +2089,10 @@ func (p *Parser) parse(batch *Batch) error {
 
 // End returns OK while the stream can go on, or the status that ended it.
 //
-// Ownership: none.
-// Threads: one user of parser at a time.
-// Errors: none.
-// Since: 1.0
+//   - Ownership: none.
+//   - Threads: one user of parser at a time.
+//   - Errors: none.
+//   - Since: 1.0
 func (p *Parser) End() int32 {
 	self, err := p.enter("Parser.End")
 	if err != nil {
@@ -2098,10 +2104,10 @@ func (p *Parser) End() int32 {
 
 // Direction returns the direction of the parser's schemas.
 //
-// Ownership: none.
-// Threads: any.
-// Errors: none.
-// Since: 1.0
+//   - Ownership: none.
+//   - Threads: any.
+//   - Errors: none.
+//   - Since: 1.0
 func (p *Parser) Direction() int32 {
 	self, err := p.enter("Parser.Direction")
 	if err != nil {
@@ -2137,10 +2143,10 @@ func (b *Batch) enter(op string) (*C.sb_batch, error) {
 
 // Close closes the batch. nil is allowed.
 //
-// Ownership: takes batch.
-// Threads: one user of batch at a time.
-// Errors: none.
-// Since: 1.0
+//   - Ownership: takes batch.
+//   - Threads: one user of batch at a time.
+//   - Errors: none.
+//   - Since: 1.0
 //
 // It may be called again, and while other goroutines are inside calls: the last of them closes then. It never fails.
 func (b *Batch) Close() error {
@@ -2152,10 +2158,10 @@ func (b *Batch) Close() error {
 
 // NewBatch makes an empty batch.
 //
-// Ownership: the caller closes batch.
-// Threads: any.
-// Errors: ErrNoMemory.
-// Since: 1.0
+//   - Ownership: the caller closes batch.
+//   - Threads: any.
+//   - Errors: ErrNoMemory.
+//   - Since: 1.0
 func NewBatch() (*Batch, error) {
 	var outBatch *C.sb_batch
 	status := C.sb_batch_open(&outBatch)
@@ -2167,10 +2173,10 @@ func NewBatch() (*Batch, error) {
 
 // RowCount returns the number of rows.
 //
-// Ownership: none.
-// Threads: one user of batch at a time.
-// Errors: none.
-// Since: 1.0
+//   - Ownership: none.
+//   - Threads: one user of batch at a time.
+//   - Errors: none.
+//   - Since: 1.0
 func (b *Batch) RowCount() int {
 	self, err := b.enter("Batch.RowCount")
 	if err != nil {
@@ -2182,10 +2188,10 @@ func (b *Batch) RowCount() int {
 
 // ErrorCount returns the number of errors.
 //
-// Ownership: none.
-// Threads: one user of batch at a time.
-// Errors: none.
-// Since: 1.0
+//   - Ownership: none.
+//   - Threads: one user of batch at a time.
+//   - Errors: none.
+//   - Since: 1.0
 func (b *Batch) ErrorCount() int {
 	self, err := b.enter("Batch.ErrorCount")
 	if err != nil {
@@ -2198,10 +2204,10 @@ func (b *Batch) ErrorCount() int {
 // Need returns how many bytes were missing for the next frame: 4 minus what is there while its Size is not
 // complete, the rest of the frame then, 0 after the end of the stream.
 //
-// Ownership: none.
-// Threads: one user of batch at a time.
-// Errors: none.
-// Since: 1.0
+//   - Ownership: none.
+//   - Threads: one user of batch at a time.
+//   - Errors: none.
+//   - Since: 1.0
 func (b *Batch) Need() int {
 	self, err := b.enter("Batch.Need")
 	if err != nil {
@@ -2213,10 +2219,10 @@ func (b *Batch) Need() int {
 
 // GetRow stores the head of the row at index.
 //
-// Ownership: row is the caller's.
-// Threads: one user of batch at a time.
-// Errors: ErrOutOfRange when there is no such row.
-// Since: 1.0
+//   - Ownership: row is the caller's.
+//   - Threads: one user of batch at a time.
+//   - Errors: ErrOutOfRange when there is no such row.
+//   - Since: 1.0
 func (b *Batch) GetRow(index int) (Row, error) {
 	if index < 0 {
 		return Row{}, refuse("Batch.GetRow", "index is negative")
@@ -2236,10 +2242,10 @@ func (b *Batch) GetRow(index int) (Row, error) {
 
 // GetRows stores the heads of all rows.
 //
-// Ownership: rows is valid until batch is parsed into, cleared or closed.
-// Threads: one user of batch at a time.
-// Errors: none.
-// Since: 1.0
+//   - Ownership: rows is valid until batch is parsed into, cleared or closed.
+//   - Threads: one user of batch at a time.
+//   - Errors: none.
+//   - Since: 1.0
 func (b *Batch) GetRows() ([]Row, error) {
 	self, err := b.enter("Batch.GetRows")
 	if err != nil {
@@ -2257,10 +2263,10 @@ func (b *Batch) GetRows() ([]Row, error) {
 
 // getValues stores the values of the row at index, one per field of its schema, in its order.
 //
-// Ownership: values and what they show are valid until batch is parsed into, cleared or closed.
-// Threads: one user of batch at a time.
-// Errors: ErrOutOfRange when there is no such row.
-// Since: 1.0
+//   - Ownership: values and what they show are valid until batch is parsed into, cleared or closed.
+//   - Threads: one user of batch at a time.
+//   - Errors: ErrOutOfRange when there is no such row.
+//   - Since: 1.0
 func (b *Batch) getValues(index int) ([]value, error) {
 	if index < 0 {
 		return nil, refuse("Batch.GetValues", "index is negative")
@@ -2281,10 +2287,10 @@ func (b *Batch) getValues(index int) ([]value, error) {
 
 // GetFrame makes a view of the whole frame of the row at index, its Size included, without copying.
 //
-// Ownership: the caller closes frame, which may outlive the batch.
-// Threads: one user of batch at a time.
-// Errors: ErrOutOfRange when there is no such row; ErrNoMemory.
-// Since: 1.0
+//   - Ownership: the caller closes frame, which may outlive the batch.
+//   - Threads: one user of batch at a time.
+//   - Errors: ErrOutOfRange when there is no such row; ErrNoMemory.
+//   - Since: 1.0
 func (b *Batch) GetFrame(index int) (*View, error) {
 	if index < 0 {
 		return nil, refuse("Batch.GetFrame", "index is negative")
@@ -2304,10 +2310,10 @@ func (b *Batch) GetFrame(index int) (*View, error) {
 
 // GetError stores the error at index; they are in the order of the stream.
 //
-// Ownership: refused is the caller's.
-// Threads: one user of batch at a time.
-// Errors: ErrOutOfRange when there is no such error.
-// Since: 1.0
+//   - Ownership: refused is the caller's.
+//   - Threads: one user of batch at a time.
+//   - Errors: ErrOutOfRange when there is no such error.
+//   - Since: 1.0
 func (b *Batch) GetError(index int) (*Error, error) {
 	if index < 0 {
 		return nil, refuse("Batch.GetError", "index is negative")
@@ -2327,10 +2333,10 @@ func (b *Batch) GetError(index int) (*Error, error) {
 
 // GetSchema makes another owner of the schema at schemaIndex of the parser that filled the batch.
 //
-// Ownership: the caller closes schema.
-// Threads: one user of batch at a time.
-// Errors: ErrOutOfRange when there is no such schema.
-// Since: 1.0
+//   - Ownership: the caller closes schema.
+//   - Threads: one user of batch at a time.
+//   - Errors: ErrOutOfRange when there is no such schema.
+//   - Since: 1.0
 func (b *Batch) GetSchema(schemaIndex int) (*Schema, error) {
 	if schemaIndex < 0 {
 		return nil, refuse("Batch.GetSchema", "schemaIndex is negative")
@@ -2350,10 +2356,10 @@ func (b *Batch) GetSchema(schemaIndex int) (*Schema, error) {
 
 // Clear drops rows, errors, and the memory they show.
 //
-// Ownership: none.
-// Threads: one user of batch at a time.
-// Errors: none.
-// Since: 1.0
+//   - Ownership: none.
+//   - Threads: one user of batch at a time.
+//   - Errors: none.
+//   - Since: 1.0
 func (b *Batch) Clear() {
 	self, err := b.enter("Batch.Clear")
 	if err != nil {
@@ -2389,10 +2395,10 @@ func (p *Pipeline) enter(op string) (*C.sb_pipeline, error) {
 
 // Close closes the pipeline. nil is allowed.
 //
-// Ownership: takes pipeline.
-// Threads: one user of pipeline at a time.
-// Errors: none.
-// Since: 1.0
+//   - Ownership: takes pipeline.
+//   - Threads: one user of pipeline at a time.
+//   - Errors: none.
+//   - Since: 1.0
 //
 // It may be called again, and while other goroutines are inside calls: the last of them closes then. It never fails.
 func (p *Pipeline) Close() error {
@@ -2405,10 +2411,10 @@ func (p *Pipeline) Close() error {
 // NewPipeline makes a pipeline with nothing in flight. The first sequence is 0, 127 is followed by -128,
 // those in flight are skipped.
 //
-// Ownership: the caller closes pipeline.
-// Threads: any.
-// Errors: ErrNoMemory.
-// Since: 1.0
+//   - Ownership: the caller closes pipeline.
+//   - Threads: any.
+//   - Errors: ErrNoMemory.
+//   - Since: 1.0
 func NewPipeline() (*Pipeline, error) {
 	var outPipeline *C.sb_pipeline
 	status := C.sb_pipeline_open(&outPipeline)
@@ -2420,10 +2426,10 @@ func NewPipeline() (*Pipeline, error) {
 
 // Begin assigns the next free sequence to a request, and remembers tag for it.
 //
-// Ownership: none.
-// Threads: one user of pipeline at a time.
-// Errors: ErrBusy when PipelineMax requests are in flight.
-// Since: 1.0
+//   - Ownership: none.
+//   - Threads: one user of pipeline at a time.
+//   - Errors: ErrBusy when PipelineMax requests are in flight.
+//   - Since: 1.0
 func (p *Pipeline) Begin(tag uint64) (int8, error) {
 	self, err := p.enter("Pipeline.Begin")
 	if err != nil {
@@ -2440,10 +2446,10 @@ func (p *Pipeline) Begin(tag uint64) (int8, error) {
 
 // Finish finds the request that a response with sequence answers, and frees the sequence.
 //
-// Ownership: none.
-// Threads: one user of pipeline at a time.
-// Errors: ErrNotFound when no request with that sequence is in flight.
-// Since: 1.0
+//   - Ownership: none.
+//   - Threads: one user of pipeline at a time.
+//   - Errors: ErrNotFound when no request with that sequence is in flight.
+//   - Since: 1.0
 func (p *Pipeline) Finish(sequence int8) (uint64, error) {
 	self, err := p.enter("Pipeline.Finish")
 	if err != nil {
@@ -2460,10 +2466,10 @@ func (p *Pipeline) Finish(sequence int8) (uint64, error) {
 
 // InFlight returns the number of requests in flight.
 //
-// Ownership: none.
-// Threads: one user of pipeline at a time.
-// Errors: none.
-// Since: 1.0
+//   - Ownership: none.
+//   - Threads: one user of pipeline at a time.
+//   - Errors: none.
+//   - Since: 1.0
 func (p *Pipeline) InFlight() int {
 	self, err := p.enter("Pipeline.InFlight")
 	if err != nil {
@@ -2499,10 +2505,10 @@ func (p *Pool) enter(op string) (*C.sb_pool, error) {
 
 // Close closes the handle. nil is allowed.
 //
-// Ownership: takes pool; blocks that are out stay valid.
-// Threads: nobody may use pool during or after the call.
-// Errors: none.
-// Since: 1.0
+//   - Ownership: takes pool; blocks that are out stay valid.
+//   - Threads: nobody may use pool during or after the call.
+//   - Errors: none.
+//   - Since: 1.0
 //
 // It may be called again, and while other goroutines are inside calls: the last of them closes then. It never fails.
 func (p *Pool) Close() error {
@@ -2514,19 +2520,20 @@ func (p *Pool) Close() error {
 
 // NewPool makes a pool.
 //
-// Ownership: the caller closes pool with Pool.Close; options is borrowed for the call; nil means the
-// defaults.
-// Threads: any.
-// Errors: ErrInvalidArgument when a class has size 0, two classes have one size, there are too many of them,
-// or the alignment is not a power of two up to 2 MiB; ErrNoMemory.
-// Since: 1.0
+//   - Ownership: the caller closes pool with Pool.Close; options is borrowed for the call; nil means the
+//     defaults.
+//   - Threads: any.
+//   - Errors: ErrInvalidArgument when a class has size 0, two classes have one size, there are too many of
+//     them, or the alignment is not a power of two up to 2 MiB; ErrNoMemory.
+//   - Since: 1.0
 func NewPool(options *PoolOptions) (*Pool, error) {
 	var held holder
 	defer held.release()
 	var cOptions C.sb_pool_options
 	var pOptions *C.sb_pool_options
 	if options != nil {
-		if err := options.fill("NewPool", &cOptions, &held); err != nil {
+		err := options.fill("NewPool", &cOptions, &held)
+		if err != nil {
 			return nil, err
 		}
 		pOptions = &cOptions
@@ -2542,11 +2549,11 @@ func NewPool(options *PoolOptions) (*Pool, error) {
 // Get gets a block of at least size bytes and stores its address in data. Its content is what the last user
 // left, unless the pool zeroes.
 //
-// Ownership: the caller puts data back with Pool.Put.
-// Threads: any.
-// Errors: ErrInvalidArgument for a size of 0 or above BlockSizeMax; ErrNoMemory at the pool's byte limit or
-// the system's end.
-// Since: 1.0
+//   - Ownership: the caller puts data back with Pool.Put.
+//   - Threads: any.
+//   - Errors: ErrInvalidArgument for a size of 0 or above BlockSizeMax; ErrNoMemory at the pool's byte limit
+//     or the system's end.
+//   - Since: 1.0
 func (p *Pool) Get(size int) ([]byte, error) {
 	if size < 0 {
 		return nil, refuse("Pool.Get", "size is negative")
@@ -2567,10 +2574,10 @@ func (p *Pool) Get(size int) ([]byte, error) {
 // put puts data back. Size, class and pool are found from the address, so that they can't be given wrongly;
 // pool may be nil.
 //
-// Ownership: data is taken over, unless an error is returned.
-// Threads: any, also another than the one that got it.
-// Errors: ErrInvalidArgument when data is nil, is no block of this pool, or has been put back already.
-// Since: 1.0
+//   - Ownership: data is taken over, unless an error is returned.
+//   - Threads: any, also another than the one that got it.
+//   - Errors: ErrInvalidArgument when data is nil, is no block of this pool, or has been put back already.
+//   - Since: 1.0
 func (p *Pool) put(data unsafe.Pointer) error {
 	var self *C.sb_pool
 	if p != nil {
@@ -2590,10 +2597,10 @@ func (p *Pool) put(data unsafe.Pointer) error {
 
 // GetBlock gets a block of at least size bytes as a counted handle.
 //
-// Ownership: the caller closes block; closing the last owner is the put.
-// Threads: any.
-// Errors: as Pool.Get.
-// Since: 1.0
+//   - Ownership: the caller closes block; closing the last owner is the put.
+//   - Threads: any.
+//   - Errors: as Pool.Get.
+//   - Since: 1.0
 func (p *Pool) GetBlock(size int) (*Block, error) {
 	if size < 0 {
 		return nil, refuse("Pool.GetBlock", "size is negative")
@@ -2613,11 +2620,11 @@ func (p *Pool) GetBlock(size int) (*Block, error) {
 
 // Memory opens the pool as a memory provider.
 //
-// Ownership: the caller closes memory; the pool lives until that and its blocks have gone, also after
-// Pool.Close.
-// Threads: any.
-// Errors: ErrNoMemory.
-// Since: 1.0
+//   - Ownership: the caller closes memory; the pool lives until that and its blocks have gone, also after
+//     Pool.Close.
+//   - Threads: any.
+//   - Errors: ErrNoMemory.
+//   - Since: 1.0
 func (p *Pool) Memory() (*Memory, error) {
 	self, err := p.enter("Pool.Memory")
 	if err != nil {
@@ -2634,10 +2641,10 @@ func (p *Pool) Memory() (*Memory, error) {
 
 // Trim gives kept blocks back to the system.
 //
-// Ownership: none.
-// Threads: any.
-// Errors: none.
-// Since: 1.0
+//   - Ownership: none.
+//   - Threads: any.
+//   - Errors: none.
+//   - Since: 1.0
 func (p *Pool) Trim() {
 	self, err := p.enter("Pool.Trim")
 	if err != nil {
@@ -2649,10 +2656,10 @@ func (p *Pool) Trim() {
 
 // GetStats tells what the pool did so far.
 //
-// Ownership: stats is the caller's.
-// Threads: any.
-// Errors: ErrInvalidArgument when struct_size is too small to be one of ours.
-// Since: 1.0
+//   - Ownership: stats is the caller's.
+//   - Threads: any.
+//   - Errors: ErrInvalidArgument when struct_size is too small to be one of ours.
+//   - Since: 1.0
 func (p *Pool) GetStats() (PoolStats, error) {
 	self, err := p.enter("Pool.GetStats")
 	if err != nil {
@@ -2671,11 +2678,11 @@ func (p *Pool) GetStats() (PoolStats, error) {
 // GetClassStats tells what the class at index did so far. Classes are sorted by size; the index class_count
 // stands for blocks above the largest.
 //
-// Ownership: stats is the caller's.
-// Threads: any.
-// Errors: ErrInvalidArgument when struct_size is too small to be one of ours; ErrOutOfRange when there is no
-// such class.
-// Since: 1.0
+//   - Ownership: stats is the caller's.
+//   - Threads: any.
+//   - Errors: ErrInvalidArgument when struct_size is too small to be one of ours; ErrOutOfRange when there is
+//     no such class.
+//   - Since: 1.0
 func (p *Pool) GetClassStats(index uint32) (PoolClassStats, error) {
 	self, err := p.enter("Pool.GetClassStats")
 	if err != nil {
@@ -2691,34 +2698,35 @@ func (p *Pool) GetClassStats(index uint32) (PoolClassStats, error) {
 	return goPoolClassStats(&outStats), nil
 }
 
-// StatusName returns the name of status as C spells it, such as "ErrCorrupt", or "SB_UNKNOWN_STATUS" for a
+// StatusName returns the name of status_ as C spells it, such as "ErrCorrupt", or "SB_UNKNOWN_STATUS" for a
 // number that is none.
 //
-// Ownership: a constant.
-// Threads: any.
-// Errors: none.
-// Since: 1.0
-func StatusName(status Status) string {
-	return C.GoString(C.sb_status_name(C.sb_status(status)))
+//   - Ownership: a constant.
+//   - Threads: any.
+//   - Errors: none.
+//   - Since: 1.0
+func StatusName(status_ Status) string {
+	return C.GoString(C.sb_status_name(C.sb_status(status_)))
 }
 
-// StatusMessage returns a short description of status for people, such as "the input contradicts its format".
+// StatusMessage returns a short description of status_ for people, such as "the input contradicts its
+// format".
 //
-// Ownership: a constant.
-// Threads: any.
-// Errors: none.
-// Since: 1.0
-func StatusMessage(status Status) string {
-	return C.GoString(C.sb_status_message(C.sb_status(status)))
+//   - Ownership: a constant.
+//   - Threads: any.
+//   - Errors: none.
+//   - Since: 1.0
+func StatusMessage(status_ Status) string {
+	return C.GoString(C.sb_status_message(C.sb_status(status_)))
 }
 
 // MemoryLiveBlocks returns how many blocks are out, of all providers of this library image together: the
 // number to compare before and after to see that nothing leaks.
 //
-// Ownership: none.
-// Threads: any.
-// Errors: none.
-// Since: 1.0
+//   - Ownership: none.
+//   - Threads: any.
+//   - Errors: none.
+//   - Since: 1.0
 func MemoryLiveBlocks() int64 {
 	return int64(C.sb_memory_live_blocks())
 }
@@ -2726,10 +2734,10 @@ func MemoryLiveBlocks() int64 {
 // CRC32C returns the CRC-32C of the size bytes at data, continued from checksum, which is 0 at the start: the
 // checksum of two pieces is CRC32C(CRC32C(0, a, a_size), b, b_size).
 //
-// Ownership: data is borrowed for the call.
-// Threads: any.
-// Errors: none.
-// Since: 1.0
+//   - Ownership: data is borrowed for the call.
+//   - Threads: any.
+//   - Errors: none.
+//   - Since: 1.0
 func CRC32C(checksum uint32, data []byte) uint32 {
 	if data == nil {
 		data = noBytes[:0]
@@ -2739,10 +2747,10 @@ func CRC32C(checksum uint32, data []byte) uint32 {
 
 // EchoRequestSchema opens the schema of Echo requests.
 //
-// Ownership: the caller closes schema.
-// Threads: any.
-// Errors: ErrNoMemory.
-// Since: 1.0
+//   - Ownership: the caller closes schema.
+//   - Threads: any.
+//   - Errors: ErrNoMemory.
+//   - Since: 1.0
 func EchoRequestSchema() (*Schema, error) {
 	var outSchema *C.sb_schema
 	status := C.sb_echo_request_schema(&outSchema)
@@ -2754,10 +2762,10 @@ func EchoRequestSchema() (*Schema, error) {
 
 // EchoResponseSchema opens the schema of Echo responses.
 //
-// Ownership: the caller closes schema.
-// Threads: any.
-// Errors: ErrNoMemory.
-// Since: 1.0
+//   - Ownership: the caller closes schema.
+//   - Threads: any.
+//   - Errors: ErrNoMemory.
+//   - Since: 1.0
 func EchoResponseSchema() (*Schema, error) {
 	var outSchema *C.sb_schema
 	status := C.sb_echo_response_schema(&outSchema)
@@ -2769,10 +2777,10 @@ func EchoResponseSchema() (*Schema, error) {
 
 // EchoAddRequest adds an Echo request to builder.
 //
-// Ownership: all is borrowed for the call.
-// Threads: one user of builder at a time.
-// Errors: as Builder.Add.
-// Since: 1.0
+//   - Ownership: all is borrowed for the call.
+//   - Threads: one user of builder at a time.
+//   - Errors: as Builder.Add.
+//   - Since: 1.0
 func EchoAddRequest(builder *Builder, request *EchoRequest) error {
 	if request == nil {
 		return refuse("EchoAddRequest", "request is nil")
@@ -2785,7 +2793,8 @@ func EchoAddRequest(builder *Builder, request *EchoRequest) error {
 	}
 	defer builder.leave()
 	var cRequest C.sb_echo_request
-	if err := request.fill("EchoAddRequest", &cRequest, &held); err != nil {
+	err := request.fill("EchoAddRequest", &cRequest, &held)
+	if err != nil {
 		return err
 	}
 	var outError C.sb_error
@@ -2798,10 +2807,10 @@ func EchoAddRequest(builder *Builder, request *EchoRequest) error {
 
 // EchoAddResponse adds an Echo response to builder.
 //
-// Ownership: all is borrowed for the call.
-// Threads: one user of builder at a time.
-// Errors: as Builder.Add.
-// Since: 1.0
+//   - Ownership: all is borrowed for the call.
+//   - Threads: one user of builder at a time.
+//   - Errors: as Builder.Add.
+//   - Since: 1.0
 func EchoAddResponse(builder *Builder, response *EchoResponse) error {
 	if response == nil {
 		return refuse("EchoAddResponse", "response is nil")
@@ -2814,7 +2823,8 @@ func EchoAddResponse(builder *Builder, response *EchoResponse) error {
 	}
 	defer builder.leave()
 	var cResponse C.sb_echo_response
-	if err := response.fill("EchoAddResponse", &cResponse, &held); err != nil {
+	err := response.fill("EchoAddResponse", &cResponse, &held)
+	if err != nil {
 		return err
 	}
 	var outError C.sb_error
@@ -2827,11 +2837,11 @@ func EchoAddResponse(builder *Builder, response *EchoResponse) error {
 
 // EchoGetRequest reads the row at index as an Echo request.
 //
-// Ownership: what request points to is valid until batch is parsed into, cleared or closed.
-// Threads: one user of batch at a time.
-// Errors: ErrOutOfRange when there is no such row; ErrInvalidArgument when its schema is not that of Echo
-// requests.
-// Since: 1.0
+//   - Ownership: what request points to is valid until batch is parsed into, cleared or closed.
+//   - Threads: one user of batch at a time.
+//   - Errors: ErrOutOfRange when there is no such row; ErrInvalidArgument when its schema is not that of Echo
+//     requests.
+//   - Since: 1.0
 func EchoGetRequest(batch *Batch, index int) (EchoRequest, error) {
 	if index < 0 {
 		return EchoRequest{}, refuse("EchoGetRequest", "index is negative")
@@ -2851,11 +2861,11 @@ func EchoGetRequest(batch *Batch, index int) (EchoRequest, error) {
 
 // EchoGetResponse reads the row at index as an Echo response.
 //
-// Ownership: what response points to is valid until batch is parsed into, cleared or closed.
-// Threads: one user of batch at a time.
-// Errors: ErrOutOfRange when there is no such row; ErrInvalidArgument when its schema is not that of Echo
-// responses.
-// Since: 1.0
+//   - Ownership: what response points to is valid until batch is parsed into, cleared or closed.
+//   - Threads: one user of batch at a time.
+//   - Errors: ErrOutOfRange when there is no such row; ErrInvalidArgument when its schema is not that of Echo
+//     responses.
+//   - Since: 1.0
 func EchoGetResponse(batch *Batch, index int) (EchoResponse, error) {
 	if index < 0 {
 		return EchoResponse{}, refuse("EchoGetResponse", "index is negative")
@@ -2876,10 +2886,10 @@ func EchoGetResponse(batch *Batch, index int) (EchoResponse, error) {
 // Version returns the version of the library that runs: major << 16 | minor << 8 | patch. A binding works
 // with the same major and at least its own minor version.
 //
-// Ownership: none.
-// Threads: any.
-// Errors: none.
-// Since: 1.0
+//   - Ownership: none.
+//   - Threads: any.
+//   - Errors: none.
+//   - Since: 1.0
 func Version() uint32 {
 	return uint32(C.sb_version())
 }
@@ -2887,10 +2897,10 @@ func Version() uint32 {
 // ABIDigest returns a digest of the annotated headers that the library was built from. It is for diagnosis,
 // and must be equal only between the parts of one Python wheel; programs compare Version.
 //
-// Ownership: none.
-// Threads: any.
-// Errors: none.
-// Since: 1.0
+//   - Ownership: none.
+//   - Threads: any.
+//   - Errors: none.
+//   - Since: 1.0
 func ABIDigest() uint64 {
 	return uint64(C.sb_abi_digest())
 }
@@ -2898,10 +2908,10 @@ func ABIDigest() uint64 {
 // InstanceID returns a number that differs between any two images of the library, also between two copies in
 // one process. Equal numbers mean one image, and so one pool.
 //
-// Ownership: none.
-// Threads: any.
-// Errors: none.
-// Since: 1.0
+//   - Ownership: none.
+//   - Threads: any.
+//   - Errors: none.
+//   - Since: 1.0
 func InstanceID() uint64 {
 	return uint64(C.sb_instance_id())
 }

@@ -34,7 +34,8 @@ func main() {
 		panic(err)
 	}
 	defer builder.Close()
-	if err := builder.Add(echo.Request{Subject: []byte("test"), Metadata: []int16{1, 2, 3}, Body: []byte("We have a lot in common")}); err != nil {
+	request := echo.Request{Subject: []byte("test"), Metadata: []int16{1, 2, 3}, Body: []byte("We have a lot in common")}
+	if err := builder.Add(request); err != nil {
 		panic(err)
 	}
 	fmt.Println(builder.Size(), samebytes.Version())
@@ -148,7 +149,7 @@ def append(path: Path) -> None:
 
 def test_every_edit_of_the_core_is_used_or_fails_by_name(tree: Path) -> None:
     """Go's build cache sees no header of another folder, so the stamp must."""
-    edits: dict[str, Callable[[Path], None]] = {
+    edits: dict[str, Callable[[Path], object]] = {
         "core/src/crc32c.c": append,
         "core/src/internal.h": append,
         "core/src/abi_digest.h": append,
@@ -198,7 +199,9 @@ def test_a_go_library_hides_the_core_that_is_compiled_in(installed: Path, tmp_pa
     symbols = defined_symbols(folder / "libinside.so")
     assert "GoInstanceID" in symbols
     assert [name for name in symbols if name.startswith("sb_")] == []
-    shared, inside = run(sys.executable, "-c", ASK_BOTH, installed / "lib/libsamebytes.so.1", folder / "libinside.so").split()
+    shared, inside = run(
+        sys.executable, "-c", ASK_BOTH, installed / "lib/libsamebytes.so.1", folder / "libinside.so"
+    ).split()
     assert shared != inside
 
 
