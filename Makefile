@@ -104,7 +104,7 @@ generate: $(VENV)/.stamp-build
 # ----------------------------------------------------------------------------------------------------------------------- demo, tests
 
 demo: build
-	@$(BIN)/python tests/demo/demo.py $(if $(LOG),'$(LOG)')
+	@$(BIN)/python tests/demo/demo.py $(if $(LOG),"$$LOG")
 
 # One part after the other; the first that fails ends the run and says its name.
 TEST_PARTS := c go generate python conformance demo packaging

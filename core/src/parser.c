@@ -206,7 +206,7 @@ static sb_status make_room(sb_parser *parser, size_t size) {
     sb_block *block = NULL;
     sb_status status = get_piece(parser, wanted, &block);
     if (status != SB_OK) return status;
-    if (pending > 0) memcpy(block->data, old->data + parser->start, pending);
+    if (old != NULL) memcpy(block->data, old->data + parser->start, pending);
     sb_block_close(old);
     parser->block = block;
   }
