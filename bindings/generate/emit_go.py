@@ -56,7 +56,7 @@ KEYWORDS = frozenset(
         "if",
     }
     | {"import", "interface", "map", "package", "range", "return", "select", "struct", "switch", "type", "var"}
-    | {"len", "make", "append", "unsafe", "nil", "err", "held", "self", "status", "item", "object", "op"}
+    | {"len", "make", "append", "unsafe", "nil", "err", "held", "self", "item", "object", "op"}
 )
 GO_TYPES = {f"{sign}int{bits}_t": f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
 GO_TYPES |= {"size_t": "int", "bool": "bool"}
@@ -253,7 +253,7 @@ def add_slice(body: Body, entity: Entity) -> None:
             body.arguments.append(f"unsafe.SliceData({c_name})")
         case Kind.STRUCTS:
             body.holds = True
-            fill = body.attempt(f"err := {name}[i].fill({body.op}, &{c_name}[i], &held)")
+            fill = block(f"if err := {name}[i].fill({body.op}, &{c_name}[i], &held); err != nil", body.bail())
             body.enters.append(f"{c_name} := make([]C.{entity.ctype}, len({name}))")
             body.enters += block(f"for i := range {name}", *fill)
             body.arguments.append(f"unsafe.SliceData({c_name})")
@@ -265,7 +265,7 @@ def add_handle(body: Body, entity: Entity) -> None:
     body.parameters.append(f"{name} *{class_name(entity.ctype)}")
     body.arguments.append(c_name)
     if entity.takes:
-        body.after.append(f"{name}.taken(status == 0)")
+        body.after.append(f"{name}.taken(cStatus == 0)")
         body.outs = (
             body.attempt(f"{c_name}, err := {name}.take({body.op})") + body.outs
         )  # last: nothing else may fail after it
@@ -289,7 +289,7 @@ def add_struct(body: Body, entity: Entity) -> None:
     """One structure, or options, of which nil means the defaults."""
     name = local(entity.name)
     c_name = f"c{go_name(entity.name)}"
-    fill = body.attempt(f"err := {name}.fill({body.op}, &{c_name}, &held)")
+    fill = block(f"if err := {name}.fill({body.op}, &{c_name}, &held); err != nil", body.bail())
     body.holds = True
     body.parameters.append(f"{name} *{type_name(entity.ctype)}")
     body.enters.append(f"var {c_name} C.{entity.ctype}")
@@ -398,11 +398,11 @@ def finish(body: Body) -> list[str]:
     success = ["nil"] if body.fails else []
     if function.fallible:
         error = (
-            "failureOf(" + body.op + ", status, &outError)"
+            "failureOf(" + body.op + ", cStatus, &outError)"
             if "&outError" in body.arguments
-            else f"failure({body.op}, status)"
+            else f"failure({body.op}, cStatus)"
         )
-        lines = [f"status := {call}", *body.after, *block("if status != 0", body.bail(error))]
+        lines = [f"cStatus := {call}", *body.after, *block("if cStatus != 0", body.bail(error))]
         return [*lines, "return " + ", ".join(body.values + success)]
     if result.kind is Kind.VOID:
         return [call, *body.after] + (["return " + ", ".join(body.values + success)] if body.values or success else [])

@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xe348edef7ddcdc95ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x612e69444981d2b8ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "e348edef7ddcdc95"
+const coreDigest = "612e69444981d2b8"

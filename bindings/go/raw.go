@@ -680,9 +680,9 @@ func (m *Memory) Close() error {
 //   - Since: 1.0
 func OpenMemoryDefault() (*Memory, error) {
 	var outMemory *C.sb_memory
-	status := C.sb_memory_open_default(&outMemory)
-	if status != 0 {
-		return nil, failure("OpenMemoryDefault", status)
+	cStatus := C.sb_memory_open_default(&outMemory)
+	if cStatus != 0 {
+		return nil, failure("OpenMemoryDefault", cStatus)
 	}
 	return newMemory(outMemory), nil
 }
@@ -695,9 +695,9 @@ func OpenMemoryDefault() (*Memory, error) {
 //   - Since: 1.0
 func OpenMemoryHeap() (*Memory, error) {
 	var outMemory *C.sb_memory
-	status := C.sb_memory_open_heap(&outMemory)
-	if status != 0 {
-		return nil, failure("OpenMemoryHeap", status)
+	cStatus := C.sb_memory_open_heap(&outMemory)
+	if cStatus != 0 {
+		return nil, failure("OpenMemoryHeap", cStatus)
 	}
 	return newMemory(outMemory), nil
 }
@@ -711,9 +711,9 @@ func OpenMemoryHeap() (*Memory, error) {
 //   - Since: 1.0
 func OpenMemoryFixed(blockSize uint32) (*Memory, error) {
 	var outMemory *C.sb_memory
-	status := C.sb_memory_open_fixed(C.uint32_t(blockSize), &outMemory)
-	if status != 0 {
-		return nil, failure("OpenMemoryFixed", status)
+	cStatus := C.sb_memory_open_fixed(C.uint32_t(blockSize), &outMemory)
+	if cStatus != 0 {
+		return nil, failure("OpenMemoryFixed", cStatus)
 	}
 	return newMemory(outMemory), nil
 }
@@ -736,9 +736,9 @@ func OpenMemoryTracing(inner *Memory) (*Memory, error) {
 		cInner = object
 	}
 	var outMemory *C.sb_memory
-	status := C.sb_memory_open_tracing(cInner, &outMemory)
-	if status != 0 {
-		return nil, failure("OpenMemoryTracing", status)
+	cStatus := C.sb_memory_open_tracing(cInner, &outMemory)
+	if cStatus != 0 {
+		return nil, failure("OpenMemoryTracing", cStatus)
 	}
 	return newMemory(outMemory), nil
 }
@@ -775,9 +775,9 @@ func (m *Memory) GetBlock(size int) (*Block, error) {
 	}
 	defer m.leave()
 	var outBlock *C.sb_block
-	status := C.sb_memory_get_block(self, C.size_t(size), &outBlock)
-	if status != 0 {
-		return nil, failure("Memory.GetBlock", status)
+	cStatus := C.sb_memory_get_block(self, C.size_t(size), &outBlock)
+	if cStatus != 0 {
+		return nil, failure("Memory.GetBlock", cStatus)
 	}
 	return newBlock(outBlock), nil
 }
@@ -796,9 +796,9 @@ func (m *Memory) GetStats() (MemoryStats, error) {
 	defer m.leave()
 	var outStats C.sb_memory_stats
 	outStats.struct_size = C.sizeof_sb_memory_stats
-	status := C.sb_memory_get_stats(self, &outStats)
-	if status != 0 {
-		return MemoryStats{}, failure("Memory.GetStats", status)
+	cStatus := C.sb_memory_get_stats(self, &outStats)
+	if cStatus != 0 {
+		return MemoryStats{}, failure("Memory.GetStats", cStatus)
 	}
 	return goMemoryStats(&outStats), nil
 }
@@ -816,9 +816,9 @@ func (m *Memory) FailReserve(nth uint64) error {
 		return err
 	}
 	defer m.leave()
-	status := C.sb_memory_fail_reserve(self, C.uint64_t(nth))
-	if status != 0 {
-		return failure("Memory.FailReserve", status)
+	cStatus := C.sb_memory_fail_reserve(self, C.uint64_t(nth))
+	if cStatus != 0 {
+		return failure("Memory.FailReserve", cStatus)
 	}
 	return nil
 }
@@ -971,9 +971,9 @@ func NewView(data []byte, memory *Memory) (*View, error) {
 		cMemory = object
 	}
 	var outView *C.sb_view
-	status := C.sb_view_open(unsafe.Pointer(unsafe.SliceData(data[:])), C.size_t(len(data)), cMemory, &outView)
-	if status != 0 {
-		return nil, failure("NewView", status)
+	cStatus := C.sb_view_open(unsafe.Pointer(unsafe.SliceData(data[:])), C.size_t(len(data)), cMemory, &outView)
+	if cStatus != 0 {
+		return nil, failure("NewView", cStatus)
 	}
 	return newView(outView), nil
 }
@@ -995,10 +995,10 @@ func OpenViewBlock(block *Block, size int) (*View, error) {
 		return nil, err
 	}
 	var outView *C.sb_view
-	status := C.sb_view_open_block(cBlock, C.size_t(size), &outView)
-	block.taken(status == 0)
-	if status != 0 {
-		return nil, failure("OpenViewBlock", status)
+	cStatus := C.sb_view_open_block(cBlock, C.size_t(size), &outView)
+	block.taken(cStatus == 0)
+	if cStatus != 0 {
+		return nil, failure("OpenViewBlock", cStatus)
 	}
 	return newView(outView), nil
 }
@@ -1050,9 +1050,9 @@ func (v *View) Span(index int) ([]byte, error) {
 	defer v.leave()
 	var outData unsafe.Pointer
 	var outSize C.size_t
-	status := C.sb_view_span(self, C.size_t(index), &outData, &outSize)
-	if status != 0 {
-		return nil, failure("View.Span", status)
+	cStatus := C.sb_view_span(self, C.size_t(index), &outData, &outSize)
+	if cStatus != 0 {
+		return nil, failure("View.Span", cStatus)
 	}
 	return unsafe.Slice((*byte)(outData), int(outSize)), nil
 }
@@ -1070,9 +1070,9 @@ func (v *View) Copy() (*View, error) {
 	}
 	defer v.leave()
 	var outCopy *C.sb_view
-	status := C.sb_view_copy(self, &outCopy)
-	if status != 0 {
-		return nil, failure("View.Copy", status)
+	cStatus := C.sb_view_copy(self, &outCopy)
+	if cStatus != 0 {
+		return nil, failure("View.Copy", cStatus)
 	}
 	return newView(outCopy), nil
 }
@@ -1096,9 +1096,9 @@ func (v *View) Range(offset int, size int) (*View, error) {
 	}
 	defer v.leave()
 	var outRange *C.sb_view
-	status := C.sb_view_range(self, C.size_t(offset), C.size_t(size), &outRange)
-	if status != 0 {
-		return nil, failure("View.Range", status)
+	cStatus := C.sb_view_range(self, C.size_t(offset), C.size_t(size), &outRange)
+	if cStatus != 0 {
+		return nil, failure("View.Range", cStatus)
 	}
 	return newView(outRange), nil
 }
@@ -1127,9 +1127,9 @@ func (v *View) Flatten(memory *Memory) (*View, error) {
 		cMemory = object
 	}
 	var outFlat *C.sb_view
-	status := C.sb_view_flatten(self, cMemory, &outFlat)
-	if status != 0 {
-		return nil, failure("View.Flatten", status)
+	cStatus := C.sb_view_flatten(self, cMemory, &outFlat)
+	if cStatus != 0 {
+		return nil, failure("View.Flatten", cStatus)
 	}
 	return newView(outFlat), nil
 }
@@ -1151,9 +1151,9 @@ func (v *View) Append(other *View) error {
 		return err
 	}
 	defer other.leave()
-	status := C.sb_view_append(self, cOther)
-	if status != 0 {
-		return failure("View.Append", status)
+	cStatus := C.sb_view_append(self, cOther)
+	if cStatus != 0 {
+		return failure("View.Append", cStatus)
 	}
 	return nil
 }
@@ -1173,9 +1173,9 @@ func (v *View) Skip(size int) error {
 		return err
 	}
 	defer v.leave()
-	status := C.sb_view_skip(self, C.size_t(size))
-	if status != 0 {
-		return failure("View.Skip", status)
+	cStatus := C.sb_view_skip(self, C.size_t(size))
+	if cStatus != 0 {
+		return failure("View.Skip", cStatus)
 	}
 	return nil
 }
@@ -1195,9 +1195,9 @@ func (v *View) Read(data []byte) error {
 		return err
 	}
 	defer v.leave()
-	status := C.sb_view_read(self, unsafe.Pointer(unsafe.SliceData(data[:])), C.size_t(len(data)))
-	if status != 0 {
-		return failure("View.Read", status)
+	cStatus := C.sb_view_read(self, unsafe.Pointer(unsafe.SliceData(data[:])), C.size_t(len(data)))
+	if cStatus != 0 {
+		return failure("View.Read", cStatus)
 	}
 	return nil
 }
@@ -1220,9 +1220,9 @@ func (v *View) CopyBytes(offset int, data []byte) error {
 		return err
 	}
 	defer v.leave()
-	status := C.sb_view_copy_bytes(self, C.size_t(offset), unsafe.Pointer(unsafe.SliceData(data[:])), C.size_t(len(data)))
-	if status != 0 {
-		return failure("View.CopyBytes", status)
+	cStatus := C.sb_view_copy_bytes(self, C.size_t(offset), unsafe.Pointer(unsafe.SliceData(data[:])), C.size_t(len(data)))
+	if cStatus != 0 {
+		return failure("View.CopyBytes", cStatus)
 	}
 	return nil
 }
@@ -1303,9 +1303,9 @@ func NewBuf(memory *Memory) (*Buf, error) {
 		cMemory = object
 	}
 	var outBuf *C.sb_buf
-	status := C.sb_buf_open(cMemory, &outBuf)
-	if status != 0 {
-		return nil, failure("NewBuf", status)
+	cStatus := C.sb_buf_open(cMemory, &outBuf)
+	if cStatus != 0 {
+		return nil, failure("NewBuf", cStatus)
 	}
 	return newBuf(outBuf), nil
 }
@@ -1355,9 +1355,9 @@ func (b *Buf) Reserve(size int) error {
 		return err
 	}
 	defer b.leave()
-	status := C.sb_buf_reserve(self, C.size_t(size))
-	if status != 0 {
-		return failure("Buf.Reserve", status)
+	cStatus := C.sb_buf_reserve(self, C.size_t(size))
+	if cStatus != 0 {
+		return failure("Buf.Reserve", cStatus)
 	}
 	return nil
 }
@@ -1377,9 +1377,9 @@ func (b *Buf) Put(data []byte) error {
 		return err
 	}
 	defer b.leave()
-	status := C.sb_buf_put(self, unsafe.Pointer(unsafe.SliceData(data[:])), C.size_t(len(data)))
-	if status != 0 {
-		return failure("Buf.Put", status)
+	cStatus := C.sb_buf_put(self, unsafe.Pointer(unsafe.SliceData(data[:])), C.size_t(len(data)))
+	if cStatus != 0 {
+		return failure("Buf.Put", cStatus)
 	}
 	return nil
 }
@@ -1401,9 +1401,9 @@ func (b *Buf) PutView(view *View) error {
 		return err
 	}
 	defer view.leave()
-	status := C.sb_buf_put_view(self, cView)
-	if status != 0 {
-		return failure("Buf.PutView", status)
+	cStatus := C.sb_buf_put_view(self, cView)
+	if cStatus != 0 {
+		return failure("Buf.PutView", cStatus)
 	}
 	return nil
 }
@@ -1421,9 +1421,9 @@ func (b *Buf) Peek() (*View, error) {
 	}
 	defer b.leave()
 	var outView *C.sb_view
-	status := C.sb_buf_peek(self, &outView)
-	if status != 0 {
-		return nil, failure("Buf.Peek", status)
+	cStatus := C.sb_buf_peek(self, &outView)
+	if cStatus != 0 {
+		return nil, failure("Buf.Peek", cStatus)
 	}
 	return newView(outView), nil
 }
@@ -1444,9 +1444,9 @@ func (b *Buf) Take(size int) (*View, error) {
 	}
 	defer b.leave()
 	var outView *C.sb_view
-	status := C.sb_buf_take(self, C.size_t(size), &outView)
-	if status != 0 {
-		return nil, failure("Buf.Take", status)
+	cStatus := C.sb_buf_take(self, C.size_t(size), &outView)
+	if cStatus != 0 {
+		return nil, failure("Buf.Take", cStatus)
 	}
 	return newView(outView), nil
 }
@@ -1466,9 +1466,9 @@ func (b *Buf) Begin() ([]byte, error) {
 	defer b.leave()
 	var outData unsafe.Pointer
 	var outSize C.size_t
-	status := C.sb_buf_begin(self, &outData, &outSize)
-	if status != 0 {
-		return nil, failure("Buf.Begin", status)
+	cStatus := C.sb_buf_begin(self, &outData, &outSize)
+	if cStatus != 0 {
+		return nil, failure("Buf.Begin", cStatus)
 	}
 	return unsafe.Slice((*byte)(outData), int(outSize)), nil
 }
@@ -1488,9 +1488,9 @@ func (b *Buf) Commit(size int) error {
 		return err
 	}
 	defer b.leave()
-	status := C.sb_buf_commit(self, C.size_t(size))
-	if status != 0 {
-		return failure("Buf.Commit", status)
+	cStatus := C.sb_buf_commit(self, C.size_t(size))
+	if cStatus != 0 {
+		return failure("Buf.Commit", cStatus)
 	}
 	return nil
 }
@@ -1566,16 +1566,15 @@ func NewSchema(name string, direction int32, apiKey int8, fields []SchemaField) 
 	defer held.release()
 	cFields := make([]C.sb_schema_field, len(fields))
 	for i := range fields {
-		err := fields[i].fill("NewSchema", &cFields[i], &held)
-		if err != nil {
+		if err := fields[i].fill("NewSchema", &cFields[i], &held); err != nil {
 			return nil, err
 		}
 	}
 	var outSchema *C.sb_schema
 	var outError C.sb_error
-	status := C.sb_schema_open((*C.char)(unsafe.Pointer(unsafe.SliceData(cName))), C.int32_t(direction), C.int8_t(apiKey), unsafe.SliceData(cFields), C.size_t(len(fields)), &outSchema, &outError)
-	if status != 0 {
-		return nil, failureOf("NewSchema", status, &outError)
+	cStatus := C.sb_schema_open((*C.char)(unsafe.Pointer(unsafe.SliceData(cName))), C.int32_t(direction), C.int8_t(apiKey), unsafe.SliceData(cFields), C.size_t(len(fields)), &outSchema, &outError)
+	if cStatus != 0 {
+		return nil, failureOf("NewSchema", cStatus, &outError)
 	}
 	return newSchema(outSchema), nil
 }
@@ -1671,9 +1670,9 @@ func (s *Schema) GetField(index int) (SchemaField, error) {
 	}
 	defer s.leave()
 	var outField C.sb_schema_field
-	status := C.sb_schema_get_field(self, C.size_t(index), &outField)
-	if status != 0 {
-		return SchemaField{}, failure("Schema.GetField", status)
+	cStatus := C.sb_schema_get_field(self, C.size_t(index), &outField)
+	if cStatus != 0 {
+		return SchemaField{}, failure("Schema.GetField", cStatus)
 	}
 	return goSchemaField(&outField), nil
 }
@@ -1734,9 +1733,9 @@ func NewBuilder(memory *Memory) (*Builder, error) {
 		cMemory = object
 	}
 	var outBuilder *C.sb_builder
-	status := C.sb_builder_open(cMemory, &outBuilder)
-	if status != 0 {
-		return nil, failure("NewBuilder", status)
+	cStatus := C.sb_builder_open(cMemory, &outBuilder)
+	if cStatus != 0 {
+		return nil, failure("NewBuilder", cStatus)
 	}
 	return newBuilder(outBuilder), nil
 }
@@ -1764,15 +1763,14 @@ func (b *Builder) add(schema *Schema, sequence int8, values []value) error {
 	defer schema.leave()
 	cValues := make([]C.sb_value, len(values))
 	for i := range values {
-		err := values[i].fill("Builder.Add", &cValues[i], &held)
-		if err != nil {
+		if err := values[i].fill("Builder.Add", &cValues[i], &held); err != nil {
 			return err
 		}
 	}
 	var outError C.sb_error
-	status := C.sb_builder_add(self, cSchema, C.int8_t(sequence), unsafe.SliceData(cValues), C.size_t(len(values)), &outError)
-	if status != 0 {
-		return failureOf("Builder.Add", status, &outError)
+	cStatus := C.sb_builder_add(self, cSchema, C.int8_t(sequence), unsafe.SliceData(cValues), C.size_t(len(values)), &outError)
+	if cStatus != 0 {
+		return failureOf("Builder.Add", cStatus, &outError)
 	}
 	return nil
 }
@@ -1820,9 +1818,9 @@ func (b *Builder) Take() (*View, error) {
 	}
 	defer b.leave()
 	var outFrames *C.sb_view
-	status := C.sb_builder_take(self, &outFrames)
-	if status != 0 {
-		return nil, failure("Builder.Take", status)
+	cStatus := C.sb_builder_take(self, &outFrames)
+	if cStatus != 0 {
+		return nil, failure("Builder.Take", cStatus)
 	}
 	return newView(outFrames), nil
 }
@@ -1842,9 +1840,9 @@ func (b *Builder) CopyBytes(data []byte) error {
 		return err
 	}
 	defer b.leave()
-	status := C.sb_builder_copy_bytes(self, unsafe.Pointer(unsafe.SliceData(data[:])), C.size_t(len(data)))
-	if status != 0 {
-		return failure("Builder.CopyBytes", status)
+	cStatus := C.sb_builder_copy_bytes(self, unsafe.Pointer(unsafe.SliceData(data[:])), C.size_t(len(data)))
+	if cStatus != 0 {
+		return failure("Builder.CopyBytes", cStatus)
 	}
 	return nil
 }
@@ -1926,17 +1924,16 @@ func NewParser(schemas []*Schema, options *ParserOptions) (*Parser, error) {
 	var cOptions C.sb_parser_options
 	var pOptions *C.sb_parser_options
 	if options != nil {
-		err := options.fill("NewParser", &cOptions, &held)
-		if err != nil {
+		if err := options.fill("NewParser", &cOptions, &held); err != nil {
 			return nil, err
 		}
 		pOptions = &cOptions
 	}
 	var outParser *C.sb_parser
 	var outError C.sb_error
-	status := C.sb_parser_open(unsafe.SliceData(cSchemas), C.size_t(len(schemas)), pOptions, &outParser, &outError)
-	if status != 0 {
-		return nil, failureOf("NewParser", status, &outError)
+	cStatus := C.sb_parser_open(unsafe.SliceData(cSchemas), C.size_t(len(schemas)), pOptions, &outParser, &outError)
+	if cStatus != 0 {
+		return nil, failureOf("NewParser", cStatus, &outError)
 	}
 	return newParser(outParser), nil
 }
@@ -1957,9 +1954,9 @@ func (p *Parser) Feed(data []byte) error {
 		return err
 	}
 	defer p.leave()
-	status := C.sb_parser_feed(self, unsafe.Pointer(unsafe.SliceData(data[:])), C.size_t(len(data)))
-	if status != 0 {
-		return failure("Parser.Feed", status)
+	cStatus := C.sb_parser_feed(self, unsafe.Pointer(unsafe.SliceData(data[:])), C.size_t(len(data)))
+	if cStatus != 0 {
+		return failure("Parser.Feed", cStatus)
 	}
 	return nil
 }
@@ -1979,9 +1976,9 @@ func (p *Parser) Buffer() ([]byte, error) {
 	defer p.leave()
 	var outData unsafe.Pointer
 	var outSize C.size_t
-	status := C.sb_parser_buffer(self, &outData, &outSize)
-	if status != 0 {
-		return nil, failure("Parser.Buffer", status)
+	cStatus := C.sb_parser_buffer(self, &outData, &outSize)
+	if cStatus != 0 {
+		return nil, failure("Parser.Buffer", cStatus)
 	}
 	return unsafe.Slice((*byte)(outData), int(outSize)), nil
 }
@@ -2002,9 +1999,9 @@ func (p *Parser) Commit(size int) error {
 		return err
 	}
 	defer p.leave()
-	status := C.sb_parser_commit(self, C.size_t(size))
-	if status != 0 {
-		return failure("Parser.Commit", status)
+	cStatus := C.sb_parser_commit(self, C.size_t(size))
+	if cStatus != 0 {
+		return failure("Parser.Commit", cStatus)
 	}
 	return nil
 }
@@ -2028,9 +2025,9 @@ func (p *Parser) Position(bufferSize int) (int64, error) {
 	}
 	defer p.leave()
 	var outPosition C.int64_t
-	status := C.sb_parser_position(self, C.size_t(bufferSize), &outPosition)
-	if status != 0 {
-		return 0, failure("Parser.Position", status)
+	cStatus := C.sb_parser_position(self, C.size_t(bufferSize), &outPosition)
+	if cStatus != 0 {
+		return 0, failure("Parser.Position", cStatus)
 	}
 	return int64(outPosition), nil
 }
@@ -2055,9 +2052,9 @@ func (p *Parser) Receive(buffer []byte, count int) error {
 		return err
 	}
 	defer p.leave()
-	status := C.sb_parser_receive(self, unsafe.Pointer(unsafe.SliceData(buffer[:])), C.size_t(len(buffer)), C.size_t(count))
-	if status != 0 {
-		return failure("Parser.Receive", status)
+	cStatus := C.sb_parser_receive(self, unsafe.Pointer(unsafe.SliceData(buffer[:])), C.size_t(len(buffer)), C.size_t(count))
+	if cStatus != 0 {
+		return failure("Parser.Receive", cStatus)
 	}
 	return nil
 }
@@ -2080,9 +2077,9 @@ func (p *Parser) parse(batch *Batch) error {
 		return err
 	}
 	defer batch.leave()
-	status := C.sb_parser_parse(self, cBatch)
-	if status != 0 {
-		return failure("Parser.Parse", status)
+	cStatus := C.sb_parser_parse(self, cBatch)
+	if cStatus != 0 {
+		return failure("Parser.Parse", cStatus)
 	}
 	return nil
 }
@@ -2164,9 +2161,9 @@ func (b *Batch) Close() error {
 //   - Since: 1.0
 func NewBatch() (*Batch, error) {
 	var outBatch *C.sb_batch
-	status := C.sb_batch_open(&outBatch)
-	if status != 0 {
-		return nil, failure("NewBatch", status)
+	cStatus := C.sb_batch_open(&outBatch)
+	if cStatus != 0 {
+		return nil, failure("NewBatch", cStatus)
 	}
 	return newBatch(outBatch), nil
 }
@@ -2233,9 +2230,9 @@ func (b *Batch) GetRow(index int) (Row, error) {
 	}
 	defer b.leave()
 	var outRow C.sb_row
-	status := C.sb_batch_get_row(self, C.size_t(index), &outRow)
-	if status != 0 {
-		return Row{}, failure("Batch.GetRow", status)
+	cStatus := C.sb_batch_get_row(self, C.size_t(index), &outRow)
+	if cStatus != 0 {
+		return Row{}, failure("Batch.GetRow", cStatus)
 	}
 	return goRow(&outRow), nil
 }
@@ -2254,9 +2251,9 @@ func (b *Batch) GetRows() ([]Row, error) {
 	defer b.leave()
 	var outRows *C.sb_row
 	var outRowCount C.size_t
-	status := C.sb_batch_get_rows(self, &outRows, &outRowCount)
-	if status != 0 {
-		return nil, failure("Batch.GetRows", status)
+	cStatus := C.sb_batch_get_rows(self, &outRows, &outRowCount)
+	if cStatus != 0 {
+		return nil, failure("Batch.GetRows", cStatus)
 	}
 	return goSlice(unsafe.Slice(outRows, int(outRowCount)), goRow), nil
 }
@@ -2278,9 +2275,9 @@ func (b *Batch) getValues(index int) ([]value, error) {
 	defer b.leave()
 	var outValues *C.sb_value
 	var outValueCount C.size_t
-	status := C.sb_batch_get_values(self, C.size_t(index), &outValues, &outValueCount)
-	if status != 0 {
-		return nil, failure("Batch.GetValues", status)
+	cStatus := C.sb_batch_get_values(self, C.size_t(index), &outValues, &outValueCount)
+	if cStatus != 0 {
+		return nil, failure("Batch.GetValues", cStatus)
 	}
 	return goSlice(unsafe.Slice(outValues, int(outValueCount)), goValue), nil
 }
@@ -2301,9 +2298,9 @@ func (b *Batch) GetFrame(index int) (*View, error) {
 	}
 	defer b.leave()
 	var outFrame *C.sb_view
-	status := C.sb_batch_get_frame(self, C.size_t(index), &outFrame)
-	if status != 0 {
-		return nil, failure("Batch.GetFrame", status)
+	cStatus := C.sb_batch_get_frame(self, C.size_t(index), &outFrame)
+	if cStatus != 0 {
+		return nil, failure("Batch.GetFrame", cStatus)
 	}
 	return newView(outFrame), nil
 }
@@ -2324,9 +2321,9 @@ func (b *Batch) GetError(index int) (*Error, error) {
 	}
 	defer b.leave()
 	var outRefused C.sb_error
-	status := C.sb_batch_get_error(self, C.size_t(index), &outRefused)
-	if status != 0 {
-		return nil, failure("Batch.GetError", status)
+	cStatus := C.sb_batch_get_error(self, C.size_t(index), &outRefused)
+	if cStatus != 0 {
+		return nil, failure("Batch.GetError", cStatus)
 	}
 	return goError(&outRefused), nil
 }
@@ -2347,9 +2344,9 @@ func (b *Batch) GetSchema(schemaIndex int) (*Schema, error) {
 	}
 	defer b.leave()
 	var outSchema *C.sb_schema
-	status := C.sb_batch_get_schema(self, C.size_t(schemaIndex), &outSchema)
-	if status != 0 {
-		return nil, failure("Batch.GetSchema", status)
+	cStatus := C.sb_batch_get_schema(self, C.size_t(schemaIndex), &outSchema)
+	if cStatus != 0 {
+		return nil, failure("Batch.GetSchema", cStatus)
 	}
 	return newSchema(outSchema), nil
 }
@@ -2417,9 +2414,9 @@ func (p *Pipeline) Close() error {
 //   - Since: 1.0
 func NewPipeline() (*Pipeline, error) {
 	var outPipeline *C.sb_pipeline
-	status := C.sb_pipeline_open(&outPipeline)
-	if status != 0 {
-		return nil, failure("NewPipeline", status)
+	cStatus := C.sb_pipeline_open(&outPipeline)
+	if cStatus != 0 {
+		return nil, failure("NewPipeline", cStatus)
 	}
 	return newPipeline(outPipeline), nil
 }
@@ -2437,9 +2434,9 @@ func (p *Pipeline) Begin(tag uint64) (int8, error) {
 	}
 	defer p.leave()
 	var outSequence C.int8_t
-	status := C.sb_pipeline_begin(self, C.uint64_t(tag), &outSequence)
-	if status != 0 {
-		return 0, failure("Pipeline.Begin", status)
+	cStatus := C.sb_pipeline_begin(self, C.uint64_t(tag), &outSequence)
+	if cStatus != 0 {
+		return 0, failure("Pipeline.Begin", cStatus)
 	}
 	return int8(outSequence), nil
 }
@@ -2457,9 +2454,9 @@ func (p *Pipeline) Finish(sequence int8) (uint64, error) {
 	}
 	defer p.leave()
 	var outTag C.uint64_t
-	status := C.sb_pipeline_finish(self, C.int8_t(sequence), &outTag)
-	if status != 0 {
-		return 0, failure("Pipeline.Finish", status)
+	cStatus := C.sb_pipeline_finish(self, C.int8_t(sequence), &outTag)
+	if cStatus != 0 {
+		return 0, failure("Pipeline.Finish", cStatus)
 	}
 	return uint64(outTag), nil
 }
@@ -2532,16 +2529,15 @@ func NewPool(options *PoolOptions) (*Pool, error) {
 	var cOptions C.sb_pool_options
 	var pOptions *C.sb_pool_options
 	if options != nil {
-		err := options.fill("NewPool", &cOptions, &held)
-		if err != nil {
+		if err := options.fill("NewPool", &cOptions, &held); err != nil {
 			return nil, err
 		}
 		pOptions = &cOptions
 	}
 	var outPool *C.sb_pool
-	status := C.sb_pool_open(pOptions, &outPool)
-	if status != 0 {
-		return nil, failure("NewPool", status)
+	cStatus := C.sb_pool_open(pOptions, &outPool)
+	if cStatus != 0 {
+		return nil, failure("NewPool", cStatus)
 	}
 	return newPool(outPool), nil
 }
@@ -2564,9 +2560,9 @@ func (p *Pool) Get(size int) ([]byte, error) {
 	}
 	defer p.leave()
 	var outData unsafe.Pointer
-	status := C.sb_pool_get(self, C.size_t(size), &outData)
-	if status != 0 {
-		return nil, failure("Pool.Get", status)
+	cStatus := C.sb_pool_get(self, C.size_t(size), &outData)
+	if cStatus != 0 {
+		return nil, failure("Pool.Get", cStatus)
 	}
 	return unsafe.Slice((*byte)(outData), size), nil
 }
@@ -2588,9 +2584,9 @@ func (p *Pool) put(data unsafe.Pointer) error {
 		defer p.leave()
 		self = object
 	}
-	status := C.sb_pool_put(self, data)
-	if status != 0 {
-		return failure("Pool.Put", status)
+	cStatus := C.sb_pool_put(self, data)
+	if cStatus != 0 {
+		return failure("Pool.Put", cStatus)
 	}
 	return nil
 }
@@ -2611,9 +2607,9 @@ func (p *Pool) GetBlock(size int) (*Block, error) {
 	}
 	defer p.leave()
 	var outBlock *C.sb_block
-	status := C.sb_pool_get_block(self, C.size_t(size), &outBlock)
-	if status != 0 {
-		return nil, failure("Pool.GetBlock", status)
+	cStatus := C.sb_pool_get_block(self, C.size_t(size), &outBlock)
+	if cStatus != 0 {
+		return nil, failure("Pool.GetBlock", cStatus)
 	}
 	return newBlock(outBlock), nil
 }
@@ -2632,9 +2628,9 @@ func (p *Pool) Memory() (*Memory, error) {
 	}
 	defer p.leave()
 	var outMemory *C.sb_memory
-	status := C.sb_pool_memory(self, &outMemory)
-	if status != 0 {
-		return nil, failure("Pool.Memory", status)
+	cStatus := C.sb_pool_memory(self, &outMemory)
+	if cStatus != 0 {
+		return nil, failure("Pool.Memory", cStatus)
 	}
 	return newMemory(outMemory), nil
 }
@@ -2668,9 +2664,9 @@ func (p *Pool) GetStats() (PoolStats, error) {
 	defer p.leave()
 	var outStats C.sb_pool_stats
 	outStats.struct_size = C.sizeof_sb_pool_stats
-	status := C.sb_pool_get_stats(self, &outStats)
-	if status != 0 {
-		return PoolStats{}, failure("Pool.GetStats", status)
+	cStatus := C.sb_pool_get_stats(self, &outStats)
+	if cStatus != 0 {
+		return PoolStats{}, failure("Pool.GetStats", cStatus)
 	}
 	return goPoolStats(&outStats), nil
 }
@@ -2691,33 +2687,32 @@ func (p *Pool) GetClassStats(index uint32) (PoolClassStats, error) {
 	defer p.leave()
 	var outStats C.sb_pool_class_stats
 	outStats.struct_size = C.sizeof_sb_pool_class_stats
-	status := C.sb_pool_get_class_stats(self, C.uint32_t(index), &outStats)
-	if status != 0 {
-		return PoolClassStats{}, failure("Pool.GetClassStats", status)
+	cStatus := C.sb_pool_get_class_stats(self, C.uint32_t(index), &outStats)
+	if cStatus != 0 {
+		return PoolClassStats{}, failure("Pool.GetClassStats", cStatus)
 	}
 	return goPoolClassStats(&outStats), nil
 }
 
-// StatusName returns the name of status_ as C spells it, such as "ErrCorrupt", or "SB_UNKNOWN_STATUS" for a
+// StatusName returns the name of status as C spells it, such as "ErrCorrupt", or "SB_UNKNOWN_STATUS" for a
 // number that is none.
 //
 //   - Ownership: a constant.
 //   - Threads: any.
 //   - Errors: none.
 //   - Since: 1.0
-func StatusName(status_ Status) string {
-	return C.GoString(C.sb_status_name(C.sb_status(status_)))
+func StatusName(status Status) string {
+	return C.GoString(C.sb_status_name(C.sb_status(status)))
 }
 
-// StatusMessage returns a short description of status_ for people, such as "the input contradicts its
-// format".
+// StatusMessage returns a short description of status for people, such as "the input contradicts its format".
 //
 //   - Ownership: a constant.
 //   - Threads: any.
 //   - Errors: none.
 //   - Since: 1.0
-func StatusMessage(status_ Status) string {
-	return C.GoString(C.sb_status_message(C.sb_status(status_)))
+func StatusMessage(status Status) string {
+	return C.GoString(C.sb_status_message(C.sb_status(status)))
 }
 
 // MemoryLiveBlocks returns how many blocks are out, of all providers of this library image together: the
@@ -2753,9 +2748,9 @@ func CRC32C(checksum uint32, data []byte) uint32 {
 //   - Since: 1.0
 func EchoRequestSchema() (*Schema, error) {
 	var outSchema *C.sb_schema
-	status := C.sb_echo_request_schema(&outSchema)
-	if status != 0 {
-		return nil, failure("EchoRequestSchema", status)
+	cStatus := C.sb_echo_request_schema(&outSchema)
+	if cStatus != 0 {
+		return nil, failure("EchoRequestSchema", cStatus)
 	}
 	return newSchema(outSchema), nil
 }
@@ -2768,9 +2763,9 @@ func EchoRequestSchema() (*Schema, error) {
 //   - Since: 1.0
 func EchoResponseSchema() (*Schema, error) {
 	var outSchema *C.sb_schema
-	status := C.sb_echo_response_schema(&outSchema)
-	if status != 0 {
-		return nil, failure("EchoResponseSchema", status)
+	cStatus := C.sb_echo_response_schema(&outSchema)
+	if cStatus != 0 {
+		return nil, failure("EchoResponseSchema", cStatus)
 	}
 	return newSchema(outSchema), nil
 }
@@ -2793,14 +2788,13 @@ func EchoAddRequest(builder *Builder, request *EchoRequest) error {
 	}
 	defer builder.leave()
 	var cRequest C.sb_echo_request
-	err := request.fill("EchoAddRequest", &cRequest, &held)
-	if err != nil {
+	if err := request.fill("EchoAddRequest", &cRequest, &held); err != nil {
 		return err
 	}
 	var outError C.sb_error
-	status := C.sb_echo_add_request(cBuilder, &cRequest, &outError)
-	if status != 0 {
-		return failureOf("EchoAddRequest", status, &outError)
+	cStatus := C.sb_echo_add_request(cBuilder, &cRequest, &outError)
+	if cStatus != 0 {
+		return failureOf("EchoAddRequest", cStatus, &outError)
 	}
 	return nil
 }
@@ -2823,14 +2817,13 @@ func EchoAddResponse(builder *Builder, response *EchoResponse) error {
 	}
 	defer builder.leave()
 	var cResponse C.sb_echo_response
-	err := response.fill("EchoAddResponse", &cResponse, &held)
-	if err != nil {
+	if err := response.fill("EchoAddResponse", &cResponse, &held); err != nil {
 		return err
 	}
 	var outError C.sb_error
-	status := C.sb_echo_add_response(cBuilder, &cResponse, &outError)
-	if status != 0 {
-		return failureOf("EchoAddResponse", status, &outError)
+	cStatus := C.sb_echo_add_response(cBuilder, &cResponse, &outError)
+	if cStatus != 0 {
+		return failureOf("EchoAddResponse", cStatus, &outError)
 	}
 	return nil
 }
@@ -2852,9 +2845,9 @@ func EchoGetRequest(batch *Batch, index int) (EchoRequest, error) {
 	}
 	defer batch.leave()
 	var outRequest C.sb_echo_request
-	status := C.sb_echo_get_request(cBatch, C.size_t(index), &outRequest)
-	if status != 0 {
-		return EchoRequest{}, failure("EchoGetRequest", status)
+	cStatus := C.sb_echo_get_request(cBatch, C.size_t(index), &outRequest)
+	if cStatus != 0 {
+		return EchoRequest{}, failure("EchoGetRequest", cStatus)
 	}
 	return goEchoRequest(&outRequest), nil
 }
@@ -2876,9 +2869,9 @@ func EchoGetResponse(batch *Batch, index int) (EchoResponse, error) {
 	}
 	defer batch.leave()
 	var outResponse C.sb_echo_response
-	status := C.sb_echo_get_response(cBatch, C.size_t(index), &outResponse)
-	if status != 0 {
-		return EchoResponse{}, failure("EchoGetResponse", status)
+	cStatus := C.sb_echo_get_response(cBatch, C.size_t(index), &outResponse)
+	if cStatus != 0 {
+		return EchoResponse{}, failure("EchoGetResponse", cStatus)
 	}
 	return goEchoResponse(&outResponse), nil
 }

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x91175247784146a4ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x612e69444981d2b8ull
 import "C"
