@@ -38,8 +38,8 @@ struct sb_block {
   _Atomic uint32_t owners;
   uint32_t size; /* bytes at data, above 0 */
   uint8_t *data;
-  sb_memory *memory;   /* the provider that put() is called on */
-  uint64_t key;        /* metadata that travels with every slice; 0 with NULL where there is none */
+  sb_memory *memory; /* the provider that put() is called on */
+  uint64_t key;      /* metadata that travels with every slice; 0 with NULL where there is none */
   const void *metadata;
   void *token; /* the provider's own */
 };
@@ -121,8 +121,8 @@ struct sb_schema {
   int8_t api_key;
   uint16_t field_count;
   char name[SB_FIELD_NAME_MAX + 1];
-  uint8_t types[SB_SCHEMA_FIELDS_MAX];   /* SB_TYPE_..., one per field */
-  char names[][SB_FIELD_NAME_MAX + 1];   /* one per field */
+  uint8_t types[SB_SCHEMA_FIELDS_MAX]; /* SB_TYPE_..., one per field */
+  char names[][SB_FIELD_NAME_MAX + 1]; /* one per field */
 };
 
 /* Bytes of an integer of `type`, or of an item of an array of integers; 0 for the types that hold strings. */
@@ -142,7 +142,7 @@ bool sb_priv_crc32c_cpu_has(void);
 
 /* Fills `error` (may be NULL) and returns `status`, so that a failure reads as one return statement. `field` may be NULL. */
 __attribute__((format(printf, 4, 5), cold)) sb_status sb_priv_error(sb_error *error, sb_status status, const char *field,
-                                                                     const char *format, ...);
+                                                                    const char *format, ...);
 #if defined(__clang_analyzer__)
 /* The analyzer does not look into status.c, and would follow paths on which a failure returns SB_OK. */
 #define sb_priv_error(error, status, ...) ((void)sb_priv_error(error, status, __VA_ARGS__), (status))

@@ -19,11 +19,11 @@
 #include <samebytes/parser.h>
 
 enum {
-  SIZE_SIZE = 4,                   /* the Size field, which Size does not count */
-  HEADER_SIZE = 2,                 /* api_key and sequence, which it does */
-  RECEIVE_BLOCK_SIZE = 64 * 1024,  /* bytes taken before anything has arrived */
-  LEND_MIN = 16 * 1024,            /* bytes of room below which it pays to move on before lending */
-  ARENA_CHUNK_MIN = 4096,          /* bytes */
+  SIZE_SIZE = 4,                  /* the Size field, which Size does not count */
+  HEADER_SIZE = 2,                /* api_key and sequence, which it does */
+  RECEIVE_BLOCK_SIZE = 64 * 1024, /* bytes taken before anything has arrived */
+  LEND_MIN = 16 * 1024,           /* bytes of room below which it pays to move on before lending */
+  ARENA_CHUNK_MIN = 4096,         /* bytes */
 };
 
 /* The schemas of a parser, owned by it and by every batch it filled. */
@@ -60,8 +60,8 @@ typedef struct arena_chunk {
 
 struct sb_batch {
   schema_set *set;
-  sb_block *block; /* what the rows show */
-  const uint8_t *base;         /* the bytes at base_offset of the stream */
+  sb_block *block;     /* what the rows show */
+  const uint8_t *base; /* the bytes at base_offset of the stream */
   int64_t base_offset;
   sb_row *rows;
   size_t *first_values; /* index of each row's first value */
@@ -133,8 +133,8 @@ static sb_status read_options(const sb_parser_options *options, sb_parser_option
                          options->struct_size);
   memcpy(known, options, options->struct_size < sizeof *known ? options->struct_size : sizeof *known);
   if (known->max_frame_size < 0 || (known->max_frame_size > 0 && known->max_frame_size < HEADER_SIZE))
-    return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "options.max_frame_size is %" PRId32 "; it is 0 for the default, or 2 to 2147483647",
-                         known->max_frame_size);
+    return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL,
+                         "options.max_frame_size is %" PRId32 "; it is 0 for the default, or 2 to 2147483647", known->max_frame_size);
   return SB_OK;
 }
 

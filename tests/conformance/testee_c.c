@@ -16,8 +16,15 @@ enum {
   OWN_BUFFER_SIZE = 4096,     /* bytes, of mode MODE_OWN_BUFFER */
 };
 
-enum { MODE_FEED = 0, MODE_LENT = 1, MODE_OWN_BUFFER = 2 };
-enum { ENCODE_TAKE = 0, ENCODE_COPY = 1 };
+enum {
+  MODE_FEED = 0,
+  MODE_LENT = 1,
+  MODE_OWN_BUFFER = 2
+};
+enum {
+  ENCODE_TAKE = 0,
+  ENCODE_COPY = 1
+};
 
 /* A request, read from the front. */
 typedef struct reader {

@@ -18,15 +18,18 @@
 #define assert_ok(call) assert_int_equal((call), SB_OK)
 
 /* docs/wire-format.md explains it byte by byte. */
-static const uint8_t reference_frame[57] = {
-    0, 0, 0, 0x35, 0, 0, 0, 0, 0, 0, 0, 0, 0x27, 0x0f, 0, 0, 0, 4, 't', 'e', 's', 't', 0, 3, 0, 1, 0, 2, 0, 3,
-    0, 0, 0, 0x17, 'W', 'e', ' ', 'h', 'a', 'v', 'e', ' ', 'a', ' ', 'l', 'o', 't', ' ', 'i', 'n', ' ', 'c', 'o', 'm', 'm', 'o', 'n'};
+static const uint8_t reference_frame[57] = {0,   0,   0,   0x35, 0,   0,   0,   0,   0,   0,   0,   0,   0x27, 0x0f, 0,
+                                            0,   0,   4,   't',  'e', 's', 't', 0,   3,   0,   1,   0,   2,    0,    3,
+                                            0,   0,   0,   0x17, 'W', 'e', ' ', 'h', 'a', 'v', 'e', ' ', 'a',  ' ',  'l',
+                                            'o', 't', ' ', 'i',  'n', ' ', 'c', 'o', 'm', 'm', 'o', 'n'};
 
 static const sb_schema_field all_fields[] = {
-    {"i8", SB_TYPE_INT8, 0},         {"i16", SB_TYPE_INT16, 0},        {"i32", SB_TYPE_INT32, 0},       {"i64", SB_TYPE_INT64, 0},
-    {"text", SB_TYPE_STRING, 0},     {"a8", SB_TYPE_ARRAY_INT8, 0},    {"a16", SB_TYPE_ARRAY_INT16, 0}, {"a32", SB_TYPE_ARRAY_INT32, 0},
+    {"i8", SB_TYPE_INT8, 0},         {"i16", SB_TYPE_INT16, 0},         {"i32", SB_TYPE_INT32, 0},       {"i64", SB_TYPE_INT64, 0},
+    {"text", SB_TYPE_STRING, 0},     {"a8", SB_TYPE_ARRAY_INT8, 0},     {"a16", SB_TYPE_ARRAY_INT16, 0}, {"a32", SB_TYPE_ARRAY_INT32, 0},
     {"a64", SB_TYPE_ARRAY_INT64, 0}, {"texts", SB_TYPE_ARRAY_STRING, 0}};
-enum { ALL_FIELDS = sizeof all_fields / sizeof all_fields[0] };
+enum {
+  ALL_FIELDS = sizeof all_fields / sizeof all_fields[0]
+};
 
 static inline sb_schema *open_all_types(void) {
   sb_schema *schema = NULL;

@@ -47,20 +47,12 @@ static void every_type_is_written_big_endian(void **state) {
   const int32_t a32[] = {INT32_MIN};
   const int64_t a64[] = {INT64_MIN, 1};
   const sb_bytes texts[] = {{NULL, 0}, {"xy", 2}};
-  const sb_value values[] = {{.number = -1},
-                             {.number = INT16_MIN},
-                             {.number = INT32_MAX},
-                             {.number = INT64_MIN},
-                             {.data = "\0z", .size = 2},
-                             {.data = a8, .size = 2},
-                             {.data = a16, .size = 1},
-                             {.data = a32, .size = 1},
-                             {.data = a64, .size = 2},
-                             {.data = texts, .size = 2}};
-  const uint8_t expected[] = {0,    0,    0,    67,   3,    0x85, 0xff, 0x80, 0, 0x7f, 0xff, 0xff, 0xff, 0x80, 0, 0, 0, 0,
-                              0,    0,    0,    0,    0,    0,    2,    0,    'z', 0,  2,    0x80, 0x7f, 0,    1, 0xff, 0xfe, 0,
-                              1,    0x80, 0,    0,    0,    0,    2,    0x80, 0, 0,    0,    0,    0,    0,    0, 0, 0, 0,
-                              0,    0,    0,    0,    1,    0,    2,    0,    0, 0,    0,    0,    0,    0,    2, 'x', 'y'};
+  const sb_value values[] = {
+      {.number = -1},          {.number = INT16_MIN},    {.number = INT32_MAX},    {.number = INT64_MIN},    {.data = "\0z", .size = 2},
+      {.data = a8, .size = 2}, {.data = a16, .size = 1}, {.data = a32, .size = 1}, {.data = a64, .size = 2}, {.data = texts, .size = 2}};
+  const uint8_t expected[] = {0, 0, 0,   67, 3, 0x85, 0xff, 0x80, 0, 0x7f, 0xff, 0xff, 0xff, 0x80, 0, 0, 0, 0, 0, 0,    0, 0,   0,  0,
+                              2, 0, 'z', 0,  2, 0x80, 0x7f, 0,    1, 0xff, 0xfe, 0,    1,    0x80, 0, 0, 0, 0, 2, 0x80, 0, 0,   0,  0,
+                              0, 0, 0,   0,  0, 0,    0,    0,    0, 0,    1,    0,    2,    0,    0, 0, 0, 0, 0, 0,    2, 'x', 'y'};
   sb_schema *schema = open_all_types();
   sb_builder *builder = open_builder(NULL);
   assert_ok(sb_builder_add(builder, schema, -123, values, ALL_FIELDS, NULL));

@@ -44,7 +44,8 @@ static void a_request_goes_round(void **state) {
 
 static void a_response_goes_round(void **state) {
   (void)state;
-  const sb_echo_response response = {.timestamp = -1, .subject = "s", .subject_size = 1, .body = NULL, .body_size = 0, .id = 7, .sequence = 5};
+  const sb_echo_response response = {
+      .timestamp = -1, .subject = "s", .subject_size = 1, .body = NULL, .body_size = 0, .id = 7, .sequence = 5};
   sb_builder *builder = NULL;
   assert_ok(sb_builder_open(NULL, &builder));
   assert_ok(sb_echo_add_response(builder, &response, NULL));

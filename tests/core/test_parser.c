@@ -180,7 +180,10 @@ static void a_claimed_size_takes_no_memory(void **state) {
 /* 8 MiB in one frame, received in bytes, kilobytes and lent pieces: what is taken from the provider in all stays linear. */
 static void a_large_frame_costs_memory_in_proportion_to_what_arrived(void **state) {
   (void)state;
-  enum { BODY = 8 * 1024 * 1024, FRAME = BODY + 24 };
+  enum {
+    BODY = 8 * 1024 * 1024,
+    FRAME = BODY + 24
+  };
   uint8_t *frame = calloc(1, FRAME);
   assert_non_null(frame);
   const uint8_t head[] = {0, 0x80, 0, 20, 0, 9};

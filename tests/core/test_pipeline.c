@@ -78,8 +78,10 @@ static void null_handles_do_no_harm(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      codec_test(sequences_go_from_0_and_wrap_from_127_to_minus_128), codec_test(sequences_in_flight_are_skipped),
-      codec_test(the_257th_request_is_busy_and_changes_nothing),      codec_test(an_unknown_or_repeated_response_is_not_found),
+      codec_test(sequences_go_from_0_and_wrap_from_127_to_minus_128),
+      codec_test(sequences_in_flight_are_skipped),
+      codec_test(the_257th_request_is_busy_and_changes_nothing),
+      codec_test(an_unknown_or_repeated_response_is_not_found),
       codec_test(null_handles_do_no_harm),
   };
   return cmocka_run_group_tests_name("pipeline", tests, NULL, NULL);

@@ -124,9 +124,12 @@ static void null_handles_do_no_harm(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      codec_test(a_schema_tells_what_it_was_made_of),   codec_test(a_retained_schema_outlives_its_first_owner),
-      codec_test(names_are_copied),                     codec_test(a_message_may_have_no_fields),
-      codec_test(a_wrong_schema_is_refused_by_name),    codec_test(a_schema_has_a_limit_of_fields),
+      codec_test(a_schema_tells_what_it_was_made_of),
+      codec_test(a_retained_schema_outlives_its_first_owner),
+      codec_test(names_are_copied),
+      codec_test(a_message_may_have_no_fields),
+      codec_test(a_wrong_schema_is_refused_by_name),
+      codec_test(a_schema_has_a_limit_of_fields),
       codec_test(null_handles_do_no_harm),
   };
   return cmocka_run_group_tests_name("schema", tests, NULL, NULL);

@@ -11,8 +11,8 @@ typedef struct weblog_line {
   size_t size;
   const uint8_t *target; /* part of bytes; NULL where the line is out of shape */
   size_t target_size;
-  int64_t time_ms;       /* since the epoch, UTC; 0 where the line is out of shape */
-  int16_t metadata[3];   /* status, high and low half of the size */
+  int64_t time_ms;     /* since the epoch, UTC; 0 where the line is out of shape */
+  int16_t metadata[3]; /* status, high and low half of the size */
   bool in_shape;
 } weblog_line;
 

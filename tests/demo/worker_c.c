@@ -21,8 +21,8 @@
 #include "weblog.h"
 
 enum {
-  IN_FLIGHT_WANTED = 64, /* requests that a pipelining client is known to send without waiting */
-  LULL_MS = 5,           /* how long the server lets it catch up to that number */
+  IN_FLIGHT_WANTED = 64,  /* requests that a pipelining client is known to send without waiting */
+  LULL_MS = 5,            /* how long the server lets it catch up to that number */
   SILENCE_MS_MAX = 60000, /* after which a peer counts as gone */
 };
 
@@ -434,8 +434,7 @@ static int connect_to(const char *port_text) {
   char *end;
   unsigned long port = strtoul(port_text, &end, 10);
   if (*port_text == '\0' || *end != '\0' || port == 0 || port > 65535) fail("%s is no port", port_text);
-  struct sockaddr_in address = {
-      .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t)port)};
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t)port)};
   int connection = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (connection < 0 || connect(connection, (struct sockaddr *)&address, sizeof address) != 0)
     fail("cannot connect to port %lu: %s", port, strerror(errno));

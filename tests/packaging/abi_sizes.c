@@ -13,7 +13,9 @@
     } \
   } while (0)
 
-enum { GUARD = 0xA5 };
+enum {
+  GUARD = 0xA5
+};
 
 /* A structure with bytes behind it that nobody but their owner may write. */
 typedef union guarded {

@@ -18,7 +18,9 @@ QUICK_START_OUTPUT = "57 bytes\ntest: We have a lot in common\n"
 
 def run(*command: object, cwd: Path = ROOT, **environment: str) -> str:
     """Run a command without what this run's make and virtual environment leave behind, and return what it printed."""
-    clean = {k: v for k, v in os.environ.items() if k not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHONPATH", "DESTDIR"}}
+    clean = {
+        k: v for k, v in os.environ.items() if k not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHONPATH", "DESTDIR"}
+    }
     clean["PATH"] = os.pathsep.join(p for p in clean["PATH"].split(os.pathsep) if Path(p) != ROOT / "build/venv/bin")
     done = subprocess.run(
         [str(c) for c in command], cwd=cwd, env=clean | environment, capture_output=True, text=True, timeout=600
@@ -30,7 +32,9 @@ def run(*command: object, cwd: Path = ROOT, **environment: str) -> str:
 def quick_start(language: str) -> str:
     """Return the quick start of README.md in *language*, which is the tag of its code block."""
     blocks = re.findall(rf"^```{language}\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 1, f"README.md has {len(blocks)} code blocks marked {language}; the quick start must be the only one"
+    assert len(blocks) == 1, (
+        f"README.md has {len(blocks)} code blocks marked {language}; the quick start must be the only one"
+    )
     return blocks[0]
 
 

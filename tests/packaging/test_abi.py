@@ -11,7 +11,15 @@ def test_no_structure_is_overrun_whatever_size_the_caller_knows(tmp_path: Path) 
     # The core is compiled in, because AddressSanitizer sees only what it was compiled into.
     program = tmp_path / "abi_sizes"
     sources = [ROOT / "tests/packaging/abi_sizes.c", *(ROOT / "core/src").glob("*.c")]
-    flags = ["-std=gnu11", "-g", "-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    flags = [
+        "-std=gnu11",
+        "-g",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-fsanitize=address,undefined",
+        "-fno-sanitize-recover=all",
+    ]
     run("gcc", *flags, f"-I{ROOT}/core/include", *sources, "-pthread", "-o", program)
     run(program)
 
@@ -48,9 +56,24 @@ def test_every_structure_that_is_called_frozen_is_in_the_list() -> None:
 def test_statuses_keep_their_numbers() -> None:
     from bindings.generate import reader
 
-    names = (
-        "OK NO_MEMORY INVALID_ARGUMENT OUT_OF_RANGE NEED_MORE TOO_LARGE CORRUPT UNKNOWN_API_KEY NOT_FOUND BUSY LOCKED CLOSED IO "
-        "UNSUPPORTED PROVIDER UNAVAILABLE TIMEOUT"
-    ).split()
+    names = [
+        "OK",
+        "NO_MEMORY",
+        "INVALID_ARGUMENT",
+        "OUT_OF_RANGE",
+        "NEED_MORE",
+        "TOO_LARGE",
+        "CORRUPT",
+        "UNKNOWN_API_KEY",
+        "NOT_FOUND",
+        "BUSY",
+        "LOCKED",
+        "CLOSED",
+        "IO",
+        "UNSUPPORTED",
+        "PROVIDER",
+        "UNAVAILABLE",
+        "TIMEOUT",
+    ]
     statuses = {c.name: c.value for c in reader.read(ROOT).constants if c.group == "status"}
     assert statuses == {f"SB_{name}": number for number, name in enumerate(names)}

@@ -37,7 +37,17 @@ def cmake_build(folder: Path, lists: str, *options: str) -> Path:
     """Build quick_start.c, which lies in *folder*, by the CMakeLists.txt *lists*, and return the program."""
     (folder / "CMakeLists.txt").write_text(f"cmake_minimum_required(VERSION 3.20)\nproject(user LANGUAGES C)\n{lists}")
     tools = ROOT / "build/venv/bin"
-    run(tools / "cmake", "-S", folder, "-B", folder / "build", "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tools}/ninja", *options)
+    run(
+        tools / "cmake",
+        "-S",
+        folder,
+        "-B",
+        folder / "build",
+        "-G",
+        "Ninja",
+        f"-DCMAKE_MAKE_PROGRAM={tools}/ninja",
+        *options,
+    )
     run(tools / "cmake", "--build", folder / "build")
     return folder / "build/user"
 
@@ -62,7 +72,10 @@ def test_a_program_builds_the_core_as_a_part_of_its_own(c_program: Path) -> None
 
 
 def test_cmake_refuses_another_major_version(installed: Path, c_program: Path) -> None:
-    lists = "find_package(samebytes 2.0 QUIET)\nif(samebytes_FOUND)\nmessage(FATAL_ERROR found)\nendif()\nadd_executable(user quick_start.c)\n"
+    lists = (
+        "find_package(samebytes 2.0 QUIET)\nif(samebytes_FOUND)\nmessage(FATAL_ERROR found)\nendif()\n"
+        "add_executable(user quick_start.c)\n"
+    )
     (c_program.parent / "quick_start.c").write_text("int main(void) { return 0; }\n")
     cmake_build(c_program.parent, lists, f"-DCMAKE_PREFIX_PATH={installed}")
 
@@ -87,7 +100,18 @@ def test_a_cpp_program_includes_every_header(installed: Path, tmp_path: Path) ->
     )
     for standard in "c++11", "c++20":
         flags = pkg_config(installed, "--cflags", "--libs")
-        run("g++", f"-std={standard}", "-Wall", "-Wextra", "-Wpedantic", "-Werror", source, *flags, "-o", tmp_path / "user")
+        run(
+            "g++",
+            f"-std={standard}",
+            "-Wall",
+            "-Wextra",
+            "-Wpedantic",
+            "-Werror",
+            source,
+            *flags,
+            "-o",
+            tmp_path / "user",
+        )
         run(tmp_path / "user", LD_LIBRARY_PATH=str(installed / "lib"))
 
 

@@ -9,7 +9,9 @@ from tests.packaging.conftest import LIBRARY, ROOT, run
 
 def exported() -> list[tuple[str, str]]:
     """Return type and name of every symbol that the library defines for others."""
-    return [(fields[1], fields[2]) for fields in map(str.split, run("nm", "-D", "--defined-only", LIBRARY).splitlines())]
+    return [
+        (fields[1], fields[2]) for fields in map(str.split, run("nm", "-D", "--defined-only", LIBRARY).splitlines())
+    ]
 
 
 def golden() -> list[str]:

@@ -12,7 +12,9 @@ from tests.packaging.conftest import QUICK_START_OUTPUT, ROOT, quick_start, run
 
 def test_c(installed: Path, c_program: Path) -> None:
     program = c_program.with_suffix("")
-    flags = run("pkg-config", "--cflags", "--libs", "samebytes", PKG_CONFIG_PATH=str(installed / "lib/pkgconfig")).split()
+    flags = run(
+        "pkg-config", "--cflags", "--libs", "samebytes", PKG_CONFIG_PATH=str(installed / "lib/pkgconfig")
+    ).split()
     run("cc", "-Wall", "-Wextra", "-Wconversion", "-Werror", c_program, *flags, "-o", program)
     assert run(program, LD_LIBRARY_PATH=str(installed / "lib")) == QUICK_START_OUTPUT
 

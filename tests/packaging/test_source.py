@@ -33,7 +33,9 @@ def includes(file: Path, pattern: str) -> set[str]:
 
 
 def test_every_header_stands_on_the_parts_below_it_only() -> None:
-    parts = {file.stem: includes(file, r"<samebytes/(\w+)\.h>") for file in HEADERS.glob("*.h") if file.stem != "samebytes"}
+    parts = {
+        file.stem: includes(file, r"<samebytes/(\w+)\.h>") for file in HEADERS.glob("*.h") if file.stem != "samebytes"
+    }
     assert set(parts) == set(BELOW), "a new part needs its place in BELOW"
     for part, found in parts.items():
         assert found - {"status", "annotations"} <= BELOW[part], f"{part}.h includes {found}"
@@ -51,8 +53,29 @@ def test_no_part_includes_a_private_header_of_another() -> None:
 
 def test_the_core_depends_on_the_c_library_only() -> None:
     of_the_compiler = {"immintrin.h", "nmmintrin.h", "arm_acle.h"}
-    of_the_system = {f"{folder}{header}" for folder in ("", "sys/", "asm/") for header in ("auxv.h", "hwcap.h", "mman.h", "prctl.h", "random.h")}
-    of_c = "assert errno inttypes limits pthread stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib string time unistd".split()
+    of_the_system = {
+        f"{folder}{header}"
+        for folder in ("", "sys/", "asm/")
+        for header in ("auxv.h", "hwcap.h", "mman.h", "prctl.h", "random.h")
+    }
+    of_c = [
+        "assert",
+        "errno",
+        "inttypes",
+        "limits",
+        "pthread",
+        "stdalign",
+        "stdarg",
+        "stdatomic",
+        "stdbool",
+        "stddef",
+        "stdint",
+        "stdio",
+        "stdlib",
+        "string",
+        "time",
+        "unistd",
+    ]
     allowed = of_the_compiler | of_the_system | {f"{header}.h" for header in of_c}
     for file in SOURCES.glob("*.[ch]"):
         found = {header for header in includes(file, r"<([\w/]+\.h)>") if not header.startswith("samebytes/")}

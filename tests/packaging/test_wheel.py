@@ -26,7 +26,9 @@ def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built as pip does it for a user: with what pyproject.toml requires, and nothing else."""
     folder = tmp_path_factory.mktemp("wheel")
-    run(PYTHON, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-cache-dir", "--wheel-dir", folder, sdist, cwd=folder)
+    run(
+        PYTHON, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-cache-dir", "--wheel-dir", folder, sdist, cwd=folder
+    )
     (archive,) = folder.glob("samebytes-*.whl")
     return archive
 
@@ -58,7 +60,12 @@ def test_the_wheel_holds_the_library_once_and_named_by_its_soname(wheel: Path, t
         names = archive.namelist()
         archive.extractall(tmp_path)
     assert [name for name in names if Path(name).name.startswith("libsamebytes")] == ["samebytes/libsamebytes.so.1"]
-    assert {"samebytes/py.typed", "samebytes/__init__.py", "samebytes/_layer_cffi.py", "samebytes/_layer_ctypes.py"} <= set(names)
+    assert {
+        "samebytes/py.typed",
+        "samebytes/__init__.py",
+        "samebytes/_layer_cffi.py",
+        "samebytes/_layer_ctypes.py",
+    } <= set(names)
     assert any(".dist-info/licenses/" in name for name in names)
     for module in (tmp_path / "samebytes").glob("_*.so"):
         dynamic = run("readelf", "-d", module)

@@ -53,12 +53,12 @@ typedef struct sb_batch sb_batch;
 
 /** How a parser works. 0 in every field is the default. */
 typedef struct sb_parser_options {
-  uint32_t struct_size;     /**< bytes; sb_parser_options_init sets it */
-  int32_t max_frame_size;   /**< largest value of Size; 0: SB_MAX_FRAME_SIZE_DEFAULT */
+  uint32_t struct_size;          /**< bytes; sb_parser_options_init sets it */
+  int32_t max_frame_size;        /**< largest value of Size; 0: SB_MAX_FRAME_SIZE_DEFAULT */
   SB_NULLABLE sb_memory *memory; /**< where received bytes lie, kept alive by the parser; NULL: the default pool */
-  int64_t receive_position; /**< where sb_parser_position lets the caller's buffer be written: 0, n, or -n from its end */
-  bool accept_extra;        /**< bytes after the last field, as newer peers send, are no error */
-  uint8_t reserved[7];      /**< 0 */
+  int64_t receive_position;      /**< where sb_parser_position lets the caller's buffer be written: 0, n, or -n from its end */
+  bool accept_extra;             /**< bytes after the last field, as newer peers send, are no error */
+  uint8_t reserved[7];           /**< 0 */
 } sb_parser_options;
 
 /** The head of one decoded message. Frozen: it never grows. */

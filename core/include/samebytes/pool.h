@@ -52,37 +52,37 @@ typedef struct sb_pool_class {
 
 /** How a pool works. 0 in every field is the default. */
 typedef struct sb_pool_options {
-  uint32_t struct_size; /**< bytes; sb_pool_options_init sets it */
-  uint32_t class_count; /**< items in `classes` */
+  uint32_t struct_size;                                           /**< bytes; sb_pool_options_init sets it */
+  uint32_t class_count;                                           /**< items in `classes` */
   SB_NULLABLE SB_COUNT(class_count) const sb_pool_class *classes; /**< in any order; NULL: 512, 4096, 16384, 65536 and 1048576 bytes */
-  uint64_t bytes_max;       /**< bytes the pool may hold, out and kept together; 0: no limit */
-  uint32_t alignment;       /**< bytes, a power of two up to SB_POOL_ALIGNMENT_MAX, for every block; 0: 64 */
-  bool zero_on_get;         /**< blocks come filled with zeros */
-  bool poison_on_put;       /**< blocks are filled with 0xDB when they are put back, to make use after put visible */
-  uint16_t reserved;        /**< 0 */
+  uint64_t bytes_max;                                             /**< bytes the pool may hold, out and kept together; 0: no limit */
+  uint32_t alignment;           /**< bytes, a power of two up to SB_POOL_ALIGNMENT_MAX, for every block; 0: 64 */
+  bool zero_on_get;             /**< blocks come filled with zeros */
+  bool poison_on_put;           /**< blocks are filled with 0xDB when they are put back, to make use after put visible */
+  uint16_t reserved;            /**< 0 */
   SB_NULLABLE const char *name; /**< for statistics and reports, at most 63 bytes, copied; NULL: none */
 } sb_pool_options;
 
 /** What one size class of a pool did so far. */
 typedef struct sb_pool_class_stats {
-  uint32_t struct_size; /**< bytes; the caller sets it to sizeof(sb_pool_class_stats) */
-  uint32_t block_size;  /**< bytes; 0 for the blocks above the largest class */
-  uint64_t hits;        /**< gets served by a kept block */
-  uint64_t misses;      /**< gets that needed fresh memory */
-  uint64_t outstanding; /**< blocks that are out */
-  uint64_t kept;        /**< free blocks kept for reuse */
+  uint32_t struct_size;     /**< bytes; the caller sets it to sizeof(sb_pool_class_stats) */
+  uint32_t block_size;      /**< bytes; 0 for the blocks above the largest class */
+  uint64_t hits;            /**< gets served by a kept block */
+  uint64_t misses;          /**< gets that needed fresh memory */
+  uint64_t outstanding;     /**< blocks that are out */
+  uint64_t kept;            /**< free blocks kept for reuse */
   uint64_t outstanding_max; /**< most blocks that were out at one time */
 } sb_pool_class_stats;
 
 /** What a pool did so far, over all classes. */
 typedef struct sb_pool_stats {
-  uint32_t struct_size;     /**< bytes; the caller sets it to sizeof(sb_pool_stats) */
-  uint32_t class_count;     /**< classes, without the one for larger blocks */
-  uint64_t bytes_in_use;    /**< bytes of blocks that are out */
-  uint64_t bytes_kept;      /**< bytes of free blocks kept for reuse */
-  uint64_t outstanding;     /**< blocks that are out */
-  uint64_t failures;        /**< gets that failed */
-  uint64_t refused_puts;    /**< puts of a foreign pointer or of a block that had been put back */
+  uint32_t struct_size;  /**< bytes; the caller sets it to sizeof(sb_pool_stats) */
+  uint32_t class_count;  /**< classes, without the one for larger blocks */
+  uint64_t bytes_in_use; /**< bytes of blocks that are out */
+  uint64_t bytes_kept;   /**< bytes of free blocks kept for reuse */
+  uint64_t outstanding;  /**< blocks that are out */
+  uint64_t failures;     /**< gets that failed */
+  uint64_t refused_puts; /**< puts of a foreign pointer or of a block that had been put back */
 } sb_pool_stats;
 
 /** Fills `options` with the defaults, never writing past `struct_size` bytes.

@@ -52,9 +52,9 @@ enum {
   SB_TIMEOUT = 16          /**< a deadline passed */
 };
 
-#define SB_STATUS_COUNT 17    /* statuses, SB_OK to SB_TIMEOUT */
-#define SB_FIELD_NAME_MAX 63  /* bytes, without the NUL */
-#define SB_NO_FRAME (-1)      /* sb_error.frame, when the failure belongs to no frame */
+#define SB_STATUS_COUNT 17   /* statuses, SB_OK to SB_TIMEOUT */
+#define SB_FIELD_NAME_MAX 63 /* bytes, without the NUL */
+#define SB_NO_FRAME (-1)     /* sb_error.frame, when the failure belongs to no frame */
 
 /** What failed, where, and what to do about it. Frozen: it never grows. */
 typedef struct sb_error {
