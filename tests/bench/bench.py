@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.bench import parts, peers  # noqa: E402
+from tests.bench import parts, peers, report  # noqa: E402
 
 COUNTED_TIMES = 20  # callgrind's counts do not vary
 
@@ -138,9 +138,9 @@ def parse_arguments() -> argparse.Namespace:
         "--library", type=Path, default=ROOT / "build/core", help="folder of the libsamebytes.so.1 to measure"
     )
     parser.add_argument("--json", type=Path, default=ROOT / "build/bench.json", help="where the results go")
-    parser.add_argument("--charts", type=Path, default=ROOT / "docs/performance", help="folder of the charts")
+    parser.add_argument("--charts", type=Path, default=ROOT / "docs/performance", help="folder of the pages and charts")
     parser.add_argument("--rounds", type=int, default=3, help="how often each program runs")
-    parser.add_argument("--samples", type=int, default=7, help="samples that a program takes of each case")
+    parser.add_argument("--samples", type=int, default=15, help="samples that a program takes of each case")
     return parser.parse_args()
 
 
@@ -158,6 +158,7 @@ def run_part(name: str, arguments: argparse.Namespace) -> None:
     print_table(part, rows)
     from tests.bench import draw
 
+    report.write(part, rows, arguments.charts / f"{name}.md")
     draw.chart(name, rows, part.targets, arguments.charts / f"{name}.svg")
 
 

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	sampleTime = 10 * time.Millisecond
+	sampleTime = 5 * time.Millisecond
 	feedSize   = 65536
 	count      = 10000
 

@@ -10,7 +10,7 @@ use bytesbuf::BytesView;
 const SPAN_SIZE: usize = 1024;
 const PIECES: usize = 64 * 1024 / 64;
 const APPENDS: usize = 10_000;
-const SAMPLE_NS: f64 = 4e6;
+const SAMPLE_NS: f64 = 1e6;
 
 const BYTESBUF: &str = "bytesbuf (Rust)";
 const BYTES: &str = "bytes (Rust)";
