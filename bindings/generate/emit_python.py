@@ -301,7 +301,7 @@ def prose(manual: str) -> str:
 
 
 def classes(api: Api) -> str:
-    head = f'''{HEAD}"""The classes of the handles, and the functions that belong to none, by C's names: sb_pool_get_stats is Pool.get_stats.
+    head = f'''{HEAD}"""The classes of the handles, and the functions that belong to none, by C's names: sb_pool_get_stats is Pool.get_stats
 
 The package exports these, or subclasses of them that say the same in the words of Python.
 """
