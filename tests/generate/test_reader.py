@@ -449,11 +449,18 @@ WRONG = [
         "thing.h: its chapter comment has no section `## Threads and fork`",
     ),
     Wrong(
-        "sections-in-another-order",
+        "section-twice",
         "## Ownership",
         "## Limits",
         "/** # Thing",
         "thing.h: its chapter comment has no section `## Ownership`",
+    ),
+    Wrong(
+        "sections-in-another-order",
+        "## Errors\n *  None.\n *\n *  ## Limits\n",
+        "## Limits\n *  None.\n *\n *  ## Errors\n",
+        "/** # Thing",
+        "thing.h: the sections of its chapter comment come in the order Ownership, Threads and fork, Errors, Limits",
     ),
 ]
 
@@ -479,6 +486,18 @@ def test_every_problem_is_reported_not_only_the_first(thing_tree: Callable[[str]
         reader.read(thing_tree(text))
     found = [line.split(": ")[2] for line in str(refused.value).splitlines()]
     assert found == ["thing.h", "number", "sb_thing_name"]
+
+
+def test_header_without_the_version_is_refused(thing_tree: Callable[[str], Path]) -> None:
+    root = thing_tree(THING)
+    library = root / "core/include/samebytes/library.h"
+    library.write_text(
+        library.read_text(encoding="utf-8").replace("SB_VERSION_MINOR", "SB_VERSION_OTHER"), encoding="utf-8"
+    )
+    with pytest.raises(
+        reader.HeaderError, match=r"^library.h:1: error: SB_VERSION_MINOR: is not defined; bindings need"
+    ):
+        reader.read(root)
 
 
 def test_header_that_the_umbrella_leaves_out_is_refused(thing_tree: Callable[[str], Path]) -> None:
