@@ -133,9 +133,8 @@ def python_signature(node: ast.FunctionDef, owner: str) -> str:
 
 def go_sources(api: Api, root: Path) -> str:
     """Package samebytes, what is written by hand and what is generated."""
-    sources = {
-        str(path.relative_to(root)): path.read_text(encoding="utf-8") for path in sorted((root / GO).glob("*.go"))
-    }
+    paths = (path for path in sorted((root / GO).glob("*.go")) if not path.name.endswith("_test.go"))
+    sources = {str(path.relative_to(root)): path.read_text(encoding="utf-8") for path in paths}
     sources |= {name: text for name, text in emit_go.emit(api, root).items() if name.startswith(GO)}
     return "\n".join(sources.values())
 
