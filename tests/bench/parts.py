@@ -72,7 +72,13 @@ def pool(build: Build) -> Part:
         path = peers.shared_library(name, package)
         programs.append(Program([program, side], {"LD_PRELOAD": str(path)}))
         settings.append(f"{side}: {package} {peers.package_version(package)}, {path.name} by LD_PRELOAD, no settings")
-    targets: dict[tuple[str, str], float] = {}
+    script = str(HERE / "python/pool.py")
+    programs.append(Program([sys.executable, script], {"PYTHONPATH": str(cffi_module(build))}))
+    settings.append(
+        f"Python {sys.version.split()[0]}: plain calls are sb_pool_get and sb_pool_put of the library that samebytes has loaded"
+    )
+    case = "Python get+release, 4 KiB"
+    targets = {(case, "bytearray"): 4.0, (case, "plain CFFI calls"): 6.0, (case, "plain ctypes calls"): 15.0}
     for size, least in (("512 B", 1.3), ("4 KiB", 2.5), ("16 KiB", 2.5)):
         case = f"C get+put, {size}, one thread"
         targets |= {(case, "glibc"): least, (case, "tcmalloc"): 1.0, (case, "jemalloc"): 1.2, (case, "mimalloc"): 1.5}
@@ -80,6 +86,35 @@ def pool(build: Build) -> Part:
     targets[("C get+put, 4 KiB, put on another thread", "glibc")] = 4.0
     targets[("C get+put, 4 KiB, put on another thread", "tcmalloc")] = 1.5
     return Part("pool", programs, settings, targets)
+
+
+CFFI_CDEF = """
+typedef struct sb_pool sb_pool;
+int32_t sb_pool_open(const void *options, sb_pool **pool);
+int32_t sb_pool_get(sb_pool *pool, size_t size, void **data);
+int32_t sb_pool_put(sb_pool *pool, void *data);
+"""
+
+
+def extension(target: Path, name: str, flags: list[str]) -> None:
+    """Compile *target*/*name*.c to an extension module beside it."""
+    include = sysconfig.get_paths()["include"]
+    command = [os.environ.get("CC", "gcc"), "-shared", "-fPIC", "-O2", f"-I{include}", str(target / f"{name}.c")]
+    peers.run([*command, "-o", str(target / f"{name}.so"), *flags], f"peer {name}")
+
+
+def cffi_module(build: Build) -> Path:
+    """Build what a user would who calls the pool's functions by CFFI in API mode; return the folder that it is imported from."""
+    import cffi
+
+    target = build.folder / "cffi"
+    target.mkdir(exist_ok=True)
+    maker = cffi.FFI()
+    maker.cdef(CFFI_CDEF)
+    maker.set_source("peer_cffi", "#include <stdint.h>\n#include <stddef.h>\n" + CFFI_CDEF)
+    maker.emit_c_code(str(target / "peer_cffi.c"))
+    extension(target, "peer_cffi", [f"-L{build.library}", "-lsamebytes"])
+    return target
 
 
 def cython_module(folder: Path) -> Path:
@@ -90,12 +125,7 @@ def cython_module(folder: Path) -> Path:
     peers.run(
         [sys.executable, "-m", "cython", "-3", str(HERE / "python/peer_cython.pyx"), "-o", str(source)], "peer cython"
     )
-    include = sysconfig.get_paths()["include"]
-    compiler = os.environ.get("CC", "gcc")
-    peers.run(
-        [compiler, "-shared", "-fPIC", "-O2", f"-I{include}", str(source), "-o", str(target / "peer_cython.so")],
-        "peer cython",
-    )
+    extension(target, "peer_cython", [])
     return target
 
 
