@@ -80,3 +80,8 @@ def test_the_core_depends_on_the_c_library_only() -> None:
     for file in SOURCES.glob("*.[ch]"):
         found = {header for header in includes(file, r"<([\w/]+\.h)>") if not header.startswith("samebytes/")}
         assert found <= allowed, f"{file.name} includes {found - allowed}"
+
+
+def test_the_python_package_carries_the_licence_of_the_whole() -> None:
+    # A copy, because a package can carry only what lies in its own folder.
+    assert (ROOT / "bindings/python/LICENSE").read_text() == (ROOT / "LICENSE").read_text()
