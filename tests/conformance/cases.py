@@ -32,6 +32,7 @@ class Decode:
 
     request: DecodeRequest  # mode and chunks are the runner's to choose
     expected: Decoded
+    cut: bool = True  # whether it matters where the stream is cut
 
 
 @dataclass(frozen=True)
@@ -165,11 +166,11 @@ def _echo_checks(spec: Json) -> tuple[Check, ...]:
     frame = expand_bytes(spec["hex"])
     request = DecodeRequest((schema,), frame)
     if spec["valid"] is None:
+        prefixes = (DecodeRequest((schema,), frame[:size]) for size in range(len(frame)))
+        needs = ((4 if size < 4 else len(frame)) - size for size in range(len(frame)))
         return tuple(
-            Decode(
-                DecodeRequest((schema,), frame[:size]), Decoded([], [], "SB_OK", (4 if size < 4 else len(frame)) - size)
-            )
-            for size in range(len(frame))
+            Decode(prefix, Decoded([], [], "SB_OK", need), cut=False)
+            for prefix, need in zip(prefixes, needs, strict=True)
         )
     if spec["valid"]:
         sequence, values = _message_of(schema, spec["value"])

@@ -18,8 +18,8 @@ from reference_codec import ECHO_REQUEST, INTEGERS, TYPES, Field, Schema, Value
 
 VECTORS = Path(__file__).parent / "vectors"
 SEED = 20240229
-RANDOM_CASES = 40
-RANDOM_BYTES_MAX = 120
+RANDOM_CASES = 24
+RANDOM_BYTES_MAX = 100
 Json: TypeAlias = Any
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import os
 import re
 import shutil
@@ -30,12 +31,15 @@ from reference_codec import Refused
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / "build/venv/bin/python"
 TIMEOUT_SECONDS = 30.0
-# Streams up to this size are cut in every way: all chunk sizes, and in two at every byte.
-EXHAUSTIVE_BYTES_MAX = 600
+# Streams up to this size are cut in every way (all chunk sizes, and in two at every byte),
+EVERY_CUT_BYTES_MAX = 1000
+# and up to this size fed each time in every way; larger ones take the ways in turn.
+EVERY_WAY_BYTES_MAX = 300
 # Ways in: mode and receive position.
 WAYS = ((FEED, 0), (LENT_MEMORY, 0), (OWN_BUFFER, 0), (OWN_BUFFER, 1000), (OWN_BUFFER, -3))
+LARGE_WAYS = (*WAYS[:4], (OWN_BUFFER, -3000))  # 3 bytes at a time would take long
 RECEIVE_BLOCK = 65536
-PARSES_MAX = 100_000  # of one stream
+PARSES_MAX = 20_000  # of one stream
 LARGE_CHUNKS = (1, 7, 1000, 4095, 4096, 4097, RECEIVE_BLOCK - 1, RECEIVE_BLOCK, RECEIVE_BLOCK + 1)
 
 
@@ -105,25 +109,33 @@ def chunkings(data: bytes) -> Iterator[tuple[int, ...]]:
     """The ways to cut a stream; () is whole."""
     size = len(data)
     yield ()
-    if size <= EXHAUSTIVE_BYTES_MAX:
+    if size <= EVERY_CUT_BYTES_MAX:
         yield from ((chunk,) for chunk in range(1, size))
         yield from ((cut, size) for cut in range(1, size))
         return
     yield from ((chunk,) for chunk in LARGE_CHUNKS if chunk < size <= chunk * PARSES_MAX)
     # In two near the ends, and where a receive block is full; fewer where each request is long.
-    near = 64 if size <= 4 * RECEIVE_BLOCK else 4
+    near = 8 if size <= 4 * RECEIVE_BLOCK else 4
     cuts = {*range(1, near + 1), *range(size - near, size)}
     for edge in range(RECEIVE_BLOCK, min(size, 4 * RECEIVE_BLOCK), RECEIVE_BLOCK):
-        cuts.update(range(edge - near // 8, edge + near // 8 + 1))
+        cuts.update(range(edge - 4, edge + 5))
     yield from ((cut, size) for cut in sorted(cuts) if cut < size)
 
 
-def ways_of(data: bytes, chunks: tuple[int, ...]) -> Sequence[tuple[int, int]]:
-    """Large streams in two pieces go through one way in only: 64 KiB a request add up."""
-    return WAYS if len(data) <= EXHAUSTIVE_BYTES_MAX or len(chunks) < 2 else WAYS[:1]
+def feeds(check: Decode, light: bool) -> Iterator[tuple[tuple[int, ...], tuple[int, int]]]:
+    """How a stream is fed: chunk sizes, and the way in."""
+    size = len(check.request.data)
+    if light or not check.cut:
+        few = [(), (1,)] if 1 < size <= PARSES_MAX else [()]
+        ways = WAYS if size <= EVERY_CUT_BYTES_MAX else WAYS[:1]
+        yield from ((chunks, way) for chunks in few for way in ways)
+    elif size <= EVERY_WAY_BYTES_MAX:
+        yield from ((chunks, way) for chunks in chunkings(check.request.data) for way in WAYS)
+    else:
+        yield from zip(chunkings(check.request.data), itertools.cycle(LARGE_WAYS), strict=False)
 
 
-def asks_of_decode(check: Decode) -> Iterator[Ask]:
+def asks_of_decode(check: Decode, light: bool) -> Iterator[Ask]:
     seen: set[bytes] = set()
 
     def look(reply: bytes) -> None:
@@ -133,12 +145,11 @@ def asks_of_decode(check: Decode) -> Iterator[Ask]:
         compare_decoded(protocol.unpack_decoded(reply, check.request.schemas), check)
         seen.add(reply[:-8])
 
-    for chunks in chunkings(check.request.data):
-        for mode, position in ways_of(check.request.data, chunks):
-            request = replace(check.request, mode=mode, receive_position=position, chunks=chunks)
-            cut = ", ".join(map(str, chunks)) or "whole"
-            label = f"decode of {len(request.data)} bytes, mode {mode}, position {position}, chunks {cut}"
-            yield Ask(protocol.decode_request(request), label, look)
+    for chunks, (mode, position) in feeds(check, light):
+        request = replace(check.request, mode=mode, receive_position=position, chunks=chunks)
+        cut = ", ".join(map(str, chunks)) or "whole"
+        label = f"decode of {len(request.data)} bytes, mode {mode}, position {position}, chunks {cut}"
+        yield Ask(protocol.decode_request(request), label, look)
 
 
 def asks_of_encode(check: Encode) -> Iterator[Ask]:
@@ -154,11 +165,11 @@ def asks_of_encode(check: Encode) -> Iterator[Ask]:
         yield Ask(protocol.encode_request(check.schema, check.messages, mode), f"encode, {name}", look)
 
 
-def asks_of(check: Check) -> Iterator[Ask]:
+def asks_of(check: Check, light: bool) -> Iterator[Ask]:
     if isinstance(check, Encode):
         yield from asks_of_encode(check)
     elif isinstance(check, Decode):
-        yield from asks_of_decode(check)
+        yield from asks_of_decode(check, light)
     else:
         refuse = check
 
@@ -180,9 +191,9 @@ def look_at_live_blocks(reply: bytes) -> None:
         raise Difference(f"{blocks} live blocks after the case, expected 0")
 
 
-def run_case(testee: Testee, case: Case) -> str | None:
+def run_case(testee: Testee, case: Case, light: bool = False) -> str | None:
     """Why the case failed, or None. A testee that failed is restarted, so that the next case starts afresh."""
-    asks = [ask for check in case.checks for ask in asks_of(check)]
+    asks = [ask for check in case.checks for ask in asks_of(check, light)]
     asks.append(Ask(b"L", "live blocks", look_at_live_blocks))
     label = f"{len(asks)} requests"
     try:
@@ -208,6 +219,7 @@ class Setup:
     command: list[str]
     environment: dict[str, str] = field(default_factory=protocol.python_environment)
     has_surface: bool = True  # it can call every function of the headers through its layer
+    light: bool = False  # its code is that of another testee: streams are fed whole and byte by byte only
 
 
 def _defined(path: str, macro: str) -> int:
@@ -294,7 +306,7 @@ def run_testee(
     with contextlib.closing(testee):
         outcome.note("hello", attempt(testee, lambda: run_hello(testee, setup, library)))
         for case in all_cases:
-            outcome.note(case.id, run_case(testee, case))
+            outcome.note(case.id, run_case(testee, case, setup.light))
         if setup.has_surface:
             outcome.note("surface", attempt(testee, lambda: run_surface(testee, library)))
         outcome.note("quit", attempt(testee, testee.quit))
@@ -338,6 +350,7 @@ def setups(folder: Path) -> dict[str, Callable[[], Setup]]:
 
     def alone(backend: str, other: str) -> Setup:
         setup = python_setup(backend, f"{backend}-alone", PYTHONPATH=folder / backend)
+        setup.light = True
         copy_package_without(other, folder / backend, setup.environment)
         return setup
 

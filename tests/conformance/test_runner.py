@@ -12,7 +12,9 @@ import cases
 import pytest
 import runner
 import wrong_testee
-from cases import BadVector, Case
+from cases import BadVector, Case, Decode
+from protocol import DecodeRequest
+from reference_codec import ECHO_REQUEST, Decoded
 from runner import Library, Outcome, Setup
 
 TIMEOUT_SECONDS = 30.0  # never waited for, but by the testee that hangs
@@ -171,10 +173,20 @@ def test_a_folder_without_vectors_is_no_success(tmp_path: Path, capsys: pytest.C
     assert "no cases" in capsys.readouterr().err
 
 
-def test_streams_are_cut_at_every_byte_and_into_every_chunk_size() -> None:
-    cuts = list(runner.chunkings(bytes(20)))
-    assert () in cuts
-    assert {(size,) for size in range(1, 20)} <= set(cuts)
-    assert {(cut, 20) for cut in range(1, 20)} <= set(cuts)
-    large = list(runner.chunkings(bytes(200_000)))
-    assert {(1,), (65536,), (1, 200_000), (65536, 200_000), (131_071, 200_000), (199_999, 200_000)} <= set(large)
+def feeds_of(size: int, light: bool = False) -> list[tuple[tuple[int, ...], tuple[int, int]]]:
+    check = Decode(DecodeRequest((ECHO_REQUEST,), bytes(size)), Decoded([], [], "SB_OK", 4))
+    return list(runner.feeds(check, light))
+
+
+def test_streams_are_cut_at_every_byte_and_into_every_chunk_size_in_every_way() -> None:
+    cuts = [(), *((size,) for size in range(1, 20)), *((cut, 20) for cut in range(1, 20))]
+    assert set(feeds_of(20)) == {(chunks, way) for chunks in cuts for way in runner.WAYS}
+    assert {chunks for chunks, _ in feeds_of(900)} >= {(cut, 900) for cut in range(1, 900)}
+    assert {way for _, way in feeds_of(900)} == set(runner.LARGE_WAYS)
+
+
+def test_large_streams_are_cut_where_it_matters() -> None:
+    cuts = {chunks for chunks, _ in feeds_of(100_000)}
+    assert {(), (7,), (65536,), (1, 100_000), (65535, 100_000), (65536, 100_000), (99_999, 100_000)} <= cuts
+    assert (1,) in {chunks for chunks, _ in feeds_of(20_000)}
+    assert {chunks for chunks, _ in feeds_of(20, light=True)} == {(), (1,)}

@@ -56,7 +56,8 @@ class Request:
             return self.bytes()
         if type == samebytes.TYPE_ARRAY_STRING:
             return [self.bytes() for _ in range(self.number("I"))]
-        return [self.number("q") for _ in range(self.number("I"))]
+        count = self.number("I")
+        return list(struct.unpack(f">{count}q", self.take(8 * count)))
 
 
 def packed(data: bytes | str) -> bytes:
@@ -70,6 +71,8 @@ def packed_value(value: Any) -> bytes:
             return struct.pack(">q", value)
         case bytes():
             return packed(value)
+        case [int(), *_]:
+            return struct.pack(f">I{len(value)}q", len(value), *value)
         case _:
             return struct.pack(">I", len(value)) + b"".join(map(packed_value, value))
 
