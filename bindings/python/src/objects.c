@@ -79,14 +79,14 @@ static void exporter_dealloc(PyObject *self) {
 }
 
 static PyGetSetDef exporter_getset[] = {
-  {"_address", exporter_get_address, exporter_set_address, "The address of the handle; 0 when closed.", NULL},
-  {NULL, NULL, NULL, NULL, NULL},
+    {"_address", exporter_get_address, exporter_set_address, "The address of the handle; 0 when closed.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
 };
 
 static PyMemberDef exporter_members[] = {
-  {"_exports", T_PYSSIZET, offsetof(Exporter, exports), READONLY, "Memoryviews of this object that are alive."},
-  {"_shared", T_BOOL, offsetof(Exporter, shared), 0, "Whether somebody else may see the bytes."},
-  {NULL, 0, 0, 0, NULL},
+    {"_exports", T_PYSSIZET, offsetof(Exporter, exports), READONLY, "Memoryviews of this object that are alive."},
+    {"_shared", T_BOOL, offsetof(Exporter, shared), 0, "Whether somebody else may see the bytes."},
+    {NULL, 0, 0, 0, NULL},
 };
 
 /* Block */
@@ -113,13 +113,13 @@ static void block_releasebuffer(PyObject *object, Py_buffer *buffer) {
 }
 
 static PyType_Slot block_slots[] = {
-  {Py_tp_doc, "Shows the bytes of a block: writable while nobody shares it."},
-  {Py_tp_dealloc, exporter_dealloc},
-  {Py_tp_getset, exporter_getset},
-  {Py_tp_members, exporter_members},
-  {Py_bf_getbuffer, block_getbuffer},
-  {Py_bf_releasebuffer, block_releasebuffer},
-  {0, NULL},
+    {Py_tp_doc, "Shows the bytes of a block: writable while nobody shares it."},
+    {Py_tp_dealloc, exporter_dealloc},
+    {Py_tp_getset, exporter_getset},
+    {Py_tp_members, exporter_members},
+    {Py_bf_getbuffer, block_getbuffer},
+    {Py_bf_releasebuffer, block_releasebuffer},
+    {0, NULL},
 };
 
 static PyType_Spec block_spec = {"samebytes._objects.Block", sizeof(Exporter), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, block_slots};
@@ -167,13 +167,13 @@ static void view_releasebuffer(PyObject *object, Py_buffer *buffer) {
 }
 
 static PyType_Slot view_slots[] = {
-  {Py_tp_doc, "Shows the bytes of a view that lies in one piece, read-only."},
-  {Py_tp_dealloc, exporter_dealloc},
-  {Py_tp_getset, exporter_getset},
-  {Py_tp_members, exporter_members},
-  {Py_bf_getbuffer, view_getbuffer},
-  {Py_bf_releasebuffer, view_releasebuffer},
-  {0, NULL},
+    {Py_tp_doc, "Shows the bytes of a view that lies in one piece, read-only."},
+    {Py_tp_dealloc, exporter_dealloc},
+    {Py_tp_getset, exporter_getset},
+    {Py_tp_members, exporter_members},
+    {Py_bf_getbuffer, view_getbuffer},
+    {Py_bf_releasebuffer, view_releasebuffer},
+    {0, NULL},
 };
 
 static PyType_Spec view_spec = {"samebytes._objects.View", sizeof(Exporter), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, view_slots};
@@ -253,20 +253,20 @@ static PyObject *window_end(PyObject *object, PyObject *unused) {
 }
 
 static PyMethodDef window_methods[] = {
-  {"end", window_end, METH_NOARGS, "End the lending. Raises BusyError while memoryviews are alive."},
-  {NULL, NULL, 0, NULL},
+    {"end", window_end, METH_NOARGS, "End the lending. Raises BusyError while memoryviews are alive."},
+    {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot window_slots[] = {
-  {Py_tp_doc, "Lends the memory at an address for writing, and keeps its owner alive."},
-  {Py_tp_new, window_new},
-  {Py_tp_dealloc, window_dealloc},
-  {Py_tp_traverse, window_traverse},
-  {Py_tp_clear, window_clear},
-  {Py_tp_methods, window_methods},
-  {Py_bf_getbuffer, window_getbuffer},
-  {Py_bf_releasebuffer, window_releasebuffer},
-  {0, NULL},
+    {Py_tp_doc, "Lends the memory at an address for writing, and keeps its owner alive."},
+    {Py_tp_new, window_new},
+    {Py_tp_dealloc, window_dealloc},
+    {Py_tp_traverse, window_traverse},
+    {Py_tp_clear, window_clear},
+    {Py_tp_methods, window_methods},
+    {Py_bf_getbuffer, window_getbuffer},
+    {Py_bf_releasebuffer, window_releasebuffer},
+    {0, NULL},
 };
 
 static PyType_Spec window_spec = {"samebytes._objects.Window", sizeof(Window), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, window_slots};
@@ -291,10 +291,10 @@ static PyObject *library_path(PyObject *module, PyObject *unused) {
 }
 
 static PyMethodDef module_methods[] = {
-  {"version", library_version, METH_NOARGS, "The version of the library that is loaded."},
-  {"abi_digest", library_digest, METH_NOARGS, "The digest of the headers that the loaded library was built from."},
-  {"library_path", library_path, METH_NOARGS, "The file of the library that is loaded."},
-  {NULL, NULL, 0, NULL},
+    {"version", library_version, METH_NOARGS, "The version of the library that is loaded."},
+    {"abi_digest", library_digest, METH_NOARGS, "The digest of the headers that the loaded library was built from."},
+    {"library_path", library_path, METH_NOARGS, "The file of the library that is loaded."},
+    {NULL, NULL, 0, NULL},
 };
 
 static int add_type(PyObject *module, const char *name, PyType_Spec *spec) {
@@ -319,16 +319,16 @@ static int module_exec(PyObject *module) {
 }
 
 static PyModuleDef_Slot module_slots[] = {
-  {Py_mod_exec, module_exec},
-  {0, NULL},
+    {Py_mod_exec, module_exec},
+    {0, NULL},
 };
 
 static struct PyModuleDef module_definition = {
-  .m_base = PyModuleDef_HEAD_INIT,
-  .m_name = "samebytes._objects",
-  .m_doc = "Block, View and Window: memory of the library as Python's buffers.",
-  .m_methods = module_methods,
-  .m_slots = module_slots,
+    .m_base = PyModuleDef_HEAD_INIT,
+    .m_name = "samebytes._objects",
+    .m_doc = "Block, View and Window: memory of the library as Python's buffers.",
+    .m_methods = module_methods,
+    .m_slots = module_slots,
 };
 
 PyMODINIT_FUNC PyInit__objects(void) { return PyModuleDef_Init(&module_definition); }
