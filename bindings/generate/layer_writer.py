@@ -283,7 +283,7 @@ class LayerWriter(ABC):
 
     def get_struct(self, struct: Struct) -> str:
         """The function that makes a record of a structure."""
-        inner = "".join(f"        {safe(f.name)}={self.get_field(f)},\n" for f in fields(struct))
+        inner = "".join(f"        {self.get_field(f)},\n" for f in fields(struct))
         return f"def _get_{struct.name}(source):\n    return _records.{class_name(struct.name)}(\n{inner}    )\n"
 
     # The file

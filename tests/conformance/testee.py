@@ -100,7 +100,7 @@ def encode(request: Request) -> bytes:
 
 
 class Decoding:
-    """A decode request while it is served. Every batch with rows is held until the end."""
+    """A decode request while it is served. Every batch with rows is held until the end; the last has none yet."""
 
     def __init__(self, schemas: list[samebytes.Schema], request: Request) -> None:
         self.max_frame_size, self.mode = request.number("i"), request.number("B")
@@ -115,7 +115,7 @@ class Decoding:
             receive_position=self.receive_position,
             accept_extra=accept_extra != 0,
         )
-        self.batches: list[samebytes.Batch] = []
+        self.batches = [samebytes.Batch()]
         self.rows: list[bytes] = []
         self.errors: list[bytes] = []
         self.need = 0
@@ -156,21 +156,19 @@ class Decoding:
 
     def parse(self) -> int:
         """Keeps what one parse gave; returns its status. Python raises what ends the stream where there are no rows."""
-        batch = samebytes.Batch()
+        batch = self.batches[-1]
         status = samebytes.OK
         try:
             self.parser.parse(batch)
         except samebytes.SamebytesError as error:
             status = error.status
-        for head, row in zip(batch.get_rows(), batch.rows, strict=True):
-            values = b"".join(packed_value(value) for value in row.fields().values())
-            self.rows.append(struct.pack(">Hqbb", head.schema_index, *head_of(row)) + values)
-        self.errors += map(packed_error, batch.errors)
         self.need = batch.need()
-        if self.rows and batch.row_count():
-            self.batches.append(batch)
-        else:
-            batch.close()
+        self.errors += map(packed_error, batch.errors)
+        if rows := batch.rows:
+            self.batches.append(samebytes.Batch())
+            for head, row in zip(batch.get_rows(), rows, strict=True):
+                values = b"".join(packed_value(value) for value in row.fields().values())
+                self.rows.append(struct.pack(">Hqbb", head.schema_index, *head_of(row)) + values)
         return status
 
     def run(self) -> bytes:

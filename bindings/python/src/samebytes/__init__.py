@@ -7,6 +7,10 @@ samebytes.echo the Echo messages. SAMEBYTES_BACKEND=ctypes calls the library thr
 
 from __future__ import annotations
 
+# First: it says clearly when the compiled parts cannot be loaded or do not fit.
+from . import _library as _library
+
+# isort: split
 from . import _classes, _records, errors
 from ._classes import *  # noqa: F403
 from ._errors import SamebytesError

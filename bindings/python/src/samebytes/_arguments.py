@@ -29,6 +29,8 @@ def kind(value: object) -> str:
 
 def integer(value: Any, name: str, low: int, high: int) -> int:
     """*value* as an int from *low* to *high*."""
+    if type(value) is int and low <= value <= high:
+        return value
     try:
         number = index(value)
     except TypeError:
@@ -46,6 +48,8 @@ def boolean(value: Any, name: str) -> bool:
 
 def address(value: Any, name: str) -> int:
     """*value* as an address that is not NULL."""
+    if type(value) is int and 0 < value <= ADDRESS_MAX:
+        return value
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name}: an address is needed, not {kind(value)}")
     if not 0 <= value <= ADDRESS_MAX:
@@ -56,7 +60,7 @@ def address(value: Any, name: str) -> int:
 
 
 def address_or_null(value: Any, name: str) -> int:
-    return 0 if value is None or value == 0 else address(value, name)
+    return 0 if value is None or (type(value) is int and value == 0) else address(value, name)
 
 
 def encoded(value: Any, name: str) -> bytes:
@@ -90,7 +94,7 @@ def integers(values: Any, ctype: str, name: str) -> array[int]:
     except OverflowError:
         bits = array(typecode).itemsize * 8
         low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if typecode.islower() else (0, (1 << bits) - 1)
-        wrong, number = next((i, n) for i, n in enumerate(values) if not low <= n <= high)
+        wrong, number = next((i, n) for i, n in enumerate(map(index, values)) if not low <= n <= high)
         raise OverflowError(f"{name}[{wrong}]: {number} is not from {low} to {high}") from None
 
 

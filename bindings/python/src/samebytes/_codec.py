@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from . import _arguments, _classes, _records, errors
 from ._backend import layer
 from ._errors import SamebytesError, raised
+from ._handles import calling
 from ._lending import Lending
 from ._records import Error, SchemaField, Value
 
@@ -298,14 +299,15 @@ class Batch(_classes.Batch):
     def rows(self) -> list[Message]:
         """The messages of the last parse. They are copies, and stay valid when the batch goes."""
         with self._lock:
-            self._open()
+            address = self._open()
             if self._messages is None:
-                self._messages = [self._message(index, row) for index, row in enumerate(self.get_rows())]
+                rows = layer.sb_batch_get_rows(address)
+                self._messages = [self._message(address, index, row) for index, row in enumerate(rows)]
             return list(self._messages)
 
-    def _message(self, index: int, row: _records.Row) -> Message:
+    def _message(self, address: int, index: int, row: _records.Row) -> Message:
         shape = self._shapes[row.schema_index]
-        values = layer.sb_batch_get_values(self._address, index)
+        values = layer.sb_batch_get_values(address, index)
         read = tuple(convert(value) for convert, value in zip(shape.readers, values))
         return shape.make(row.stream_offset, row.api_key, row.sequence, read)
 
@@ -313,7 +315,8 @@ class Batch(_classes.Batch):
     def errors(self) -> list[Error]:
         """What the last parse refused, in the order of the stream."""
         with self._lock:
-            return [self.get_error(index) for index in range(self.error_count())]
+            address = self._open()
+            return [layer.sb_batch_get_error(address, index) for index in range(layer.sb_batch_error_count(address))]
 
     def clear(self) -> None:
         with self._lock:
@@ -364,10 +367,11 @@ class Parser(Lending, _classes.Parser):
             raise TypeError(f"batch: a Batch is needed, not {_arguments.kind(batch)}")
         filled = Batch() if batch is None else batch
         try:
-            with self._lock:
-                self._explained(super().parse, filled)
+            with calling(self, filled):
+                address = self._open()
+                self._explained(layer.sb_parser_parse, address, filled._open())
                 filled._filled(self._shapes)
-                if self.end() != _records.OK:
+                if layer.sb_parser_end(address) != _records.OK:
                     self._ending = filled.get_error(filled.error_count() - 1)
                     if filled.row_count() == 0:
                         raise raised(self._ending)

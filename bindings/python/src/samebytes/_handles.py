@@ -111,25 +111,27 @@ class Handle:
 class calling:
     """Holds the locks of several objects for one call, taken in one order, so that two threads cannot wait for each other."""
 
-    __slots__ = ("_held", "_locks")
+    __slots__ = ("_locks",)
 
     def __init__(self, *handles: Handle | None) -> None:
-        unique = {id(handle): handle._lock for handle in handles if handle is not None}
-        self._locks = [unique[key] for key in sorted(unique)]
-        self._held: list[Any] = []
+        # One object may stand here twice: its lock can be taken again by the thread that has it.
+        self._locks = [handle._lock for handle in handles if handle is not None]
+        self._locks.sort(key=id)
 
     def __enter__(self) -> None:
+        taken = 0
         try:
             for lock in self._locks:
                 lock.acquire()
-                self._held.append(lock)
+                taken += 1
         except BaseException:
-            self.__exit__()
+            for lock in self._locks[:taken]:
+                lock.release()
             raise
 
     def __exit__(self, *_: object) -> None:
-        while self._held:
-            self._held.pop().release()
+        for lock in self._locks:
+            lock.release()
 
 
 def expect(value: Any, kind: type[Kind], name: str) -> Kind:

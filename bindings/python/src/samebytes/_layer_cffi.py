@@ -150,115 +150,115 @@ def _options_sb_pool_options(pins, value):
 
 def _get_sb_error(source):
     return _records.Error(
-        status=source.status,
-        stream_offset=source.stream_offset,
-        frame_offset=source.frame_offset,
-        frame=source.frame,
-        field=_text(source.field),
-        message=_text(source.message),
+        source.status,
+        source.stream_offset,
+        source.frame_offset,
+        source.frame,
+        _text(source.field),
+        _text(source.message),
     )
 
 
 def _get_sb_memory_stats(source):
     return _records.MemoryStats(
-        reserves=source.reserves,
-        releases=source.releases,
-        live_bytes=source.live_bytes,
-        failures=source.failures,
+        source.reserves,
+        source.releases,
+        source.live_bytes,
+        source.failures,
     )
 
 
 def _get_sb_schema_field(source):
     return _records.SchemaField(
-        name=_text(source.name),
-        type=source.type,
+        _text(source.name),
+        source.type,
     )
 
 
 def _get_sb_value(source):
     return _records.Value(
-        number=source.number,
-        data=_number(source.data),
-        size=source.size,
+        source.number,
+        _number(source.data),
+        source.size,
     )
 
 
 def _get_sb_parser_options(source):
     return _records.ParserOptions(
-        max_frame_size=source.max_frame_size,
-        memory=_number(source.memory),
-        receive_position=source.receive_position,
-        accept_extra=source.accept_extra,
+        source.max_frame_size,
+        _number(source.memory),
+        source.receive_position,
+        source.accept_extra,
     )
 
 
 def _get_sb_row(source):
     return _records.Row(
-        stream_offset=source.stream_offset,
-        frame_size=source.frame_size,
-        schema_index=source.schema_index,
-        api_key=source.api_key,
-        sequence=source.sequence,
+        source.stream_offset,
+        source.frame_size,
+        source.schema_index,
+        source.api_key,
+        source.sequence,
     )
 
 
 def _get_sb_echo_request(source):
     return _records.EchoRequest(
-        timestamp=source.timestamp,
-        subject=read_bytes(_number(source.subject), source.subject_size),
-        metadata=_numbers(source.metadata, source.metadata_count, "int16_t"),
-        body=read_bytes(_number(source.body), source.body_size),
-        sequence=source.sequence,
+        source.timestamp,
+        read_bytes(_number(source.subject), source.subject_size),
+        _numbers(source.metadata, source.metadata_count, "int16_t"),
+        read_bytes(_number(source.body), source.body_size),
+        source.sequence,
     )
 
 
 def _get_sb_echo_response(source):
     return _records.EchoResponse(
-        timestamp=source.timestamp,
-        subject=read_bytes(_number(source.subject), source.subject_size),
-        body=read_bytes(_number(source.body), source.body_size),
-        id=source.id,
-        sequence=source.sequence,
+        source.timestamp,
+        read_bytes(_number(source.subject), source.subject_size),
+        read_bytes(_number(source.body), source.body_size),
+        source.id,
+        source.sequence,
     )
 
 
 def _get_sb_pool_class(source):
     return _records.PoolClass(
-        block_size=source.block_size,
-        kept_max=source.kept_max,
+        source.block_size,
+        source.kept_max,
     )
 
 
 def _get_sb_pool_options(source):
     return _records.PoolOptions(
-        classes=[_get_sb_pool_class(source.classes[index]) for index in range(source.class_count)],
-        bytes_max=source.bytes_max,
-        alignment=source.alignment,
-        zero_on_get=source.zero_on_get,
-        poison_on_put=source.poison_on_put,
-        name=_text(source.name),
+        [_get_sb_pool_class(source.classes[index]) for index in range(source.class_count)],
+        source.bytes_max,
+        source.alignment,
+        source.zero_on_get,
+        source.poison_on_put,
+        _text(source.name),
     )
 
 
 def _get_sb_pool_class_stats(source):
     return _records.PoolClassStats(
-        block_size=source.block_size,
-        hits=source.hits,
-        misses=source.misses,
-        outstanding=source.outstanding,
-        kept=source.kept,
-        outstanding_max=source.outstanding_max,
+        source.block_size,
+        source.hits,
+        source.misses,
+        source.outstanding,
+        source.kept,
+        source.outstanding_max,
     )
 
 
 def _get_sb_pool_stats(source):
     return _records.PoolStats(
-        class_count=source.class_count,
-        bytes_in_use=source.bytes_in_use,
-        bytes_kept=source.bytes_kept,
-        outstanding=source.outstanding,
-        failures=source.failures,
-        refused_puts=source.refused_puts,
+        source.class_count,
+        source.bytes_in_use,
+        source.bytes_kept,
+        source.outstanding,
+        source.failures,
+        source.refused_puts,
     )
 
 

@@ -35,6 +35,14 @@ class Pins:
         return thing
 
     def readable(self, value: Any, name: str) -> tuple[Any, int]:
+        """The argument for a call: CFFI takes bytes as they are."""
+        return (value, len(value)) if type(value) is bytes else self.located(value, name)
+
+    def readable_or_null(self, value: Any, name: str) -> tuple[Any, int]:
+        return (NULL, 0) if value is None else self.readable(value, name)
+
+    def located(self, value: Any, name: str) -> tuple[Any, int]:
+        """The value for a structure's field: a pointer."""
         try:
             buffer = ffi.from_buffer(value)
         except (TypeError, BufferError, ValueError) as error:
@@ -42,12 +50,8 @@ class Pins:
         self._buffers.append(buffer)
         return buffer, len(buffer)
 
-    def readable_or_null(self, value: Any, name: str) -> tuple[Any, int]:
-        return (NULL, 0) if value is None else self.readable(value, name)
-
-    # A structure's field is set like an argument.
-    located = readable
-    located_or_null = readable_or_null
+    def located_or_null(self, value: Any, name: str) -> tuple[Any, int]:
+        return (NULL, 0) if value is None else self.located(value, name)
 
     def writable(self, value: Any, name: str) -> tuple[Any, int]:
         try:
@@ -60,20 +64,14 @@ class Pins:
     def writable_or_null(self, value: Any, name: str) -> tuple[Any, int]:
         return (NULL, 0) if value is None else self.writable(value, name)
 
-    def address_or_null(self, value: Any, name: str) -> Any:
+    def address(self, value: Any, name: str) -> Any:
         """An address, or the memory of a bytes-like object."""
-        if value is None:
-            return NULL
         return (
-            cast("void *", _arguments.address_or_null(value, name))
-            if isinstance(value, int)
-            else self.readable(value, name)[0]
+            cast("void *", _arguments.address(value, name)) if isinstance(value, int) else self.located(value, name)[0]
         )
 
-    def address(self, value: Any, name: str) -> Any:
-        if isinstance(value, int):
-            return cast("void *", _arguments.address(value, name))
-        return self.readable(value, name)[0]
+    def address_or_null(self, value: Any, name: str) -> Any:
+        return NULL if value is None or (type(value) is int and value == 0) else self.address(value, name)
 
     def text(self, value: Any, name: str) -> Any:
         return self.hold(new("char[]", _arguments.encoded(value, name)))

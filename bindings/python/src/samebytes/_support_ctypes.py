@@ -99,14 +99,12 @@ class Pins:
     def writable_or_null(self, value: Any, name: str) -> tuple[int | None, int]:
         return (None, 0) if value is None else self.writable(value, name)
 
-    def address_or_null(self, value: Any, name: str) -> int | None:
-        """An address, or the memory of a bytes-like object."""
-        if value is None:
-            return None
-        return _arguments.address_or_null(value, name) if isinstance(value, int) else self.located(value, name)[0]
-
     def address(self, value: Any, name: str) -> int:
+        """An address, or the memory of a bytes-like object."""
         return _arguments.address(value, name) if isinstance(value, int) else self.located(value, name)[0]
+
+    def address_or_null(self, value: Any, name: str) -> int | None:
+        return None if value is None or (type(value) is int and value == 0) else self.address(value, name)
 
     def text(self, value: Any, name: str) -> bytes:
         return _arguments.encoded(value, name)
