@@ -277,7 +277,7 @@ def total(memory: Sequence[Mapping[str, Any]], name: str) -> int:
 
 
 def new_table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     for number, name in enumerate(columns):
         table.add_column(name, justify="right" if number else "left", no_wrap=True)
     return table
@@ -301,16 +301,15 @@ def show_tables(console: Console, demo: Demo) -> None:
         seconds = found["seconds"]
         frames, megabytes = rate(count, seconds) / 1e3, rate(len(demo.bytes), seconds) / 1e6
         table.add_row(language, f"{frames:,.0f}", f"{megabytes:,.0f}", *memory_cells([found]))
-    console.print(table)
+    console.print(table, "")
     columns = "pair", "decode k/s", "echo k/s", "in flight", "live", "got - back", ""
     table = new_table("Encoder -> decoder, client -> server", *columns)
     for pair in demo.pairs.values():
         rates = f"{pair.decode_rate / 1e3:,.0f}", f"{pair.echo_rate / 1e3:,.0f}", str(pair.in_flight_max)
         table.add_row(pair.name, *rates, *memory_cells(pair.memory), "same" if pair.same else "NOT")
-    console.print(table)
-    console.print(
-        "k/s: thousands of frames a second; live: blocks out at the end; got - back: blocks from and to the provider"
-    )
+    console.print(table, "")
+    console.print("k/s: thousands of frames a second; live: blocks out at the end")
+    console.print("got - back: blocks that the tracing provider gave and got back")
 
 
 def verdict(demo: Demo) -> int:

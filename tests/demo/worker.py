@@ -21,7 +21,8 @@ from typing import Any, NamedTuple
 import samebytes
 
 IN_FLIGHT_WANTED = 64  # requests that a pipelining client is known to send without waiting
-LULL_SECONDS = 0.005  # how long the server lets it catch up to that number
+LULL_SECONDS = 0.2  # how long the server lets it catch up to that number,
+LULLS_MAX = 3  # and how often it does so in vain
 SILENCE_SECONDS_MAX = 60  # after which a peer counts as gone
 FRAME_SIZE_MAX = 2**31 - 1  # lines may be long
 
@@ -192,6 +193,7 @@ class Connection:
     def __init__(self, connection: socket.socket, memory: Memory) -> None:
         self.socket = connection
         self.socket.setblocking(False)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.unsent = memory.keep(samebytes.View(b"", memory.tracing))
         self.selector = selectors.DefaultSelector()
         self.selector.register(connection, selectors.EVENT_READ)
@@ -218,7 +220,7 @@ class Connection:
         while len(self.unsent):
             with self.unsent.span(0) as data:
                 try:
-                    count = self.socket.send(data)
+                    count = self.socket.send(data, socket.MSG_MORE if self.unsent.span_count() > 1 else 0)
                 except BlockingIOError:
                     return
             self.unsent.skip(count)
@@ -266,16 +268,20 @@ def serve() -> None:
     memory = Memory()
     parser, batch = memory.parser(samebytes.echo_request_schema), memory.batch()
     builder, connection = memory.builder(), Connection(accepted, memory)
-    frames = in_flight_max = 0
+    frames = in_flight_max = lulls = 0
     is_open = True
     while is_open:
         is_open = receive_all(connection, parser, SILENCE_SECONDS_MAX)
         rows = parsed(parser, batch)
         # A client that pipelines is still sending: until it was seen to do so, let it, so that the number says what it does, not how
         # the system cut its bytes.
-        if is_open and in_flight_max < IN_FLIGHT_WANTED and len(rows) < IN_FLIGHT_WANTED:
+        while is_open and max(in_flight_max, len(rows)) < IN_FLIGHT_WANTED and lulls < LULLS_MAX:
             is_open = receive_all(connection, parser, LULL_SECONDS)
-            rows += parsed(parser, batch)
+            more = parsed(parser, batch)
+            rows += more
+            if not more:
+                lulls += 1
+                break
         in_flight_max = max(in_flight_max, len(rows))
         for id, row in enumerate(rows, frames):
             response = samebytes.EchoResponse(row.timestamp, row.subject, row.body, id, row.sequence)

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -22,7 +23,8 @@
 
 enum {
   IN_FLIGHT_WANTED = 64,  /* requests that a pipelining client is known to send without waiting */
-  LULL_MS = 5,            /* how long the server lets it catch up to that number */
+  LULL_MS = 200,          /* how long the server lets it catch up to that number, */
+  LULLS_MAX = 3,          /* and how often it does so in vain */
   SILENCE_MS_MAX = 60000, /* after which a peer counts as gone */
 };
 
@@ -207,18 +209,23 @@ static void write_hex(FILE *out, const uint8_t *data, size_t size) {
   }
 }
 
-static void dump_row(FILE *out, const sb_batch *batch, size_t index) {
-  sb_row row;
-  sb_echo_request request;
-  check(sb_batch_get_row(batch, index, &row), "sb_batch_get_row");
-  check(sb_echo_get_request(batch, index, &request), "sb_echo_get_request");
-  (void)fprintf(out, "%lld %d %d %lld ", (long long)row.stream_offset, row.api_key, row.sequence, (long long)request.timestamp);
-  write_hex(out, request.subject, request.subject_size);
+static void dump_row(FILE *out, const sb_row *row, const sb_echo_request *request) {
+  (void)fprintf(out, "%lld %d %d %lld ", (long long)row->stream_offset, row->api_key, row->sequence, (long long)request->timestamp);
+  write_hex(out, request->subject, request->subject_size);
   (void)putc(' ', out);
-  for (size_t i = 0; i < request.metadata_count; i++) (void)fprintf(out, i == 0 ? "%d" : ",%d", request.metadata[i]);
+  for (size_t i = 0; i < request->metadata_count; i++) (void)fprintf(out, i == 0 ? "%d" : ",%d", request->metadata[i]);
   (void)putc(' ', out);
-  write_hex(out, request.body, request.body_size);
+  write_hex(out, request->body, request->body_size);
   (void)putc('\n', out);
+}
+
+/* Parses what has been received and reads every row as a request; returns how many. `*requests` grows as needed. */
+static size_t parse_requests(sb_parser *parser, sb_batch *batch, sb_echo_request **requests) {
+  check(sb_parser_parse(parser, batch), "sb_parser_parse");
+  size_t count = sb_batch_row_count(batch);
+  *requests = grown(*requests, count, sizeof **requests);
+  for (size_t i = 0; i < count; i++) check(sb_echo_get_request(batch, i, &(*requests)[i]), "sb_echo_get_request");
+  return count;
 }
 
 static void dump_error(FILE *out, const sb_error *error) {
@@ -261,15 +268,18 @@ static void decode(const char *frames_path, const char *dump_path) {
   sb_memory *memory = open_memory();
   sb_parser *parser = open_parser(memory, sb_echo_request_schema);
   sb_batch *batch = open_batch();
+  sb_echo_request *requests = NULL;
   refused_list errors = {0};
   size_t rows = 0;
   double seconds = 0;
   while (sb_parser_end(parser) == SB_OK && receive(frames, parser, -1) > 0) {
     double start = now();
-    check(sb_parser_parse(parser, batch), "sb_parser_parse");
+    size_t count = parse_requests(parser, batch, &requests);
     seconds += now() - start;
-    for (size_t i = 0; i < sb_batch_row_count(batch); i++) dump_row(dump, batch, i);
-    rows += sb_batch_row_count(batch);
+    const sb_row *heads = NULL;
+    check(sb_batch_get_rows(batch, &heads, &count), "sb_batch_get_rows");
+    for (size_t i = 0; i < count; i++) dump_row(dump, &heads[i], &requests[i]);
+    rows += count;
     keep_errors(batch, &errors);
   }
   for (size_t i = 0; i < errors.count; i++) dump_error(dump, &errors.items[i]);
@@ -279,6 +289,7 @@ static void decode(const char *frames_path, const char *dump_path) {
   sb_parser_close(parser);
   (void)printf("{\"rows\": %zu, \"errors\": %zu, \"seconds\": %.6f, ", rows, errors.count, seconds);
   report_memory(memory);
+  free(requests);
   free(errors.items);
 }
 
@@ -300,13 +311,20 @@ static void wait_long_for(int socket, short events, short *found) {
   if (!wait_for(socket, events, SILENCE_MS_MAX, found)) fail("the other side was silent for %d s", SILENCE_MS_MAX / 1000);
 }
 
+/* A small message must not wait until the one before it is acknowledged. */
+static void send_at_once(int socket) {
+  int yes = 1;
+  if (setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes) != 0) fail("TCP_NODELAY: %s", strerror(errno));
+}
+
 /* Sends what the socket takes now, and drops it from `unsent`. */
 static void send_some(int socket, sb_view *unsent) {
   while (sb_view_size(unsent) > 0) {
     const void *data;
     size_t size;
     check(sb_view_span(unsent, 0, &data, &size), "sb_view_span");
-    ssize_t count = send(socket, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    int more = sb_view_span_count(unsent) > 1 ? MSG_MORE : 0;
+    ssize_t count = send(socket, data, size, MSG_DONTWAIT | MSG_NOSIGNAL | more);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
     if (count < 0) fail("cannot send: %s", strerror(errno));
@@ -330,6 +348,7 @@ static int listen_and_accept(void) {
   int connection = accept(listener, NULL, NULL);
   if (connection < 0) fail("accept: %s", strerror(errno));
   (void)close(listener);
+  send_at_once(connection);
   return connection;
 }
 
@@ -354,7 +373,9 @@ static void parse_into(sb_parser *parser, sb_batch *batch) {
   fail("frame %lld, field %s: %s", (long long)error.frame, error.field, error.message);
 }
 
-static void answer(int connection, sb_builder *builder, const sb_batch *batch, size_t first_id) {
+/* Adds an answer to every request that has arrived; returns how many. */
+static size_t add_answers(sb_parser *parser, sb_batch *batch, sb_builder *builder, size_t first_id) {
+  parse_into(parser, batch);
   for (size_t i = 0; i < sb_batch_row_count(batch); i++) {
     sb_echo_request request;
     check(sb_echo_get_request(batch, i, &request), "sb_echo_get_request");
@@ -370,6 +391,10 @@ static void answer(int connection, sb_builder *builder, const sb_batch *batch, s
     sb_error error;
     if (sb_echo_add_response(builder, &response, &error) != SB_OK) fail("%s", error.message);
   }
+  return sb_batch_row_count(batch);
+}
+
+static void send_all(int connection, sb_builder *builder) {
   sb_view *unsent = NULL;
   check(sb_builder_take(builder, &unsent), "sb_builder_take");
   for (send_some(connection, unsent); sb_view_size(unsent) > 0; send_some(connection, unsent)) {
@@ -385,29 +410,27 @@ static void serve(void) {
   sb_parser *parser = open_parser(memory, sb_echo_request_schema);
   sb_builder *builder = open_builder(memory);
   sb_batch *batch = open_batch();
-  sb_batch *more = open_batch();
   size_t frames = 0;
   size_t in_flight_max = 0;
+  int lulls = 0;
   for (bool open = true; open;) {
     open = receive_all(connection, parser, SILENCE_MS_MAX);
-    parse_into(parser, batch);
-    size_t first_count = sb_batch_row_count(batch);
-    size_t in_flight = first_count;
+    size_t in_flight = add_answers(parser, batch, builder, frames);
     /* A client that pipelines is still sending: until it was seen to do so, let it, so that the number says what it does, not how
      * the system cut its bytes. */
-    if (open && in_flight_max < IN_FLIGHT_WANTED && in_flight < IN_FLIGHT_WANTED) {
+    while (open && in_flight < IN_FLIGHT_WANTED && in_flight_max < IN_FLIGHT_WANTED && lulls < LULLS_MAX) {
+      size_t before = in_flight;
       open = receive_all(connection, parser, LULL_MS);
-      parse_into(parser, more);
-      in_flight += sb_batch_row_count(more);
+      in_flight += add_answers(parser, batch, builder, frames + in_flight);
+      if (in_flight > before) continue;
+      lulls++;
+      break;
     }
     if (in_flight > in_flight_max) in_flight_max = in_flight;
-    answer(connection, builder, batch, frames);
-    if (in_flight > first_count) answer(connection, builder, more, frames + first_count);
     frames += in_flight;
-    sb_batch_clear(more);
+    send_all(connection, builder);
   }
   (void)close(connection);
-  sb_batch_close(more);
   sb_batch_close(batch);
   sb_builder_close(builder);
   sb_parser_close(parser);
@@ -438,6 +461,7 @@ static int connect_to(const char *port_text) {
   int connection = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (connection < 0 || connect(connection, (struct sockaddr *)&address, sizeof address) != 0)
     fail("cannot connect to port %lu: %s", port, strerror(errno));
+  send_at_once(connection);
   return connection;
 }
 

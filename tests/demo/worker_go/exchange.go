@@ -5,11 +5,18 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"syscall"
 	"time"
 
 	samebytes "github.com/samebytes/samebytes/bindings/go"
 	"github.com/samebytes/samebytes/bindings/go/echo"
+)
+
+const (
+	inFlightWanted = 64                     // requests that a pipelining client is known to send without waiting
+	lull           = 200 * time.Millisecond // how long the server lets it catch up to that number,
+	lullsMax       = 3                      // and how often it does so in vain
 )
 
 // stream is a connection with a parser for what comes and a builder for what goes.
@@ -25,7 +32,7 @@ func newStream(conn *net.TCPConn, direction int32, memory *samebytes.Memory) (*s
 	if err != nil {
 		return nil, err
 	}
-	parser, err := echo.NewParser(direction, &samebytes.ParserOptions{Memory: memory})
+	parser, err := echo.NewParser(direction, parserOptions(memory))
 	if err != nil {
 		return nil, err
 	}
@@ -142,6 +149,7 @@ func serve() error {
 
 // answerAll answers until the client half-closes.
 func (s *stream) answerAll(result *served) error {
+	lulls := 0
 	for {
 		if err := s.receive(); errors.Is(err, io.EOF) {
 			return s.checkEnd()
@@ -151,6 +159,19 @@ func (s *stream) answerAll(result *served) error {
 		requests, err := s.pending()
 		if err != nil {
 			return err
+		}
+		// A client that pipelines is still sending: until it was seen to do so, let it, so that the number says what it does, not how
+		// the system cut its bytes.
+		for max(result.InFlightMax, len(requests)) < inFlightWanted && lulls < lullsMax {
+			more, err := s.afterLull()
+			if err != nil {
+				return err
+			}
+			requests = append(requests, more...)
+			if len(more) == 0 {
+				lulls++
+				break
+			}
 		}
 		result.InFlightMax = max(result.InFlightMax, len(requests))
 		for _, request := range requests {
@@ -186,6 +207,24 @@ func (s *stream) pending() ([]echo.Request, error) {
 			return requests, err
 		}
 	}
+}
+
+// afterLull returns the requests that arrive within a moment; none at the end, which the next receive meets as well.
+func (s *stream) afterLull() ([]echo.Request, error) {
+	if err := s.conn.SetReadDeadline(time.Now().Add(lull)); err != nil {
+		return nil, err
+	}
+	err := s.receive()
+	if resetError := s.conn.SetReadDeadline(time.Time{}); resetError != nil {
+		return nil, resetError
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, io.EOF) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.pending()
 }
 
 // checkEnd tells whether the stream ended between two frames, as it must.

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -111,7 +112,7 @@ func decode(framesPath, dumpPath string) error {
 	var refused []*samebytes.Error
 	var seconds float64
 	left, err := traced(func(memory *samebytes.Memory) error {
-		parser, err := echo.NewParser(samebytes.DirectionRequest, &samebytes.ParserOptions{Memory: memory})
+		parser, err := echo.NewParser(samebytes.DirectionRequest, parserOptions(memory))
 		if err != nil {
 			return err
 		}
@@ -133,6 +134,11 @@ func decode(framesPath, dumpPath string) error {
 		Seconds float64 `json:"seconds"`
 		leaks
 	}{len(requests), len(refused), seconds, left})
+}
+
+// parserOptions lets a line of the log have any length.
+func parserOptions(memory *samebytes.Memory) *samebytes.ParserOptions {
+	return &samebytes.ParserOptions{Memory: memory, MaxFrameSize: math.MaxInt32}
 }
 
 // decodeAll feeds data piece by piece until it or the stream ends. What the parser refuses is part of the result.
