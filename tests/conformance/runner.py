@@ -367,11 +367,18 @@ def setups(folder: Path) -> dict[str, Callable[[], Setup]]:
 TESTEES = ("c", "cffi", "ctypes", "go", "cffi-alone", "ctypes-alone")
 
 
-def run_all(names: Sequence[str], all_cases: Sequence[Case], timeout_seconds: float = TIMEOUT_SECONDS) -> list[Outcome]:
-    """One testee per processor at a time."""
+def run_all(
+    names: Sequence[str], all_cases: Sequence[Case], timeout_seconds: float = TIMEOUT_SECONDS, light: bool = False
+) -> list[Outcome]:
+    """One testee per processor at a time. `light`: streams are fed whole and byte by byte only."""
     library = Library.of_headers()
-    with tempfile.TemporaryDirectory(prefix="samebytes-conformance-") as folder, ThreadPoolExecutor() as pool:
+    with (
+        tempfile.TemporaryDirectory(prefix="samebytes-conformance-") as folder,
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+    ):
         chosen = [setups(Path(folder))[name]() for name in names]
+        for setup in chosen:
+            setup.light = setup.light or light
         return list(pool.map(lambda setup: run_testee(setup, all_cases, library, timeout_seconds), chosen))
 
 

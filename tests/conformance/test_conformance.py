@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import random
+from pathlib import Path
+
 import cases
+import make_vectors
 import pytest
 import runner
+
+NIGHTLY = "SAMEBYTES_NIGHTLY" in os.environ
 
 
 @pytest.mark.timeout(600)
@@ -12,3 +19,13 @@ import runner
 def test_testee_passes_every_vector(name: str) -> None:
     (outcome,) = runner.run_all([name], cases.load())
     assert outcome.failures == []
+
+
+@pytest.mark.timeout(3600)
+def test_testees_pass_streams_that_no_file_holds(tmp_path: Path) -> None:
+    """At night with another seed each time; make_vectors.random_cases(seed) shows what a failure was about."""
+    seed = random.SystemRandom().getrandbits(32) if NIGHTLY else make_vectors.SEED + 1
+    drawn = make_vectors.random_cases(seed, 5000 if NIGHTLY else 200)
+    (tmp_path / "random.json").write_text(make_vectors.text_of(f"seed {seed}", drawn))
+    outcomes = runner.run_all(runner.TESTEES[:4], cases.load(tmp_path), light=True)
+    assert [(seed, outcome.name, outcome.failures) for outcome in outcomes if outcome.failures] == []

@@ -224,7 +224,10 @@ static size_t parse_requests(sb_parser *parser, sb_batch *batch, sb_echo_request
   check(sb_parser_parse(parser, batch), "sb_parser_parse");
   size_t count = sb_batch_row_count(batch);
   *requests = grown(*requests, count, sizeof **requests);
-  for (size_t i = 0; i < count; i++) check(sb_echo_get_request(batch, i, &(*requests)[i]), "sb_echo_get_request");
+  for (size_t i = 0; i < count; i++) {
+    (*requests)[i] = (sb_echo_request){0};
+    check(sb_echo_get_request(batch, i, &(*requests)[i]), "sb_echo_get_request");
+  }
   return count;
 }
 
@@ -276,9 +279,11 @@ static void decode(const char *frames_path, const char *dump_path) {
     double start = now();
     size_t count = parse_requests(parser, batch, &requests);
     seconds += now() - start;
-    const sb_row *heads = NULL;
-    check(sb_batch_get_rows(batch, &heads, &count), "sb_batch_get_rows");
-    for (size_t i = 0; i < count; i++) dump_row(dump, &heads[i], &requests[i]);
+    for (size_t i = 0; i < count; i++) {
+      sb_row row = {0};
+      check(sb_batch_get_row(batch, i, &row), "sb_batch_get_row");
+      dump_row(dump, &row, &requests[i]);
+    }
     rows += count;
     keep_errors(batch, &errors);
   }
