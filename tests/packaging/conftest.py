@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -39,9 +40,13 @@ def quick_start(language: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The prefix of a library that `make install` put there."""
-    prefix = tmp_path_factory.mktemp("installed")
+def installed() -> Path:
+    """The prefix of a library that `make install` put there.
+
+    It is always the same folder, because Go's build cache keeps what pkg-config said of a package when it was first compiled.
+    """
+    prefix = ROOT / "build/installed"
+    shutil.rmtree(prefix, ignore_errors=True)
     run("make", "install", f"PREFIX={prefix}")
     return prefix
 

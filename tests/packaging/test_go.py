@@ -205,10 +205,23 @@ def test_a_go_library_hides_the_core_that_is_compiled_in(installed: Path, tmp_pa
     assert shared != inside
 
 
+def shared_settings(installed: Path) -> dict[str, str]:
+    """What lets Go find the shared library.
+
+    Go's build cache keeps what pkg-config said when a package was compiled, and looks at the flags again only: so the flags name the place.
+    """
+    library = installed / "lib"
+    return {
+        "PKG_CONFIG_PATH": str(library / "pkgconfig"),
+        "LD_LIBRARY_PATH": str(library),
+        "CGO_CFLAGS": f'-O2 -DSAMEBYTES_INSTALLED="{installed}"',
+    }
+
+
 def test_with_the_tag_a_go_library_shares_the_shared_library(installed: Path, tmp_path: Path) -> None:
     folder = consumer_of_tree(tmp_path / "consumer", LIBRARY)
     tagged = ("go", "build", "-tags", "samebytes_shared")
-    settings = {"PKG_CONFIG_PATH": str(installed / "lib/pkgconfig"), "LD_LIBRARY_PATH": str(installed / "lib")}
+    settings = shared_settings(installed)
     run(*tagged, "-buildmode=c-shared", "-o", "libbeside.so", ".", cwd=folder, **settings)
     library = installed / "lib/libsamebytes.so.1"
     shared, beside = run(sys.executable, "-c", ASK_BOTH, library, folder / "libbeside.so", **settings).split()
@@ -221,7 +234,7 @@ def test_with_the_tag_a_go_library_shares_the_shared_library(installed: Path, tm
 
 
 def test_the_tests_pass_on_the_shared_library(installed: Path) -> None:
-    settings = {"PKG_CONFIG_PATH": str(installed / "lib/pkgconfig"), "LD_LIBRARY_PATH": str(installed / "lib")}
+    settings = shared_settings(installed)
     run("go", "test", "-tags", "samebytes_shared", "./bindings/go/...", "./tests/go/...", **settings)
 
 
