@@ -30,7 +30,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from . import _arguments, _errors, _records
+from . import _arguments, _errors, _library, _records
 from . import _support_{backend} as _support
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 BACKEND = "{backend}"
 ABI_DIGEST = 0x{digest:016x}
+_library.check_part("_layer_{backend}", ABI_DIGEST)
 
 _address = _arguments.address
 _address_or_null = _arguments.address_or_null

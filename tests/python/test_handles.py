@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import samebytes
+from samebytes._handles import calling
 
 from .conftest import output_of
 
@@ -213,6 +214,47 @@ def test_calls_on_two_objects_from_both_sides_do_not_wait_for_each_other_forever
         run_threads(4, work)
         left.append(left)
         assert bytes(left) == b"aa"
+
+
+class NotedLock:
+    """A lock that notes what happens to it."""
+
+    def __init__(self, name: str, events: list[str]) -> None:
+        self.name, self.events = name, events
+        self.refuses = False
+
+    def acquire(self) -> None:
+        if self.refuses:
+            raise KeyboardInterrupt
+        self.events.append(f"take {self.name}")
+
+    def release(self) -> None:
+        self.events.append(f"give {self.name}")
+
+
+def test_locks_are_taken_in_one_order_whichever_object_stands_first() -> None:
+    left, right = samebytes.View(b"a"), samebytes.View(b"b")
+    events: list[str] = []
+    left._lock, right._lock = NotedLock("left", events), NotedLock("right", events)
+    sequences = []
+    for handles in ((left, None, right), (right, left)):
+        with calling(*handles):
+            pass
+        sequences.append(events[:])
+        events.clear()
+    assert sequences[0][:2] == sequences[1][:2]
+    assert sorted(sequences[0]) == ["give left", "give right", "take left", "take right"]
+
+
+def test_locks_are_given_back_when_taking_one_is_interrupted() -> None:
+    left, right = samebytes.View(b"a"), samebytes.View(b"b")
+    events: list[str] = []
+    locks = left._lock, right._lock = NotedLock("left", events), NotedLock("right", events)
+    first, second = sorted(locks, key=id)
+    second.refuses = True
+    with pytest.raises(KeyboardInterrupt), calling(left, right):
+        raise AssertionError("the call was made")
+    assert events == [f"take {first.name}", f"give {first.name}"]
 
 
 def test_close_waits_for_a_call_that_is_running() -> None:

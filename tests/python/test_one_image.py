@@ -132,8 +132,13 @@ def test_an_older_minor_version_is_refused() -> None:
         _library.check_version(0x10109, 0x10200, "somewhere")
 
 
-def test_the_library_of_the_package_must_be_of_its_build() -> None:
-    with pytest.raises(
-        ImportError, match=r"libsamebytes\.so\.1 was built from headers with the digest 0000000000000002"
-    ):
-        _library.check_digest("libsamebytes.so.1", 2, 1)
+@pytest.mark.parametrize(("file", "backend"), [("_cffi.abi3.so", "cffi"), ("libsamebytes.so.1", "ctypes")])
+def test_a_compiled_part_of_another_build_is_refused(package: Path, file: str, backend: str) -> None:
+    digest, other = _objects.BUILT_DIGEST.to_bytes(8, "little"), (2).to_bytes(8, "little")
+    data = (package / file).read_bytes()
+    assert digest in data
+    (package / file).write_bytes(data.replace(digest, other))
+    done = run_python("import samebytes", PYTHONPATH=str(package.parent), SAMEBYTES_BACKEND=backend)
+    assert done.returncode == 1
+    part = file.removesuffix(".abi3.so")
+    assert f"{part} was built from headers with the digest 0000000000000002" in done.stderr

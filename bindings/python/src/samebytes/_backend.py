@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from . import _library, _objects
-
 NAMES = ("cffi", "ctypes")
 name = os.environ.get("SAMEBYTES_BACKEND") or "cffi"
 
@@ -18,5 +16,3 @@ else:
     from . import _layer_ctypes as layer
 
 __all__ = ["layer", "name"]
-
-_library.check_digest(f"_layer_{name}", layer.ABI_DIGEST, _objects.BUILT_DIGEST)

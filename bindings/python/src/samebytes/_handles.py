@@ -1,7 +1,8 @@
 """What all handles have in common.
 
 Calls on one object wait for each other, so that threads may share it: each holds the object's lock, also while the GIL is released.
-close() waits for a running call. A call on several objects takes their locks in one order.
+close() waits for a running call. A call on several objects takes their locks in one order. A forked child leaves alone what another
+thread was using at the fork: that thread's lock is never released there.
 """
 
 from __future__ import annotations

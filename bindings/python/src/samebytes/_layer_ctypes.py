@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from . import _arguments, _errors, _records
+from . import _arguments, _errors, _library, _records
 from . import _support_ctypes as _support
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 BACKEND = "ctypes"
 ABI_DIGEST = 0x7fbe53ebca661d80
+_library.check_part("_layer_ctypes", ABI_DIGEST)
 
 _address = _arguments.address
 _address_or_null = _arguments.address_or_null

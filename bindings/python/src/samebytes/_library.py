@@ -44,12 +44,12 @@ def check_version(loaded: int, built: int, path: str) -> None:
         )
 
 
-def check_digest(part: str, found: int, expected: int) -> None:
+def check_part(part: str, digest: int) -> None:
     """Raises ImportError unless *part* of this package was built from the same headers as _objects."""
-    if found != expected:
+    if digest != _objects.BUILT_DIGEST:
         raise ImportError(
             f"the parts of samebytes in {PACKAGED.parent} do not belong together: {part} was built from headers with the digest "
-            f"{found:016x}, _objects from {expected:016x}; install samebytes again"
+            f"{digest:016x}, _objects from {_objects.BUILT_DIGEST:016x}; install samebytes again"
         )
 
 
@@ -59,7 +59,7 @@ def check() -> None:
     check_version(_objects.version(), _objects.BUILT_VERSION, path)
     # Another's library may be newer; that of this package must be of one piece with it.
     if PACKAGED.exists() and os.path.samefile(path, PACKAGED):
-        check_digest(SONAME, _objects.abi_digest(), _objects.BUILT_DIGEST)
+        check_part(SONAME, _objects.abi_digest())
 
 
 check()

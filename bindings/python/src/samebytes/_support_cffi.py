@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import _arguments
+from . import _arguments, _library
 from ._cffi import ffi, lib
+
+_library.check_part("_cffi", lib.sb_built_digest)
 
 cast = ffi.cast
 new = ffi.new
