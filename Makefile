@@ -161,14 +161,13 @@ test-packaging: build deps-test
 	$(call heading,packaging)
 	$(PYTEST) tests/packaging
 
-# The long forms: all tests, then what is drawn at random with more seeds, and what runs on many threads more often.
+# The long forms: all tests, with what is drawn at random by fresh seeds; then C with more seeds, and Go's threads more often.
+nightly: export SAMEBYTES_NIGHTLY := 1
 nightly: test
 	$(call heading,C with more seeds)
 	SAMEBYTES_SEEDS=20 ctest --test-dir build/check/sanitize --output-on-failure --no-tests=error -j2 --repeat until-fail:3
 	$(call heading,Go with the race detector again and again)
 	go test -race -count=10 ./...
-	$(call heading,conformance with more seeds)
-	$(BIN)/python tests/conformance/more_seeds.py
 
 lint: deps $(VENV)/.stamp-lint $(VENV)/.stamp-test
 	@tools/lint.sh
