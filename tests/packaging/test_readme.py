@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -42,3 +43,29 @@ def test_every_path_that_the_documents_name_exists() -> None:
         names = re.findall(r"`((?:core|bindings|tests|docs|tools|requirements|\.ci)/[\w./-]*)`", text)
         for path in [document.parent / link for link in links] + [ROOT / name for name in names]:
             assert path.exists(), f"{document.relative_to(ROOT)} names {path}, which does not exist"
+
+
+def documented_bytes(heading: str) -> bytes:
+    """Return the bytes of the table below *heading* of docs/wire-format.md, whose first column must be their offsets."""
+    section = (ROOT / "docs/wire-format.md").read_text().split(f"### {heading}\n")[1].split("\n#")[0]
+    data = b""
+    for offset, cell in re.findall(r"^\| (\d+) \| (.+?) \|", section, re.MULTILINE):
+        assert int(offset) == len(data), f"{heading}: the row at offset {offset} is at {len(data)}"
+        data += bytes.fromhex("".join(re.findall(r"`([0-9a-f ]+)`", cell)))
+    return data
+
+
+def test_the_wire_formats_page_shows_the_reference_frame() -> None:
+    vectors = json.loads((ROOT / "tests/conformance/vectors/echo.json").read_text())["cases"]
+    frames = {bytes.fromhex(case["hex"]) for case in vectors if case["valid"] and isinstance(case["hex"], str)}
+    shown = documented_bytes("The reference frame")
+    assert len(shown) == 57
+    assert shown in frames
+
+
+def test_the_wire_formats_page_shows_the_old_slide() -> None:
+    vectors = json.loads((ROOT / "tests/conformance/vectors/echo.json").read_text())["cases"]
+    (slide,) = [case for case in vectors if case["id"].startswith("old-slide")]
+    shown = documented_bytes("The 47 bytes of an old slide deck")
+    assert shown == bytes.fromhex(slide["hex"])[: len(shown)]
+    assert (slide["error"]["field"], slide["error"]["offset"]) == ("subject", 14)
