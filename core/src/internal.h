@@ -14,15 +14,19 @@
 
 /* A provider, as the core calls it. get may give a block of any size above 0, smaller or larger than `size`; callers that need more call
  * again, and callers that need one piece check. put takes back a block whose last owner has gone. retire frees the provider. All are
- * thread-safe but retire, which comes last. */
+ * thread-safe but retire, which comes last.
+ *
+ * A provider with count counts by itself, and adds its counts to `stats` there; it keeps itself alive while blocks are out, so retire may come
+ * before the last put. */
 typedef struct sb_priv_provider {
   sb_status (*get)(sb_memory *memory, size_t size, sb_block **block);
   void (*put)(sb_block *block);
   void (*retire)(sb_memory *memory);
+  void (*count)(sb_memory *memory, sb_memory_stats *stats); /* NULL: memory.c counts */
 } sb_priv_provider;
 
 /* The part of every provider that memory.c knows; each provider's own structure starts with it. Owners are handles and blocks that are
- * out. */
+ * out, those of a provider that counts by itself not included. */
 struct sb_memory {
   const sb_priv_provider *provider;
   atomic_size_t owners;
@@ -33,7 +37,7 @@ struct sb_memory {
 };
 
 /* A block's header. It lies before the bytes or apart from them, as its provider likes. Invariant: a block that is out has owners > 0 and
- * holds one owner of `memory`. */
+ * keeps `memory` alive. */
 struct sb_block {
   _Atomic uint32_t owners;
   uint32_t size; /* bytes at data, above 0 */
@@ -52,6 +56,8 @@ void sb_priv_block_free(sb_block *block);
 void sb_priv_memory_init(sb_memory *memory, const sb_priv_provider *provider);
 /* The process-wide default pool as a provider, made at first use; borrowed. */
 sb_status sb_priv_memory_default(sb_memory **memory);
+/* How many blocks are out as an sb_block, of all pools. */
+int64_t sb_priv_pools_live_blocks(void);
 
 /* Copies the structure `ours`, which begins with its struct_size, to the caller's, which may be of another version: struct_size stays as the
  * caller set it, and what only a newer caller knows becomes 0. SB_INVALID_ARGUMENT when the caller's is smaller than version 1.0 had it. */
@@ -63,8 +69,11 @@ static inline sb_block *sb_priv_block_retain(sb_block *block) {
 }
 
 static inline void sb_priv_block_release(sb_block *block) {
-  /* The last owner must see what the others wrote before the memory is used for something else. */
-  if (atomic_fetch_sub_explicit(&block->owners, 1, memory_order_acq_rel) == 1) sb_priv_block_free(block);
+  /* The last owner must see what the others wrote before the memory is used for something else. An only owner need not count down: nobody
+   * else can become one, and counting costs more than the rest. */
+  if (atomic_load_explicit(&block->owners, memory_order_acquire) == 1 ||
+      atomic_fetch_sub_explicit(&block->owners, 1, memory_order_acq_rel) == 1)
+    sb_priv_block_free(block);
 }
 
 /* Whether nobody but the asking owner can see the block. */

@@ -3,14 +3,15 @@
 /* What every provider has in common (owners, counts), and the providers that need no more than that: heap, fixed, tracing. The pool is in
  * pool.c.
  *
- * Counting happens here and at one place, so that no provider can forget it. Invariant, per provider: a block that is out holds one owner
- * of its provider, and reserves - releases is the number of blocks that are out. */
+ * Counting happens here and at one place, so that no provider can forget it; only the pool counts by itself, because threads that share a pool
+ * would wait for each other at every count. Invariant, per provider: reserves - releases is the number of blocks that are out; each of them
+ * holds one owner of its provider, unless that counts by itself. */
 
 #include <stdlib.h>
 
 #include "internal.h"
 
-static atomic_int_least64_t live_blocks;
+static atomic_int_least64_t heap_blocks; /* those that are out, of all providers but pools */
 
 void sb_priv_memory_init(sb_memory *memory, const sb_priv_provider *provider) {
   memory->provider = provider;
@@ -33,6 +34,7 @@ static sb_status provider_get(sb_memory *memory, size_t size, sb_block **block) 
     return status;
   }
   assert((*block)->size > 0 && (*block)->memory == memory);
+  if (memory->provider->count != NULL) return SB_OK;
   atomic_fetch_add_explicit(&memory->owners, 1, memory_order_relaxed);
   count(&memory->reserves, 1);
   count(&memory->live_bytes, (*block)->size);
@@ -42,26 +44,26 @@ static sb_status provider_get(sb_memory *memory, size_t size, sb_block **block) 
 /* The opposite of provider_get. */
 static void provider_put(sb_block *block) {
   sb_memory *memory = block->memory;
-  count(&memory->releases, 1);
-  count(&memory->live_bytes, 0 - (uint64_t)block->size);
+  const bool counts_itself = memory->provider->count != NULL;
+  if (!counts_itself) {
+    count(&memory->releases, 1);
+    count(&memory->live_bytes, 0 - (uint64_t)block->size);
+  }
   memory->provider->put(block);
-  sb_memory_close(memory);
+  if (!counts_itself) sb_memory_close(memory);
 }
 
 sb_status sb_priv_block_get(sb_memory *memory, size_t size, sb_block **block) {
-  sb_status status = SB_OK;
-  if (memory == NULL) status = sb_priv_memory_default(&memory);
-  if (status == SB_OK) status = provider_get(memory, size, block);
-  if (status == SB_OK) atomic_fetch_add_explicit(&live_blocks, 1, memory_order_relaxed);
-  return status;
+  if (memory == NULL) {
+    const sb_status status = sb_priv_memory_default(&memory);
+    if (status != SB_OK) return status;
+  }
+  return provider_get(memory, size, block);
 }
 
-void sb_priv_block_free(sb_block *block) {
-  atomic_fetch_sub_explicit(&live_blocks, 1, memory_order_relaxed);
-  provider_put(block);
-}
+void sb_priv_block_free(sb_block *block) { provider_put(block); }
 
-int64_t sb_memory_live_blocks(void) { return atomic_load(&live_blocks); }
+int64_t sb_memory_live_blocks(void) { return atomic_load(&heap_blocks) + sb_priv_pools_live_blocks(); }
 
 /* ---- handles ---- */
 
@@ -98,12 +100,13 @@ sb_status sb_memory_get_block(sb_memory *memory, size_t size, sb_block **block) 
 
 sb_status sb_memory_get_stats(sb_memory *memory, sb_memory_stats *stats) {
   if (memory == NULL || stats == NULL) return SB_INVALID_ARGUMENT;
-  const sb_memory_stats now = {
+  sb_memory_stats now = {
       .reserves = atomic_load(&memory->reserves),
       .releases = atomic_load(&memory->releases),
       .live_bytes = atomic_load(&memory->live_bytes),
       .failures = atomic_load(&memory->failures),
   };
+  if (memory->provider->count != NULL) memory->provider->count(memory, &now);
   return sb_priv_fill(stats, &now, sizeof now);
 }
 
@@ -148,10 +151,14 @@ static sb_status heap_get(sb_memory *memory, size_t size, sb_block **block) {
   if (made == NULL) return SB_NO_MEMORY;
   *made = (sb_block){.owners = 1, .size = (uint32_t)size, .data = (uint8_t *)made + HEAP_ALIGNMENT, .memory = memory};
   *block = made;
+  atomic_fetch_add_explicit(&heap_blocks, 1, memory_order_relaxed);
   return SB_OK;
 }
 
-static void heap_put(sb_block *block) { free(block); }
+static void heap_put(sb_block *block) {
+  atomic_fetch_sub_explicit(&heap_blocks, 1, memory_order_relaxed);
+  free(block);
+}
 
 static void heap_retire(sb_memory *memory) { free(memory); }
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "failing_memory.h"
+#include "pool_private.h"
 
 #define KIB 1024u
 #define MIB (1024u * KIB)
@@ -786,6 +787,7 @@ typedef struct handoff {
   sb_pool *pool;
   _Atomic(uint8_t *) ring[RING];
   atomic_int wrong;
+  atomic_int running;
 } handoff;
 
 static void *getter(void *argument) {
@@ -805,6 +807,7 @@ static void *getter(void *argument) {
     for (int j = 1; j < 16; j++) atomic_fetch_add(&it->wrong, before[j] != before[0]);
     atomic_fetch_add(&it->wrong, sb_pool_put(it->pool, before) != SB_OK);
   }
+  atomic_fetch_sub(&it->running, 1);
   return NULL;
 }
 
@@ -813,12 +816,13 @@ static void blocks_go_from_thread_to_thread(void **state) {
   static handoff it;
   memset(&it, 0, sizeof it);
   it.pool = open_three();
+  it.running = THREADS;
   pthread_t threads[THREADS];
   for (int i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&threads[i], NULL, getter, &it), 0);
-  for (int i = 0; i < 20; i++) {
+  while (it.running > 0) {
     sb_pool_trim(it.pool);
     (void)pool_stats(it.pool);
-    (void)usleep(500);
+    (void)usleep(200);
   }
   for (int i = 0; i < THREADS; i++) assert_int_equal(pthread_join(threads[i], NULL), 0);
   assert_int_equal(it.wrong, 0);
@@ -870,7 +874,405 @@ static void two_threads_that_put_one_block_of_a_closed_pool_do_no_harm(void **st
   assert_int_equal(pthread_barrier_destroy(&it.barrier), 0);
 }
 
+/* ---- what threads keep ---- */
+
+/* Another thread, which does what it is told, one thing after the other. */
+typedef struct helper {
+  pthread_t thread;
+  pthread_barrier_t barrier; /* before and after each thing */
+  void (*work)(struct helper *it);
+  sb_pool *pool;
+  void *data[100];
+  size_t size;
+  int count;
+  sb_status status; /* of the last call that failed */
+} helper;
+
+static void *helper_run(void *argument) {
+  helper *it = argument;
+  for (;;) {
+    (void)pthread_barrier_wait(&it->barrier);
+    if (it->work == NULL) return NULL;
+    it->work(it);
+    (void)pthread_barrier_wait(&it->barrier);
+  }
+}
+
+static void helper_start(helper *it, sb_pool *pool, size_t size) {
+  memset(it, 0, sizeof *it);
+  it->pool = pool;
+  it->size = size;
+  assert_int_equal(pthread_barrier_init(&it->barrier, NULL, 2), 0);
+  assert_int_equal(pthread_create(&it->thread, NULL, helper_run, it), 0);
+}
+
+static void helper_do(helper *it, void (*work)(helper *), int count) {
+  it->work = work;
+  it->count = count;
+  (void)pthread_barrier_wait(&it->barrier);
+  (void)pthread_barrier_wait(&it->barrier);
+  assert_int_equal(it->status, SB_OK);
+}
+
+static void helper_end(helper *it) {
+  it->work = NULL;
+  (void)pthread_barrier_wait(&it->barrier);
+  assert_int_equal(pthread_join(it->thread, NULL), 0);
+  assert_int_equal(pthread_barrier_destroy(&it->barrier), 0);
+}
+
+static void get_some(helper *it) {
+  for (int i = 0; i < it->count; i++) {
+    const sb_status status = sb_pool_get(it->pool, it->size, &it->data[i]);
+    if (status != SB_OK) it->status = status;
+    if (status == SB_OK) memset(it->data[i], i, it->size);
+  }
+}
+
+static void put_some(helper *it) {
+  for (int i = 0; i < it->count; i++) {
+    const sb_status status = sb_pool_put(NULL, it->data[i]);
+    if (status != SB_OK) it->status = status;
+  }
+}
+
+static void what_a_thread_kept_comes_back_when_it_ends(void **state) {
+  (void)state;
+  helper it;
+  sb_pool *pool = open_three();
+  helper_start(&it, pool, 512);
+  helper_do(&it, get_some, 40);
+  helper_do(&it, put_some, 40);
+  assert_int_equal(class_stats(pool, 0).kept, 40);
+  helper_end(&it);
+  assert_int_equal(class_stats(pool, 0).kept, 40);
+  assert_int_equal(class_stats(pool, 0).outstanding, 0);
+  void *data[40];
+  for (int i = 0; i < 40; i++) data[i] = get(pool, 512);
+  assert_int_equal(class_stats(pool, 0).hits, 40);
+  assert_int_equal(class_stats(pool, 0).misses, 40);
+  for (int i = 0; i < 40; i++) assert_ok(sb_pool_put(pool, data[i]));
+  sb_pool_close(pool);
+}
+
+static void threads_that_come_and_go_leave_nothing(void **state) {
+  (void)state;
+  sb_pool *pool = open_three();
+  long before = 0;
+  for (int i = 0; i < 220; i++) {
+    if (i == 20) before = address_space();
+    helper it;
+    helper_start(&it, pool, 4096);
+    helper_do(&it, get_some, 30);
+    helper_do(&it, put_some, 30);
+    helper_end(&it);
+  }
+  assert_true(address_space() - before < 4000);
+  assert_int_equal(class_stats(pool, 1).misses, 30);
+  assert_int_equal(class_stats(pool, 1).hits, 219 * 30);
+  sb_pool_close(pool);
+}
+
+static void trim_reaches_what_other_threads_keep(void **state) {
+  (void)state;
+  helper it;
+  sb_pool *pool = open_three();
+  helper_start(&it, pool, 4096);
+  helper_do(&it, get_some, 40);
+  helper_do(&it, put_some, 40);
+  sb_pool_trim(pool);
+  assert_int_equal(pool_stats(pool).bytes_kept, 0);
+  for (int i = 0; i < 40; i++) assert_int_equal(pages_resident(it.data[i], 1), -1);
+  helper_do(&it, get_some, 40);
+  helper_do(&it, put_some, 40);
+  assert_int_equal(class_stats(pool, 1).misses, 80);
+  helper_end(&it);
+  sb_pool_close(pool);
+}
+
+static void the_byte_limit_reaches_what_other_threads_keep(void **state) {
+  (void)state;
+  helper it;
+  sb_pool_options options = options_for(three_classes, 3);
+  options.bytes_max = 40 * 512;
+  sb_pool *pool = open_with(&options);
+  helper_start(&it, pool, 512);
+  helper_do(&it, get_some, 40);
+  void *data = NULL;
+  assert_int_equal(sb_pool_get(pool, 4096, &data), SB_NO_MEMORY);
+  helper_do(&it, put_some, 40);
+  data = get(pool, 4096);
+  assert_true(pool_stats(pool).bytes_kept <= 40 * 512 - 4096);
+  assert_ok(sb_pool_put(pool, data));
+  helper_end(&it);
+  sb_pool_close(pool);
+}
+
+static void close_reaches_what_other_threads_keep(void **state) {
+  (void)state;
+  helper it;
+  sb_pool *pool = open_three();
+  helper_start(&it, pool, 512);
+  helper_do(&it, get_some, 41);
+  void *out = it.data[40];
+  helper_do(&it, put_some, 40);
+  sb_pool_close(pool);
+  assert_int_equal(((uint8_t *)out)[511], 40);
+  sb_pool *other = open_three(); /* with the first one's place in the threads */
+  it.pool = other;
+  helper_do(&it, get_some, 10);
+  helper_do(&it, put_some, 10);
+  it.data[0] = out;
+  helper_do(&it, put_some, 1);
+  assert_int_equal(pages_resident(out, 1), -1);
+  assert_int_equal(pool_stats(other).outstanding, 0);
+  assert_int_equal(class_stats(other, 0).kept, 10);
+  helper_end(&it);
+  sb_pool_close(other);
+}
+
+static void all_threads_together_keep_no_more_than_the_class_may(void **state) {
+  (void)state;
+  helper its[6];
+  const sb_pool_class classes[] = {{512, 100}};
+  const sb_pool_options options = options_for(classes, 1);
+  sb_pool *pool = open_with(&options);
+  for (int i = 0; i < 6; i++) {
+    helper_start(&its[i], pool, 512);
+    helper_do(&its[i], get_some, 90);
+  }
+  for (int i = 0; i < 6; i++) {
+    helper_do(&its[i], put_some, 90);
+    const uint64_t kept = class_stats(pool, 0).kept;
+    assert_true(kept >= 40 && kept <= 100);
+  }
+  for (int i = 0; i < 6; i++) helper_end(&its[i]);
+  assert_true(class_stats(pool, 0).kept <= 100);
+  assert_int_equal(class_stats(pool, 0).outstanding_max, 540);
+  sb_pool_close(pool);
+}
+
+static void a_thread_that_comes_late_makes_place_for_what_it_may_keep(void **state) {
+  (void)state;
+  helper it, late;
+  const sb_pool_class classes[] = {{512, 100}};
+  const sb_pool_options options = options_for(classes, 1);
+  sb_pool *pool = open_with(&options);
+  helper_start(&it, pool, 512);
+  helper_start(&late, pool, 512);
+  helper_do(&it, get_some, 95);
+  memcpy(late.data, it.data, sizeof late.data);
+  void *more[60];
+  for (int i = 0; i < 60; i++) {
+    helper_do(&it, get_some, 1);
+    more[i] = it.data[0];
+  }
+  memcpy(it.data, late.data, sizeof it.data);
+  helper_do(&it, put_some, 95);
+  helper_end(&it);
+  assert_true(class_stats(pool, 0).kept > 90);
+  memcpy(late.data, more, sizeof more);
+  helper_do(&late, put_some, 60);
+  assert_true(class_stats(pool, 0).kept <= 100);
+  helper_end(&late);
+  assert_true(class_stats(pool, 0).kept <= 100);
+  sb_pool_close(pool);
+}
+
+static void a_thread_without_place_of_its_own_gets_what_others_passed_on(void **state) {
+  (void)state;
+  helper its[3];
+  const sb_pool_class classes[] = {{512, 40}};
+  const sb_pool_options options = options_for(classes, 1);
+  sb_pool *pool = open_with(&options);
+  for (int i = 0; i < 3; i++) helper_start(&its[i], pool, 512);
+  helper_do(&its[0], get_some, 40); /* may keep 20 of 40 */
+  helper_do(&its[1], get_some, 1);  /* 10 of 20 */
+  helper_do(&its[0], put_some, 40);
+  const uint64_t hits = class_stats(pool, 0).hits;
+  helper_do(&its[2], get_some, 5); /* 5 of 10, which is not worth it */
+  assert_int_equal(class_stats(pool, 0).hits, hits + 5);
+  helper_do(&its[2], put_some, 5);
+  helper_do(&its[1], put_some, 1);
+  for (int i = 0; i < 3; i++) helper_end(&its[i]);
+  assert_int_equal(pool_stats(pool).outstanding, 0);
+  sb_pool_close(pool);
+}
+
+static void blocks_got_by_one_and_put_by_another_thread_are_reused(void **state) {
+  (void)state;
+  helper it;
+  const sb_pool_class classes[] = {{512, 1000}};
+  const sb_pool_options options = options_for(classes, 1);
+  sb_pool *pool = open_with(&options);
+  helper_start(&it, pool, 512);
+  for (int round = 0; round < 50; round++) {
+    helper_do(&it, get_some, 100);
+    for (int i = 0; i < 100; i++) assert_ok(sb_pool_put(pool, it.data[i]));
+  }
+  assert_true(class_stats(pool, 0).misses < 100 + 2 * 62); /* or the batches do not come round */
+  helper_end(&it);
+  sb_pool_close(pool);
+}
+
+static void more_pools_than_threads_have_places_for_work_too(void **state) {
+  (void)state;
+  enum {
+    COUNT = 150
+  };
+  static sb_pool *pools[COUNT];
+  for (int round = 0; round < 2; round++) {
+    for (int i = 0; i < COUNT; i++) {
+      pools[i] = open_three();
+      void *first = get(pools[i], 512), *second = get(pools[i], 512);
+      assert_ok(sb_pool_put(pools[i], first));
+      assert_ok(sb_pool_put(NULL, second));
+      assert_int_equal(class_stats(pools[i], 0).kept, 2);
+    }
+    for (int i = 0; i < COUNT; i++) sb_pool_close(pools[i]);
+  }
+}
+
+static pthread_key_t late_key;
+
+static void put_late(void *data) {
+  assert_int_equal(sb_pool_put(NULL, data), SB_OK);
+  assert_true(sb_priv_thread_own->revoked != 0); /* what it had may be another thread's by now */
+}
+
+static void *end_with_a_block(void *pool) {
+  void *data = NULL;
+  assert_int_equal(pthread_setspecific(late_key, pool), 0); /* so that it is destroyed with the library's or before */
+  assert_int_equal(sb_pool_get(pool, 512, &data), SB_OK);
+  assert_int_equal(pthread_setspecific(late_key, data), 0);
+  return NULL;
+}
+
+static void a_block_put_by_a_destructor_of_an_ending_thread_comes_back(void **state) {
+  (void)state;
+  sb_pool *pool = open_three();
+  assert_int_equal(pthread_key_create(&late_key, put_late), 0); /* after the library's key, so destroyed later */
+  for (int i = 0; i < 10; i++) {
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, end_with_a_block, pool), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+  }
+  assert_int_equal(pool_stats(pool).outstanding, 0);
+  assert_int_equal(class_stats(pool, 0).misses, 1);
+  assert_int_equal(pthread_key_delete(late_key), 0);
+  sb_pool_close(pool);
+}
+
+/* Two threads that put a block in one instant can both find that it is out. Here the second one is made to. */
+static void a_block_put_by_two_threads_in_one_instant_is_handed_out_once(void **state) {
+  (void)state;
+  helper its[2];
+  sb_pool *pool = open_three();
+  for (int i = 0; i < 2; i++) helper_start(&its[i], pool, 512);
+  for (int round = 0; round < 4; round++) {
+    void *data = get(pool, 512);
+    sb_priv_record *record = NULL;
+    assert_true(sb_priv_slab_record(sb_priv_slab_find(data), data, &record));
+    for (int i = 0; i < 2; i++) {
+      helper_do(&its[i], get_some, 1);
+      helper_do(&its[i], put_some, 1); /* so that it has a magazine */
+      sb_priv_record_set(record, SB_PRIV_BLOCK_OUT);
+      its[i].data[0] = data;
+      helper_do(&its[i], put_some, 1);
+    }
+    if (round % 2 == 1) {
+      sb_pool_trim(pool);
+      assert_int_equal(pool_stats(pool).bytes_kept, 0);
+    }
+    for (int i = 0; i < 2; i++) helper_do(&its[i], get_some, 3);
+    for (int i = 0; i < 6; i++)
+      for (int j = 0; j < i; j++) assert_true(its[i / 3].data[i % 3] != its[j / 3].data[j % 3]);
+    assert_int_equal(class_stats(pool, 0).outstanding, 6);
+    for (int i = 0; i < 2; i++) helper_do(&its[i], put_some, 3);
+    assert_int_equal(class_stats(pool, 0).outstanding, 0);
+    if (round == 1) sb_pool_trim(pool);
+  }
+  for (int i = 0; i < 2; i++) helper_end(&its[i]);
+  sb_pool_close(pool);
+}
+
+static void *use_briefly(void *argument) {
+  sb_pool *pool = argument;
+  void *data[70];
+  for (int i = 0; i < 70; i++)
+    if (sb_pool_get(pool, (size_t)i * 60 + 1, &data[i]) != SB_OK) return pool;
+  for (int i = 0; i < 70; i++)
+    if (sb_pool_put(i % 2 == 0 ? pool : NULL, data[i]) != SB_OK) return pool;
+  return NULL;
+}
+
+static void threads_end_while_others_trim(void **state) {
+  (void)state;
+  sb_pool *pool = open_three();
+  for (int round = 0; round < 60; round++) {
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++) assert_int_equal(pthread_create(&threads[i], NULL, use_briefly, pool), 0);
+    for (int i = 0; i < 3; i++) sb_pool_trim(pool);
+    for (int i = 0; i < 4; i++) {
+      void *failed = NULL;
+      assert_int_equal(pthread_join(threads[i], &failed), 0);
+      assert_null(failed);
+    }
+    assert_int_equal(pool_stats(pool).outstanding, 0);
+  }
+  sb_pool_close(pool);
+}
+
+static void the_most_blocks_out_at_one_time_are_known(void **state) {
+  (void)state;
+  helper it;
+  sb_pool *pool = open_three();
+  void *data[30];
+  helper_start(&it, pool, 512);
+  helper_do(&it, get_some, 50);
+  for (int i = 0; i < 30; i++) data[i] = get(pool, 512);
+  helper_do(&it, put_some, 50);
+  for (int i = 0; i < 30; i++) assert_ok(sb_pool_put(pool, data[i]));
+  helper_do(&it, get_some, 20);
+  helper_do(&it, put_some, 20);
+  assert_int_equal(class_stats(pool, 0).outstanding_max, 80);
+  helper_end(&it);
+  sb_pool_close(pool);
+}
+
 /* ---- fork ---- */
+
+static void a_forked_child_gets_what_the_threads_it_lacks_kept(void **state) {
+  (void)state;
+  helper it;
+  sb_pool *pool = open_three();
+  helper_start(&it, pool, 512);
+  helper_do(&it, get_some, 50);
+  helper_do(&it, put_some, 40);
+  const pid_t child = fork();
+  assert_true(child >= 0);
+  if (child == 0) {
+    sb_pool_class_stats stats = {.struct_size = sizeof stats};
+    for (int i = 0; i < 40; i++) {
+      void *data = NULL;
+      if (sb_pool_get(pool, 512, &data) != SB_OK) _exit(1);
+    }
+    if (sb_pool_get_class_stats(pool, 0, &stats) != SB_OK) _exit(2);
+    if (stats.hits != 40 || stats.misses != 50 || stats.outstanding != 50 || stats.kept != 0) _exit(3);
+    if (sb_pool_put(pool, it.data[45]) != SB_OK) _exit(4); /* one that the other thread holds in the parent */
+    _exit(0);
+  }
+  int status = 0;
+  assert_int_equal(waitpid(child, &status, 0), child);
+  assert_true(WIFEXITED(status));
+  assert_int_equal(WEXITSTATUS(status), 0);
+  assert_int_equal(sb_priv_thread_own->revoked & ~SB_PRIV_EXCHANGES, 0);
+  assert_int_equal(class_stats(pool, 0).kept, 40);
+  for (int i = 0; i < 10; i++) it.data[i] = it.data[40 + i];
+  helper_do(&it, put_some, 10);
+  helper_end(&it);
+  sb_pool_close(pool);
+}
 
 static int use_in_child(sb_pool *pool, void *inherited) {
   if (sb_pool_put(pool, inherited) != SB_OK) return 1;
@@ -969,6 +1371,21 @@ int main(void) {
       cmocka_unit_test(null_is_an_error_or_does_nothing),
       cmocka_unit_test(blocks_go_from_thread_to_thread),
       cmocka_unit_test(two_threads_that_put_one_block_of_a_closed_pool_do_no_harm),
+      cmocka_unit_test(what_a_thread_kept_comes_back_when_it_ends),
+      cmocka_unit_test(threads_that_come_and_go_leave_nothing),
+      cmocka_unit_test(trim_reaches_what_other_threads_keep),
+      cmocka_unit_test(the_byte_limit_reaches_what_other_threads_keep),
+      cmocka_unit_test(close_reaches_what_other_threads_keep),
+      cmocka_unit_test(all_threads_together_keep_no_more_than_the_class_may),
+      cmocka_unit_test(a_thread_that_comes_late_makes_place_for_what_it_may_keep),
+      cmocka_unit_test(a_thread_without_place_of_its_own_gets_what_others_passed_on),
+      cmocka_unit_test(blocks_got_by_one_and_put_by_another_thread_are_reused),
+      cmocka_unit_test(more_pools_than_threads_have_places_for_work_too),
+      cmocka_unit_test(a_block_put_by_a_destructor_of_an_ending_thread_comes_back),
+      cmocka_unit_test(a_block_put_by_two_threads_in_one_instant_is_handed_out_once),
+      cmocka_unit_test(threads_end_while_others_trim),
+      cmocka_unit_test(the_most_blocks_out_at_one_time_are_known),
+      cmocka_unit_test(a_forked_child_gets_what_the_threads_it_lacks_kept),
       cmocka_unit_test(a_forked_child_uses_its_own_copy),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

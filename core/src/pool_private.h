@@ -1,0 +1,362 @@
+#ifndef SB_POOL_PRIVATE_H
+#define SB_POOL_PRIVATE_H
+
+/* What the files of the pool share with each other and with nobody else: pool_slab.c has the memory that blocks are cut from, pool_thread.c what
+ * belongs to a thread, pool_depot.c what a pool does under its lock, and pool.c the functions of pool.h with the ways that need no lock. */
+
+#include <pthread.h>
+
+#include <samebytes/pool.h>
+
+#include "internal.h"
+
+#define SB_PRIV_CACHE_LINE 64u /* bytes */
+
+#define SB_PRIV_LIKELY(condition) __builtin_expect((condition), 1)
+
+/* Makes the compiler forget how it computed a pointer, so that it does not compute it again for each field. */
+#define SB_PRIV_FORGET(pointer) __asm__("" : "+r"(pointer)) // NOLINT(portability-no-assembler)
+
+/* ---- slabs ---- */
+
+#define SB_PRIV_SLAB_ALIGNMENT ((size_t)1 << 21) /* bytes; slabs begin and end at multiples of it */
+#define SB_PRIV_SLAB_BLOCKS_MAX 32768u           /* a power of two */
+#define SB_PRIV_BLOCK_ALIGNMENT_MIN 64u          /* bytes: what sb_block_data promises, and no two blocks share a cache line */
+#define SB_PRIV_BLOCK_NONE 0xffffu               /* an index that no block has */
+
+/* Where a block is. */
+enum {
+  SB_PRIV_BLOCK_FRESH = 0, /* never used, or given back to the system */
+  SB_PRIV_BLOCK_KEPT,      /* free, in its slab's list of kept blocks */
+  SB_PRIV_BLOCK_CACHED,    /* free, in a magazine or batch */
+  SB_PRIV_BLOCK_OUT,       /* handed out by sb_pool_get */
+  SB_PRIV_BLOCK_COUNTED,   /* handed out as an sb_block */
+  SB_PRIV_BLOCK_LEAVING,   /* being poisoned on its way back */
+};
+
+/* What is known of a block. It has a cache line of its own, so that threads with neighbouring blocks do not wait for each other, and it
+ * lies apart from the data, so that an overrun does not reach it. `block` says where the data is, also while it is not handed out as one. */
+typedef struct sb_priv_record {
+  _Alignas(SB_PRIV_CACHE_LINE) sb_block block; /* first, so that one is found from the other */
+  _Atomic uint8_t state;
+  uint16_t next; /* index of the next block in the list of the slab that this one is in */
+} sb_priv_record;
+
+static_assert(sizeof(sb_priv_record) == SB_PRIV_CACHE_LINE, "a record fills a cache line");
+
+/* The lists of a class that a slab can be in. */
+enum {
+  SB_PRIV_SLAB_HAS_KEPT,
+  SB_PRIV_SLAB_HAS_FRESH,
+  SB_PRIV_SLAB_LISTS
+};
+
+/* A slab's header. Headers are recycled but never freed, because a wrong put may look at the header of a slab that goes away at the same
+ * moment. The first line is read without the lock of the pool by whoever puts a block, and changes only while no block is out. */
+typedef struct sb_priv_slab {
+  _Alignas(SB_PRIV_CACHE_LINE) _Atomic(sb_pool *) pool;
+  _Atomic uintptr_t data;   /* address of the first byte */
+  _Atomic size_t size;      /* mapped bytes */
+  _Atomic uint64_t inverse; /* of stride; 0 when there is one block */
+  _Atomic uint32_t stride;  /* bytes from block to block */
+  _Atomic uint16_t slot;    /* of the pool */
+  _Atomic uint16_t class_index;
+  sb_priv_record *records; /* one per block; always the same */
+  uint32_t block_size;     /* bytes of a block that are handed out */
+  uint32_t block_count;
+
+  _Alignas(SB_PRIV_CACHE_LINE) uint32_t out_count; /* blocks in no list of the slab: handed out or cached */
+  uint32_t kept_count;
+  uint32_t used_count;  /* blocks before this index have been used; the others are still zero */
+  uint16_t kept_first;  /* list of kept blocks */
+  uint16_t fresh_first; /* list of blocks that were given back to the system */
+  struct sb_priv_slab *next[SB_PRIV_SLAB_LISTS];
+  struct sb_priv_slab *previous[SB_PRIV_SLAB_LISTS];
+} sb_priv_slab;
+
+/* What a slab is made for. */
+typedef struct sb_priv_slab_shape {
+  sb_pool *pool;
+  uint16_t slot;
+  uint32_t class_index;
+  uint32_t block_size; /* bytes, 1 to SB_BLOCK_SIZE_MAX */
+  uint32_t alignment;  /* a power of two, SB_PRIV_BLOCK_ALIGNMENT_MIN to SB_POOL_ALIGNMENT_MAX */
+  bool single;         /* one block only, whatever fits */
+  bool small_pages;    /* spares memory: no huge page for the first touched byte */
+  const char *name;    /* shown in /proc/PID/maps; empty: none */
+} sb_priv_slab_shape;
+
+/* The map from addresses to slabs: a static root of 2^13 leaves, and leaves of 2^14 slabs that are mapped when needed and never freed. It is
+ * read without a lock. Addresses of 48 bits are covered, which is all that Linux hands out unasked. */
+#define SB_PRIV_MAP_ADDRESS_BITS 48
+#define SB_PRIV_MAP_SLAB_BITS 21
+#define SB_PRIV_MAP_LEAF_BITS 14
+#define SB_PRIV_MAP_ROOT_BITS (SB_PRIV_MAP_ADDRESS_BITS - SB_PRIV_MAP_SLAB_BITS - SB_PRIV_MAP_LEAF_BITS)
+
+typedef struct sb_priv_map_leaf {
+  _Atomic(sb_priv_slab *) slabs[(size_t)1 << SB_PRIV_MAP_LEAF_BITS];
+} sb_priv_map_leaf;
+
+extern _Atomic(sb_priv_map_leaf *) sb_priv_map_root[(size_t)1 << SB_PRIV_MAP_ROOT_BITS] __attribute__((visibility("hidden")));
+
+/* Maps memory for a slab and makes it findable. */
+sb_status sb_priv_slab_open(const sb_priv_slab_shape *shape, sb_priv_slab **slab);
+/* Unmaps a slab, none of whose blocks is out. Nobody finds it any more. */
+void sb_priv_slab_close(sb_priv_slab *slab);
+/* Gives the pages of a block back to the system, as far as it has them for itself. */
+void sb_priv_slab_discard(const sb_priv_slab *slab, uint32_t index);
+/* For fork: nobody is changing the free headers while they are locked. */
+void sb_priv_slab_lock(void);
+void sb_priv_slab_unlock(void);
+/* Maps `size` bytes of zeros for good, or returns NULL. */
+void *sb_priv_map_memory(size_t size);
+
+/* The slab whose memory `data` lies in, or NULL. Touches no memory but the map. */
+static inline sb_priv_slab *sb_priv_slab_find(const void *data) {
+  const uintptr_t number = (uintptr_t)data >> SB_PRIV_MAP_SLAB_BITS;
+  const uintptr_t root_index = number >> SB_PRIV_MAP_LEAF_BITS;
+  if (root_index >= (uintptr_t)1 << SB_PRIV_MAP_ROOT_BITS) return NULL;
+  sb_priv_map_leaf *leaf = atomic_load_explicit(&sb_priv_map_root[root_index], memory_order_acquire);
+  if (leaf == NULL) return NULL;
+  return atomic_load_explicit(&leaf->slabs[number & (((uintptr_t)1 << SB_PRIV_MAP_LEAF_BITS) - 1)], memory_order_acquire);
+}
+
+/* Finds the record of the block that begins at `data`, which lies in the slab, or did a moment ago. */
+static inline bool sb_priv_slab_record(sb_priv_slab *slab, const void *data, sb_priv_record **record) {
+  const size_t offset = (uintptr_t)data - atomic_load_explicit(&slab->data, memory_order_relaxed);
+  /* offset / stride without dividing: exact below 2^21, and slabs with more than one block have no more bytes. Behind the last block of a
+   * slab, and while the slab goes away, the index is one of a record all the same. */
+  const uint64_t inverse = atomic_load_explicit(&slab->inverse, memory_order_relaxed);
+  const size_t index = (size_t)(offset * inverse >> 43) & (SB_PRIV_SLAB_BLOCKS_MAX - 1);
+  *record = &slab->records[index];
+  return index * atomic_load_explicit(&slab->stride, memory_order_relaxed) == offset;
+}
+
+static inline uint8_t sb_priv_record_state(const sb_priv_record *record) {
+  return atomic_load_explicit(&record->state, memory_order_relaxed);
+}
+
+static inline sb_priv_slab *sb_priv_slab_of(const sb_priv_record *record) { return record->block.token; }
+
+static inline void sb_priv_record_set(sb_priv_record *record, uint8_t state) {
+  atomic_store_explicit(&record->state, state, memory_order_relaxed);
+}
+
+/* ---- threads ---- */
+
+/* A thread keeps free blocks of the pools it uses in magazines, which are arrays and not lists through the blocks or their records: those of
+ * a block that another thread put are cold, and a list would wait for one after the other. The thread uses its magazines without lock or
+ * atomic exchange. Whoever else must reach them (to trim or close a pool, or to fork) first makes the thread stay away:
+ *
+ *   the thread: busy = 1; if (revoked == 0) use the magazines; busy = 0      the other: revoked++; barrier; wait for busy == 0; ...; revoked--
+ *
+ * For either to see the other a barrier must stand between the thread's store and its load. The other one causes it, by the system call
+ * membarrier, so that it costs the thread nothing; where the system does not have that, the thread's store is an atomic exchange.
+ *
+ * The thread itself uses its magazines without being busy while it holds the lock of their pool: whoever else does holds it too. */
+
+#define SB_PRIV_MAGAZINE_MAX 62u                         /* blocks in a magazine, which then takes 1 KiB */
+#define SB_PRIV_MAGAZINE_MIN 8u                          /* fewer are not worth having one */
+#define SB_PRIV_MAGAZINE_BYTES_MAX ((size_t)1024 * 1024) /* bytes in a magazine */
+#define SB_PRIV_SLOTS 128u                               /* pools that can have magazines at one time; the others do with their lock */
+
+/* A free block. Its address could be had from the record, but the processor would wait: a put finds the record by several steps from the
+ * address, and the next get would have to wait for all of them before it could return. */
+typedef struct sb_priv_item {
+  void *data;
+  sb_priv_record *record;
+} sb_priv_item;
+
+typedef struct sb_priv_magazine {
+  _Alignas(SB_PRIV_CACHE_LINE) _Atomic uint64_t counts; /* the low byte: blocks in it; the others: blocks ever taken from it */
+  uint64_t capacity;                                    /* 0: all goes through the lock */
+  _Atomic uint64_t reserves;                            /* blocks taken from it as an sb_block */
+  _Atomic uint64_t releases;                            /* the same put into it */
+  sb_priv_item items[SB_PRIV_MAGAZINE_MAX];
+} sb_priv_magazine;
+
+static_assert(sizeof(sb_priv_magazine) == 1024, "a magazine's address is found by a shift");
+
+struct sb_priv_thread;
+
+/* A thread's magazines for one pool. Pages are touched as magazines are used. */
+typedef struct sb_priv_cache {
+  _Atomic(sb_pool *) pool; /* NULL: none; changes under the lock of the pool that it was or will be */
+  struct sb_priv_thread *thread;
+  struct sb_priv_cache *next; /* in the pool's list */
+  struct sb_priv_cache *previous;
+  sb_priv_magazine magazines[SB_POOL_CLASSES_MAX + 1]; /* the one for larger blocks, behind the pool's last class, stays empty */
+} sb_priv_cache;
+
+/* What belongs to a thread. Like headers of slabs, threads and caches are recycled but never freed. */
+typedef struct sb_priv_thread {
+  _Atomic uint32_t busy;
+  _Atomic uint32_t revoked;                 /* how many others make it stay away; SB_PRIV_EXCHANGES besides where membarrier is missing */
+  sb_priv_cache *caches[SB_PRIV_SLOTS + 1]; /* by slot of the pool; the last one is of no pool */
+  struct sb_priv_thread *next;              /* in the list of all */
+  struct sb_priv_thread *next_free;         /* in the list of those whose thread has ended */
+  bool ended;
+} sb_priv_thread;
+
+/* The calling thread's own, or one that is revoked for good. A pointer of 8 bytes with the initial-exec model, because finding it is then one
+ * load; the general model calls a function at each get and put. The price: the C library must have 8 bytes of static thread storage left
+ * when the library is loaded by dlopen. glibc keeps a reserve for that; musl does not load such libraries, so there it is the general model. */
+#if defined(__GLIBC__)
+#define SB_PRIV_TLS_MODEL __attribute__((visibility("hidden"), tls_model("initial-exec")))
+#else
+#define SB_PRIV_TLS_MODEL __attribute__((visibility("hidden")))
+#endif
+extern __thread sb_priv_thread *sb_priv_thread_own SB_PRIV_TLS_MODEL;
+
+#define SB_PRIV_EXCHANGES 0x80000000u
+
+/* Whether the thread may use its magazines, until sb_priv_thread_leave, which must be called in any case. */
+static inline bool sb_priv_thread_enter(sb_priv_thread *thread) {
+  atomic_store_explicit(&thread->busy, 1, memory_order_relaxed);
+  atomic_signal_fence(memory_order_seq_cst); /* the compiler keeps the order; membarrier sees to the CPU */
+  return SB_PRIV_LIKELY(atomic_load(&thread->revoked) == 0);
+}
+
+/* The same for a thread that exchanges; false for others. */
+static inline bool sb_priv_thread_enter_exchanging(sb_priv_thread *thread) {
+  if ((atomic_load(&thread->revoked) & SB_PRIV_EXCHANGES) == 0) return false;
+  (void)atomic_exchange(&thread->busy, 1);
+  return atomic_load(&thread->revoked) == SB_PRIV_EXCHANGES;
+}
+
+static inline void sb_priv_thread_leave(sb_priv_thread *thread) { atomic_store_explicit(&thread->busy, 0, memory_order_release); }
+
+/* The calling thread's own, made if need be; NULL if that can't be, or the thread is ending. */
+sb_priv_thread *sb_priv_thread_open(void);
+/* The thread's cache in `slot`, made if need be; NULL if that can't be. */
+sb_priv_cache *sb_priv_thread_cache(sb_priv_thread *thread, uint16_t slot);
+/* Makes the threads of all caches in the list stay away from their magazines. The pool's lock is held. */
+void sb_priv_thread_revoke(sb_priv_cache *caches);
+/* Lets the thread of one of them use its magazines again. */
+void sb_priv_thread_restore(sb_priv_cache *cache);
+/* For fork, around which the locks of all pools are held: makes all threads stay away and keeps new ones from coming, and lets them again; in
+ * the child, where the others are gone, gives their caches back. */
+void sb_priv_thread_revoke_all(void);
+void sb_priv_thread_restore_all(bool in_child);
+
+/* ---- magazines ---- */
+
+/* Only one thread at a time changes the counts of a magazine, so a store does; others read them for statistics. */
+static inline uint64_t sb_priv_magazine_counts(const sb_priv_magazine *magazine) {
+  return atomic_load_explicit(&magazine->counts, memory_order_relaxed);
+}
+
+static inline void sb_priv_magazine_set_counts(sb_priv_magazine *magazine, uint64_t counts) {
+  atomic_store_explicit(&magazine->counts, counts, memory_order_relaxed);
+}
+
+static inline void sb_priv_magazine_add(_Atomic uint64_t *counter) {
+  atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
+/* Takes the last block of a magazine and gives it `state`. Nothing if there is none, or if the last one was put twice in one instant and the
+ * other one counts: it is no longer there then. */
+static inline sb_priv_item sb_priv_magazine_pop(sb_priv_magazine *magazine, uint8_t state) {
+  SB_PRIV_FORGET(magazine);
+  const uint64_t counts = sb_priv_magazine_counts(magazine), count = counts & 0xff;
+  if (!SB_PRIV_LIKELY(count > 0)) return (sb_priv_item){NULL, NULL};
+  const sb_priv_item item = magazine->items[count - 1];
+  sb_priv_magazine_set_counts(magazine, counts + 0x100 - 1);
+  if (!SB_PRIV_LIKELY(sb_priv_record_state(item.record) == SB_PRIV_BLOCK_CACHED)) return (sb_priv_item){NULL, NULL};
+  sb_priv_record_set(item.record, state);
+  if (state == SB_PRIV_BLOCK_COUNTED) sb_priv_magazine_add(&magazine->reserves);
+  return item;
+}
+
+/* The opposite, for a block that was in `state`; false if the magazine is full. */
+static inline bool sb_priv_magazine_push(sb_priv_magazine *magazine, void *data, sb_priv_record *record, uint8_t state) {
+  SB_PRIV_FORGET(magazine);
+  const uint64_t counts = sb_priv_magazine_counts(magazine), count = counts & 0xff;
+  if (!SB_PRIV_LIKELY(count < magazine->capacity)) return false;
+  sb_priv_record_set(record, SB_PRIV_BLOCK_CACHED);
+  magazine->items[count] = (sb_priv_item){data, record};
+  sb_priv_magazine_set_counts(magazine, counts + 1);
+  if (state == SB_PRIV_BLOCK_COUNTED) sb_priv_magazine_add(&magazine->releases);
+  return true;
+}
+
+/* ---- pools ---- */
+
+#define SB_PRIV_BATCH_MAX (SB_PRIV_MAGAZINE_MAX / 2)
+#define SB_PRIV_CLASS_HINTS 256 /* one for each 64 bytes of size, the last one for all larger sizes */
+
+/* Half of a magazine, on its way from one thread to another. */
+typedef struct sb_priv_batch {
+  struct sb_priv_batch *next;
+  uint32_t count;
+  sb_priv_item items[SB_PRIV_BATCH_MAX];
+} sb_priv_batch;
+
+typedef struct sb_priv_class {
+  uint32_t block_size;
+  uint32_t kept_max;
+  uint64_t hits; /* those of magazines of today not counted */
+  uint64_t misses;
+  uint64_t taken;
+  uint64_t kept;     /* in lists of slabs */
+  uint64_t batched;  /* in batches */
+  uint64_t reserved; /* capacities of magazines */
+  uint64_t outstanding_max;
+  uint64_t reserves; /* blocks taken as an sb_block; those of magazines of today not counted */
+  uint64_t releases; /* the same put back */
+  uint64_t slab_count;
+  sb_priv_batch *batches;
+  sb_priv_slab *slabs[SB_PRIV_SLAB_LISTS];
+} sb_priv_class;
+
+struct sb_pool {    // NOLINT(clang-analyzer-optin.performance.Padding): what changes has cache lines of its own
+  sb_memory memory; /* first, because the pool is its own provider; the handle is an owner of it, and retirement comes with the last */
+
+  /* What get and put read without the lock. It does not change while the pool is open. */
+  _Alignas(SB_PRIV_CACHE_LINE) uint16_t slot; /* where threads have their magazines; SB_PRIV_SLOTS: none */
+  bool zero_on_get;
+  bool poison_on_put;
+  uint8_t class_hints[SB_PRIV_CLASS_HINTS];      /* where to begin searching the class for a size */
+  uint32_t block_sizes[SB_POOL_CLASSES_MAX + 1]; /* sorted; the one behind the last is for larger blocks, and holds any size */
+  uint32_t class_count;                          /* without the one for larger blocks */
+  uint32_t alignment;
+  uint64_t bytes_max; /* UINT64_MAX: none */
+  char name[64];
+
+  _Alignas(SB_PRIV_CACHE_LINE) pthread_mutex_t lock; /* of what follows, up to refused_puts */
+  bool retired;
+  uint64_t taken;               /* blocks, as in the classes */
+  uint64_t bytes_held;          /* bytes of blocks that are not fresh */
+  uint64_t bytes_large;         /* bytes of blocks above the largest class that are out */
+  uint64_t bytes_large_counted; /* those of them that are out as an sb_block */
+  sb_priv_cache *caches;
+  sb_priv_batch *free_batches;
+  sb_priv_class classes[SB_POOL_CLASSES_MAX + 1];
+  _Atomic uint64_t failures;
+  _Atomic uint64_t refused_puts;
+  sb_pool *next; /* in the list of all pools, or of free structures */
+  sb_pool *previous;
+};
+
+/* What pool_depot.c does. The pool's lock is held, but by sb_priv_depot_thread_ended. */
+
+/* Takes a block of at least `size` bytes, of the class at `class_index`, and gives it `state`. `thread` is the calling thread's own, or NULL;
+ * `*zero` says whether the block was never used. */
+sb_status sb_priv_depot_take(sb_pool *pool, sb_priv_thread *thread, uint32_t class_index, size_t size, uint8_t state,
+                             sb_priv_record **record, bool *zero);
+/* Puts a block that was out in `state`. Returns whether that ended the pool. */
+bool sb_priv_depot_put(sb_pool *pool, sb_priv_thread *thread, sb_priv_record *record, uint8_t state);
+/* Gives kept blocks back to the system, the largest first, until the pool holds `bytes` bytes or less, or none is left; those in magazines too,
+ * if it takes them. */
+void sb_priv_depot_shrink(sb_pool *pool, uint64_t bytes, bool magazines);
+/* Gives all kept blocks back, and sees to it that none is kept from now on. Returns whether that ended the pool. */
+bool sb_priv_depot_retire(sb_pool *pool);
+/* What the class at `index` did so far. */
+sb_pool_class_stats sb_priv_depot_class_stats(sb_pool *pool, uint32_t index);
+/* Adds what the pool did as a provider. */
+void sb_priv_depot_memory_stats(const sb_pool *pool, sb_memory_stats *stats);
+/* Gives back what the caches of a thread that has ended hold. `locked` says that the caller holds the locks of all pools;
+ * otherwise the caller holds none. */
+void sb_priv_depot_thread_ended(sb_priv_thread *thread, bool locked);
+
+#endif
