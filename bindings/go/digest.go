@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x612e69444981d2b8ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xc4b753915508c80cull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "612e69444981d2b8"
+const coreDigest = "c4b753915508c80c"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x612e69444981d2b8ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xc4b753915508c80cull
 import "C"
