@@ -251,7 +251,7 @@ static void null_is_an_error_or_does_nothing(void **state) {
 enum {
   MODEL_BYTES_MAX = 600,
   MODEL_VIEWS = 5,
-  MODEL_STEPS = 3000
+  MODEL_STEPS = 1500
 };
 
 typedef struct flat {

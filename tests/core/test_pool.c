@@ -778,7 +778,7 @@ static void null_is_an_error_or_does_nothing(void **state) {
 
 enum {
   THREADS = 4,
-  HANDOFFS = 20000,
+  HANDOFFS = 10000,
   RING = 256
 };
 
@@ -842,7 +842,7 @@ typedef struct double_put {
 } double_put;
 
 enum {
-  DOUBLE_PUTS = 1000
+  DOUBLE_PUTS = 300
 };
 
 static void *putter(void *argument) {
@@ -1315,7 +1315,7 @@ static void a_forked_child_uses_its_own_copy(void **state) {
   stop = false;
   pthread_t thread;
   assert_int_equal(pthread_create(&thread, NULL, keep_busy, pool), 0);
-  for (int i = 0; i < 50; i++) {
+  for (int i = 0; i < 20; i++) {
     uint8_t *data = get(pool, 512);
     memset(data, 5, 512);
     const pid_t child = fork();
