@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xc4b753915508c80cull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x70179524e32465a0ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "c4b753915508c80c"
+const coreDigest = "70179524e32465a0"

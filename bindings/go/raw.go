@@ -218,6 +218,16 @@ package samebytes
 #cgo nocallback sb_pool_get_class_stats
 #cgo noescape sb_pool_close
 #cgo nocallback sb_pool_close
+#cgo noescape sb_schema_file_open
+#cgo nocallback sb_schema_file_open
+#cgo noescape sb_schema_file_count
+#cgo nocallback sb_schema_file_count
+#cgo noescape sb_schema_file_get
+#cgo nocallback sb_schema_file_get
+#cgo noescape sb_schema_file_find
+#cgo nocallback sb_schema_file_find
+#cgo noescape sb_schema_file_close
+#cgo nocallback sb_schema_file_close
 
 #include <samebytes/samebytes.h>
 */
@@ -313,6 +323,8 @@ const (
 	PoolClassesMax = 32
 	// PoolAlignmentMax: bytes
 	PoolAlignmentMax = 2097152
+	// SchemaFileSizeMax: bytes
+	SchemaFileSizeMax = 1048576
 )
 
 // MemoryStats tells what a provider did so far.
@@ -2692,6 +2704,132 @@ func (p *Pool) GetClassStats(index uint32) (PoolClassStats, error) {
 		return PoolClassStats{}, failure("Pool.GetClassStats", cStatus)
 	}
 	return goPoolClassStats(&outStats), nil
+}
+
+// SchemaFile is a handle of the library; its manual is schema_file.h in core/include/samebytes. Close it when
+// done: the garbage collector closes it as well, but late.
+type SchemaFile struct {
+	handle
+}
+
+func newSchemaFile(object *C.sb_schema_file) *SchemaFile {
+	s := new(SchemaFile)
+	own(s, &s.handle, unsafe.Pointer(object), destroySchemaFile)
+	return s
+}
+
+func destroySchemaFile(object unsafe.Pointer) {
+	C.sb_schema_file_close((*C.sb_schema_file)(object))
+}
+
+func (s *SchemaFile) enter(op string) (*C.sb_schema_file, error) {
+	if s == nil {
+		return nil, refuse(op, "SchemaFile is nil")
+	}
+	object, err := s.handle.enter(op)
+	return (*C.sb_schema_file)(object), err
+}
+
+// Close closes the file. nil is allowed. Schemas that were handed out stay valid.
+//
+//   - Ownership: takes file.
+//   - Threads: any; nobody may use file during or after the call.
+//   - Errors: none.
+//   - Since: 1.0
+//
+// It may be called again, and while other goroutines are inside calls: the last of them closes then. It never fails.
+func (s *SchemaFile) Close() error {
+	if s != nil {
+		s.close()
+	}
+	return nil
+}
+
+// NewSchemaFile reads the schemas that text describes.
+//
+//   - Ownership: the caller closes file; text and name, which stands in messages (nil or empty: "schema"),
+//     are borrowed for the call.
+//   - Threads: any.
+//   - Errors: ErrInvalidArgument with line and reason when the text is wrong or a name or api_key is
+//     repeated; ErrTooLarge for too long a text or too many fields; ErrNoMemory.
+//   - Since: 1.0
+func NewSchemaFile(text []byte, name string) (*SchemaFile, error) {
+	if text == nil {
+		text = noBytes[:0]
+	}
+	cName, err := cText("NewSchemaFile", "name", name)
+	if err != nil {
+		return nil, err
+	}
+	var outFile *C.sb_schema_file
+	var outError C.sb_error
+	cStatus := C.sb_schema_file_open(unsafe.Pointer(unsafe.SliceData(text[:])), C.size_t(len(text)), (*C.char)(unsafe.Pointer(unsafe.SliceData(cName))), &outFile, &outError)
+	if cStatus != 0 {
+		return nil, failureOf("NewSchemaFile", cStatus, &outError)
+	}
+	return newSchemaFile(outFile), nil
+}
+
+// Count returns the number of schemas.
+//
+//   - Ownership: none.
+//   - Threads: any.
+//   - Errors: none.
+//   - Since: 1.0
+func (s *SchemaFile) Count() int {
+	self, err := s.enter("SchemaFile.Count")
+	if err != nil {
+		return 0
+	}
+	defer s.leave()
+	return int(C.sb_schema_file_count(self))
+}
+
+// Get makes another owner of the schema at index, in the order of the text.
+//
+//   - Ownership: the caller closes schema.
+//   - Threads: any.
+//   - Errors: ErrOutOfRange when there is no such schema.
+//   - Since: 1.0
+func (s *SchemaFile) Get(index int) (*Schema, error) {
+	if index < 0 {
+		return nil, refuse("SchemaFile.Get", "index is negative")
+	}
+	self, err := s.enter("SchemaFile.Get")
+	if err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	var outSchema *C.sb_schema
+	cStatus := C.sb_schema_file_get(self, C.size_t(index), &outSchema)
+	if cStatus != 0 {
+		return nil, failure("SchemaFile.Get", cStatus)
+	}
+	return newSchema(outSchema), nil
+}
+
+// Find makes another owner of the schema of the message called name.
+//
+//   - Ownership: the caller closes schema; name is borrowed for the call.
+//   - Threads: any.
+//   - Errors: ErrNotFound when there is none.
+//   - Since: 1.0
+func (s *SchemaFile) Find(name string) (*Schema, error) {
+	cName, err := cText("SchemaFile.Find", "name", name)
+	if err != nil {
+		return nil, err
+	}
+	self, err := s.enter("SchemaFile.Find")
+	if err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	var outSchema *C.sb_schema
+	cStatus := C.sb_schema_file_find(self, (*C.char)(unsafe.Pointer(unsafe.SliceData(cName))), &outSchema)
+	if cStatus != 0 {
+		return nil, failure("SchemaFile.Find", cStatus)
+	}
+	return newSchema(outSchema), nil
 }
 
 // StatusName returns the name of status as C spells it, such as "ErrCorrupt", or "SB_UNKNOWN_STATUS" for a

@@ -18,6 +18,7 @@ typedef struct sb_parser sb_parser;
 typedef struct sb_batch sb_batch;
 typedef struct sb_pipeline sb_pipeline;
 typedef struct sb_pool sb_pool;
+typedef struct sb_schema_file sb_schema_file;
 typedef struct sb_error {
   int32_t status;
   int32_t reserved;
@@ -228,6 +229,12 @@ void sb_pool_trim(sb_pool *pool);
 sb_status sb_pool_get_stats(sb_pool *pool, sb_pool_stats *stats);
 sb_status sb_pool_get_class_stats(sb_pool *pool, uint32_t index, sb_pool_class_stats *stats);
 void sb_pool_close(sb_pool *pool);
+sb_status sb_schema_file_open(const void *text, size_t size, const char *name, sb_schema_file **file, sb_error
+  *error);
+size_t sb_schema_file_count(const sb_schema_file *file);
+sb_status sb_schema_file_get(const sb_schema_file *file, size_t index, sb_schema **schema);
+sb_status sb_schema_file_find(const sb_schema_file *file, const char *name, sb_schema **schema);
+void sb_schema_file_close(sb_schema_file *file);
 static const uint64_t sb_built_digest;
 """
 

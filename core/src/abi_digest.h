@@ -2,6 +2,6 @@
 #ifndef SB_ABI_DIGEST_H
 #define SB_ABI_DIGEST_H
 
-#define SB_ABI_DIGEST 0x7fbe53ebca661d80ull
+#define SB_ABI_DIGEST 0x606ad55197b99221ull
 
 #endif

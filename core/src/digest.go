@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xc4b753915508c80cull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x70179524e32465a0ull
 import "C"

@@ -134,6 +134,9 @@ struct sb_schema {
   char names[][SB_FIELD_NAME_MAX + 1]; /* one per field */
 };
 
+/* Whether messages and fields may be called so. */
+bool sb_priv_name_is_valid(const char *name);
+
 /* Bytes of an integer of `type`, or of an item of an array of integers; 0 for the types that hold strings. */
 static inline size_t sb_priv_type_width(uint8_t type) {
   static const uint8_t widths[] = {0, 1, 2, 4, 8, 0, 1, 2, 4, 8, 0};

@@ -8,7 +8,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-static bool name_is_valid(const char *name) {
+bool sb_priv_name_is_valid(const char *name) {
   size_t length = strnlen(name, SB_FIELD_NAME_MAX + 1);
   if (length == 0 || length > SB_FIELD_NAME_MAX) return false;
   for (size_t i = 0; i < length; i++) {
@@ -23,7 +23,7 @@ static bool name_is_valid(const char *name) {
 static sb_status check_fields(const char *name, const sb_schema_field *fields, size_t field_count, sb_error *error) {
   for (size_t i = 0; i < field_count; i++) {
     const char *field = fields[i].name;
-    if (field == NULL || !name_is_valid(field))
+    if (field == NULL || !sb_priv_name_is_valid(field))
       return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL,
                            "field %zu of message %s: a name is a letter or _ followed by letters, digits and _, at most %d bytes", i, name,
                            SB_FIELD_NAME_MAX);
@@ -40,7 +40,7 @@ static sb_status check_fields(const char *name, const sb_schema_field *fields, s
 sb_status sb_schema_open(const char *name, int32_t direction, int8_t api_key, const sb_schema_field *fields, size_t field_count,
                          sb_schema **schema, sb_error *error) {
   if (schema == NULL) return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "there is nowhere to store the schema: pass its address");
-  if (name == NULL || !name_is_valid(name))
+  if (name == NULL || !sb_priv_name_is_valid(name))
     return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL,
                          "a message's name is a letter or _ followed by letters, digits and _, at most %d bytes", SB_FIELD_NAME_MAX);
   if (direction != SB_DIRECTION_REQUEST && direction != SB_DIRECTION_RESPONSE)

@@ -357,6 +357,16 @@ def call_codec(sb: Any) -> None:
     sb.sb_builder_close(builder)
 
 
+def call_schema_file(sb: Any) -> None:
+    file = sb.sb_schema_file_open(b"message Event request 7 { text string; }", "surface")
+    expect(sb.sb_schema_file_count(file), 1)
+    schema, same = sb.sb_schema_file_get(file, 0), sb.sb_schema_file_find(file, "Event")
+    expect((schema, sb.sb_schema_name(same)), (same, "Event"))
+    sb.sb_schema_file_close(file)
+    sb.sb_schema_close(schema)
+    sb.sb_schema_close(same)
+
+
 def call_echo(sb: Any) -> None:
     for schema_of, add, get, record in (
         (sb.sb_echo_request_schema, sb.sb_echo_add_request, sb.sb_echo_get_request, samebytes.EchoRequest),
@@ -389,7 +399,16 @@ def call_pipeline(sb: Any) -> None:
 def surface() -> list[str]:
     """Calls every function of the headers; returns their names."""
     recorder = Recorder()
-    for call in (call_library, call_memory, call_pool, call_bytes, call_codec, call_echo, call_pipeline):
+    for call in (
+        call_library,
+        call_memory,
+        call_pool,
+        call_bytes,
+        call_codec,
+        call_schema_file,
+        call_echo,
+        call_pipeline,
+    ):
         call(recorder)
     return sorted(recorder.names)
 

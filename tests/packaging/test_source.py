@@ -22,6 +22,7 @@ BELOW = {
     "view": {"memory"},
     "buf": {"view"},
     "schema": {"view"},
+    "schema_file": {"schema"},
     "builder": {"schema"},
     "parser": {"schema"},
     "echo": {"builder", "parser"},

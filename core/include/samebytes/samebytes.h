@@ -12,6 +12,7 @@
 #include <samebytes/pipeline.h>
 #include <samebytes/pool.h>
 #include <samebytes/schema.h>
+#include <samebytes/schema_file.h>
 #include <samebytes/status.h>
 #include <samebytes/view.h>
 

@@ -65,6 +65,7 @@ func Run() (names []string, err error) {
 	schema := schemas(c)
 	defer schema.Close()
 	codec(c, schema)
+	schemaFile(c)
 	echo(c)
 	pipeline(c)
 	return nil, nil
@@ -269,6 +270,18 @@ func readBatch(c *calls, batch *samebytes.Batch, data []byte) {
 	schema := made[*samebytes.Schema](c, "sb_batch_get_schema")(batch.GetSchema(0))
 	c.says("sb_batch_get_schema", schema.Name() == "Event")
 	schema.Close()
+}
+
+func schemaFile(c *calls) {
+	text := []byte("message Event request 7 { text string; }")
+	file := made[*samebytes.SchemaFile](c, "sb_schema_file_open")(samebytes.NewSchemaFile(text, "surface"))
+	c.says("sb_schema_file_count", file.Count() == 1)
+	first := made[*samebytes.Schema](c, "sb_schema_file_get")(file.Get(0))
+	found := made[*samebytes.Schema](c, "sb_schema_file_find")(file.Find("Event"))
+	c.did("sb_schema_file_close", file.Close())
+	c.says("sb_schema_file_find", first.Name() == "Event" && found.Name() == "Event")
+	first.Close()
+	found.Close()
 }
 
 func echo(c *calls) {

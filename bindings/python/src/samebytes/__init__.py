@@ -23,6 +23,7 @@ from .errors import *  # noqa: F403
 from . import echo
 from ._bytes import Block, Buf, View
 from ._codec import Batch, Builder, Message, Parser, Schema
+from ._schema_file import load_schemas
 
 __all__ = [
     "Batch",
@@ -37,6 +38,7 @@ __all__ = [
     "__version__",
     "echo",
     "errors",
+    "load_schemas",
 ]
 __all__ += _classes.__all__
 __all__ += _records.__all__

@@ -1161,6 +1161,71 @@ class Pool(Handle):
             return layer.sb_pool_get_class_stats(self._open(), index)
 
 
+class SchemaFile(Handle):
+    """Schema file: schemas as text that every language reads alike.
+
+    A schema file lists messages. Programs in different languages that load the same file speak of the same
+    messages.
+
+    A field is its name, its type (int8, int16, int32, int64, string, or array<T> with T one of these) and a
+    semicolon. A `#` begins a comment that ends with the line. White space separates words and has no other
+    meaning.
+
+    Errors: A message such as `sensors.schema:4: message Reading: field values: there is no type int31`, and
+    in stream_offset the byte of the text.
+
+    Limits: A text has at most SCHEMA_FILE_SIZE_MAX bytes; messages have different names, and different
+    api_keys in each direction.
+    """
+
+    _destroy = staticmethod(layer.sb_schema_file_close)
+
+    def __init__(self, text: ReadableBuffer, name: str | None = None) -> None:
+        """Reads the schemas that `text` describes.
+
+        Ownership: the caller closes `file`; `text` and `name`, which stands in messages (None or empty:
+        "schema"), are borrowed for the call.
+        Threads: any.
+        Errors: InvalidArgumentError with line and reason when the text is wrong or a name or api_key is
+        repeated; TooLargeError for too long a text or too many fields; NoMemoryError.
+        Since: 1.0
+        """
+        self._own(layer.sb_schema_file_open(text, name))
+
+    def count(self) -> int:
+        """Returns the number of schemas.
+
+        Ownership: none.
+        Threads: any.
+        Errors: none.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_schema_file_count(self._open())
+
+    def get(self, index: int) -> public.Schema:
+        """Makes another owner of the schema at `index`, in the order of the text.
+
+        Ownership: the caller closes `schema`.
+        Threads: any.
+        Errors: OutOfRangeError when there is no such schema.
+        Since: 1.0
+        """
+        with self._lock:
+            return public.Schema.adopt(layer.sb_schema_file_get(self._open(), index))
+
+    def find(self, name: str) -> public.Schema:
+        """Makes another owner of the schema of the message called `name`.
+
+        Ownership: the caller closes `schema`; `name` is borrowed for the call.
+        Threads: any.
+        Errors: NotFoundError when there is none.
+        Since: 1.0
+        """
+        with self._lock:
+            return public.Schema.adopt(layer.sb_schema_file_find(self._open(), name))
+
+
 def status_name(status: int) -> str:
     """Returns the name of `status` as C spells it, such as "CorruptError", or "UNKNOWN_STATUS" for a number that
     is none.
@@ -1330,6 +1395,7 @@ __all__ = [
     "Pipeline",
     "Pool",
     "Schema",
+    "SchemaFile",
     "View",
     "abi_digest",
     "crc32c",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 BACKEND = "ctypes"
-ABI_DIGEST = 0x7fbe53ebca661d80
+ABI_DIGEST = 0x606ad55197b99221
 _library.check_part("_layer_ctypes", ABI_DIGEST)
 
 _address = _arguments.address
@@ -458,6 +458,22 @@ _lib.sb_pool_get_class_stats.argtypes = [
 _lib.sb_pool_get_class_stats.restype = _ctypes.c_int32
 _lib.sb_pool_close.argtypes = [_ctypes.c_void_p]
 _lib.sb_pool_close.restype = None
+_lib.sb_schema_file_open.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_char_p,
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+]
+_lib.sb_schema_file_open.restype = _ctypes.c_int32
+_lib.sb_schema_file_count.argtypes = [_ctypes.c_void_p]
+_lib.sb_schema_file_count.restype = _ctypes.c_size_t
+_lib.sb_schema_file_get.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t, _ctypes.c_void_p]
+_lib.sb_schema_file_get.restype = _ctypes.c_int32
+_lib.sb_schema_file_find.argtypes = [_ctypes.c_void_p, _ctypes.c_char_p, _ctypes.c_void_p]
+_lib.sb_schema_file_find.restype = _ctypes.c_int32
+_lib.sb_schema_file_close.argtypes = [_ctypes.c_void_p]
+_lib.sb_schema_file_close.restype = None
 
 
 def _put_sb_schema_field(pins, target, value):
@@ -2276,3 +2292,82 @@ def sb_pool_close(pool: int | None = None) -> None:
     Since: 1.0
     """
     _lib.sb_pool_close(_address_or_null(pool, "pool"))
+
+
+def sb_schema_file_open(text: ReadableBuffer, name: str | None = None) -> int:
+    """Reads the schemas that `text` describes.
+
+    Ownership: the caller closes `*file`; `text` and `name`, which stands in messages (NULL or empty:
+    "schema"), are borrowed for the call.
+    Threads: any.
+    Errors: SB_INVALID_ARGUMENT with line and reason when the text is wrong or a name or api_key is repeated;
+    SB_TOO_LARGE for too long a text or too many fields; SB_NO_MEMORY.
+    Since: 1.0
+    """
+    file_ = _ctypes.c_void_p()
+    _error = _sb_error()
+    with _Pins() as _pins:
+        text_, text_count = _pins.readable(text, "text")
+        name_ = _pins.text_or_null(name, "name")
+        _status = _lib.sb_schema_file_open(text_, text_count, name_, _byref(file_), _byref(_error))
+    if _status:
+        raise _failure("sb_schema_file_open", _status, _error)
+    return file_.value or 0
+
+
+def sb_schema_file_count(file: int) -> int:
+    """Returns the number of schemas.
+
+    Ownership: none.
+    Threads: any.
+    Errors: none.
+    Since: 1.0
+    """
+    return _lib.sb_schema_file_count(_address(file, "file"))
+
+
+def sb_schema_file_get(file: int, index: int) -> int:
+    """Makes another owner of the schema at `index`, in the order of the text.
+
+    Ownership: the caller closes `*schema`.
+    Threads: any.
+    Errors: SB_OUT_OF_RANGE when there is no such schema.
+    Since: 1.0
+    """
+    schema_ = _ctypes.c_void_p()
+    _status = _lib.sb_schema_file_get(
+        _address(file, "file"),
+        _integer(index, "index", 0, 0xffffffffffffffff),
+        _byref(schema_),
+    )
+    if _status:
+        raise _failure("sb_schema_file_get", _status, None)
+    return schema_.value or 0
+
+
+def sb_schema_file_find(file: int, name: str) -> int:
+    """Makes another owner of the schema of the message called `name`.
+
+    Ownership: the caller closes `*schema`; `name` is borrowed for the call.
+    Threads: any.
+    Errors: SB_NOT_FOUND when there is none.
+    Since: 1.0
+    """
+    schema_ = _ctypes.c_void_p()
+    with _Pins() as _pins:
+        name_ = _pins.text(name, "name")
+        _status = _lib.sb_schema_file_find(_address(file, "file"), name_, _byref(schema_))
+    if _status:
+        raise _failure("sb_schema_file_find", _status, None)
+    return schema_.value or 0
+
+
+def sb_schema_file_close(file: int | None = None) -> None:
+    """Closes the file. NULL is allowed. Schemas that were handed out stay valid.
+
+    Ownership: takes `file`.
+    Threads: any; nobody may use `file` during or after the call.
+    Errors: none.
+    Since: 1.0
+    """
+    _lib.sb_schema_file_close(_address_or_null(file, "file"))

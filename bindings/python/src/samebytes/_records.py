@@ -76,6 +76,8 @@ PIPELINE_MAX = 256
 POOL_CLASSES_MAX = 32
 POOL_ALIGNMENT_MAX = 2097152
 """bytes"""
+SCHEMA_FILE_SIZE_MAX = 1048576
+"""bytes"""
 
 
 class Error(NamedTuple):
@@ -276,6 +278,7 @@ __all__ = [
     "POOL_CLASSES_MAX",
     "PROVIDER",
     "SCHEMA_FIELDS_MAX",
+    "SCHEMA_FILE_SIZE_MAX",
     "STATUS_COUNT",
     "TIMEOUT",
     "TOO_LARGE",

@@ -1,0 +1,22 @@
+"""load_schemas: the schemas of a file, by the names of their messages."""
+
+from __future__ import annotations
+
+import os
+from typing import cast
+
+from . import _classes, _codec, _records
+
+
+def load_schemas(path: str | os.PathLike[str]) -> dict[str, _codec.Schema]:
+    """Returns the schemas that the file at *path* describes, by the names of their messages and in their order.
+
+    SchemaFile says what such a file looks like. Raises InvalidArgumentError (a ValueError) with file, line and reason when the text is
+    wrong, TooLargeError when it is too long, and OSError when the file cannot be read.
+    """
+    with open(path, "rb") as source:
+        text = source.read(_records.SCHEMA_FILE_SIZE_MAX + 1)
+    with _classes.SchemaFile(text, os.fsdecode(path)) as file:
+        # The package's Schema is that of _codec.
+        schemas = [cast("_codec.Schema", file.get(index)) for index in range(file.count())]
+    return {schema.name(): schema for schema in schemas}
