@@ -45,8 +45,8 @@ BUILTINS = {
     "SB_UNAVAILABLE": ("ConnectionError",),
     "SB_TIMEOUT": ("TimeoutError",),
 }
-# Classes whose bytes can be seen through a memoryview, by a base in C.
-EXPORTERS = {"sb_block": "Block", "sb_view": "View"}
+# Classes whose bytes, or columns, can be seen through a memoryview, by a base in C that counts them.
+EXPORTERS = {"sb_block": "Block", "sb_view": "View", "sb_batch": "Batch"}
 
 
 def public(constant: str) -> str:

@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x70179524e32465a0ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x959969dd5084a7f6ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "70179524e32465a0"
+const coreDigest = "959969dd5084a7f6"

@@ -160,6 +160,8 @@ package samebytes
 #cgo nocallback sb_batch_get_rows
 #cgo noescape sb_batch_get_values
 #cgo nocallback sb_batch_get_values
+#cgo noescape sb_batch_get_column
+#cgo nocallback sb_batch_get_column
 #cgo noescape sb_batch_get_frame
 #cgo nocallback sb_batch_get_frame
 #cgo noescape sb_batch_get_error
@@ -311,6 +313,25 @@ const (
 	MaxFrameSizeDefault = 1048576
 	// ParserSchemasMax is SB_PARSER_SCHEMAS_MAX of C.
 	ParserSchemasMax = 256
+	// ColumnSequence: int8
+	ColumnSequence = -1
+	// ColumnAPIKey: int8
+	ColumnAPIKey = -2
+	// ColumnStreamOffset: int64
+	ColumnStreamOffset = -3
+	// ColumnRow: int64: index of the row in the batch, which counts the rows of all schemas
+	ColumnRow = -4
+	// PartValues: integers: as wide as the field; arrays of them: the items, one array behind the other;
+	// strings: bytes
+	PartValues = 0
+	// PartOffsets: strings and arrays: int64, where each begins, in bytes for a string, in items for an array
+	PartOffsets = 1
+	// PartLengths: strings and arrays: int32, bytes or items
+	PartLengths = 2
+	// PartItemOffsets: arrays of strings: int64, where each string of all arrays begins, in bytes
+	PartItemOffsets = 3
+	// PartItemLengths: arrays of strings: int32, bytes of each string of all arrays
+	PartItemLengths = 4
 	// VersionMajor is SB_VERSION_MAJOR of C.
 	VersionMajor = 1
 	// VersionMinor is SB_VERSION_MINOR of C.
@@ -2292,6 +2313,38 @@ func (b *Batch) getValues(index int) ([]value, error) {
 		return nil, failure("Batch.GetValues", cStatus)
 	}
 	return goSlice(unsafe.Slice(outValues, int(outValueCount)), goValue), nil
+}
+
+// GetColumn stores address and size in bytes of a part of a column: one field, or SB_COLUMN_..., of all rows
+// that follow the schema at schemaIndex of the parser, in the machine's own byte order and aligned. itemSize
+// is the size of one item in bytes.
+//
+// The bytes of strings are not copied: PartValues of a string is all that was received of the batch's frames,
+// the same for each column, and offsets count from its start. All else is made when it is first asked for,
+// and kept.
+//
+//   - Ownership: data is valid until batch is parsed into, cleared or closed, and nil only where size is 0.
+//   - Threads: one user of batch at a time.
+//   - Errors: ErrOutOfRange when there is no such schema or column; ErrInvalidArgument when columns of its
+//     type have no such part; ErrNoMemory.
+//   - Since: 1.0
+func (b *Batch) GetColumn(schemaIndex int, column int32, part int32) ([]byte, int, error) {
+	if schemaIndex < 0 {
+		return nil, 0, refuse("Batch.GetColumn", "schemaIndex is negative")
+	}
+	self, err := b.enter("Batch.GetColumn")
+	if err != nil {
+		return nil, 0, err
+	}
+	defer b.leave()
+	var outData unsafe.Pointer
+	var outSize C.size_t
+	var outItemSize C.size_t
+	cStatus := C.sb_batch_get_column(self, C.size_t(schemaIndex), C.int32_t(column), C.int32_t(part), &outData, &outSize, &outItemSize)
+	if cStatus != 0 {
+		return nil, 0, failure("Batch.GetColumn", cStatus)
+	}
+	return unsafe.Slice((*byte)(outData), int(outSize)), int(outItemSize), nil
 }
 
 // GetFrame makes a view of the whole frame of the row at index, its Size included, without copying.

@@ -200,6 +200,8 @@ sb_status sb_batch_get_row(const sb_batch *batch, size_t index, sb_row *row);
 sb_status sb_batch_get_rows(const sb_batch *batch, const sb_row **rows, size_t *row_count);
 sb_status sb_batch_get_values(const sb_batch *batch, size_t index, const sb_value **values, size_t
   *value_count);
+sb_status sb_batch_get_column(sb_batch *batch, size_t schema_index, int32_t column, int32_t part, const void
+  **data, size_t *size, size_t *item_size);
 sb_status sb_batch_get_frame(const sb_batch *batch, size_t index, sb_view **frame);
 sb_status sb_batch_get_error(const sb_batch *batch, size_t index, sb_error *refused);
 sb_status sb_batch_get_schema(const sb_batch *batch, size_t schema_index, sb_schema **schema);

@@ -2,6 +2,6 @@
 #ifndef SB_ABI_DIGEST_H
 #define SB_ABI_DIGEST_H
 
-#define SB_ABI_DIGEST 0x606ad55197b99221ull
+#define SB_ABI_DIGEST 0xeacb15fe2667518cull
 
 #endif

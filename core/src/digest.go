@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x70179524e32465a0ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x959969dd5084a7f6ull
 import "C"

@@ -8,7 +8,7 @@
  * Invariant of the parser: block == NULL and start == end == 0, or start <= end <= block->size; [start, end) is unparsed and begins with a
  * frame's Size, whose offset in the stream is stream_offset; [end, block->size) is shown by nobody. */
 
-#include "internal.h"
+#include "parser_batch.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -16,7 +16,6 @@
 #include <stdlib.h>
 
 #include <samebytes/builder.h> /* SB_ARRAY_ITEMS_MAX */
-#include <samebytes/parser.h>
 
 enum {
   SIZE_SIZE = 4,                  /* the Size field, which Size does not count */
@@ -25,14 +24,6 @@ enum {
   LEND_MIN = 16 * 1024,           /* bytes of room below which it pays to move on before lending */
   ARENA_CHUNK_MIN = 4096,         /* bytes */
 };
-
-/* The schemas of a parser, owned by it and by every batch it filled. */
-typedef struct schema_set {
-  atomic_size_t owners;
-  size_t count;
-  int16_t by_key[256]; /* index of the schema for an api_key as uint8; -1: none */
-  sb_schema *schemas[];
-} schema_set;
 
 struct sb_parser {
   schema_set *set;
@@ -49,31 +40,6 @@ struct sb_parser {
   size_t lent; /* bytes that sb_parser_buffer lent; 0: nothing */
   int64_t stream_offset;
   int64_t frame;
-};
-
-/* Memory for items in native order. Chunks never move, because values point into them. */
-typedef struct arena_chunk {
-  struct arena_chunk *next;
-  size_t size;
-  _Alignas(8) uint8_t data[];
-} arena_chunk;
-
-struct sb_batch {
-  schema_set *set;
-  sb_block *block;     /* what the rows show */
-  const uint8_t *base; /* the bytes at base_offset of the stream */
-  int64_t base_offset;
-  sb_row *rows;
-  size_t *first_values; /* index of each row's first value */
-  size_t row_count, row_capacity, first_capacity;
-  sb_value *values;
-  size_t value_count, value_capacity;
-  sb_error *errors;
-  size_t error_count, error_capacity;
-  size_t need;
-  arena_chunk *arena;  /* newest, which is the largest, first */
-  uint8_t *arena_next; /* free bytes of the newest chunk */
-  size_t arena_left;
 };
 
 /* ---- schema sets ---- */
@@ -277,8 +243,7 @@ sb_status sb_parser_receive(sb_parser *parser, const void *buffer, size_t buffer
 
 /* ---- the batch's storage ---- */
 
-/* Makes `*items` hold at least `wanted` items of `item_size` bytes. */
-static bool grow_now(void **items, size_t *capacity, size_t wanted, size_t item_size) {
+bool sb_priv_batch_grow(void **items, size_t *capacity, size_t wanted, size_t item_size) {
   size_t larger = *capacity * 2 > wanted ? *capacity * 2 : wanted;
   if (larger < 16) larger = 16;
   if (larger > SIZE_MAX / item_size) return false;
@@ -289,12 +254,7 @@ static bool grow_now(void **items, size_t *capacity, size_t wanted, size_t item_
   return true;
 }
 
-static inline bool grow(void **items, size_t *capacity, size_t wanted, size_t item_size) {
-  return wanted <= *capacity || grow_now(items, capacity, wanted, item_size);
-}
-
-/* Makes a chunk that holds `size` bytes the newest. */
-static bool arena_grow(sb_batch *batch, size_t size) {
+bool sb_priv_batch_arena(sb_batch *batch, size_t size) {
   size_t chunk_size = batch->arena == NULL ? ARENA_CHUNK_MIN : batch->arena->size * 2;
   if (chunk_size < size) chunk_size = size;
   arena_chunk *chunk = malloc(sizeof *chunk + chunk_size);
@@ -304,16 +264,6 @@ static bool arena_grow(sb_batch *batch, size_t size) {
   batch->arena_next = chunk->data;
   batch->arena_left = chunk_size;
   return true;
-}
-
-/* Returns `size` bytes, aligned to 8, that stay where they are until the batch is cleared; NULL without memory. */
-static inline void *arena_get(sb_batch *batch, size_t size) {
-  size_t needed = (size + 7) & ~(size_t)7;
-  if (batch->arena_left < needed && !arena_grow(batch, needed)) return NULL;
-  void *data = batch->arena_next;
-  batch->arena_next += needed;
-  batch->arena_left -= needed;
-  return data;
 }
 
 static void arena_free(arena_chunk *chunk) {
@@ -341,7 +291,8 @@ void sb_batch_clear(sb_batch *batch) {
   batch->set = NULL;
   batch->base = NULL;
   batch->base_offset = 0;
-  batch->row_count = batch->value_count = batch->error_count = 0;
+  batch->base_size = 0;
+  batch->row_count = batch->value_count = batch->error_count = batch->column_count = 0;
   batch->need = SIZE_SIZE;
   /* The largest chunk serves the next parse. */
   if (batch->arena != NULL) {
@@ -360,6 +311,7 @@ void sb_batch_close(sb_batch *batch) {
   free(batch->first_values);
   free(batch->values);
   free(batch->errors);
+  free(batch->columns);
   free(batch);
 }
 
@@ -600,6 +552,7 @@ sb_status sb_parser_parse(sb_parser *parser, sb_batch *batch) {
     batch->block = sb_priv_block_retain(parser->block);
     batch->base = parser->block->data + start;
     batch->base_offset = stream_offset;
+    batch->base_size = parser->start - start;
   }
   parser->end = end;
   if (end != SB_OK) {

@@ -343,6 +343,8 @@ def call_codec(sb: Any) -> None:
     expect(sb.sb_batch_get_row(batch, 0), sb.sb_batch_get_rows(batch)[0])
     (value,) = sb.sb_batch_get_values(batch, 0)
     expect(layer.read_bytes(value.data, value.size), b"hello")
+    address, size, item_size = sb.sb_batch_get_column(batch, 0, 0, samebytes.PART_LENGTHS)
+    expect((layer.read_bytes(address, size), item_size), (struct.pack("=i", 5), 4))
     expect(sb.sb_batch_get_error(batch, 0).status, samebytes.UNKNOWN_API_KEY)
     expect(sb.sb_parser_end(parser), samebytes.CORRUPT)
     whole, again = sb.sb_batch_get_frame(batch, 0), sb.sb_batch_get_schema(batch, 0)

@@ -1,5 +1,5 @@
 /* samebytes._objects: what Python code cannot do, or only slowly. Block and View show their bytes through the buffer protocol, Window lends
- * memory for writing. Both function layers share them.
+ * memory for writing, Column shows a column of a Batch. Both function layers share them.
  *
  * Only a type in C can show memory that is truly read-only: a memoryview made read-only in Python gives its writable origin away. It
  * keeps to the limited API, so that one build serves every Python from 3.11 on.
@@ -178,6 +178,125 @@ static PyType_Slot view_slots[] = {
 
 static PyType_Spec view_spec = {"samebytes._objects.View", sizeof(Exporter), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, view_slots};
 
+/* Batch */
+
+static PyType_Slot batch_slots[] = {
+    {Py_tp_doc, "Counts the memoryviews of columns, while which it does not change."},
+    {Py_tp_dealloc, exporter_dealloc},
+    {Py_tp_getset, exporter_getset},
+    {Py_tp_members, exporter_members},
+    {0, NULL},
+};
+
+static PyType_Spec batch_spec = {"samebytes._objects.Batch", sizeof(Exporter), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, batch_slots};
+
+/* Column: integers, or bytes, that lie in a batch. It counts as one of the batch's exports from when it is made until its last buffer is
+ * released, and shows nothing after that: so what it shows cannot change. */
+
+typedef struct {
+  PyObject_HEAD
+  void *address;
+  Py_ssize_t count;
+  Py_ssize_t item_size;
+  Py_ssize_t exports;
+  char format[2];
+  Exporter *batch; /* NULL after the end */
+} Column;
+
+/* Raises TypeError for what has not the layout of a batch. */
+static int is_batch(PyObject *object) {
+  PyObject *objects = PyImport_ImportModule("samebytes._objects");
+  PyObject *type = objects == NULL ? NULL : PyObject_GetAttrString(objects, "Batch");
+  int result = type == NULL ? -1 : PyObject_IsInstance(object, type);
+  if (result == 0) PyErr_SetString(PyExc_TypeError, "a column belongs to a Batch");
+  Py_XDECREF(type);
+  Py_XDECREF(objects);
+  return result > 0;
+}
+
+static PyObject *column_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
+  static char *names[] = {"batch", "address", "size", "item_size", "format", NULL};
+  PyObject *batch = NULL, *address = NULL;
+  Py_ssize_t size = 0, item_size = 0;
+  const char *format = NULL;
+  if (!PyArg_ParseTupleAndKeywords(args, keywords, "OOnns:Column", names, &batch, &address, &size, &item_size, &format)) return NULL;
+  void *data = PyLong_AsVoidPtr(address);
+  if (data == NULL && PyErr_Occurred()) return NULL;
+  if (!is_batch(batch)) return NULL;
+  if (size < 0 || item_size < 1 || size % item_size != 0 || (data == NULL && size > 0) || strlen(format) != 1) {
+    PyErr_SetString(PyExc_ValueError, "a column needs an address, a size in bytes that is a multiple of item_size, and a format");
+    return NULL;
+  }
+  allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+  Column *self = (Column *)allocate(type, 0);
+  if (self == NULL) return NULL;
+  self->address = data != NULL ? data : (void *)"";
+  self->count = size / item_size;
+  self->item_size = item_size;
+  self->format[0] = format[0];
+  self->batch = (Exporter *)Py_NewRef(batch);
+  self->batch->exports++;
+  return (PyObject *)self;
+}
+
+static int column_traverse(PyObject *object, visitproc visit, void *arg) {
+  Py_VISIT((PyObject *)((Column *)object)->batch);
+  Py_VISIT(Py_TYPE(object));
+  return 0;
+}
+
+static int column_clear(PyObject *object) {
+  Column *self = (Column *)object;
+  Exporter *batch = self->batch;
+  self->batch = NULL;
+  if (batch != NULL) batch->exports--;
+  Py_XDECREF((PyObject *)batch);
+  return 0;
+}
+
+/* A column that is being shown is not taken away by the garbage collector, which clears the memoryview instead. */
+static int column_collect(PyObject *object) { return ((Column *)object)->exports > 0 ? 0 : column_clear(object); }
+
+static void column_dealloc(PyObject *self) {
+  PyTypeObject *type = Py_TYPE(self);
+  PyObject_GC_UnTrack(self);
+  (void)column_clear(self);
+  freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+  release(self);
+  Py_DECREF(type);
+}
+
+static int column_getbuffer(PyObject *object, Py_buffer *buffer, int flags) {
+  Column *self = (Column *)object;
+  buffer->obj = NULL;
+  if (self->batch == NULL) return raise_error("ClosedError", "the memoryview of this column has been released; ask the batch again");
+  if (PyBuffer_FillInfo(buffer, object, self->address, self->count * self->item_size, 1, flags) != 0) return -1;
+  buffer->itemsize = self->item_size;
+  if (flags & PyBUF_FORMAT) buffer->format = self->format;
+  if (flags & PyBUF_ND) buffer->shape = &self->count;
+  if ((flags & PyBUF_STRIDES) == PyBUF_STRIDES) buffer->strides = &self->item_size;
+  self->exports++;
+  return 0;
+}
+
+static void column_releasebuffer(PyObject *object, Py_buffer *buffer) {
+  (void)buffer;
+  if (--((Column *)object)->exports == 0) (void)column_clear(object);
+}
+
+static PyType_Slot column_slots[] = {
+    {Py_tp_doc, "Shows a column of a batch, read-only, once, and keeps the batch alive and unchanged meanwhile."},
+    {Py_tp_new, column_new},
+    {Py_tp_dealloc, column_dealloc},
+    {Py_tp_traverse, column_traverse},
+    {Py_tp_clear, column_collect},
+    {Py_bf_getbuffer, column_getbuffer},
+    {Py_bf_releasebuffer, column_releasebuffer},
+    {0, NULL},
+};
+
+static PyType_Spec column_spec = {"samebytes._objects.Column", sizeof(Column), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, column_slots};
+
 /* Window: memory that an object of the library lends for writing until its next call. */
 
 typedef struct {
@@ -314,6 +433,7 @@ static int add_number(PyObject *module, const char *name, unsigned long long num
 static int module_exec(PyObject *module) {
   unsigned long version = SB_VERSION_MAJOR << 16 | SB_VERSION_MINOR << 8 | SB_VERSION_PATCH;
   if (add_type(module, "Block", &block_spec) != 0 || add_type(module, "View", &view_spec) != 0) return -1;
+  if (add_type(module, "Batch", &batch_spec) != 0 || add_type(module, "Column", &column_spec) != 0) return -1;
   if (add_type(module, "Window", &window_spec) != 0) return -1;
   return add_number(module, "BUILT_VERSION", version) != 0 ? -1 : add_number(module, "BUILT_DIGEST", SB_ABI_DIGEST);
 }
@@ -326,7 +446,7 @@ static PyModuleDef_Slot module_slots[] = {
 static struct PyModuleDef module_definition = {
     .m_base = PyModuleDef_HEAD_INIT,
     .m_name = "samebytes._objects",
-    .m_doc = "Block, View and Window: memory of the library as Python's buffers.",
+    .m_doc = "Block, View, Column and Window: memory of the library as Python's buffers.",
     .m_methods = module_methods,
     .m_slots = module_slots,
 };

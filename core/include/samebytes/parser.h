@@ -29,6 +29,14 @@ SB_BEGIN_DECLS
  *  There are three ways in: sb_parser_feed copies bytes; sb_parser_buffer lends the parser's own memory to read into, without a
  *  copy; sb_parser_position and sb_parser_receive take bytes from a buffer that the caller keeps.
  *
+ *  And there are two ways out: row by row (sb_batch_get_values), or column by column (sb_batch_get_column), which is what languages that
+ *  are slow by the value, and those who compute over many messages, want:
+ *
+ *      const void *times;
+ *      size_t size, item_size;
+ *      if (sb_batch_get_column(batch, 0, 0, SB_PART_VALUES, &times, &size, &item_size) != SB_OK) return 1;
+ *      sum((const int64_t *)times, size / item_size);
+ *
  *  ## Ownership
  *  A batch keeps the memory that its rows show, also when the parser goes on or is closed; it is not reused before. What a batch hands
  *  out is valid until the batch is parsed into again, cleared or closed.
@@ -69,6 +77,24 @@ typedef struct sb_row {
   int8_t api_key;
   int8_t sequence;
 } sb_row;
+
+/** A column that is not a field: what the heads of the rows say, and which of the batch's rows they are. */
+enum {
+  SB_COLUMN_SEQUENCE = -1,      /**< int8 */
+  SB_COLUMN_API_KEY = -2,       /**< int8 */
+  SB_COLUMN_STREAM_OFFSET = -3, /**< int64 */
+  SB_COLUMN_ROW = -4            /**< int64: index of the row in the batch, which counts the rows of all schemas */
+};
+
+/** A part of a column. Integers have values only. Value i of a string or array is the `lengths[i]` values from `offsets[i]` on; string j
+ *  of the arrays of strings is the `item_lengths[j]` values from `item_offsets[j]` on. */
+enum {
+  SB_PART_VALUES = 0,       /**< integers: as wide as the field; arrays of them: the items, one array behind the other; strings: bytes */
+  SB_PART_OFFSETS = 1,      /**< strings and arrays: int64, where each begins, in bytes for a string, in items for an array */
+  SB_PART_LENGTHS = 2,      /**< strings and arrays: int32, bytes or items */
+  SB_PART_ITEM_OFFSETS = 3, /**< arrays of strings: int64, where each string of all arrays begins, in bytes */
+  SB_PART_ITEM_LENGTHS = 4  /**< arrays of strings: int32, bytes of each string of all arrays */
+};
 
 /** Fills `options` with the defaults, never writing past `struct_size` bytes.
  *
@@ -204,6 +230,21 @@ SB_API SB_METHOD sb_status sb_batch_get_rows(const sb_batch *batch, SB_OUT SB_BO
 SB_API SB_METHOD sb_status sb_batch_get_values(const sb_batch *batch, size_t index,
                                                SB_OUT SB_BORROWED(batch) SB_COUNT(value_count) const sb_value **values,
                                                SB_OUT size_t *value_count);
+
+/** Stores address and size in bytes of a part of a column: one field, or SB_COLUMN_..., of all rows that follow the schema at
+ *  `schema_index` of the parser, in the machine's own byte order and aligned. `*item_size` is the size of one item in bytes.
+ *
+ *  The bytes of strings are not copied: SB_PART_VALUES of a string is all that was received of the batch's frames, the same for
+ *  each column, and offsets count from its start. All else is made when it is first asked for, and kept.
+ *
+ *  Ownership: `*data` is valid until `batch` is parsed into, cleared or closed, and NULL only where `*size` is 0.      Threads: one user of
+ *  `batch` at a time.
+ *  Errors: SB_OUT_OF_RANGE when there is no such schema or column; SB_INVALID_ARGUMENT when columns of its type have no such part;
+ *  SB_NO_MEMORY.
+ *  Since: 1.0 */
+SB_API SB_METHOD sb_status sb_batch_get_column(sb_batch *batch, size_t schema_index, int32_t column, int32_t part,
+                                               SB_OUT SB_BORROWED(batch) SB_COUNT(size) const void **data, SB_OUT size_t *size,
+                                               SB_OUT size_t *item_size);
 
 /** Makes a view of the whole frame of the row at `index`, its Size included, without copying.
  *

@@ -691,6 +691,9 @@ class Parser(Handle):
     There are three ways in: Parser.feed copies bytes; Parser.buffer lends the parser's own memory to read
     into, without a copy; Parser.position and Parser.receive take bytes from a buffer that the caller keeps.
 
+    And there are two ways out: row by row (Batch.get_values), or column by column (Batch.get_column), which
+    is what languages that are slow by the value, and those who compute over many messages, want:
+
     Errors: A bad body or an unknown api_key is an entry in the batch's errors, and parsing goes on at the
     next frame. A Size that is negative, smaller than the header, or above the limit ends the stream: the
     parse that meets it returns success with the rows before it and an entry in the errors; every later call
@@ -832,7 +835,7 @@ class Parser(Handle):
             return layer.sb_parser_direction(self._open())
 
 
-class Batch(Handle):
+class Batch(_objects.Batch, Handle):
     """Parser and batch: from a stream of frames to rows.
 
     A parser receives bytes in any portions, and decodes all complete frames in one call into a batch. One
@@ -840,6 +843,9 @@ class Batch(Handle):
 
     There are three ways in: Parser.feed copies bytes; Parser.buffer lends the parser's own memory to read
     into, without a copy; Parser.position and Parser.receive take bytes from a buffer that the caller keeps.
+
+    And there are two ways out: row by row (Batch.get_values), or column by column (Batch.get_column), which
+    is what languages that are slow by the value, and those who compute over many messages, want:
 
     Errors: A bad body or an unknown api_key is an entry in the batch's errors, and parsing goes on at the
     next frame. A Size that is negative, smaller than the header, or above the limit ends the stream: the
@@ -928,6 +934,25 @@ class Batch(Handle):
         """
         with self._lock:
             return layer.sb_batch_get_values(self._open(), index)
+
+    def get_column(self, schema_index: int, column: int, part: int) -> tuple[int, int, int]:
+        """Stores address and size in bytes of a part of a column: one field, or COLUMN_..., of all rows that
+        follow the schema at `schema_index` of the parser, in the machine's own byte order and aligned.
+        `item_size` is the size of one item in bytes.
+
+        The bytes of strings are not copied: PART_VALUES of a string is all that was received of the batch's
+        frames, the same for each column, and offsets count from its start. All else is made when it is first
+        asked for, and kept.
+
+        Ownership: `data` is valid until `batch` is parsed into, cleared or closed, and None only where `size`
+        is 0.
+        Threads: one user of `batch` at a time.
+        Errors: OutOfRangeError when there is no such schema or column; InvalidArgumentError when columns of
+        its type have no such part; NoMemoryError.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_batch_get_column(self._open(), schema_index, column, part)
 
     def get_frame(self, index: int) -> public.View:
         """Makes a view of the whole frame of the row at `index`, its Size included, without copying.

@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import _arguments, _classes, _records, errors
+from . import _arguments, _classes, _objects, _records, errors
 from ._backend import layer
 from ._errors import SamebytesError, raised
 from ._handles import calling
@@ -32,6 +32,20 @@ TYPES = {
     "array<int64>": _records.TYPE_ARRAY_INT64,
     "array<string>": _records.TYPE_ARRAY_STRING,
 }
+COLUMNS = {
+    "sequence": _records.COLUMN_SEQUENCE,
+    "api_key": _records.COLUMN_API_KEY,
+    "stream_offset": _records.COLUMN_STREAM_OFFSET,
+    "row": _records.COLUMN_ROW,
+}
+PARTS = {
+    "values": _records.PART_VALUES,
+    "offsets": _records.PART_OFFSETS,
+    "lengths": _records.PART_LENGTHS,
+    "item_offsets": _records.PART_ITEM_OFFSETS,
+    "item_lengths": _records.PART_ITEM_LENGTHS,
+}
+FORMATS = {1: "b", 2: "h", 4: "i", 8: "q"}
 ITEMS = {
     _records.TYPE_ARRAY_INT8: "int8_t",
     _records.TYPE_ARRAY_INT16: "int16_t",
@@ -221,6 +235,25 @@ class Shape:
             )
         return [value_of(field, value, hold) for field, value in zip(self.fields, values)]
 
+    def column(self, column: int | str) -> int:
+        """The number of a column; a name that is a field's is the field."""
+        if not isinstance(column, str):
+            return column
+        names = self.make.field_names
+        if column in names:
+            return names.index(column)
+        if column in COLUMNS:
+            return COLUMNS[column]
+        raise errors.NotFoundError(
+            f"{self.make.schema_name} has no column {column!r}; it has: {', '.join([*names, *COLUMNS])}"
+        )
+
+    def column_format(self, column: int, part: int, item_size: int) -> str:
+        """The items of a column as memoryview and the struct module name them: those of strings are bytes."""
+        type_ = self.fields[column].type if column >= 0 else _records.TYPE_INT64
+        strings = type_ in (_records.TYPE_STRING, _records.TYPE_ARRAY_STRING)
+        return "B" if strings and part == _records.PART_VALUES else FORMATS[item_size]
+
 
 class Schema(_classes.Schema):
     __doc__ = _classes.Schema.__doc__
@@ -318,8 +351,45 @@ class Batch(_classes.Batch):
             address = self._open()
             return [layer.sb_batch_get_error(address, index) for index in range(layer.sb_batch_error_count(address))]
 
+    def column(self, column: int | str, part: int | str = "values", schema: int | str = 0) -> memoryview:
+        """A part of a column of the rows that follow one schema, as a read-only memoryview of the batch's own memory.
+
+        column is the name or index of a field, or "sequence", "api_key", "stream_offset" or "row" (COLUMN_...). part is "values",
+        and for strings and arrays "offsets" and "lengths", for arrays of strings "item_offsets" and "item_lengths" (PART_...). schema
+        is the index of the schema in the parser's list, or the name of its messages.
+
+        The values of a string column are bytes that its offsets and lengths point into; those of an array column are the items of all
+        arrays. numpy.asarray() reads a column without a copy. A memoryview keeps the batch alive and as it is: while one lives, to
+        parse into the batch, clear or close it raises BusyError.
+
+        Raises NotFoundError for a name that is none, OutOfRangeError for such an index, and InvalidArgumentError for a part that
+        columns of that type do not have.
+        """
+        with self._lock:
+            address = self._open()
+            index = self._schema_index(schema)
+            number = self._shapes[index].column(column)
+            chosen = named(part, PARTS, "the part")
+            data, size, item_size = layer.sb_batch_get_column(address, index, number, chosen)
+            format_ = self._shapes[index].column_format(number, chosen, item_size)
+            return memoryview(_objects.Column(self, data, size, item_size, format_))
+
+    def _schema_index(self, schema: int | str) -> int:
+        if not isinstance(schema, str):
+            index = _arguments.integer(schema, "schema", 0, _arguments.ADDRESS_MAX)
+            if index < len(self._shapes):
+                return index
+            raise errors.OutOfRangeError(f"schema: there is no schema {index}; the last parser had {len(self._shapes)}")
+        names = [shape.make.schema_name for shape in self._shapes]
+        if schema not in names:
+            raise errors.NotFoundError(
+                f"schema: there are no messages {schema!r}; the last parser had: {', '.join(names)}"
+            )
+        return names.index(schema)
+
     def clear(self) -> None:
         with self._lock:
+            self._idle()
             super().clear()
             self._messages = None
 
@@ -369,6 +439,7 @@ class Parser(Lending, _classes.Parser):
         try:
             with calling(self, filled):
                 address = self._open()
+                filled._idle()
                 self._explained(layer.sb_parser_parse, address, filled._open())
                 filled._filled(self._shapes)
                 if layer.sb_parser_end(address) != _records.OK:

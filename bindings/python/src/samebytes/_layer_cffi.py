@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 BACKEND = "cffi"
-ABI_DIGEST = 0x606ad55197b99221
+ABI_DIGEST = 0xeacb15fe2667518c
 _library.check_part("_layer_cffi", ABI_DIGEST)
 
 _address = _arguments.address
@@ -1430,6 +1430,39 @@ def sb_batch_get_values(batch: int, index: int) -> list[_records.Value]:
     if _status:
         raise _failure("sb_batch_get_values", _status, None)
     return [_get_sb_value(values_[0][index]) for index in range(value_count_[0])]
+
+
+def sb_batch_get_column(batch: int, schema_index: int, column: int, part: int) -> tuple[int, int, int]:
+    """Stores address and size in bytes of a part of a column: one field, or SB_COLUMN_..., of all rows that
+    follow the schema at `schema_index` of the parser, in the machine's own byte order and aligned.
+    `*item_size` is the size of one item in bytes.
+
+    The bytes of strings are not copied: SB_PART_VALUES of a string is all that was received of the batch's
+    frames, the same for each column, and offsets count from its start. All else is made when it is first
+    asked for, and kept.
+
+    Ownership: `*data` is valid until `batch` is parsed into, cleared or closed, and NULL only where `*size`
+    is 0.
+    Threads: one user of `batch` at a time.
+    Errors: SB_OUT_OF_RANGE when there is no such schema or column; SB_INVALID_ARGUMENT when columns of its
+    type have no such part; SB_NO_MEMORY.
+    Since: 1.0
+    """
+    data_ = _new("const void **")
+    size_ = _new("size_t *")
+    item_size_ = _new("size_t *")
+    _status = _lib.sb_batch_get_column(
+        _cast("sb_batch *", _address(batch, "batch")),
+        _integer(schema_index, "schema_index", 0, 0xffffffffffffffff),
+        _integer(column, "column", -0x80000000, 0x7fffffff),
+        _integer(part, "part", -0x80000000, 0x7fffffff),
+        data_,
+        size_,
+        item_size_,
+    )
+    if _status:
+        raise _failure("sb_batch_get_column", _status, None)
+    return _number(data_[0]), size_[0], item_size_[0]
 
 
 def sb_batch_get_frame(batch: int, index: int) -> int:

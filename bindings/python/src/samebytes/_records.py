@@ -69,6 +69,24 @@ ARRAY_ITEMS_MAX = 32767
 MAX_FRAME_SIZE_DEFAULT = 1048576
 """the value of Size"""
 PARSER_SCHEMAS_MAX = 256
+COLUMN_SEQUENCE = -1
+"""int8"""
+COLUMN_API_KEY = -2
+"""int8"""
+COLUMN_STREAM_OFFSET = -3
+"""int64"""
+COLUMN_ROW = -4
+"""int64: index of the row in the batch, which counts the rows of all schemas"""
+PART_VALUES = 0
+"""integers: as wide as the field; arrays of them: the items, one array behind the other; strings: bytes"""
+PART_OFFSETS = 1
+"""strings and arrays: int64, where each begins, in bytes for a string, in items for an array"""
+PART_LENGTHS = 2
+"""strings and arrays: int32, bytes or items"""
+PART_ITEM_OFFSETS = 3
+"""arrays of strings: int64, where each string of all arrays begins, in bytes"""
+PART_ITEM_LENGTHS = 4
+"""arrays of strings: int32, bytes of each string of all arrays"""
 VERSION_MAJOR = 1
 VERSION_MINOR = 0
 VERSION_PATCH = 0
@@ -258,6 +276,10 @@ __all__ = [
     "BLOCK_SIZE_MAX",
     "BUSY",
     "CLOSED",
+    "COLUMN_API_KEY",
+    "COLUMN_ROW",
+    "COLUMN_SEQUENCE",
+    "COLUMN_STREAM_OFFSET",
     "CORRUPT",
     "DIRECTION_REQUEST",
     "DIRECTION_RESPONSE",
@@ -273,6 +295,11 @@ __all__ = [
     "OK",
     "OUT_OF_RANGE",
     "PARSER_SCHEMAS_MAX",
+    "PART_ITEM_LENGTHS",
+    "PART_ITEM_OFFSETS",
+    "PART_LENGTHS",
+    "PART_OFFSETS",
+    "PART_VALUES",
     "PIPELINE_MAX",
     "POOL_ALIGNMENT_MAX",
     "POOL_CLASSES_MAX",

@@ -1,0 +1,74 @@
+#ifndef SB_PARSER_BATCH_H
+#define SB_PARSER_BATCH_H
+
+/* The inside of a batch: parser.c fills it, parser_columns.c turns its rows into columns. */
+
+#include "internal.h"
+
+#include <samebytes/parser.h>
+
+/* The schemas of a parser, owned by it and by every batch it filled. */
+typedef struct schema_set {
+  atomic_size_t owners;
+  size_t count;
+  int16_t by_key[256]; /* index of the schema for an api_key as uint8; -1: none */
+  sb_schema *schemas[];
+} schema_set;
+
+/* Memory for items in native order. Chunks never move, because values point into them. */
+typedef struct arena_chunk {
+  struct arena_chunk *next;
+  size_t size;
+  _Alignas(8) uint8_t data[];
+} arena_chunk;
+
+/* A part of a column that was filled. */
+typedef struct batch_column {
+  size_t schema_index;
+  int32_t column;
+  int32_t part;
+  const void *data;
+  size_t size; /* bytes */
+} batch_column;
+
+struct sb_batch {
+  schema_set *set;
+  sb_block *block;     /* what the rows show */
+  const uint8_t *base; /* the bytes at base_offset of the stream */
+  int64_t base_offset;
+  size_t base_size; /* bytes of the frames at base */
+  sb_row *rows;
+  size_t *first_values; /* index of each row's first value */
+  size_t row_count, row_capacity, first_capacity;
+  sb_value *values;
+  size_t value_count, value_capacity;
+  sb_error *errors;
+  size_t error_count, error_capacity;
+  size_t need;
+  arena_chunk *arena;  /* newest, which is the largest, first */
+  uint8_t *arena_next; /* free bytes of the newest chunk */
+  size_t arena_left;
+  batch_column *columns; /* those that were asked for */
+  size_t column_count, column_capacity;
+};
+
+/* Makes `*items` hold at least `wanted` items of `item_size` bytes. */
+bool sb_priv_batch_grow(void **items, size_t *capacity, size_t wanted, size_t item_size);
+/* Makes a chunk that holds `size` bytes the newest. */
+bool sb_priv_batch_arena(sb_batch *batch, size_t size);
+
+static inline bool grow(void **items, size_t *capacity, size_t wanted, size_t item_size) {
+  return wanted <= *capacity || sb_priv_batch_grow(items, capacity, wanted, item_size);
+}
+
+/* Returns `size` bytes, aligned to 8, that stay where they are until the batch is cleared; NULL without memory. */
+static inline void *arena_get(sb_batch *batch, size_t size) {
+  size_t needed = (size + 7) & ~(size_t)7;
+  if (batch->arena_left < needed && !sb_priv_batch_arena(batch, needed)) return NULL;
+  void *data = batch->arena_next;
+  batch->arena_next += needed;
+  batch->arena_left -= needed;
+  return data;
+}
+
+#endif
