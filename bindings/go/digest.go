@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x959969dd5084a7f6ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x7de3db7d39fc26d6ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "959969dd5084a7f6"
+const coreDigest = "7de3db7d39fc26d6"

@@ -110,6 +110,8 @@ package samebytes
 #cgo nocallback sb_builder_open
 #cgo noescape sb_builder_add
 #cgo nocallback sb_builder_add
+#cgo noescape sb_builder_add_columns
+#cgo nocallback sb_builder_add_columns
 #cgo noescape sb_builder_size
 #cgo nocallback sb_builder_size
 #cgo noescape sb_builder_frame_count
@@ -427,6 +429,45 @@ func goValue(c *C.sb_value) value {
 	s.Data = c.data
 	s.Size = int(c.size)
 	return s
+}
+
+// Column is the values of one field for many messages, as Batch.GetColumn gives them (its parts are these
+// members). Frozen: it never grows.
+//
+//	| field | values | offsets, lengths | item_offsets, item_lengths |
+//	|---|---|---|---|
+//	| integer | integers as wide as the field, or int64, one per message | | |
+//	| string | bytes | of the string of each message, in bytes | |
+//	| array of an integer | items, as wide as the field's | of the array of each message, in items | |
+//	| array of string | bytes | of the array of each message, in strings | of each string, in bytes |
+//
+// Integers are in the machine's own byte order and aligned. Without offsets what has lengths lies one behind
+// the other.
+type Column struct {
+	// see above
+	Values []byte
+	// see above
+	Offsets []int64
+	// see above
+	Lengths []int32
+	// see above
+	ItemOffsets []int64
+	// see above
+	ItemLengths []int32
+}
+
+func (s *Column) fill(op string, c *C.sb_column, held *holder) error {
+	c.values = held.pin(unsafe.Pointer(unsafe.SliceData(s.Values)))
+	c.size = C.size_t(len(s.Values))
+	c.offsets = (*C.int64_t)(held.pin(unsafe.Pointer(unsafe.SliceData(s.Offsets))))
+	c.offset_count = C.size_t(len(s.Offsets))
+	c.lengths = (*C.int32_t)(held.pin(unsafe.Pointer(unsafe.SliceData(s.Lengths))))
+	c.length_count = C.size_t(len(s.Lengths))
+	c.item_offsets = (*C.int64_t)(held.pin(unsafe.Pointer(unsafe.SliceData(s.ItemOffsets))))
+	c.item_offset_count = C.size_t(len(s.ItemOffsets))
+	c.item_lengths = (*C.int32_t)(held.pin(unsafe.Pointer(unsafe.SliceData(s.ItemLengths))))
+	c.item_length_count = C.size_t(len(s.ItemLengths))
+	return nil
 }
 
 // ParserOptions tells how a parser works. 0 in every field is the default.
@@ -1804,6 +1845,43 @@ func (b *Builder) add(schema *Schema, sequence int8, values []value) error {
 	cStatus := C.sb_builder_add(self, cSchema, C.int8_t(sequence), unsafe.SliceData(cValues), C.size_t(len(values)), &outError)
 	if cStatus != 0 {
 		return failureOf("Builder.Add", cStatus, &outError)
+	}
+	return nil
+}
+
+// AddColumns adds count messages in one call: all of them, or none. sequences holds one sequence per message,
+// columns one column per field of schema, in its order.
+//
+//   - Ownership: all is borrowed for the call.
+//   - Threads: one user of builder at a time.
+//   - Errors: ErrInvalidArgument when columnCount is not the schema's, or a column has not what count
+//     messages need; ErrOutOfRange for an integer that does not fit its field, or an offset and length
+//     outside of the values; ErrTooLarge; ErrNoMemory; nothing is added then. The error's frame counts the
+//     messages added since the last take or clear, and those of the call before it.
+//   - Since: 1.0
+func (b *Builder) AddColumns(schema *Schema, sequences []int8, columns []Column) error {
+	var held holder
+	defer held.release()
+	self, err := b.enter("Builder.AddColumns")
+	if err != nil {
+		return err
+	}
+	defer b.leave()
+	cSchema, err := schema.enter("Builder.AddColumns")
+	if err != nil {
+		return err
+	}
+	defer schema.leave()
+	cColumns := make([]C.sb_column, len(columns))
+	for i := range columns {
+		if err := columns[i].fill("Builder.AddColumns", &cColumns[i], &held); err != nil {
+			return err
+		}
+	}
+	var outError C.sb_error
+	cStatus := C.sb_builder_add_columns(self, cSchema, (*C.int8_t)(unsafe.Pointer(unsafe.SliceData(sequences))), C.size_t(len(sequences)), unsafe.SliceData(cColumns), C.size_t(len(columns)), &outError)
+	if cStatus != 0 {
+		return failureOf("Builder.AddColumns", cStatus, &outError)
 	}
 	return nil
 }

@@ -50,6 +50,18 @@ typedef struct sb_value {
   const void *data;
   size_t size;
 } sb_value;
+typedef struct sb_column {
+  const void *values;
+  size_t size;
+  const int64_t *offsets;
+  size_t offset_count;
+  const int32_t *lengths;
+  size_t length_count;
+  const int64_t *item_offsets;
+  size_t item_offset_count;
+  const int32_t *item_lengths;
+  size_t item_length_count;
+} sb_column;
 typedef struct sb_parser_options {
   uint32_t struct_size;
   int32_t max_frame_size;
@@ -173,6 +185,8 @@ void sb_schema_close(sb_schema *schema);
 sb_status sb_builder_open(sb_memory *memory, sb_builder **builder);
 sb_status sb_builder_add(sb_builder *builder, const sb_schema *schema, int8_t sequence, const sb_value
   *values, size_t value_count, sb_error *error);
+sb_status sb_builder_add_columns(sb_builder *builder, const sb_schema *schema, const int8_t *sequences, size_t
+  count, const sb_column *columns, size_t column_count, sb_error *error);
 size_t sb_builder_size(const sb_builder *builder);
 size_t sb_builder_frame_count(const sb_builder *builder);
 sb_status sb_builder_take(sb_builder *builder, sb_view **frames);

@@ -2,6 +2,6 @@
 #ifndef SB_ABI_DIGEST_H
 #define SB_ABI_DIGEST_H
 
-#define SB_ABI_DIGEST 0xeacb15fe2667518cull
+#define SB_ABI_DIGEST 0xb436dbf45c9f37f9ull
 
 #endif

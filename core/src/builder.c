@@ -2,7 +2,7 @@
 
 /* A message is measured first and written second, so that a message that is refused leaves nothing behind and no buffer grows by copying.
  * Frames are written to a piece of the buf's room that stays begun over many messages, and is committed when a frame does not fit any
- * more or somebody looks. A frame that no piece can hold is written apart and put across the pieces, which happens once per block.
+ * more or somebody looks. Messages from columns are measured all, and have room, before the first is written. A frame that no piece can hold is written apart and put across the pieces, which happens once per block.
  *
  * Invariant: piece == NULL and piece_size == piece_used == 0, or the buf's first piece of room is begun and its first piece_used bytes are
  * frames. */
@@ -47,9 +47,10 @@ sb_status sb_builder_open(sb_memory *memory, sb_builder **builder) {
 
 /* What a message is while it is checked; `size` is that of the frame so far, and so the offset of the field that is being looked at. */
 typedef struct measure {
-  const sb_builder *builder;
   const sb_schema *schema;
   sb_error *error;
+  size_t frame;  /* index of the message among those of the builder */
+  size_t before; /* bytes of the frames before it */
   size_t size;
 } measure;
 
@@ -62,11 +63,10 @@ __attribute__((format(printf, 4, 5), cold)) static sb_status refuse(const measur
   (void)vsnprintf(why, sizeof why, format, arguments);
   va_end(arguments);
   const char *name = message->schema->names[field];
-  (void)sb_priv_error(message->error, status, name, "message %zu (%s), field %s: %.160s", message->builder->frame_count,
-                      message->schema->name, name, why);
-  message->error->frame = (int64_t)message->builder->frame_count;
+  (void)sb_priv_error(message->error, status, name, "message %zu (%s), field %s: %.160s", message->frame, message->schema->name, name, why);
+  message->error->frame = (int64_t)message->frame;
   message->error->frame_offset = (int64_t)message->size;
-  message->error->stream_offset = (int64_t)(sb_builder_size(message->builder) + message->size);
+  message->error->stream_offset = (int64_t)(message->before + message->size);
   return status;
 }
 
@@ -203,16 +203,19 @@ static sb_status begin_piece(sb_builder *builder, size_t size) {
   return status;
 }
 
-/* Writes a frame apart and puts it across the pieces of room. */
-static sb_status put_across(sb_builder *builder, const sb_schema *schema, int8_t sequence, const sb_value *values, size_t size) {
-  uint8_t *frame = malloc(size);
-  if (frame == NULL) return SB_NO_MEMORY;
+/* Writes a frame apart, to `frame`, and puts it across the pieces of room, of which there is enough. */
+static void put_across(sb_builder *builder, uint8_t *frame, const sb_schema *schema, int8_t sequence, const sb_value *values, size_t size) {
   write_frame(frame, schema, sequence, values, size);
   commit_piece(builder);
-  sb_status status = sb_buf_put(builder->buf, frame, size);
-  if (status == SB_OK) builder->committed += size;
-  free(frame);
-  return status;
+  const sb_status status = sb_buf_put(builder->buf, frame, size);
+  assert(status == SB_OK);
+  (void)status;
+  builder->committed += size;
+}
+
+static void put_in_piece(sb_builder *builder, const sb_schema *schema, int8_t sequence, const sb_value *values, size_t size) {
+  write_frame(builder->piece + builder->piece_used, schema, sequence, values, size);
+  builder->piece_used += size;
 }
 
 sb_status sb_builder_add(sb_builder *builder, const sb_schema *schema, int8_t sequence, const sb_value *values, size_t value_count,
@@ -222,21 +225,252 @@ sb_status sb_builder_add(sb_builder *builder, const sb_schema *schema, int8_t se
   if (value_count != schema->field_count)
     return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "message %s has %u fields, %zu values were given", schema->name,
                          (unsigned)schema->field_count, value_count);
-  measure message = {.builder = builder, .schema = schema, .error = error, .size = 0};
+  measure message = {.schema = schema, .error = error, .frame = builder->frame_count, .before = sb_builder_size(builder)};
   sb_status status = measure_message(&message, values);
   if (status != SB_OK) return status;
 
   const size_t size = message.size;
   if (builder->piece_size - builder->piece_used < size) status = begin_piece(builder, size);
   if (status == SB_OK && builder->piece_size - builder->piece_used < size) {
-    status = put_across(builder, schema, sequence, values, size);
+    uint8_t *frame = malloc(size);
+    if (frame != NULL)
+      put_across(builder, frame, schema, sequence, values, size);
+    else
+      status = SB_NO_MEMORY;
+    free(frame);
   } else if (status == SB_OK) {
-    write_frame(builder->piece + builder->piece_used, schema, sequence, values, size);
-    builder->piece_used += size;
+    put_in_piece(builder, schema, sequence, values, size);
   }
   if (status != SB_OK) return sb_priv_error(error, status, NULL, "no memory for a frame of %zu bytes", size);
   builder->frame_count++;
   return SB_OK;
+}
+
+/* ---- many messages from columns ---- */
+
+/* Where the values of the next message begin, in a column that does not say so itself, and room for the strings of one array. */
+typedef struct column_cursor {
+  size_t next;      /* bytes of strings, items of arrays */
+  size_t next_byte; /* of the strings of arrays */
+  sb_bytes *strings;
+} column_cursor;
+
+/* Messages while they are gathered from columns, one after the other, as the values that one message is added from. */
+typedef struct gather {
+  measure message;
+  const sb_column *columns;
+  size_t count; /* messages */
+  sb_value *values;
+  column_cursor *cursors;
+  sb_bytes *strings; /* of all arrays of one message */
+} gather;
+
+/* Whether these are not as many as wanted, or not there. */
+static bool lacks(const void *items, size_t count, size_t wanted) { return count != wanted || (items == NULL && count > 0); }
+
+/* Checks that a column has as much as its messages need. */
+static sb_status check_column(const gather *all, size_t field) {
+  const sb_column *column = &all->columns[field];
+  const uint8_t type = all->message.schema->types[field];
+  const size_t width = sb_priv_type_width(type), count = all->count;
+  if (column->values == NULL && column->size > 0)
+    return refuse(&all->message, SB_INVALID_ARGUMENT, field, "values is NULL though size is %zu", column->size);
+  if (type <= SB_TYPE_INT64) {
+    if (column->size == count * width || column->size == count * sizeof(int64_t)) return SB_OK;
+    return refuse(&all->message, SB_INVALID_ARGUMENT, field, "%zu messages need int%zu or int64 values, not %zu bytes", count, 8 * width,
+                  column->size);
+  }
+  if (lacks(column->lengths, column->length_count, count))
+    return refuse(&all->message, SB_INVALID_ARGUMENT, field, "%zu lengths for %zu messages", column->length_count, count);
+  if (column->offset_count > 0 && lacks(column->offsets, column->offset_count, count))
+    return refuse(&all->message, SB_INVALID_ARGUMENT, field, "%zu offsets for %zu messages", column->offset_count, count);
+  if (width > 0 && column->size % width != 0)
+    return refuse(&all->message, SB_INVALID_ARGUMENT, field, "%zu bytes are no whole number of int%zu", column->size, 8 * width);
+  if (type != SB_TYPE_ARRAY_STRING) return SB_OK;
+  if (column->item_lengths == NULL && column->item_length_count > 0)
+    return refuse(&all->message, SB_INVALID_ARGUMENT, field, "item_lengths is NULL though there are %zu", column->item_length_count);
+  if (column->item_offset_count > 0 && lacks(column->item_offsets, column->item_offset_count, column->item_length_count))
+    return refuse(&all->message, SB_INVALID_ARGUMENT, field, "%zu item_offsets for %zu item_lengths", column->item_offset_count,
+                  column->item_length_count);
+  return SB_OK;
+}
+
+/* Finds the `length` things from `offset` on, or where `offsets` is NULL from `*next` on, among `room`. */
+static sb_status locate(const gather *all, size_t field, const int64_t *offsets, const int32_t *lengths, size_t index, size_t room,
+                        size_t *next, size_t *at) {
+  const int64_t length = lengths[index], offset = offsets != NULL ? offsets[index] : (int64_t)*next;
+  if (length < 0 || offset < 0 || (uint64_t)offset > room || (uint64_t)length > room - (size_t)offset)
+    return refuse(&all->message, SB_OUT_OF_RANGE, field, "offset %" PRId64 " and length %" PRId64 " are not within the %zu that there are",
+                  offset, length, room);
+  *at = (size_t)offset;
+  *next = (size_t)(offset + length);
+  return SB_OK;
+}
+
+static sb_status gather_strings(const gather *all, size_t field, size_t first, size_t count) {
+  const sb_column *column = &all->columns[field];
+  column_cursor *cursor = &all->cursors[field];
+  for (size_t i = 0; i < count; i++) {
+    size_t at = 0;
+    sb_status status = locate(all, field, column->item_offset_count > 0 ? column->item_offsets : NULL, column->item_lengths, first + i,
+                              column->size, &cursor->next_byte, &at);
+    if (status != SB_OK) return status;
+    const size_t size = (size_t)column->item_lengths[first + i];
+    cursor->strings[i] = (sb_bytes){.data = size > 0 ? (const uint8_t *)column->values + at : NULL, .size = size};
+  }
+  return SB_OK;
+}
+
+/* Callers of other languages may have integers that are not aligned. */
+static int64_t load_number(const void *items, size_t index, size_t width) {
+  const uint8_t *at = (const uint8_t *)items + index * width;
+  int16_t two;
+  int32_t four;
+  int64_t eight;
+  switch (width) {
+  case 1: return (int8_t)*at;
+  case 2: memcpy(&two, at, sizeof two); return two;
+  case 4: memcpy(&four, at, sizeof four); return four;
+  default: memcpy(&eight, at, sizeof eight); return eight;
+  }
+}
+
+static sb_status gather_value(const gather *all, size_t field, size_t index) {
+  const sb_column *column = &all->columns[field];
+  const uint8_t type = all->message.schema->types[field];
+  const size_t width = sb_priv_type_width(type);
+  sb_value *value = &all->values[field];
+  if (type <= SB_TYPE_INT64) {
+    *value = (sb_value){.number = load_number(column->values, index, column->size / all->count)};
+    return SB_OK;
+  }
+  const size_t room = type == SB_TYPE_STRING ? column->size : width > 0 ? column->size / width : column->item_length_count;
+  size_t at = 0;
+  sb_status status = locate(all, field, column->offset_count > 0 ? column->offsets : NULL, column->lengths, index, room,
+                            &all->cursors[field].next, &at);
+  if (status != SB_OK) return status;
+  *value = (sb_value){.size = (size_t)column->lengths[index]};
+  if (value->size == 0) return SB_OK;
+  if (type != SB_TYPE_ARRAY_STRING) {
+    value->data = (const uint8_t *)column->values + at * (width > 0 ? width : 1);
+    return SB_OK;
+  }
+  value->data = all->cursors[field].strings;
+  return value->size > SB_ARRAY_ITEMS_MAX ? SB_OK : gather_strings(all, field, at, value->size); /* too many are refused when measured */
+}
+
+/* Gathers and measures the message at `index`. */
+static sb_status gather_message(gather *all, size_t index) {
+  for (size_t field = 0; field < all->message.schema->field_count; field++) {
+    all->message.size = HEADER_SIZE; /* where it is in its frame is not known before it is measured */
+    sb_status status = gather_value(all, field, index);
+    if (status != SB_OK) return status;
+  }
+  return measure_message(&all->message, all->values);
+}
+
+static void rewind_cursors(gather *all) {
+  for (size_t field = 0; field < all->message.schema->field_count; field++) all->cursors[field].next = all->cursors[field].next_byte = 0;
+}
+
+/* Gets the memory that gathering needs: the strings of one message, and what there is one of per field. */
+static sb_status gather_open(gather *all) {
+  const sb_schema *schema = all->message.schema;
+  size_t most[SB_SCHEMA_FIELDS_MAX] = {0}, total = 0;
+  for (size_t field = 0; field < schema->field_count; field++) {
+    if (schema->types[field] != SB_TYPE_ARRAY_STRING) continue;
+    for (size_t i = 0; i < all->count; i++) {
+      const int32_t length = all->columns[field].lengths[i];
+      if (length > 0 && (size_t)length > most[field]) most[field] = (size_t)length;
+    }
+    if (most[field] > SB_ARRAY_ITEMS_MAX) most[field] = SB_ARRAY_ITEMS_MAX;
+    total += most[field];
+  }
+  all->values = malloc((size_t)schema->field_count * sizeof *all->values + 1);
+  all->cursors = calloc((size_t)schema->field_count + 1, sizeof *all->cursors);
+  all->strings = malloc((total + 1) * sizeof *all->strings);
+  if (all->values == NULL || all->cursors == NULL || all->strings == NULL) return SB_NO_MEMORY;
+  sb_bytes *next = all->strings;
+  for (size_t field = 0; field < schema->field_count; field++) {
+    all->cursors[field].strings = next;
+    next += most[field];
+  }
+  return SB_OK;
+}
+
+static void gather_close(gather *all) {
+  free(all->values);
+  free(all->cursors);
+  free(all->strings);
+}
+
+/* Measures all messages: bytes of all frames, and of the largest. */
+static sb_status measure_all(gather *all, size_t *total, size_t *largest) {
+  const size_t frame = all->message.frame, before = all->message.before;
+  *total = *largest = 0;
+  for (size_t i = 0; i < all->count; i++) {
+    all->message.frame = frame + i;
+    all->message.before = before + *total;
+    sb_status status = gather_message(all, i);
+    if (status != SB_OK) return status;
+    *total += all->message.size;
+    if (*total > PTRDIFF_MAX) return sb_priv_error(all->message.error, SB_TOO_LARGE, NULL, "more bytes than memory can have");
+    if (all->message.size > *largest) *largest = all->message.size;
+  }
+  return SB_OK;
+}
+
+/* Makes room for all frames, so that writing them cannot fail. `*apart` is memory for a frame that no piece holds; NULL where one piece
+ * holds all. */
+static sb_status room_for_all(sb_builder *builder, size_t total, size_t largest, uint8_t **apart) {
+  sb_status status = SB_OK;
+  if (builder->piece_size - builder->piece_used >= total) return SB_OK;
+  status = begin_piece(builder, total);
+  if (status != SB_OK || builder->piece_size >= total) return status;
+  *apart = malloc(largest);
+  return *apart != NULL ? SB_OK : SB_NO_MEMORY;
+}
+
+static void write_all(sb_builder *builder, gather *all, const int8_t *sequences, uint8_t *apart) {
+  const sb_schema *schema = all->message.schema;
+  rewind_cursors(all);
+  for (size_t i = 0; i < all->count; i++) {
+    sb_status status = gather_message(all, i);
+    const size_t size = all->message.size;
+    if (status == SB_OK && builder->piece_size - builder->piece_used < size) status = begin_piece(builder, size);
+    assert(status == SB_OK); /* all was checked, and there is room */
+    (void)status;
+    if (builder->piece_size - builder->piece_used < size)
+      put_across(builder, apart, schema, sequences[i], all->values, size);
+    else
+      put_in_piece(builder, schema, sequences[i], all->values, size);
+  }
+  builder->frame_count += all->count;
+}
+
+sb_status sb_builder_add_columns(sb_builder *builder, const sb_schema *schema, const int8_t *sequences, size_t count,
+                                 const sb_column *columns, size_t column_count, sb_error *error) {
+  if (builder == NULL || schema == NULL || (sequences == NULL && count > 0) || (columns == NULL && column_count > 0))
+    return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "builder, schema, sequences and columns must not be NULL");
+  if (column_count != schema->field_count)
+    return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "message %s has %u fields, %zu columns were given", schema->name,
+                         (unsigned)schema->field_count, column_count);
+  gather all = {
+      .message = {.schema = schema, .error = error, .frame = builder->frame_count, .before = sb_builder_size(builder), .size = HEADER_SIZE},
+      .columns = columns,
+      .count = count};
+  sb_status status = SB_OK;
+  for (size_t field = 0; field < column_count && status == SB_OK; field++) status = check_column(&all, field);
+  if (status != SB_OK || count == 0) return status;
+  size_t total = 0, largest = 0;
+  uint8_t *apart = NULL;
+  status = gather_open(&all);
+  if (status == SB_OK) status = measure_all(&all, &total, &largest);
+  if (status == SB_OK) status = room_for_all(builder, total, largest, &apart);
+  if (status == SB_OK) write_all(builder, &all, sequences, apart);
+  free(apart);
+  gather_close(&all);
+  return status == SB_NO_MEMORY ? sb_priv_error(error, status, NULL, "no memory for %zu messages", count) : status;
 }
 
 size_t sb_builder_size(const sb_builder *builder) { return builder != NULL ? builder->committed + builder->piece_used : 0; }

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x959969dd5084a7f6ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x7de3db7d39fc26d6ull
 import "C"

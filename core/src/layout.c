@@ -120,3 +120,15 @@ static_assert(SB_OK == 0 && SB_NO_MEMORY == 1 && SB_INVALID_ARGUMENT == 2 && SB_
                   SB_CLOSED == 11 && SB_IO == 12 && SB_UNSUPPORTED == 13 && SB_PROVIDER == 14 && SB_UNAVAILABLE == 15 && SB_TIMEOUT == 16 &&
                   SB_STATUS_COUNT == 17,
               "a status has changed its number");
+
+FIELD(sb_column, values, 0, 8);
+FIELD(sb_column, size, 8, 8);
+FIELD(sb_column, offsets, 16, 8);
+FIELD(sb_column, offset_count, 24, 8);
+FIELD(sb_column, lengths, 32, 8);
+FIELD(sb_column, length_count, 40, 8);
+FIELD(sb_column, item_offsets, 48, 8);
+FIELD(sb_column, item_offset_count, 56, 8);
+FIELD(sb_column, item_lengths, 64, 8);
+FIELD(sb_column, item_length_count, 72, 8);
+SIZE(sb_column, 80);

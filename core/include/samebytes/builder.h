@@ -36,6 +36,29 @@ SB_BEGIN_DECLS
 
 typedef struct sb_builder sb_builder;
 
+/** The values of one field for many messages, as sb_batch_get_column gives them (its parts are these members). Frozen: it never grows.
+ *
+ *  | field | values | offsets, lengths | item_offsets, item_lengths |
+ *  |---|---|---|---|
+ *  | integer | integers as wide as the field, or int64, one per message | | |
+ *  | string | bytes | of the string of each message, in bytes | |
+ *  | array of an integer | items, as wide as the field's | of the array of each message, in items | |
+ *  | array of string | bytes | of the array of each message, in strings | of each string, in bytes |
+ *
+ *  Integers are in the machine's own byte order and aligned. Without offsets what has lengths lies one behind the other. */
+typedef struct sb_column {
+  SB_NULLABLE SB_COUNT(size) const void *values;                       /**< see above */
+  size_t size;                                                         /**< bytes of values */
+  SB_NULLABLE SB_COUNT(offset_count) const int64_t *offsets;           /**< see above */
+  size_t offset_count;                                                 /**< one per message */
+  SB_NULLABLE SB_COUNT(length_count) const int32_t *lengths;           /**< see above */
+  size_t length_count;                                                 /**< one per message */
+  SB_NULLABLE SB_COUNT(item_offset_count) const int64_t *item_offsets; /**< see above */
+  size_t item_offset_count;                                            /**< one per string */
+  SB_NULLABLE SB_COUNT(item_length_count) const int32_t *item_lengths; /**< see above */
+  size_t item_length_count;                                            /**< one per string */
+} sb_column;
+
 /** Makes an empty builder whose frames lie in memory of `memory`.
  *
  *  Ownership: the caller closes `*builder`, which keeps the provider alive by itself.      Threads: any.
@@ -52,6 +75,19 @@ SB_API SB_CONSTRUCTOR sb_status sb_builder_open(SB_IN SB_NULLABLE sb_memory *mem
 SB_API SB_METHOD sb_status sb_builder_add(sb_builder *builder, const sb_schema *schema, int8_t sequence,
                                           SB_IN SB_COUNT(value_count) const sb_value *values, size_t value_count,
                                           SB_OUT SB_NULLABLE sb_error *error);
+
+/** Adds `count` messages in one call: all of them, or none. `sequences` holds one sequence per message, `columns` one column per field of
+ *  `schema`, in its order.
+ *
+ *  Ownership: all is borrowed for the call.      Threads: one user of `builder` at a time.
+ *  Errors: SB_INVALID_ARGUMENT when `column_count` is not the schema's, or a column has not what `count` messages need; SB_OUT_OF_RANGE
+ *  for an integer that does not fit its field, or an offset and length outside of the values; SB_TOO_LARGE; SB_NO_MEMORY; nothing is added
+ *  then. The error's `frame` counts the messages added since the last take or clear, and those of the call before it.
+ *  Since: 1.0 */
+SB_API SB_METHOD sb_status sb_builder_add_columns(sb_builder *builder, const sb_schema *schema,
+                                                  SB_IN SB_COUNT(count) const int8_t *sequences, size_t count,
+                                                  SB_IN SB_COUNT(column_count) const sb_column *columns, size_t column_count,
+                                                  SB_OUT SB_NULLABLE sb_error *error);
 
 /** Returns the number of bytes of all frames added.
  *

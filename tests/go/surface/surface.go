@@ -217,6 +217,11 @@ func codec(c *calls, schema *samebytes.Schema) {
 	c.says("sb_builder_take", bytes.Equal(taken, data))
 	builder.Clear()
 	c.says("sb_builder_clear", builder.Size() == 0)
+	columns := []samebytes.Column{samebytes.IntegerColumn([]int64{1700000000}), samebytes.StringsColumn([][]string{{"a", "bc"}})}
+	c.did("sb_builder_add_columns", builder.AddColumns(schema, []int8{-3}, columns))
+	added, err := builder.Bytes()
+	c.did("sb_builder_add_columns", err)
+	c.says("sb_builder_add_columns", bytes.Equal(added, data))
 	frames.Close()
 	c.did("sb_builder_close", builder.Close())
 

@@ -19,6 +19,7 @@ TYPECODES = {
     "uint64_t": "Q",
     "size_t": "Q",
 }
+SIGNED = ("b", "h", "i", "l", "q")  # formats of buffers
 
 Record = TypeVar("Record", bound=NamedTuple)
 
@@ -83,9 +84,27 @@ def sequence(values: Any, name: str) -> Sequence[Any]:
     return values if isinstance(values, (list, tuple)) else list(values)
 
 
+def same_integers(values: Any, typecode: str) -> array[int] | None:
+    """A copy of *values*, made at once, where it is a buffer of just these signed integers; otherwise None."""
+    if isinstance(values, (list, tuple)):
+        return None
+    try:
+        view = memoryview(values)
+    except (TypeError, BufferError):
+        return None
+    items = array(typecode)
+    if view.format not in SIGNED or view.itemsize != items.itemsize or view.ndim != 1 or not typecode.islower():
+        return None
+    items.frombytes(view.cast("B") if view.c_contiguous and view.nbytes else view.tobytes())
+    return items
+
+
 def integers(values: Any, ctype: str, name: str) -> array[int]:
     """*values* as an array of *ctype*, each checked against its range."""
     typecode = TYPECODES[ctype]
+    exact = same_integers(values, typecode)
+    if exact is not None:
+        return exact
     values = sequence(values, name)
     try:
         return array(typecode, values)

@@ -626,6 +626,27 @@ class Builder(Handle):
         with calling(self, schema):
             layer.sb_builder_add(self._open(), schema._open(), sequence, values)
 
+    def add_columns(
+        self,
+        schema: Schema,
+        sequences: Sequence[int],
+        columns: Sequence[_records.Column | tuple[Any, ...]],
+    ) -> None:
+        """Adds `count` messages in one call: all of them, or none. `sequences` holds one sequence per message,
+        `columns` one column per field of `schema`, in its order.
+
+        Ownership: all is borrowed for the call.
+        Threads: one user of `builder` at a time.
+        Errors: InvalidArgumentError when `column_count` is not the schema's, or a column has not what `count`
+        messages need; OutOfRangeError for an integer that does not fit its field, or an offset and length
+        outside of the values; TooLargeError; NoMemoryError; nothing is added then. The error's `frame` counts
+        the messages added since the last take or clear, and those of the call before it.
+        Since: 1.0
+        """
+        schema = expect(schema, Schema, "schema")
+        with calling(self, schema):
+            layer.sb_builder_add_columns(self._open(), schema._open(), sequences, columns)
+
     def size(self) -> int:
         """Returns the number of bytes of all frames added.
 

@@ -12,7 +12,7 @@ from ._backend import layer
 from ._errors import SamebytesError, raised
 from ._handles import calling
 from ._lending import Lending
-from ._records import Error, SchemaField, Value
+from ._records import Column, Error, SchemaField, Value
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -51,6 +51,13 @@ ITEMS = {
     _records.TYPE_ARRAY_INT16: "int16_t",
     _records.TYPE_ARRAY_INT32: "int32_t",
     _records.TYPE_ARRAY_INT64: "int64_t",
+}
+
+INTEGERS = {
+    _records.TYPE_INT8: "int8_t",
+    _records.TYPE_INT16: "int16_t",
+    _records.TYPE_INT32: "int32_t",
+    _records.TYPE_INT64: "int64_t",
 }
 
 
@@ -96,6 +103,45 @@ def value_of(field: SchemaField, value: Any, hold: list[Any]) -> Value:
         return strings_value(field.name, value, hold)
     items = _arguments.integers(value, ITEMS[field.type], field.name)
     return Value(0, items, len(items))
+
+
+# Columns into C
+
+
+def strings_column(name: str, values: Any, counts: list[int] | None = None) -> Column:
+    """Strings one behind the other; *counts* says how many each message has, where it has arrays of them."""
+    items = [
+        item if isinstance(item, bytes) else bytes(memoryview(string_value(f"{name}[{i}]", item).data))  # type: ignore[arg-type]
+        for i, item in enumerate(_arguments.sequence(values, name))
+    ]
+    lengths = array("i", map(len, items))
+    if counts is None:
+        return Column(b"".join(items), lengths=lengths)
+    return Column(b"".join(items), lengths=array("i", counts), item_lengths=lengths)
+
+
+def integers_column(name: str, values: Any, ctype: str) -> Column:
+    """Integers as wide as the field, or as int64, whose range C checks."""
+    exact = _arguments.same_integers(values, _arguments.TYPECODES[ctype])
+    return Column(_arguments.integers(values, "int64_t", name) if exact is None else exact)
+
+
+def column_of(field: SchemaField, values: Any) -> Column:
+    """The values of one field for many messages, as C takes them."""
+    if isinstance(values, Column):
+        return values
+    if field.type <= _records.TYPE_INT64:
+        return integers_column(field.name, values, INTEGERS[field.type])
+    if field.type == _records.TYPE_STRING:
+        return strings_column(field.name, values)
+    arrays = [
+        _arguments.sequence(v, f"{field.name}[{i}]") for i, v in enumerate(_arguments.sequence(values, field.name))
+    ]
+    counts = [len(items) for items in arrays]
+    if field.type == _records.TYPE_ARRAY_STRING:
+        return strings_column(field.name, [item for items in arrays for item in items], counts)
+    flat = _arguments.integers([item for items in arrays for item in items], ITEMS[field.type], field.name)
+    return Column(flat, lengths=array("i", counts))
 
 
 # Values out of C
@@ -316,6 +362,38 @@ class Builder(_classes.Builder):
             raise TypeError(f"schema: a Schema is needed, not {_arguments.kind(schema)}")
         hold: list[Any] = []
         super().add(schema, sequence, schema.shape.values(schema.shape.make.schema_name, values, hold))
+
+    def add_columns(self, schema: _classes.Schema, sequences: Sequence[int], columns: Iterable[Any]) -> None:
+        """Adds one message per sequence, all of them or none: one column per field, in the schema's order.
+
+        A column of integers is a sequence of ints, or a buffer of integers (array, memoryview, numpy) as wide as the field or int64; one
+        of strings a sequence of bytes-like objects; one of arrays a sequence of sequences. A Column says it in parts, which Batch.column
+        gives: samebytes.Column(values, offsets, lengths).
+
+        Raises OutOfRangeError (an OverflowError), TooLargeError or InvalidArgumentError with the field's name and the message's index.
+        """
+        if not isinstance(schema, Schema):
+            raise TypeError(f"schema: a Schema is needed, not {_arguments.kind(schema)}")
+        given = list(columns)
+        if len(given) != len(schema.fields):
+            raise errors.InvalidArgumentError(
+                f"{schema.name()} has {len(schema.fields)} fields, but there are {len(given)} columns"
+            )
+        super().add_columns(schema, sequences, [column_of(*pair) for pair in zip(schema.fields, given)])
+
+    def add_rows(self, schema: _classes.Schema, sequences: Sequence[int], rows: Iterable[Sequence[Any]]) -> None:
+        """Adds one message per row, all of them or none: a row holds one value per field, in the schema's order. Raises as add_columns."""
+        if not isinstance(schema, Schema):
+            raise TypeError(f"schema: a Schema is needed, not {_arguments.kind(schema)}")
+        given = list(rows)
+        for index, row in enumerate(given):
+            if len(row) != len(schema.fields):
+                raise errors.InvalidArgumentError(
+                    f"rows[{index}]: {schema.name()} has {len(schema.fields)} fields, but there are {len(row)} values"
+                )
+        if len(given) != len(sequences):
+            raise errors.InvalidArgumentError(f"{len(sequences)} sequences for {len(given)} rows")
+        self.add_columns(schema, sequences, zip(*given) if given else [()] * len(schema.fields))
 
 
 class Batch(_classes.Batch):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 BACKEND = "cffi"
-ABI_DIGEST = 0xeacb15fe2667518c
+ABI_DIGEST = 0xb436dbf45c9f37f9
 _library.check_part("_layer_cffi", ABI_DIGEST)
 
 _address = _arguments.address
@@ -72,6 +72,27 @@ def _put_many_sb_value(pins, values, name):
     for index, value in enumerate(values):
         try:
             _put_sb_value(pins, target[index], value)
+        except (TypeError, ValueError, OverflowError, BufferError) as error:
+            error.add_note(f"in {name}[{index}]")
+            raise
+    return target, len(values)
+
+
+def _put_sb_column(pins, target, value):
+    value = _record(value, _records.Column)
+    target.values, target.size = pins.located_or_null(value.values, "values")
+    target.offsets, target.offset_count = pins.integers_or_null(value.offsets, "int64_t", "offsets")
+    target.lengths, target.length_count = pins.integers_or_null(value.lengths, "int32_t", "lengths")
+    target.item_offsets, target.item_offset_count = pins.integers_or_null(value.item_offsets, "int64_t", "item_offsets")
+    target.item_lengths, target.item_length_count = pins.integers_or_null(value.item_lengths, "int32_t", "item_lengths")
+
+
+def _put_many_sb_column(pins, values, name):
+    values = _sequence(values, name)
+    target = pins.hold(_new("sb_column[]", len(values)))
+    for index, value in enumerate(values):
+        try:
+            _put_sb_column(pins, target[index], value)
         except (TypeError, ValueError, OverflowError, BufferError) as error:
             error.add_note(f"in {name}[{index}]")
             raise
@@ -1053,6 +1074,40 @@ def sb_builder_add(
         )
     if _status:
         raise _failure("sb_builder_add", _status, _error)
+
+
+def sb_builder_add_columns(
+    builder: int,
+    schema: int,
+    sequences: Sequence[int],
+    columns: Sequence[_records.Column | tuple[Any, ...]],
+) -> None:
+    """Adds `count` messages in one call: all of them, or none. `sequences` holds one sequence per message,
+    `columns` one column per field of `schema`, in its order.
+
+    Ownership: all is borrowed for the call.
+    Threads: one user of `builder` at a time.
+    Errors: SB_INVALID_ARGUMENT when `column_count` is not the schema's, or a column has not what `count`
+    messages need; SB_OUT_OF_RANGE for an integer that does not fit its field, or an offset and length outside
+    of the values; SB_TOO_LARGE; SB_NO_MEMORY; nothing is added then. The error's `frame` counts the messages
+    added since the last take or clear, and those of the call before it.
+    Since: 1.0
+    """
+    _error = _new("sb_error *")
+    with _Pins() as _pins:
+        sequences_, sequences_count = _pins.integers(sequences, "int8_t", "sequences")
+        columns_, columns_count = _put_many_sb_column(_pins, columns, "columns")
+        _status = _lib.sb_builder_add_columns(
+            _cast("sb_builder *", _address(builder, "builder")),
+            _cast("sb_schema *", _address(schema, "schema")),
+            sequences_,
+            sequences_count,
+            columns_,
+            columns_count,
+            _error,
+        )
+    if _status:
+        raise _failure("sb_builder_add_columns", _status, _error)
 
 
 def sb_builder_size(builder: int) -> int:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 BACKEND = "ctypes"
-ABI_DIGEST = 0xeacb15fe2667518c
+ABI_DIGEST = 0xb436dbf45c9f37f9
 _library.check_part("_layer_ctypes", ABI_DIGEST)
 
 _address = _arguments.address
@@ -83,6 +83,21 @@ class _sb_value(_ctypes.Structure):
         ("number", _ctypes.c_int64),
         ("data", _ctypes.c_void_p),
         ("size", _ctypes.c_size_t),
+    )
+
+
+class _sb_column(_ctypes.Structure):
+    _fields_ = (
+        ("values", _ctypes.c_void_p),
+        ("size", _ctypes.c_size_t),
+        ("offsets", _ctypes.POINTER(_ctypes.c_int64)),
+        ("offset_count", _ctypes.c_size_t),
+        ("lengths", _ctypes.POINTER(_ctypes.c_int32)),
+        ("length_count", _ctypes.c_size_t),
+        ("item_offsets", _ctypes.POINTER(_ctypes.c_int64)),
+        ("item_offset_count", _ctypes.c_size_t),
+        ("item_lengths", _ctypes.POINTER(_ctypes.c_int32)),
+        ("item_length_count", _ctypes.c_size_t),
     )
 
 
@@ -318,6 +333,16 @@ _lib.sb_builder_add.argtypes = [
     _ctypes.c_void_p,
 ]
 _lib.sb_builder_add.restype = _ctypes.c_int32
+_lib.sb_builder_add_columns.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_void_p,
+]
+_lib.sb_builder_add_columns.restype = _ctypes.c_int32
 _lib.sb_builder_size.argtypes = [_ctypes.c_void_p]
 _lib.sb_builder_size.restype = _ctypes.c_size_t
 _lib.sb_builder_frame_count.argtypes = [_ctypes.c_void_p]
@@ -517,6 +542,27 @@ def _put_many_sb_value(pins, values, name):
     for index, value in enumerate(values):
         try:
             _put_sb_value(pins, target[index], value)
+        except (TypeError, ValueError, OverflowError, BufferError) as error:
+            error.add_note(f"in {name}[{index}]")
+            raise
+    return target, len(values)
+
+
+def _put_sb_column(pins, target, value):
+    value = _record(value, _records.Column)
+    target.values, target.size = pins.located_or_null(value.values, "values")
+    target.offsets, target.offset_count = pins.integers_or_null(value.offsets, "int64_t", "offsets")
+    target.lengths, target.length_count = pins.integers_or_null(value.lengths, "int32_t", "lengths")
+    target.item_offsets, target.item_offset_count = pins.integers_or_null(value.item_offsets, "int64_t", "item_offsets")
+    target.item_lengths, target.item_length_count = pins.integers_or_null(value.item_lengths, "int32_t", "item_lengths")
+
+
+def _put_many_sb_column(pins, values, name):
+    values = _sequence(values, name)
+    target = pins.hold((_sb_column * len(values))())
+    for index, value in enumerate(values):
+        try:
+            _put_sb_column(pins, target[index], value)
         except (TypeError, ValueError, OverflowError, BufferError) as error:
             error.add_note(f"in {name}[{index}]")
             raise
@@ -1475,6 +1521,40 @@ def sb_builder_add(
         )
     if _status:
         raise _failure("sb_builder_add", _status, _error)
+
+
+def sb_builder_add_columns(
+    builder: int,
+    schema: int,
+    sequences: Sequence[int],
+    columns: Sequence[_records.Column | tuple[Any, ...]],
+) -> None:
+    """Adds `count` messages in one call: all of them, or none. `sequences` holds one sequence per message,
+    `columns` one column per field of `schema`, in its order.
+
+    Ownership: all is borrowed for the call.
+    Threads: one user of `builder` at a time.
+    Errors: SB_INVALID_ARGUMENT when `column_count` is not the schema's, or a column has not what `count`
+    messages need; SB_OUT_OF_RANGE for an integer that does not fit its field, or an offset and length outside
+    of the values; SB_TOO_LARGE; SB_NO_MEMORY; nothing is added then. The error's `frame` counts the messages
+    added since the last take or clear, and those of the call before it.
+    Since: 1.0
+    """
+    _error = _sb_error()
+    with _Pins() as _pins:
+        sequences_, sequences_count = _pins.integers(sequences, "int8_t", "sequences")
+        columns_, columns_count = _put_many_sb_column(_pins, columns, "columns")
+        _status = _lib.sb_builder_add_columns(
+            _address(builder, "builder"),
+            _address(schema, "schema"),
+            sequences_,
+            sequences_count,
+            columns_,
+            columns_count,
+            _byref(_error),
+        )
+    if _status:
+        raise _failure("sb_builder_add_columns", _status, _error)
 
 
 def sb_builder_size(builder: int) -> int:

@@ -163,6 +163,33 @@ class Value(NamedTuple):
     """see above"""
 
 
+class Column(NamedTuple):
+    """The values of one field for many messages, as Batch.get_column gives them (its parts are these members).
+    Frozen: it never grows.
+
+    | field | values | offsets, lengths | item_offsets, item_lengths |
+    |---|---|---|---|
+    | integer | integers as wide as the field, or int64, one per message | | |
+    | string | bytes | of the string of each message, in bytes | |
+    | array of an integer | items, as wide as the field's | of the array of each message, in items | |
+    | array of string | bytes | of the array of each message, in strings | of each string, in bytes |
+
+    Integers are in the machine's own byte order and aligned. Without offsets what has lengths lies one behind
+    the other.
+    """
+
+    values: ReadableBuffer | None = b""
+    """see above"""
+    offsets: Sequence[int] | None = ()
+    """see above"""
+    lengths: Sequence[int] | None = ()
+    """see above"""
+    item_offsets: Sequence[int] | None = ()
+    """see above"""
+    item_lengths: Sequence[int] | None = ()
+    """see above"""
+
+
 class ParserOptions(NamedTuple):
     """How a parser works. 0 in every field is the default."""
 
@@ -326,6 +353,7 @@ __all__ = [
     "VERSION_MINOR",
     "VERSION_PATCH",
     "Bytes",
+    "Column",
     "EchoRequest",
     "EchoResponse",
     "Error",
