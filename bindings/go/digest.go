@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x7de3db7d39fc26d6ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x9ca5b46b5a677484ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "7de3db7d39fc26d6"
+const coreDigest = "9ca5b46b5a677484"

@@ -2,7 +2,8 @@
 
 /* A message is measured first and written second, so that a message that is refused leaves nothing behind and no buffer grows by copying.
  * Frames are written to a piece of the buf's room that stays begun over many messages, and is committed when a frame does not fit any
- * more or somebody looks. Messages from columns are measured all, and have room, before the first is written. A frame that no piece can hold is written apart and put across the pieces, which happens once per block.
+ * more or somebody looks. A frame that no piece can hold is written apart and put across the pieces, which happens once per block.
+ * Messages from columns are all measured, and have room, before the first of them is written.
  *
  * Invariant: piece == NULL and piece_size == piece_used == 0, or the buf's first piece of room is begun and its first piece_used bytes are
  * frames. */

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x7de3db7d39fc26d6ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x9ca5b46b5a677484ull
 import "C"
