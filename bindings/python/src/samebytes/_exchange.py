@@ -16,6 +16,7 @@ from ._errors import SamebytesError, raised
 __all__ = ["Pair"]
 
 
+FLUSH_SIZE = 65536  # bytes of frames that are gathered before they are sent at once
 DIRECTIONS = (_records.DIRECTION_REQUEST, _records.DIRECTION_RESPONSE)
 
 
@@ -187,6 +188,10 @@ class Requests(Generic[Waiter]):
         self.receiver.close()
         self.builder.close()
         self.pipeline.close()
+
+
+def ended(how: str = "the server ended the connection") -> SamebytesError:
+    return errors.UnavailableError(how)
 
 
 def copied(error: SamebytesError) -> SamebytesError:

@@ -29,8 +29,6 @@ from ._exchange import Pair
 
 __all__ = ["Client", "Pair", "Server", "connect", "serve"]
 
-FLUSH_SIZE = 65536  # bytes of frames that are gathered before they are sent at once
-
 _NO_MORE = object()
 
 Handler = Callable[[Any], Any]
@@ -117,7 +115,7 @@ class Client(_Connection):
                 await self._room
             future: asyncio.Future[Message] = self._loop.create_future()
             self._requests.begin(future, values, request)
-        if self._builder.size() >= FLUSH_SIZE:
+        if self._builder.size() >= _exchange.FLUSH_SIZE:
             self._flush()
         elif not self._flushing:
             self._flushing = True
@@ -202,7 +200,7 @@ class Client(_Connection):
         self._wake()
 
     def eof_received(self) -> None:
-        self._end(self._requests.gone("the server ended the connection") or _ended())
+        self._end(self._requests.gone("the server ended the connection") or _exchange.ended())
 
     def resume_writing(self) -> None:
         self._writable = True
@@ -211,7 +209,7 @@ class Client(_Connection):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._ending is None:
             how = "the connection was lost" + (f" ({exc})" if exc else "")
-            self._ending = self._requests.gone(how) or _ended(how)
+            self._ending = self._requests.gone(how) or _exchange.ended(how)
         futures = [future for future, _ in self._requests.waiting.values()]
         self._requests.fail(self._ending)
         for future in futures:
@@ -244,10 +242,6 @@ class Client(_Connection):
         if self._ending is None:
             self._ending = error
             self._transport.abort()
-
-
-def _ended(how: str = "the server ended the connection") -> SamebytesError:
-    return errors.UnavailableError(how)
 
 
 class _Served(_Connection):
@@ -300,7 +294,7 @@ class _Served(_Connection):
         """Gives requests to the handler while the client takes the responses, and reads on when all were given."""
         while self._requests and self._writable and len(self._tasks) < self._server._in_flight_max:
             self._handle(self._requests.popleft())
-            if not self._builder.closed and self._builder.size() >= FLUSH_SIZE:
+            if not self._builder.closed and self._builder.size() >= _exchange.FLUSH_SIZE:
                 self._flush()
         self._flush()
         if self._finishing and not self._requests and not self._tasks:
