@@ -23,6 +23,7 @@ from .errors import *  # noqa: F403
 from . import echo
 from ._bytes import Block, Buf, View
 from ._codec import Batch, Builder, Message, Parser, Schema
+from ._declared import array, int8, int16, int32, int64, message, schema_of, string
 from ._schema_file import load_schemas
 
 __all__ = [
@@ -36,9 +37,17 @@ __all__ = [
     "Schema",
     "View",
     "__version__",
+    "array",
     "echo",
     "errors",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
     "load_schemas",
+    "message",
+    "schema_of",
+    "string",
 ]
 __all__ += _classes.__all__
 __all__ += _records.__all__
