@@ -560,9 +560,9 @@ def test_values_that_are_refused_take_no_room(echo: aio.Pair) -> None:
             await aio.serve(answer, "127.0.0.1", 0, echo) as server,
             await aio.connect("127.0.0.1", server.port, echo) as client,
         ):
-            with pytest.raises(OverflowError) as caught:
-                await client.call([2**63, b"", [], b""])
-            assert "timestamp" in str(caught.value)
+            for _ in range(257):  # a sequence lost each time would leave none
+                with pytest.raises(OverflowError, match="timestamp"):
+                    await client.call([2**63, b"", [], b""])
             with pytest.raises(samebytes.InvalidArgumentError, match="EchoRequest lacks 'body' and has no 'bodi'"):
                 await client.call({"timestamp": 1, "subject": b"", "metadata": [], "bodi": b""})
             assert client.in_flight == 0
