@@ -6,6 +6,11 @@
 // Names follow C by one rule: sb_pool_get_block is Pool.GetBlock, sb_pool_open is NewPool, SB_CORRUPT is ErrCorrupt. Errors are *Error,
 // and match their status: errors.Is(err, samebytes.ErrCorrupt). The headers in core/include/samebytes are the manual.
 //
+// # Connections
+//
+// A Client sends requests on a net.Conn without waiting for the answers of earlier ones; Serve answers them. Both work with any pairs of
+// schemas, and read straight into the parser's memory. What the connection said stands in their errors as well: errors.Is(err, io.EOF).
+//
 // # Closing
 //
 // Every object with a Close method owns something in C. Close gives it back, may be called again, and may come while other goroutines

@@ -38,7 +38,8 @@ type Error struct {
 	// Message is a sentence for people.
 	Message string
 
-	op string // the Go function that failed; empty for what a batch reports
+	op    string // the Go function that failed; empty for what a batch reports
+	cause error  // what a connection or a context said; nil if nothing did
 }
 
 // Error returns function, message, and where in the stream it was.
@@ -53,15 +54,21 @@ func (e *Error) Error() string {
 	} else {
 		text.WriteString(StatusMessage(e.Status))
 	}
+	if e.cause != nil {
+		text.WriteString(": " + e.cause.Error())
+	}
 	if e.Frame != NoFrame {
 		fmt.Fprintf(&text, " (frame %d, stream offset %d)", e.Frame, e.StreamOffset)
 	}
 	return text.String()
 }
 
-// Unwrap returns the status, so that errors.Is finds it.
-func (e *Error) Unwrap() error {
-	return e.Status
+// Unwrap returns the status, so that errors.Is finds it, and what a connection or a context said, such as io.EOF.
+func (e *Error) Unwrap() []error {
+	if e.cause == nil {
+		return []error{e.Status}
+	}
+	return []error{e.Status, e.cause}
 }
 
 // refuse is the error for an argument that the binding does not pass on.
