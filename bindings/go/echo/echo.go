@@ -4,6 +4,8 @@
 package echo
 
 import (
+	"slices"
+
 	samebytes "github.com/samebytes/samebytes/bindings/go"
 )
 
@@ -70,6 +72,36 @@ func (b *Builder) AddResponse(response Response) error {
 		ID:        response.ID,
 		Sequence:  response.Sequence,
 	})
+}
+
+// AddAll adds many requests, in far less time than Add takes for them. When it returns an error, those before the refused one are added,
+// and no others.
+func (b *Builder) AddAll(requests []Request) error {
+	return addAll(requests, func(r *Request) samebytes.EchoRequest {
+		return samebytes.EchoRequest{Timestamp: r.Timestamp, Subject: r.Subject, Metadata: r.Metadata, Body: r.Body, Sequence: r.Sequence}
+	}, func(part []samebytes.EchoRequest) error { return samebytes.EchoAddRequests(b.frames, part) })
+}
+
+// AddAllResponses is AddAll for responses.
+func (b *Builder) AddAllResponses(responses []Response) error {
+	return addAll(responses, func(r *Response) samebytes.EchoResponse {
+		return samebytes.EchoResponse{Timestamp: r.Timestamp, Subject: r.Subject, Body: r.Body, ID: r.ID, Sequence: r.Sequence}
+	}, func(part []samebytes.EchoResponse) error { return samebytes.EchoAddResponses(b.frames, part) })
+}
+
+// addAll converts and adds in parts, so that there is never a second copy of all.
+func addAll[From, To any](from []From, convert func(*From) To, add func([]To) error) error {
+	part := make([]To, 0, min(len(from), 256))
+	for chunk := range slices.Chunk(from, 256) {
+		part = part[:0]
+		for i := range chunk {
+			part = append(part, convert(&chunk[i]))
+		}
+		if err := add(part); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Bytes returns a copy of all frames; the builder keeps them.

@@ -205,3 +205,33 @@ func ExampleParser() {
 	}
 	// Output: test [1 2 3] hello
 }
+
+func TestManyAtOnceAreThoseOfOneByOne(t *testing.T) {
+	leakCheck(t)
+	one, all := must(echo.NewBuilder(nil)), must(echo.NewBuilder(nil))
+	defer one.Close()
+	defer all.Close()
+	requests, responses := make([]echo.Request, 600), make([]echo.Response, 600)
+	for i := range requests {
+		requests[i] = echo.Request{Sequence: int8(i), Timestamp: int64(i), Subject: make([]byte, i%3), Metadata: make([]int16, i%4), Body: []byte("b")}
+		responses[i] = echo.Response{Sequence: int8(i), ID: int32(i), Timestamp: 1, Subject: make([]byte, i%3), Body: []byte("b")}
+		if err := one.Add(requests[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range responses {
+		if err := one.AddResponse(responses[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(all.AddAll(requests), all.AddAllResponses(responses)); err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(must(one.Bytes()), must(all.Bytes())) {
+		t.Error("they differ")
+	}
+	requests[300].Metadata = make([]int16, 40000)
+	if err := all.AddAll(requests); !errors.Is(err, samebytes.ErrTooLarge) {
+		t.Errorf("too many items: %v", err)
+	}
+}

@@ -11,7 +11,9 @@ type Parser struct {
 	parser    *samebytes.Parser
 	batch     *samebytes.Batch
 	direction int32
-	showing   sync.Mutex // held while messages are copied from the batch, so that no Close comes in between
+	showing   sync.Mutex               // held while messages are copied from the batch, so that no Close comes in between
+	requests  []samebytes.EchoRequest  // empty; its memory serves each parse
+	responses []samebytes.EchoResponse // likewise
 }
 
 // NewParser makes a parser for samebytes.DirectionRequest or samebytes.DirectionResponse; nil options mean the defaults.
@@ -90,7 +92,7 @@ func (p *Parser) Close() error {
 	return p.parser.Close()
 }
 
-func parse[T any](p *Parser, direction int32, copied func(*samebytes.Batch, []samebytes.Row) ([]T, error)) ([]T, error) {
+func parse[T any](p *Parser, direction int32, copied func(*Parser, []samebytes.Row) ([]T, error)) ([]T, error) {
 	if p.direction != direction {
 		return nil, refuse("Parse is for requests, ParseResponses for responses; the parser was made for the other direction")
 	}
@@ -103,51 +105,53 @@ func parse[T any](p *Parser, direction int32, copied func(*samebytes.Batch, []sa
 	if err != nil {
 		return nil, err
 	}
-	return copied(p.batch, rows)
+	return copied(p, rows)
 }
 
 // copyRequests copies what the batch shows, because it goes with the next parse: into one piece of memory, not three for each request.
-func copyRequests(batch *samebytes.Batch, rows []samebytes.Row) ([]Request, error) {
-	shown := make([]samebytes.EchoRequest, len(rows))
+func copyRequests(p *Parser, rows []samebytes.Row) ([]Request, error) {
+	shown, err := samebytes.EchoGetRequests(p.batch, p.requests[:0])
+	defer clear(shown) // it points to memory that is not there for long
+	p.requests = shown[:0]
+	if err != nil {
+		return nil, err
+	}
 	size, count := 0, 0
-	for i := range rows {
-		request, err := samebytes.EchoGetRequest(batch, i)
-		if err != nil {
-			return nil, err
-		}
-		shown[i] = request
-		size += len(request.Subject) + len(request.Body)
-		count += len(request.Metadata)
+	for i := range shown {
+		size += len(shown[i].Subject) + len(shown[i].Body)
+		count += len(shown[i].Metadata)
 	}
 	bytes, numbers := make([]byte, size), make([]int16, count)
 	requests := make([]Request, len(rows))
-	for i, request := range shown {
-		requests[i] = Request{StreamOffset: rows[i].StreamOffset, APIKey: rows[i].APIKey, Sequence: rows[i].Sequence, Timestamp: request.Timestamp}
-		requests[i].Subject, bytes = carve(bytes, request.Subject)
-		requests[i].Metadata, numbers = carve(numbers, request.Metadata)
-		requests[i].Body, bytes = carve(bytes, request.Body)
+	for i := range shown {
+		row, from, to := &rows[i], &shown[i], &requests[i]
+		to.StreamOffset, to.APIKey, to.Sequence, to.Timestamp = row.StreamOffset, row.APIKey, row.Sequence, from.Timestamp
+		to.Subject, bytes = carve(bytes, from.Subject)
+		to.Metadata, numbers = carve(numbers, from.Metadata)
+		to.Body, bytes = carve(bytes, from.Body)
 	}
 	return requests, nil
 }
 
-func copyResponses(batch *samebytes.Batch, rows []samebytes.Row) ([]Response, error) {
-	shown := make([]samebytes.EchoResponse, len(rows))
+func copyResponses(p *Parser, rows []samebytes.Row) ([]Response, error) {
+	shown, err := samebytes.EchoGetResponses(p.batch, p.responses[:0])
+	defer clear(shown) // it points to memory that is not there for long
+	p.responses = shown[:0]
+	if err != nil {
+		return nil, err
+	}
 	size := 0
-	for i := range rows {
-		response, err := samebytes.EchoGetResponse(batch, i)
-		if err != nil {
-			return nil, err
-		}
-		shown[i] = response
-		size += len(response.Subject) + len(response.Body)
+	for i := range shown {
+		size += len(shown[i].Subject) + len(shown[i].Body)
 	}
 	bytes := make([]byte, size)
 	responses := make([]Response, len(rows))
-	for i, response := range shown {
-		responses[i] = Response{StreamOffset: rows[i].StreamOffset, APIKey: rows[i].APIKey, Sequence: rows[i].Sequence,
-			ID: response.ID, Timestamp: response.Timestamp}
-		responses[i].Subject, bytes = carve(bytes, response.Subject)
-		responses[i].Body, bytes = carve(bytes, response.Body)
+	for i := range shown {
+		row, from, to := &rows[i], &shown[i], &responses[i]
+		to.StreamOffset, to.APIKey, to.Sequence = row.StreamOffset, row.APIKey, row.Sequence
+		to.ID, to.Timestamp = from.ID, from.Timestamp
+		to.Subject, bytes = carve(bytes, from.Subject)
+		to.Body, bytes = carve(bytes, from.Body)
 	}
 	return responses, nil
 }

@@ -1,0 +1,232 @@
+//go:build cgo
+
+package samebytes
+
+// #include <samebytes/echo.h>
+//
+// // Fields of both Echo messages.
+// enum { ECHO_FIELDS = 4 };
+//
+// // A value whose data lies `offset` bytes behind an address that is the same for all.
+// typedef struct packed_value {
+//   int64_t number;
+//   size_t offset;
+//   size_t size;
+// } packed_value;
+//
+// // Adds `count` messages with one crossing. Memory of Go that holds no pointers needs no pinning and no check by cgo, hence the offsets.
+// static sb_status add_packed(sb_builder *builder, const sb_schema *schema, const int8_t *sequences, const packed_value *values, size_t count,
+//                             const char *bytes, sb_error *error) {
+//   for (size_t i = 0; i < count; i++, values += ECHO_FIELDS) {
+//     sb_value message[ECHO_FIELDS];
+//     for (size_t j = 0; j < ECHO_FIELDS; j++) {
+//       message[j].number = values[j].number;
+//       message[j].data = values[j].size > 0 ? bytes + values[j].offset : NULL;
+//       message[j].size = values[j].size;
+//     }
+//     sb_status status = sb_builder_add(builder, schema, sequences[i], message, ECHO_FIELDS, error);
+//     if (status != SB_OK) return status;
+//   }
+//   return SB_OK;
+// }
+import "C"
+
+import (
+	"sync"
+	"unsafe"
+)
+
+const (
+	packedMessagesMax = 256      // messages that cross together
+	packedBytesMax    = 64 << 10 // bytes of a message above which it crosses alone, because the copy would cost more than the crossing
+)
+
+// packer collects messages for one crossing.
+type packer struct {
+	sequences []C.int8_t
+	values    []C.packed_value
+	bytes     []byte
+}
+
+var packers = sync.Pool{New: func() any {
+	return &packer{
+		sequences: make([]C.int8_t, 0, packedMessagesMax),
+		values:    make([]C.packed_value, 0, packedMessagesMax*C.ECHO_FIELDS),
+		bytes:     make([]byte, 0, packedBytesMax),
+	}
+}}
+
+func (p *packer) clear() {
+	p.sequences, p.values, p.bytes = p.sequences[:0], p.values[:0], p.bytes[:0]
+}
+
+func (p *packer) number(number int64) {
+	p.values = append(p.values, C.packed_value{number: C.int64_t(number)})
+}
+
+func (p *packer) data(data []byte) {
+	p.values = append(p.values, C.packed_value{offset: C.size_t(len(p.bytes)), size: C.size_t(len(data))})
+	p.bytes = append(p.bytes, data...)
+}
+
+func (p *packer) shorts(items []int16) {
+	p.bytes = p.bytes[:len(p.bytes)+len(p.bytes)%2] // C wants them aligned; there is room, as packAll sees to it
+	p.values = append(p.values, C.packed_value{offset: C.size_t(len(p.bytes)), size: C.size_t(len(items))})
+	p.bytes = append(p.bytes, unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(items))), 2*len(items))...)
+}
+
+// flush adds what was collected.
+func (p *packer) flush(op string, builder *C.sb_builder, schema *C.sb_schema) error {
+	if len(p.sequences) == 0 {
+		return nil
+	}
+	var explained C.sb_error
+	status := C.add_packed(builder, schema, unsafe.SliceData(p.sequences), unsafe.SliceData(p.values), C.size_t(len(p.sequences)),
+		(*C.char)(unsafe.Pointer(unsafe.SliceData(p.bytes))), &explained)
+	p.clear()
+	if status != 0 {
+		return failureOf(op, status, &explained)
+	}
+	return nil
+}
+
+// packAll adds all messages: by pack to a packer where size, which is at least that of a message's data, is small; else by alone.
+func packAll[T any](op string, builder *Builder, open func() (*Schema, error), messages []T, size func(*T) int, pack func(*packer, *T),
+	alone func(*Builder, *T) error) error {
+	self, err := builder.enter(op)
+	if err != nil {
+		return err
+	}
+	defer builder.leave()
+	schema, err := open()
+	if err != nil {
+		return err
+	}
+	defer schema.Close()
+	object, err := schema.enter(op)
+	if err != nil {
+		return err
+	}
+	defer schema.leave()
+	p := packers.Get().(*packer)
+	defer packers.Put(p)
+	p.clear()
+	for i := range messages {
+		message := &messages[i]
+		needed := size(message) + 1 // 1 for alignment
+		if len(p.sequences) == packedMessagesMax || len(p.bytes)+needed > packedBytesMax {
+			if err := p.flush(op, self, object); err != nil {
+				return err
+			}
+		}
+		if needed <= packedBytesMax {
+			pack(p, message)
+		} else if err := alone(builder, message); err != nil {
+			return err
+		}
+	}
+	return p.flush(op, self, object)
+}
+
+// EchoAddRequests adds many requests, with far fewer calls of C than EchoAddRequest makes for them. When it returns an error, those before
+// the refused one are added, and no others; the error's Frame is the refused one's.
+//
+// Ownership: all is borrowed for the call.
+// Threads: one user of the Builder at a time.
+// Errors: those of EchoAddRequest.
+// Since: 1.0
+func EchoAddRequests(builder *Builder, requests []EchoRequest) error {
+	return packAll("EchoAddRequests", builder, EchoRequestSchema, requests,
+		func(r *EchoRequest) int { return len(r.Subject) + 2*len(r.Metadata) + len(r.Body) },
+		func(p *packer, r *EchoRequest) {
+			p.sequences = append(p.sequences, C.int8_t(r.Sequence))
+			p.number(r.Timestamp)
+			p.data(r.Subject)
+			p.shorts(r.Metadata)
+			p.data(r.Body)
+		}, EchoAddRequest)
+}
+
+// EchoAddResponses is EchoAddRequests for responses.
+func EchoAddResponses(builder *Builder, responses []EchoResponse) error {
+	return packAll("EchoAddResponses", builder, EchoResponseSchema, responses,
+		func(r *EchoResponse) int { return len(r.Subject) + len(r.Body) },
+		func(p *packer, r *EchoResponse) {
+			p.sequences = append(p.sequences, C.int8_t(r.Sequence))
+			p.number(int64(r.ID))
+			p.number(r.Timestamp)
+			p.data(r.Subject)
+			p.data(r.Body)
+		}, EchoAddResponse)
+}
+
+// EchoGetRequests appends all rows of batch, read as Echo requests, to requests, with a few calls of C for all of them.
+//
+// Ownership: what the requests point to is valid until batch is parsed into, cleared or closed.
+// Threads: one user of the Batch at a time.
+// Errors: ErrInvalidArgument when a row's schema is not that of Echo requests.
+// Since: 1.0
+func EchoGetRequests(batch *Batch, requests []EchoRequest) ([]EchoRequest, error) {
+	return getAll("EchoGetRequests", batch, requests, EchoGetRequest, func(row *C.sb_row, values []C.sb_value) EchoRequest {
+		return EchoRequest{Timestamp: int64(values[0].number), Subject: shown[byte](&values[1]), Metadata: shown[int16](&values[2]),
+			Body: shown[byte](&values[3]), Sequence: int8(row.sequence)}
+	})
+}
+
+// EchoGetResponses is EchoGetRequests for responses.
+func EchoGetResponses(batch *Batch, responses []EchoResponse) ([]EchoResponse, error) {
+	return getAll("EchoGetResponses", batch, responses, EchoGetResponse, func(row *C.sb_row, values []C.sb_value) EchoResponse {
+		return EchoResponse{ID: int32(values[0].number), Timestamp: int64(values[1].number), Subject: shown[byte](&values[2]),
+			Body: shown[byte](&values[3]), Sequence: int8(row.sequence)}
+	})
+}
+
+func shown[T any](value *C.sb_value) []T {
+	return unsafe.Slice((*T)(value.data), int(value.size))
+}
+
+// getAll reads all rows by read, from values that C shows at once; get reads one row, and checks its schema.
+func getAll[T any](op string, batch *Batch, messages []T, get func(*Batch, int) (T, error), read func(*C.sb_row, []C.sb_value) T) ([]T, error) {
+	self, err := batch.enter(op)
+	if err != nil {
+		return messages, err
+	}
+	defer batch.leave()
+	var first *C.sb_row
+	var count C.size_t
+	if status := C.sb_batch_get_rows(self, &first, &count); status != 0 {
+		return messages, failure(op, status)
+	}
+	rows := unsafe.Slice(first, int(count))
+	values, together := allValues(self, len(rows))
+	checked := -1 // the schema of the row before
+	for i := range rows {
+		row := &rows[i]
+		if together && int(row.schema_index) == checked {
+			messages = append(messages, read(row, values[i*C.ECHO_FIELDS:(i+1)*C.ECHO_FIELDS:(i+1)*C.ECHO_FIELDS]))
+			continue
+		}
+		message, err := get(batch, i)
+		if err != nil {
+			return messages, err
+		}
+		messages, checked = append(messages, message), int(row.schema_index)
+	}
+	return messages, nil
+}
+
+// allValues returns the values of all rows. A batch keeps them one row behind the other; that is no promise of the header, so
+// together tells whether the last row's are where that puts them.
+func allValues(batch *C.sb_batch, count int) (values []C.sb_value, together bool) {
+	if count < 2 {
+		return nil, false
+	}
+	var first, last *C.sb_value
+	var fields C.size_t
+	if C.sb_batch_get_values(batch, 0, &first, &fields) != 0 || fields != C.ECHO_FIELDS ||
+		C.sb_batch_get_values(batch, C.size_t(count-1), &last, &fields) != 0 || fields != C.ECHO_FIELDS {
+		return nil, false
+	}
+	values = unsafe.Slice(first, count*C.ECHO_FIELDS)
+	return values, &values[(count-1)*C.ECHO_FIELDS] == last
+}

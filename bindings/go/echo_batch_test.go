@@ -1,0 +1,147 @@
+//go:build cgo
+
+package samebytes_test
+
+import (
+	"bytes"
+	"errors"
+	"reflect"
+	"testing"
+
+	samebytes "github.com/samebytes/samebytes/bindings/go"
+)
+
+// echoRequests have data of all sizes: empty, odd, and too large to cross with others.
+func echoRequests(count int) []samebytes.EchoRequest {
+	requests := make([]samebytes.EchoRequest, count)
+	for i := range requests {
+		r := &requests[i]
+		r.Sequence, r.Timestamp = int8(i), int64(i)-5
+		r.Subject = bytes.Repeat([]byte{byte(i)}, i%9)
+		for j := range i % 5 {
+			r.Metadata = append(r.Metadata, int16(i*j))
+		}
+		r.Body = bytes.Repeat([]byte{'b'}, i*37%3001)
+		if i%100 == 50 {
+			r.Body = bytes.Repeat([]byte{'l'}, 65500+i)
+		}
+	}
+	return requests
+}
+
+func TestManyEchoMessagesAreThoseOfOneByOne(t *testing.T) {
+	leakCheck(t)
+	many, single := must(samebytes.NewBuilder(nil)), must(samebytes.NewBuilder(nil))
+	defer many.Close()
+	defer single.Close()
+	requests := echoRequests(1000)
+	for i := range requests {
+		if err := samebytes.EchoAddRequest(single, &requests[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := samebytes.EchoAddRequests(many, requests); err != nil {
+		t.Fatal(err)
+	}
+	frames := must(many.Bytes())
+	if !bytes.Equal(frames, must(single.Bytes())) {
+		t.Error("the requests differ")
+	}
+	schema := must(samebytes.EchoRequestSchema())
+	defer schema.Close()
+	batch := parsed(t, frames, schema)
+	got := must(samebytes.EchoGetRequests(batch, nil))
+	for i := range got {
+		if one := must(samebytes.EchoGetRequest(batch, i)); !reflect.DeepEqual(got[i], one) || one.Timestamp != int64(i)-5 {
+			t.Fatalf("row %d: %+v", i, got[i])
+		}
+	}
+	if len(got) != len(requests) {
+		t.Errorf("%d rows", len(got))
+	}
+	_, err := samebytes.EchoGetResponses(batch, nil)
+	wantError(t, "requests as responses", err, samebytes.ErrInvalidArgument)
+	many.Clear()
+	single.Clear()
+	responses := make([]samebytes.EchoResponse, 700)
+	for i := range responses {
+		responses[i] = samebytes.EchoResponse{ID: -int32(i), Timestamp: int64(i), Subject: requests[i].Subject, Body: requests[i].Body, Sequence: int8(i)}
+		if err := samebytes.EchoAddResponse(single, &responses[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := samebytes.EchoAddResponses(many, responses); err != nil || !bytes.Equal(must(many.Bytes()), must(single.Bytes())) {
+		t.Errorf("the responses differ, or %v", err)
+	}
+	other := must(samebytes.EchoResponseSchema())
+	defer other.Close()
+	batch = parsed(t, must(many.Bytes()), other)
+	for i, response := range must(samebytes.EchoGetResponses(batch, nil)) {
+		if one := must(samebytes.EchoGetResponse(batch, i)); !reflect.DeepEqual(response, one) || one.ID != -int32(i) {
+			t.Fatalf("row %d: %+v", i, response)
+		}
+	}
+}
+
+// parsed returns a batch of all frames.
+func parsed(t *testing.T, frames []byte, schemas ...*samebytes.Schema) *samebytes.Batch {
+	t.Helper()
+	parser, batch := must(samebytes.NewParser(schemas, nil)), must(samebytes.NewBatch())
+	t.Cleanup(func() { parser.Close(); batch.Close() })
+	if err := errors.Join(parser.Feed(frames), parser.Parse(batch)); err != nil {
+		t.Fatal(err)
+	}
+	return batch
+}
+
+func TestARefusedMessageAmongManyEndsThem(t *testing.T) {
+	leakCheck(t)
+	builder := must(samebytes.NewBuilder(nil))
+	defer builder.Close()
+	requests := echoRequests(10)
+	requests[7].Metadata = make([]int16, 32768)
+	err := samebytes.EchoAddRequests(builder, requests)
+	wantError(t, "too many items", err, samebytes.ErrTooLarge)
+	var explained *samebytes.Error
+	if !errors.As(err, &explained) || explained.Frame != 7 || explained.Field != "metadata" || builder.FrameCount() != 7 {
+		t.Errorf("%v, %d frames", err, builder.FrameCount())
+	}
+	pool := must(samebytes.NewPool(&samebytes.PoolOptions{BytesMax: 1 << 18}))
+	defer pool.Close()
+	limited := must(pool.Memory())
+	defer limited.Close()
+	short := must(samebytes.NewBuilder(limited))
+	defer short.Close()
+	wantError(t, "without memory", samebytes.EchoAddRequests(short, echoRequests(400)), samebytes.ErrNoMemory)
+	if count := short.FrameCount(); count == 0 || count == 400 {
+		t.Errorf("%d frames were added before memory ended", count)
+	}
+	builder.Close()
+	wantError(t, "a closed builder", samebytes.EchoAddRequests(builder, requests), samebytes.ErrClosed)
+	if err := samebytes.EchoAddRequests(short, nil); err != nil {
+		t.Errorf("no requests: %v", err)
+	}
+}
+
+func TestEchoAmongOtherMessagesIsRead(t *testing.T) {
+	leakCheck(t)
+	fields := must(samebytes.NewFields("a", "int64", "b", "string", "c", "array<int16>", "d", "string"))
+	request := must(samebytes.EchoRequestSchema())
+	other := must(samebytes.NewSchema("Other", samebytes.DirectionRequest, 1, fields[:3]))
+	defer request.Close()
+	defer other.Close()
+	builder := must(samebytes.NewBuilder(nil))
+	defer builder.Close()
+	if err := errors.Join(samebytes.EchoAddRequests(builder, echoRequests(3)), builder.Add(other, 0, 1, "", []int16{})); err != nil {
+		t.Fatal(err)
+	}
+	batch := parsed(t, must(builder.Bytes()), request, other)
+	requests, err := samebytes.EchoGetRequests(batch, nil)
+	wantError(t, "a row of another schema", err, samebytes.ErrInvalidArgument)
+	if len(requests) != 3 {
+		t.Errorf("%d requests before it", len(requests))
+	}
+	batch.Close()
+	_, err = samebytes.EchoGetRequests(batch, nil)
+	wantError(t, "a closed batch", err, samebytes.ErrClosed)
+}
