@@ -1,6 +1,4 @@
-//go:build cgo
-
-package samebytes_test
+package tests
 
 import (
 	"encoding/binary"
@@ -44,6 +42,17 @@ type message struct{ names, types []string }
 var fuzzMessages = map[int8]message{
 	0: {[]string{"timestamp", "subject", "metadata", "body"}, []string{"int64", "string", "array<int16>", "string"}},
 	1: {[]string{"field0", "field1", "field2", "field3", "field4", "field5", "field6", "field7", "field8", "field9"}, allTypes},
+}
+
+var allTypes = []string{"int8", "int16", "int32", "int64", "string", "array<int8>", "array<int16>", "array<int32>", "array<int64>",
+	"array<string>"}
+
+func allTypesSchema() *samebytes.Schema {
+	fields := make([]samebytes.SchemaField, len(allTypes))
+	for i, name := range allTypes {
+		fields[i] = samebytes.SchemaField{Name: fuzzMessages[1].names[i], Type: must(samebytes.TypeNamed(name))}
+	}
+	return must(samebytes.NewSchema("AllTypes", samebytes.DirectionRequest, 1, fields))
 }
 
 // plainDecode decodes a whole stream.
@@ -184,7 +193,7 @@ func coreDecode(t *testing.T, data []byte, extra bool, chunk int) (o outcome) {
 
 // seeds adds the streams of the conformance vectors, and one with every type.
 func seeds(f *testing.F) {
-	files := must(filepath.Glob("../../tests/conformance/vectors/*.json"))
+	files := must(filepath.Glob("../conformance/vectors/*.json"))
 	count := 0
 	for _, file := range files {
 		var vectors struct {
@@ -223,7 +232,7 @@ func seeds(f *testing.F) {
 	}
 }
 
-// FuzzParser holds the parser against plainDecode: go test -fuzz FuzzParser ./bindings/go. Without -fuzz it runs the seeds.
+// FuzzParser holds the parser against plainDecode: go test -fuzz FuzzParser ./tests/go. Without -fuzz it runs the seeds.
 func FuzzParser(f *testing.F) {
 	seeds(f)
 	f.Fuzz(func(t *testing.T, data []byte, extra bool, chunk uint16) {
