@@ -1,0 +1,65 @@
+#ifndef SB_SYSTEM_H
+#define SB_SYSTEM_H
+
+/* What the operating system gives to the file store: files, locks, randomness, clocks, fork. A port begins here and in system.c.
+ *
+ * Functions return 0 or an errno value. Reads and writes go on after short ones and interruptions. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+int64_t sb_priv_clock_ns(void);     /* since the Unix epoch */
+int64_t sb_priv_monotonic_ns(void); /* only differences mean something */
+int sb_priv_random(void *data, size_t size);
+
+/* What an errno value means, for people. */
+void sb_priv_problem_text(int problem, char *text, size_t size);
+
+/* The path without symbolic links, which the caller frees; NULL where there is nothing at `path` yet. */
+char *sb_priv_path_resolve(const char *path);
+/* The folder that holds `path`, as a descriptor for the functions below, and the last component, which points into `path`. */
+int sb_priv_folder_open(const char *path, int *folder, const char **name);
+int sb_priv_folder_sync(int folder);
+
+enum { SB_PRIV_READ, SB_PRIV_WRITE, SB_PRIV_CREATE, SB_PRIV_REPLACE }; /* create: must not exist; replace: emptied where it does */
+int sb_priv_file_open(int folder, const char *name, int how, int *file);
+int sb_priv_file_duplicate(int file, int *copy);
+void sb_priv_file_close(int file);
+/* What a file is: its size, whether it is a regular one, and which one it is. */
+typedef struct sb_priv_file_facts {
+  uint64_t size;
+  uint64_t device, inode;
+  uint32_t mode;
+  bool regular;
+} sb_priv_file_facts;
+int sb_priv_file_look(int file, sb_priv_file_facts *facts);
+int sb_priv_file_look_at(int folder, const char *name, sb_priv_file_facts *facts);
+/* `*got` is less than `size` only at the end of the file. */
+int sb_priv_file_read(int file, void *data, size_t size, uint64_t offset, size_t *got);
+int sb_priv_file_write(int file, const void *data, size_t size, uint64_t offset);
+int sb_priv_file_resize(int file, uint64_t size);
+int sb_priv_file_sync(int file);
+/* Asks the system to begin writing, so that a later sync waits less. A hint. */
+void sb_priv_file_sync_begin(int file, uint64_t offset, uint64_t size);
+int sb_priv_file_set_mode(int file, uint32_t mode);
+int sb_priv_file_rename(int folder, const char *from, const char *to);
+int sb_priv_file_link(int folder, const char *from, const char *to);
+void sb_priv_file_remove(int folder, const char *name);
+
+/* Locks the file `name`, made where it does not exist, for one holder in all processes; EWOULDBLOCK when it has one. The lock ends when the
+ * descriptor, and the copies that a fork made of it, are closed. */
+int sb_priv_lock_open(int folder, const char *name, int *lock);
+
+/* Who wants to know in a forked child. The list is locked while `in_child` runs and whenever another thread may fork; whoever opens or
+ * exchanges descriptors that a child must not keep holds the list meanwhile. */
+typedef struct sb_priv_fork_entry {
+  struct sb_priv_fork_entry *next, *before;
+  void (*in_child)(struct sb_priv_fork_entry *entry);
+} sb_priv_fork_entry;
+void sb_priv_fork_hold(void);
+void sb_priv_fork_release(void);
+void sb_priv_fork_add(sb_priv_fork_entry *entry);    /* the list is held */
+void sb_priv_fork_remove(sb_priv_fork_entry *entry); /* the list is held */
+
+#endif

@@ -1,0 +1,465 @@
+//go:build !samebytes_shared
+
+/* Changes, from any number of threads to one file. Threads queue; the first one leads: it takes everything that waits, writes it as one
+ * batch, syncs once if the mode says so, makes the changes in memory, and wakes the others. So memory shows only what is as durable as
+ * the mode promises, and concurrent durable changes share a sync.
+ *
+ * With two threads that add in turns, each would lead for itself alone and pay for waking the other besides. So a leader who saw company last
+ * time waits for it, a fraction of a sync at most.
+ *
+ * Invariant between batches: writer.end == log.end, writer.sequence == log.sequence, writer.bytes is empty, nobody has room reserved. */
+
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+
+#include "visit_private.h"
+
+#define BATCH_MAX (4u << 20)     /* bytes, unless one change is larger */
+#define COMPANY_NS_MAX 100000    /* longest wait for others */
+#define STEP_BYTES (64u << 10)   /* of compaction, per batch of changes */
+#define ZEROS_AT_ONCE (64u << 10)
+
+visit_tuning sb_priv_visit_tuning = {
+    .index_interval = 16u << 20, .index_at_close = 64u << 10, .compact_min = 1u << 20, .preallocation = 1u << 20};
+
+/* ---- syncs ---- */
+
+/* Makes everything written so far durable, up to `target`, which the caller knows to be written. */
+static sb_status sync_to(visit_file *file, uint64_t target, sb_error *error) {
+  const int64_t begin = sb_priv_monotonic_ns();
+  const int problem = sb_priv_file_sync(file->log.file);
+  if (problem != 0) {
+    /* The system may have dropped the pages and would report success next time. */
+    atomic_store(&file->poisoned, true);
+    return sb_priv_visit_io(error, problem, "syncing the file; close it, and open it again to see what is left");
+  }
+  atomic_store(&file->sync_ns, sb_priv_monotonic_ns() - begin);
+  atomic_fetch_add_explicit(&file->syncs, 1, memory_order_relaxed);
+  (void)pthread_rwlock_wrlock(&file->state_lock);
+  if (file->log.durable < target) file->log.durable = target;
+  (void)pthread_rwlock_unlock(&file->state_lock);
+  return SB_OK;
+}
+
+static sb_status poisoned(sb_error *error) {
+  return sb_priv_error(error, SB_IO, NULL, "an earlier sync failed, so nothing more is written; close the file and open it again");
+}
+
+sb_status sb_priv_visit_sync(visit_file *file, sb_error *error) {
+  if (atomic_load(&file->poisoned)) return poisoned(error);
+  (void)pthread_mutex_lock(&file->sync_mutex);
+  (void)pthread_rwlock_rdlock(&file->state_lock);
+  const uint64_t end = file->log.end;
+  const bool due = file->log.durable < end;
+  (void)pthread_rwlock_unlock(&file->state_lock);
+  sb_status status = SB_OK;
+  if (atomic_load(&file->poisoned)) status = poisoned(error);
+  else if (due) status = sync_to(file, end, error);
+  (void)pthread_mutex_unlock(&file->sync_mutex);
+  return status;
+}
+
+static void *sync_now_and_then(void *context) {
+  visit_file *file = context;
+  (void)pthread_mutex_lock(&file->thread_mutex);
+  while (!file->thread_stops) {
+    const int64_t until = sb_priv_monotonic_ns() + (int64_t)file->interval_ms * 1000000;
+    const struct timespec time = {.tv_sec = until / 1000000000, .tv_nsec = until % 1000000000};
+    (void)pthread_cond_timedwait(&file->thread_wake, &file->thread_mutex, &time);
+    if (file->thread_stops) break;
+    (void)pthread_mutex_unlock(&file->thread_mutex);
+    (void)!sb_priv_visit_sync(file, NULL); /* a failure poisons, and the next change tells */
+    (void)pthread_mutex_lock(&file->thread_mutex);
+  }
+  (void)pthread_mutex_unlock(&file->thread_mutex);
+  return NULL;
+}
+
+sb_status sb_priv_visit_thread_start(visit_file *file, sb_error *error) {
+  const int problem = pthread_create(&file->thread, NULL, sync_now_and_then, file);
+  if (problem != 0) return sb_priv_visit_io(error, problem, "starting the thread that syncs");
+  file->thread_runs = true;
+  return SB_OK;
+}
+
+void sb_priv_visit_thread_stop(visit_file *file) {
+  if (!file->thread_runs) return;
+  (void)pthread_mutex_lock(&file->thread_mutex);
+  file->thread_stops = true;
+  (void)pthread_cond_signal(&file->thread_wake);
+  (void)pthread_mutex_unlock(&file->thread_mutex);
+  (void)pthread_join(file->thread, NULL);
+  file->thread_runs = false;
+}
+
+/* ---- writing ---- */
+
+int sb_priv_visit_slot_write(visit_file *file, uint32_t state, uint64_t length) {
+  const visit_slot slot = {.generation = file->log.slot.generation + 1, .state = state, .length = length, .index = file->log.base.offset};
+  uint8_t data[VISIT_SLOT_SIZE];
+  sb_priv_visit_slot_encode(data, file->log.uuid, &slot);
+  const int problem = sb_priv_file_write(file->log.file, data, sizeof data, VISIT_SECTOR * (1 + slot.generation % 2));
+  if (problem == 0) file->log.slot = slot;
+  return problem;
+}
+
+/* Writes zeros after what is about to be written: a sync of a file that does not grow is cheaper. Failing is no harm. */
+static void preallocate(visit_file *file, uint64_t end) {
+  static const uint8_t zeros[ZEROS_AT_ONCE];
+  if (file->durability == SB_DURABILITY_NONE || end <= file->allocated) return;
+  const uint64_t target = end + sb_priv_visit_tuning.preallocation;
+  for (uint64_t offset = end; offset < target;) {
+    const size_t piece = target - offset < sizeof zeros ? (size_t)(target - offset) : sizeof zeros;
+    if (sb_priv_file_write(file->log.file, zeros, piece, offset) != 0) return;
+    offset += piece;
+  }
+  file->allocated = target;
+}
+
+/* The records of a failed batch may be in the file in part or whole; they must not be found there later. */
+static void take_back(visit_file *file) {
+  file->writer.bytes.size = 0;
+  file->writer.end = file->log.end;
+  file->writer.sequence = file->log.sequence;
+  file->allocated = file->log.end;
+  if (sb_priv_file_resize(file->log.file, file->log.end) != 0) atomic_store(&file->poisoned, true);
+}
+
+sb_status sb_priv_visit_append(visit_file *file, sb_error *error) {
+  visit_writer *writer = &file->writer;
+  int problem = 0;
+  if (file->log.slot.state != VISIT_SLOT_OPEN) {
+    problem = sb_priv_visit_slot_write(file, VISIT_SLOT_OPEN, file->log.durable);
+    /* Or else a power failure could leave changes behind a slot that says `closed`. */
+    if (problem == 0 && file->durability != SB_DURABILITY_NONE) {
+      (void)pthread_mutex_lock(&file->sync_mutex);
+      const sb_status status = sync_to(file, 0, error);
+      (void)pthread_mutex_unlock(&file->sync_mutex);
+      if (status != SB_OK) return status;
+    }
+  }
+  if (problem == 0) {
+    preallocate(file, writer->end);
+    problem = sb_priv_file_write(file->log.file, writer->bytes.data, writer->bytes.size, writer->end - writer->bytes.size);
+  }
+  if (problem != 0) return sb_priv_visit_io(error, problem, "writing the file");
+  if (file->durability != SB_DURABILITY_ALWAYS) return SB_OK;
+  (void)pthread_mutex_lock(&file->sync_mutex);
+  const sb_status status = sync_to(file, writer->end, error);
+  (void)pthread_mutex_unlock(&file->sync_mutex);
+  return status;
+}
+
+/* ---- from changes to records ---- */
+
+static sb_status encode_some(visit_file *file, const sb_visit *visits, size_t count, size_t bytes, int64_t now, sb_error *error) {
+  visit_writer *writer = &file->writer;
+  visit_table *table = &file->log.table;
+  visit_user *user;
+  sb_status status = sb_priv_visit_log_load(&file->log, visits->user, true, &user, error);
+  if (status != SB_OK) return status;
+  size_t start;
+  status = sb_priv_visit_writer_begin(writer, VISIT_VISITS, user->user, bytes, &start);
+  if (status == SB_TOO_LARGE) return sb_priv_error(error, status, NULL, "the file has reached 8 TiB; compact it");
+  if (status != SB_OK) return sb_priv_error(error, status, NULL, "no memory for the visits to add");
+  const int64_t newest = user->count > 0 ? user->entries[user->first + user->count - 1].time_ns : INT64_MIN;
+  const int64_t not_before = now > newest ? now : newest;
+  uint32_t kept = 0;
+  uint64_t kept_bytes = 0;
+  for (size_t i = 0; i < count; i++) {
+    const sb_visit *visit = &visits[i];
+    const int64_t time_ns = visit->time_ns == SB_VISIT_NOW ? not_before : visit->time_ns;
+    if (sb_priv_visit_user_has(user, visit->visit_id) || sb_priv_visit_user_too_old(table, user, time_ns)) continue;
+    sb_priv_visit_writer_item(writer, time_ns, visit->visit_id, visit->url, (uint32_t)visit->url_size, visit->text, (uint32_t)visit->text_size);
+    kept++;
+    kept_bytes += visit->url_size + visit->text_size;
+  }
+  if (kept == 0) {
+    writer->bytes.size = start;
+    return SB_OK;
+  }
+  status = sb_priv_visit_user_reserve(user, kept, kept_bytes);
+  if (status != SB_OK)
+    return sb_priv_error(error, status, NULL, status == SB_NO_MEMORY ? "no memory for the visits of user %u" :
+                         "user %u would have more than 4 GiB of visits", (unsigned)user->user);
+  sb_priv_visit_writer_end(writer, start, kept);
+  return SB_OK;
+}
+
+/* Neighbours of one user become one record. */
+static sb_status encode_add(visit_file *file, const visit_change *change) {
+  const int64_t now = sb_priv_clock_ns();
+  for (size_t first = 0; first < change->count;) {
+    size_t count = 0, bytes = 0;
+    while (first + count < change->count && change->visits[first + count].user == change->visits[first].user && count < VISIT_ITEMS_MAX &&
+           (count == 0 || bytes < VISIT_RECORD_GOAL)) {
+      const sb_visit *visit = &change->visits[first + count++];
+      bytes += VISIT_ITEM_HEAD + visit->url_size + visit->text_size;
+    }
+    const sb_status status = encode_some(file, change->visits + first, count, bytes, now, change->error);
+    if (status != SB_OK) return status;
+    first += count;
+  }
+  return SB_OK;
+}
+
+static sb_status encode_delete(visit_file *file, const visit_change *change) {
+  visit_user *user;
+  sb_status status = sb_priv_visit_log_load(&file->log, change->user, false, &user, change->error);
+  if (status != SB_OK || user == NULL) return status;
+  visit_writer *writer = &file->writer;
+  for (size_t i = 0; i < change->count;) {
+    size_t start;
+    uint32_t kept = 0;
+    const size_t rest = change->count - i, piece = rest < VISIT_ITEMS_MAX ? rest : VISIT_ITEMS_MAX;
+    status = sb_priv_visit_writer_begin(writer, VISIT_DELETE, change->user, piece * 4, &start);
+    if (status != SB_OK) return sb_priv_error(change->error, status, NULL, "no memory or no room for what to delete");
+    for (const size_t end = i + piece; i < end; i++) {
+      if (!sb_priv_visit_user_has(user, change->visit_ids[i])) continue;
+      visit_store32(writer->bytes.data + writer->bytes.size, change->visit_ids[i]);
+      writer->bytes.size += 4;
+      kept++;
+    }
+    if (kept > 0) sb_priv_visit_writer_end(writer, start, kept);
+    else writer->bytes.size = start;
+  }
+  return SB_OK;
+}
+
+static sb_status encode_clear(visit_file *file, const visit_change *change) {
+  visit_user *user;
+  sb_status status = sb_priv_visit_log_load(&file->log, change->user, false, &user, change->error);
+  if (status != SB_OK || user == NULL || user->count + user->reserved_count == 0) return status;
+  size_t start;
+  status = sb_priv_visit_writer_begin(&file->writer, VISIT_CLEAR, change->user, 0, &start);
+  if (status != SB_OK) return sb_priv_error(change->error, status, NULL, "no memory or no room for what to delete");
+  sb_priv_visit_writer_end(&file->writer, start, 0);
+  return SB_OK;
+}
+
+static sb_status encode(visit_file *file, visit_change *change) {
+  visit_writer *writer = &file->writer;
+  const uint64_t end = writer->end, sequence = writer->sequence;
+  change->begin = change->end = writer->bytes.size;
+  sb_status status = SB_OK;
+  if (change->kind == VISIT_CHANGE_ADD) status = encode_add(file, change);
+  if (change->kind == VISIT_CHANGE_DELETE) status = encode_delete(file, change);
+  if (change->kind == VISIT_CHANGE_CLEAR) status = encode_clear(file, change);
+  if (status != SB_OK) {
+    writer->bytes.size = change->begin;
+    writer->end = end;
+    writer->sequence = sequence;
+  }
+  change->end = writer->bytes.size;
+  return status;
+}
+
+/* ---- from records to memory ---- */
+
+/* Writes a record into the copy, too; then its place there counts. */
+static bool mirror(visit_file *file, visit_record *record) {
+  visit_writer *writer = &file->copy.writer;
+  const size_t size = record->length - VISIT_HEAD;
+  const uint64_t offset = writer->end;
+  size_t start;
+  if (sb_priv_visit_writer_begin(writer, record->type, record->user, size, &start) != SB_OK) return false;
+  if (size > 0) memcpy(writer->bytes.data + writer->bytes.size, record->payload, size);
+  writer->bytes.size += size;
+  sb_priv_visit_writer_end(writer, start, record->count);
+  record->offset = offset;
+  return true;
+}
+
+static void apply(visit_file *file, visit_change *change, uint64_t base) {
+  for (size_t at = change->begin; at < change->end;) {
+    const uint8_t *data = file->writer.bytes.data + at;
+    visit_record record;
+    const bool valid = sb_priv_visit_head_decode(data, base + at, &record);
+    assert(valid);
+    (void)valid;
+    record.payload = data + VISIT_HEAD;
+    at += visit_padded(record.length);
+    if (file->copy_file >= 0 && sb_priv_visit_copy_mirrors(&file->copy, record.user) && !mirror(file, &record))
+      sb_priv_visit_compact_abandon(file);
+    if (sb_priv_visit_log_apply(&file->log, &record)) change->found = true;
+  }
+}
+
+/* Gives up room that changes reserved which were not made. */
+static void unreserve(visit_file *file, const visit_change *change) {
+  for (size_t i = 0; change->kind == VISIT_CHANGE_ADD && i < change->count; i++) {
+    visit_user *user = sb_priv_visit_table_find(&file->log.table, change->visits[i].user);
+    if (user != NULL && user->decoded) user->reserved_count = user->reserved_bytes = 0;
+  }
+}
+
+static void commit(visit_file *file, visit_change *batch) {
+  visit_writer *writer = &file->writer;
+  bool failed = false;
+  (void)pthread_rwlock_wrlock(&file->state_lock);
+  writer->durable = file->log.durable;
+  for (visit_change *change = batch; change != NULL; change = change->next) {
+    change->status = atomic_load(&file->poisoned) ? poisoned(change->error) : encode(file, change);
+    if (change->status != SB_OK) failed = true;
+  }
+  (void)pthread_rwlock_unlock(&file->state_lock);
+
+  sb_status status = SB_OK;
+  sb_error error = {0};
+  const size_t size = writer->bytes.size;
+  if (size > 0) status = sb_priv_visit_append(file, &error);
+
+  (void)pthread_rwlock_wrlock(&file->state_lock);
+  for (visit_change *change = batch; change != NULL; change = change->next) {
+    if (change->status == SB_OK && status == SB_OK) apply(file, change, writer->end - size);
+    if (change->status != SB_OK || status == SB_OK || change->begin == change->end) continue;
+    change->status = status;
+    if (change->error != NULL) *change->error = error;
+  }
+  if (status == SB_OK) {
+    file->log.end = writer->end;
+    file->log.sequence = writer->sequence;
+    writer->bytes.size = 0;
+    if (file->durability == SB_DURABILITY_ALWAYS && size > 0) file->log.durable = writer->end;
+  } else {
+    take_back(file);
+  }
+  for (const visit_change *change = batch; change != NULL && (failed || status != SB_OK); change = change->next) unreserve(file, change);
+  if (writer->bytes.capacity > BATCH_MAX) sb_priv_visit_bytes_free(&writer->bytes);
+  (void)pthread_rwlock_unlock(&file->state_lock);
+}
+
+/* ---- the queue ---- */
+
+/* Waits for others who were there last time. Yielding is right: they are about to run, and sleeping would take longer than they do. */
+static void wait_for_company(visit_file *file) {
+  if (file->durability != SB_DURABILITY_ALWAYS || file->expected < 2) return;
+  int64_t patience = atomic_load(&file->sync_ns) / 4;
+  if (patience > COMPANY_NS_MAX) patience = COMPANY_NS_MAX;
+  const int64_t until = sb_priv_monotonic_ns() + patience;
+  while (atomic_load(&file->queued) < file->expected && sb_priv_monotonic_ns() < until) (void)sched_yield();
+}
+
+static size_t size_of(const visit_change *change) {
+  size_t size = 0;
+  for (size_t i = 0; change->kind == VISIT_CHANGE_ADD && i < change->count; i++)
+    size += change->visits[i].url_size + change->visits[i].text_size + VISIT_HEAD + VISIT_ITEM_HEAD;
+  return size;
+}
+
+/* Takes from the front of the queue what makes one batch. */
+static visit_change *take_batch(visit_file *file, size_t *count) {
+  (void)pthread_mutex_lock(&file->queue_mutex);
+  visit_change *batch = file->queue, **end = &file->queue;
+  size_t taken = 0;
+  for (size_t size = 0; *end != NULL && (taken == 0 || size + size_of(*end) <= BATCH_MAX); end = &(*end)->next, taken++) size += size_of(*end);
+  file->queue = *end;
+  if (file->queue == NULL) file->queue_end = &file->queue;
+  *end = NULL;
+  atomic_fetch_sub(&file->queued, taken);
+  (void)pthread_mutex_unlock(&file->queue_mutex);
+  *count = taken;
+  return batch;
+}
+
+/* Hands the lead on, first of all, and then wakes those who are done. */
+static void wake(visit_file *file, visit_change *batch, size_t count, const visit_change *own) {
+  (void)pthread_mutex_lock(&file->queue_mutex);
+  file->expected = count + atomic_load(&file->queued);
+  visit_change *next = file->queue;
+  if (next != NULL) {
+    next->leads = true;
+    (void)sem_post(&next->woken);
+  } else {
+    file->leading = false;
+  }
+  (void)pthread_mutex_unlock(&file->queue_mutex);
+  while (batch != NULL) {
+    visit_change *done = batch;
+    batch = batch->next; /* before it is woken: it lies on its thread's stack */
+    if (done != own) (void)sem_post(&done->woken);
+  }
+}
+
+sb_status sb_priv_visit_change(visit_file *file, visit_change *change) {
+  change->next = NULL;
+  change->leads = false;
+  (void)sem_init(&change->woken, 0, 0);
+  (void)pthread_mutex_lock(&file->queue_mutex);
+  *file->queue_end = change;
+  file->queue_end = &change->next;
+  atomic_fetch_add(&file->queued, 1);
+  const bool follows = file->leading;
+  file->leading = true;
+  (void)pthread_mutex_unlock(&file->queue_mutex);
+  if (follows) {
+    while (sem_wait(&change->woken) != 0) {} /* a signal */
+  }
+  if (!follows || change->leads) {
+    size_t count;
+    wait_for_company(file);
+    visit_change *batch = take_batch(file, &count);
+    commit(file, batch);
+    for (visit_change *other = batch; other != NULL; other = other->next)
+      if (other->kind == VISIT_CHANGE_COMPACT && other->status == SB_OK)
+        other->status = sb_priv_visit_compact_step(file, STEP_BYTES * 4, other->error);
+    sb_priv_visit_maintain(file);
+    wake(file, batch, count, change);
+  }
+  (void)sem_destroy(&change->woken);
+  return change->status;
+}
+
+/* ---- maintenance ---- */
+
+void sb_priv_visit_index_schedule(visit_file *file) {
+  const visit_base *base = &file->log.base;
+  const uint64_t interval = base->size > sb_priv_visit_tuning.index_interval ? base->size : sb_priv_visit_tuning.index_interval;
+  file->index_at = (base->pages != NULL ? base->end : VISIT_LOG_START) + interval;
+}
+
+sb_status sb_priv_visit_index_append(visit_file *file, sb_error *error) {
+  visit_log *log = &file->log;
+  visit_base base = {0};
+  (void)pthread_rwlock_wrlock(&file->state_lock);
+  file->writer.durable = log->durable;
+  sb_status status = sb_priv_visit_index_write(log, &file->writer, &base, error);
+  (void)pthread_rwlock_unlock(&file->state_lock);
+  if (status == SB_OK) status = sb_priv_visit_append(file, error);
+  (void)pthread_rwlock_wrlock(&file->state_lock);
+  if (status == SB_OK) {
+    free(log->base.pages);
+    free(log->limits);
+    log->limits = NULL;
+    log->limit_count = 0;
+    log->base = base;
+    log->page_index = base.page_count;
+    log->end = file->writer.end;
+    log->sequence = file->writer.sequence;
+    file->writer.bytes.size = 0;
+  } else {
+    free(base.pages);
+    take_back(file);
+  }
+  (void)pthread_rwlock_unlock(&file->state_lock);
+  return status;
+}
+
+void sb_priv_visit_maintain(visit_file *file) {
+  visit_log *log = &file->log;
+  if (atomic_load(&file->poisoned)) return;
+  const uint64_t size = log->end - VISIT_LOG_START, live = log->table.live_bytes;
+  if (file->copy_file >= 0 || (size > sb_priv_visit_tuning.compact_min && size > 2 * live && log->end >= file->compact_at)) {
+    (void)!sb_priv_visit_compact_step(file, STEP_BYTES, NULL);
+    return;
+  }
+  if (log->end < file->index_at || file->index_blocked) return;
+  if (sb_priv_visit_index_append(file, NULL) == SB_OK) {
+    sb_priv_visit_index_schedule(file);
+    /* The slot may say so at once: an index that is not there after a power failure is known to be missing. */
+    (void)sb_priv_visit_slot_write(file, VISIT_SLOT_OPEN, log->durable);
+  } else {
+    file->index_at = log->end + sb_priv_visit_tuning.index_interval;
+  }
+}

@@ -1,0 +1,637 @@
+//go:build !samebytes_shared
+
+/* The file store: opening, reading, closing. Changes are in visit_commit.c.
+ *
+ * Nobody touches a file without the lock PATH.lock but readers, and they only read. Whatever replaces PATH is built as PATH.new and renamed,
+ * so that PATH is a whole file at every moment. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "visit_private.h"
+
+#define INTERVAL_MS_DEFAULT 100
+#define NAME_ROOM 16 /* of ".cut.99999999" and the like */
+
+static void suffixed(const char *name, const char *suffix, char *result, size_t size) { (void)snprintf(result, size, "%s%s", name, suffix); }
+
+typedef char side_name[SB_VISIT_PATH_MAX + NAME_ROOM];
+
+/* ---- files that replace PATH ---- */
+
+/* Builds PATH.new, closed and on disk, with what `log` holds; `mode` 0 leaves the file's mode as the system makes it. */
+static sb_status build(visit_file *file, visit_log *log, uint32_t mode, sb_error *error) {
+  side_name name;
+  int made;
+  suffixed(file->name, ".new", name, sizeof name);
+  int problem = sb_priv_file_open(file->folder, name, SB_PRIV_REPLACE, &made);
+  if (problem == 0 && mode != 0) problem = sb_priv_file_set_mode(made, mode);
+  if (problem != 0) return sb_priv_visit_io(error, problem, "making a new file");
+  const sb_status status = sb_priv_visit_write_closed(log, made, error);
+  sb_priv_file_close(made);
+  if (status != SB_OK) sb_priv_file_remove(file->folder, name);
+  return status;
+}
+
+/* Puts PATH.new in the place of PATH. */
+static sb_status put_in_place(visit_file *file, sb_error *error) {
+  side_name name;
+  suffixed(file->name, ".new", name, sizeof name);
+  int problem = sb_priv_file_rename(file->folder, name, file->name);
+  if (problem == 0) problem = sb_priv_folder_sync(file->folder);
+  return problem == 0 ? SB_OK : sb_priv_visit_io(error, problem, "putting a new file in place");
+}
+
+static sb_status create(visit_file *file, uint32_t max_visits, uint32_t mode, sb_error *error) {
+  visit_log empty;
+  sb_priv_visit_log_init(&empty, -1, true);
+  empty.table.max_visits = max_visits == 0 ? SB_VISITS_MAX_DEFAULT : max_visits;
+  sb_status status = build(file, &empty, mode, error);
+  if (status == SB_OK) status = put_in_place(file, error);
+  sb_priv_visit_log_free(&empty);
+  return status;
+}
+
+/* Makes the old file PATH.v0, and a new one with the same visits PATH. */
+static sb_status upgrade(visit_file *file, visit_log *old, const sb_priv_file_facts *facts, sb_error *error) {
+  side_name kept;
+  sb_priv_file_facts other;
+  suffixed(file->name, ".v0", kept, sizeof kept);
+  int problem = sb_priv_file_look_at(file->folder, kept, &other);
+  /* A crash between link and rename leaves both names on one file. */
+  const bool linked = problem == 0 && other.device == facts->device && other.inode == facts->inode;
+  if (problem == 0 && !linked)
+    return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "the file has the old format and would be kept as %.100s, which exists; move that away", kept);
+  if (problem != 0 && problem != ENOENT) return sb_priv_visit_io(error, problem, "looking for the name to keep the old file under");
+  sb_status status = build(file, old, facts->mode, error);
+  if (status != SB_OK) return status;
+  problem = linked ? 0 : sb_priv_file_link(file->folder, file->name, kept);
+  if (problem == 0) problem = sb_priv_folder_sync(file->folder);
+  if (problem != 0) return sb_priv_visit_io(error, problem, "keeping the old file");
+  return put_in_place(file, error);
+}
+
+/* ---- recovery ---- */
+
+static int copy_range(int from, uint64_t offset, uint64_t size, int to, uint64_t target) {
+  uint8_t bytes[64 << 10];
+  for (uint64_t done = 0; done < size;) {
+    const size_t piece = size - done < sizeof bytes ? (size_t)(size - done) : sizeof bytes;
+    size_t got;
+    int problem = sb_priv_file_read(from, bytes, piece, offset + done, &got);
+    if (problem == 0 && got < piece) problem = EIO;
+    if (problem == 0) problem = sb_priv_file_write(to, bytes, piece, target + done);
+    if (problem != 0) return problem;
+    done += piece;
+  }
+  return 0;
+}
+
+/* Keeps the unsynced tail beside the file, under a name that is free, and cuts it off. */
+static sb_status cut(visit_file *file, uint64_t tail, sb_error *error) {
+  side_name name;
+  int kept = -1, problem = EEXIST;
+  for (unsigned i = 0; problem == EEXIST && i < 100000000; i++) {
+    if (i == 0) suffixed(file->name, ".cut", name, sizeof name);
+    else (void)snprintf(name, sizeof name, "%s.cut.%u", file->name, i);
+    problem = sb_priv_file_open(file->folder, name, SB_PRIV_CREATE, &kept);
+  }
+  if (problem == 0) {
+    problem = copy_range(file->log.file, file->log.end, tail, kept, 0);
+    if (problem == 0) problem = sb_priv_file_sync(kept);
+    if (problem == 0) problem = sb_priv_folder_sync(file->folder);
+    sb_priv_file_close(kept);
+    if (problem != 0) sb_priv_file_remove(file->folder, name);
+  }
+  if (problem == 0) problem = sb_priv_file_resize(file->log.file, file->log.end);
+  /* Or else a power failure could bring the tail back behind what is written now. */
+  if (problem == 0) problem = sb_priv_file_sync(file->log.file);
+  if (problem != 0) return sb_priv_visit_io(error, problem, "cutting off what was never synced");
+  file->log.cut_bytes = tail;
+  return SB_OK;
+}
+
+/* Appends the change of max_visits, if it is one. */
+static sb_status set_limit(visit_file *file, uint32_t max_visits, sb_error *error) {
+  visit_writer *writer = &file->writer;
+  if (max_visits == 0 || max_visits == file->log.table.max_visits) return SB_OK;
+  if (sb_priv_visit_writer_limit(writer, max_visits) != SB_OK) return sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory to open the file");
+  visit_record record;
+  const uint64_t offset = file->log.end;
+  (void)sb_priv_visit_head_decode(writer->bytes.data, offset, &record);
+  sb_status status = sb_priv_visit_append(file, error);
+  if (status == SB_OK) status = sb_priv_visit_log_take(&file->log, &record, error);
+  writer->bytes.size = 0;
+  return status;
+}
+
+static sb_status open_for_writing(visit_file *file, uint64_t size, uint64_t tail, uint32_t max_visits, sb_error *error) {
+  visit_log *log = &file->log;
+  sb_status status = SB_OK;
+  file->allocated = tail > 0 ? log->end : size;
+  if (tail > 0) status = cut(file, tail, error);
+  if (status != SB_OK) return status;
+  if (log->slot.state == VISIT_SLOT_OPEN && file->durability != SB_DURABILITY_NONE) {
+    /* What the last process wrote may not be on disk, but from now on it is shown. */
+    const int problem = sb_priv_file_sync(log->file);
+    if (problem != 0) return sb_priv_visit_io(error, problem, "syncing the file");
+    log->durable = log->end;
+  }
+  file->writer = (visit_writer){.file = log->file, .seed = log->seed, .sequence = log->sequence, .end = log->end, .durable = log->durable};
+  status = set_limit(file, max_visits, error);
+  sb_priv_visit_index_schedule(file);
+  if (status == SB_OK && file->durability == SB_DURABILITY_INTERVAL) status = sb_priv_visit_thread_start(file, error);
+  return status;
+}
+
+/* ---- open ---- */
+
+/* Reads a file that is open as log->file, in whichever format it is. */
+static sb_status read_any(visit_file *file, visit_log *log, const sb_priv_file_facts *facts, uint64_t *tail, bool *old, sb_error *error) {
+  uint8_t magic[8];
+  size_t got = 0;
+  const int problem = sb_priv_file_read(log->file, magic, sizeof magic, 0, &got);
+  if (problem != 0) return sb_priv_visit_io(error, problem, "reading the file");
+  *tail = 0;
+  *old = false;
+  if (facts->size == 0) return SB_OK; /* a read-only handle shows that nobody has visits */
+  if (sb_priv_visit_header_is_ours(magic, got)) return sb_priv_visit_log_open(log, tail, error);
+  *old = true;
+  (void)file;
+  return sb_priv_visit_old_read(log, facts->size, error);
+}
+
+static sb_status open_data(visit_file *file, int *data, sb_priv_file_facts *facts, sb_error *error) {
+  int problem = sb_priv_file_open(file->folder, file->name, file->read_only ? SB_PRIV_READ : SB_PRIV_WRITE, data);
+  if (problem == ENOENT) return SB_NOT_FOUND;
+  if (problem == EISDIR) return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "the path is a folder; name a file");
+  if (problem != 0) return sb_priv_visit_io(error, problem, "opening the file");
+  problem = sb_priv_file_look(*data, facts);
+  if (problem == 0 && facts->regular) return SB_OK;
+  sb_priv_file_close(*data);
+  *data = -1;
+  if (problem != 0) return sb_priv_visit_io(error, problem, "opening the file");
+  return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "the path is no regular file");
+}
+
+static sb_status attach(visit_file *file, uint32_t max_visits, sb_error *error) {
+  /* At most three rounds: a file that is made or upgraded is opened again, as anyone else would find it. */
+  for (int round = 0; round < 3; round++) {
+    int data = -1;
+    sb_priv_file_facts facts = {0};
+    sb_status status = open_data(file, &data, &facts, error);
+    if (status == SB_NOT_FOUND && file->read_only) return sb_priv_error(error, status, NULL, "there is no such file, and read_only makes none");
+    if (status != SB_OK && status != SB_NOT_FOUND) return status;
+    if (status == SB_NOT_FOUND || (facts.size == 0 && !file->read_only)) {
+      sb_priv_file_close(data);
+      status = create(file, max_visits, facts.mode, error);
+      if (status != SB_OK) return status;
+      continue;
+    }
+    uint64_t tail;
+    bool old;
+    sb_priv_fork_hold();
+    sb_priv_visit_log_init(&file->log, data, file->read_only);
+    sb_priv_fork_release();
+    if (max_visits != 0) file->log.table.max_visits = max_visits;
+    status = read_any(file, &file->log, &facts, &tail, &old, error);
+    if (status != SB_OK || (file->read_only && !old)) return status;
+    if (!old) return open_for_writing(file, facts.size, tail, max_visits, error);
+    file->upgraded = !file->read_only;
+    if (file->read_only) return SB_OK;
+    status = upgrade(file, &file->log, &facts, error);
+    if (status != SB_OK) return status;
+    sb_priv_fork_hold();
+    sb_priv_visit_log_free(&file->log);
+    sb_priv_fork_release();
+    sb_priv_file_close(data);
+  }
+  return sb_priv_error(error, SB_IO, NULL, "the file vanishes as soon as it is made");
+}
+
+static void forget_in_child(sb_priv_fork_entry *entry) {
+  visit_file *file = (visit_file *)(void *)entry; /* its first member */
+  atomic_store(&file->forked, true);
+  /* Without unlocking: the lock is the parent's, and ends when the parent closes or dies, this process living or not. */
+  sb_priv_file_close(file->lock);
+  sb_priv_file_close(file->log.file);
+  sb_priv_file_close(file->copy_file);
+  sb_priv_file_close(file->folder);
+}
+
+/* The descriptors are gone from a child that is forked at any moment: they are opened and noted while nobody can fork. */
+static sb_status open_beside(visit_file *file, const char *path, sb_error *error) {
+  const char *name;
+  sb_priv_fork_hold();
+  sb_priv_fork_add(&file->fork);
+  int problem = sb_priv_folder_open(path, &file->folder, &name);
+  const size_t size = problem == 0 ? strlen(name) : 0;
+  sb_status status = SB_OK;
+  if (problem != 0) {
+    file->folder = -1;
+    status = sb_priv_visit_io(error, problem, "opening the folder of the file");
+  } else if (size == 0 || strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
+    status = sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "the path is a folder; name a file");
+  } else if (size > SB_VISIT_PATH_MAX) {
+    status = sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "the last component of the path has %zu bytes; %d are allowed", size, SB_VISIT_PATH_MAX);
+  } else if ((file->name = strdup(name)) == NULL) {
+    status = sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory to open the file");
+  } else if (!file->read_only) {
+    side_name lock;
+    suffixed(name, ".lock", lock, sizeof lock);
+    problem = sb_priv_lock_open(file->folder, lock, &file->lock);
+    if (problem == EWOULDBLOCK) status = sb_priv_error(error, SB_LOCKED, NULL, "another handle or process writes this file; close it, or open read_only");
+    else if (problem != 0) status = sb_priv_visit_io(error, problem, "locking the file (PATH.lock)");
+  }
+  sb_priv_fork_release();
+  return status;
+}
+
+static void init_locks(visit_file *file) {
+  (void)pthread_rwlock_init(&file->state_lock, NULL);
+  (void)pthread_mutex_init(&file->queue_mutex, NULL);
+  (void)pthread_mutex_init(&file->sync_mutex, NULL);
+  (void)pthread_mutex_init(&file->thread_mutex, NULL);
+  pthread_condattr_t attributes;
+  (void)pthread_condattr_init(&attributes);
+  (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+  (void)pthread_cond_init(&file->thread_wake, &attributes);
+  (void)pthread_condattr_destroy(&attributes);
+}
+
+/* ---- reading ---- */
+
+static sb_status closed(sb_error *error) { return sb_priv_error(error, SB_CLOSED, NULL, "the file was closed, or belongs to the parent of this process"); }
+
+static bool gone(const visit_file *file) { return atomic_load(&file->forked) || atomic_load(&file->finished); }
+
+/* Shows one user. Most are in memory; one that is not is read while nobody else may read, because reading changes the table. */
+static sb_status show(visit_file *file, uint32_t user, sb_visits *visits, sb_error *error) {
+  (void)pthread_rwlock_rdlock(&file->state_lock);
+  visit_user *found = sb_priv_visit_table_find(&file->log.table, user);
+  sb_status status = SB_OK;
+  if (found != NULL && found->decoded) {
+    status = sb_priv_visit_user_show(found, visits);
+  } else if (found != NULL || file->log.base.page_count > 0) {
+    (void)pthread_rwlock_unlock(&file->state_lock);
+    (void)pthread_rwlock_wrlock(&file->state_lock);
+    status = sb_priv_visit_log_load(&file->log, user, false, &found, error);
+    if (status == SB_OK && found != NULL) status = sb_priv_visit_user_show(found, visits);
+  }
+  (void)pthread_rwlock_unlock(&file->state_lock);
+  if (status == SB_NO_MEMORY) return sb_priv_error(error, status, NULL, "no memory for the visits");
+  return status;
+}
+
+static sb_status file_recent(void *context, const uint32_t *users, size_t user_count, sb_visits *visits, int64_t deadline_ns, sb_error *error) {
+  visit_file *file = context;
+  (void)deadline_ns;
+  if (gone(file)) return closed(error);
+  sb_status status = SB_OK;
+  for (size_t i = 0; i < user_count && status == SB_OK; i++) status = show(file, users[i], visits, error);
+  return status;
+}
+
+static sb_status file_users(void *context, sb_visit_users *users, int64_t deadline_ns, sb_error *error) {
+  visit_file *file = context;
+  (void)deadline_ns;
+  if (gone(file)) return closed(error);
+  visit_walk walk;
+  (void)pthread_rwlock_wrlock(&file->state_lock);
+  sb_status status = sb_priv_visit_walk_begin(&walk, &file->log, 0);
+  while (status == SB_OK) {
+    uint64_t user;
+    visit_user *found;
+    status = sb_priv_visit_walk_next(&walk, &user, error);
+    if (status != SB_OK || user >> 32 != 0) break;
+    status = sb_priv_visit_log_load(&file->log, (uint32_t)user, false, &found, error);
+    if (status == SB_OK && found != NULL && found->count > 0) status = sb_visit_users_put(users, found->user, found->count);
+  }
+  (void)pthread_rwlock_unlock(&file->state_lock);
+  if (status == SB_NO_MEMORY) return sb_priv_error(error, status, NULL, "no memory for the list of users");
+  return status;
+}
+
+static sb_status file_scan(void *context, uint64_t *next, size_t visits_min, sb_visits *visits, int64_t deadline_ns, sb_error *error) {
+  visit_file *file = context;
+  (void)deadline_ns;
+  if (gone(file)) return closed(error);
+  visit_walk walk;
+  uint64_t user = *next;
+  (void)pthread_rwlock_wrlock(&file->state_lock);
+  sb_status status = sb_priv_visit_walk_begin(&walk, &file->log, *next);
+  while (status == SB_OK) {
+    if (sb_visits_count(visits) >= visits_min) {
+      user = walk.from;
+      break;
+    }
+    status = sb_priv_visit_walk_next(&walk, &user, error);
+    if (status != SB_OK || user >> 32 != 0) break;
+    visit_user *found = sb_priv_visit_table_find(&file->log.table, (uint32_t)user), peeked = {0};
+    if (found == NULL || !found->decoded) {
+      /* Not kept: a walk over a large file must not fill the memory. */
+      status = sb_priv_visit_log_peek(&file->log, (uint32_t)user, &peeked, error);
+      found = &peeked;
+    }
+    if (status == SB_OK && found->count > 0) status = sb_priv_visit_user_show(found, visits);
+    if (status == SB_OK || found != &peeked) sb_priv_visit_user_bytes_free(&peeked);
+  }
+  (void)pthread_rwlock_unlock(&file->state_lock);
+  if (status == SB_OK) *next = user;
+  if (status == SB_NO_MEMORY) return sb_priv_error(error, status, NULL, "no memory for the visits");
+  return status;
+}
+
+/* ---- changing ---- */
+
+static sb_status change(visit_file *file, visit_change *wanted) {
+  if (gone(file)) return closed(wanted->error);
+  if (file->read_only) return sb_priv_error(wanted->error, SB_UNSUPPORTED, NULL, "the handle is read_only");
+  return sb_priv_visit_change(file, wanted);
+}
+
+static sb_status file_add(void *context, const sb_visit *visits, size_t count, int64_t deadline_ns, sb_error *error) {
+  (void)deadline_ns;
+  visit_change wanted = {.kind = VISIT_CHANGE_ADD, .visits = visits, .count = count, .error = error};
+  return change(context, &wanted);
+}
+
+static sb_status file_delete(void *context, uint32_t user, const uint32_t *visit_ids, size_t count, bool *found, int64_t deadline_ns,
+                             sb_error *error) {
+  (void)deadline_ns;
+  visit_change wanted = {.kind = VISIT_CHANGE_DELETE, .user = user, .visit_ids = visit_ids, .count = count, .error = error};
+  const sb_status status = change(context, &wanted);
+  if (status == SB_OK) *found = wanted.found;
+  return status;
+}
+
+static sb_status file_compact(void *context, int64_t deadline_ns, sb_error *error);
+
+static sb_status file_clear(void *context, uint32_t user, bool erase, int64_t deadline_ns, sb_error *error) {
+  visit_change wanted = {.kind = VISIT_CHANGE_CLEAR, .user = user, .error = error};
+  const sb_status status = change(context, &wanted);
+  return status == SB_OK && erase ? file_compact(context, deadline_ns, error) : status;
+}
+
+static sb_status file_sync(void *context, int64_t deadline_ns, sb_error *error) {
+  visit_file *file = context;
+  (void)deadline_ns;
+  if (gone(file)) return closed(error);
+  if (file->read_only) return SB_OK;
+  return sb_priv_visit_sync(file, error);
+}
+
+static sb_status file_compact(void *context, int64_t deadline_ns, sb_error *error) {
+  visit_file *file = context;
+  (void)deadline_ns;
+  if (gone(file)) return closed(error);
+  /* One that began before the call may have copied what is deleted by now, so it does not count. */
+  (void)pthread_rwlock_rdlock(&file->state_lock);
+  const uint64_t wanted = file->copies_begun + 1;
+  (void)pthread_rwlock_unlock(&file->state_lock);
+  for (;;) {
+    (void)pthread_rwlock_rdlock(&file->state_lock);
+    const bool done = file->copies_done >= wanted;
+    (void)pthread_rwlock_unlock(&file->state_lock);
+    if (done) return SB_OK;
+    visit_change step = {.kind = VISIT_CHANGE_COMPACT, .error = error};
+    const sb_status status = change(file, &step);
+    if (status != SB_OK) return status;
+  }
+}
+
+/* ---- the rest ---- */
+
+static sb_status file_copy_to(void *context, const char *path, int64_t deadline_ns, sb_error *error) {
+  visit_file *file = context;
+  (void)deadline_ns;
+  if (gone(file)) return closed(error);
+  int source = -1, target = -1, folder;
+  const char *name;
+  uint8_t uuid[16];
+  (void)pthread_rwlock_rdlock(&file->state_lock);
+  visit_slot slot = {.generation = 1, .state = VISIT_SLOT_CLOSED, .length = file->log.end, .index = file->log.base.offset};
+  memcpy(uuid, file->log.uuid, sizeof uuid);
+  const bool ours = file->log.slot.state != 0;
+  /* The log up to here never changes, and the descriptor keeps the file, even when a compaction replaces it. */
+  int problem = sb_priv_file_duplicate(file->log.file, &source);
+  (void)pthread_rwlock_unlock(&file->state_lock);
+  if (problem != 0) return sb_priv_visit_io(error, problem, "copying the file");
+  if (!ours) {
+    sb_priv_file_close(source);
+    return sb_priv_error(error, SB_UNSUPPORTED, NULL, "a file of the old format is not copied; open it for writing to upgrade it");
+  }
+  problem = sb_priv_folder_open(path, &folder, &name);
+  if (problem == 0) {
+    problem = sb_priv_file_open(folder, name, SB_PRIV_CREATE, &target);
+    if (problem == 0) {
+      problem = copy_range(source, VISIT_LOG_START, slot.length - VISIT_LOG_START, target, VISIT_LOG_START);
+      /* The header last: what has none is no file of ours, if the machine fails in between. */
+      if (problem == 0) problem = sb_priv_visit_header_write(target, uuid, &slot);
+      if (problem == 0) problem = sb_priv_file_sync(target);
+      if (problem == 0) problem = sb_priv_folder_sync(folder);
+      if (problem != 0) sb_priv_file_remove(folder, name);
+      sb_priv_file_close(target);
+    }
+    sb_priv_file_close(folder);
+  }
+  sb_priv_file_close(source);
+  if (problem == EEXIST) return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "the file to copy to exists; name a new one");
+  return problem == 0 ? SB_OK : sb_priv_visit_io(error, problem, "copying the file");
+}
+
+/* Reads another file that has this name by now. */
+static sb_status reopen(visit_file *file, sb_error *error) {
+  int data = -1;
+  sb_priv_file_facts facts;
+  sb_status status = open_data(file, &data, &facts, error);
+  if (status == SB_NOT_FOUND) return sb_priv_error(error, status, NULL, "the file is gone");
+  if (status != SB_OK) return status;
+  visit_log log;
+  uint64_t tail;
+  bool old;
+  sb_priv_visit_log_init(&log, data, true);
+  status = read_any(file, &log, &facts, &tail, &old, error);
+  if (status != SB_OK) {
+    sb_priv_visit_log_free(&log);
+    sb_priv_file_close(data);
+    return status;
+  }
+  sb_priv_fork_hold();
+  const visit_log before = file->log;
+  file->log = log;
+  sb_priv_fork_release();
+  log = before;
+  sb_priv_file_close(log.file);
+  sb_priv_visit_log_free(&log);
+  return SB_OK;
+}
+
+static sb_status file_refresh(void *context, bool *changed, int64_t deadline_ns, sb_error *error) {
+  visit_file *file = context;
+  (void)deadline_ns;
+  if (gone(file)) return closed(error);
+  if (!file->read_only) return sb_priv_error(error, SB_UNSUPPORTED, NULL, "the handle writes, so it shows the present state already");
+  sb_priv_file_facts named, ours;
+  (void)pthread_rwlock_wrlock(&file->state_lock);
+  visit_log *log = &file->log;
+  const uint64_t sequence = log->sequence;
+  sb_status status = SB_OK;
+  int problem = sb_priv_file_look_at(file->folder, file->name, &named);
+  if (problem == 0) problem = sb_priv_file_look(log->file, &ours);
+  const bool ours_format = log->slot.state != 0;
+  bool other = false;
+  if (problem != 0) status = sb_priv_visit_io(error, problem, "looking at the file");
+  else if (named.device != ours.device || named.inode != ours.inode || ours.size < log->end || !ours_format) {
+    other = ours_format || named.inode != ours.inode || named.size != log->end;
+    status = reopen(file, error);
+  } else {
+    uint64_t tail;
+    status = sb_priv_visit_log_follow(log, ours.size, &tail, error);
+  }
+  if (status == SB_OK) *changed = other || file->log.sequence != sequence;
+  (void)pthread_rwlock_unlock(&file->state_lock);
+  return status;
+}
+
+static sb_status file_verify(void *context, sb_visit_report *report, int64_t deadline_ns, sb_error *error) {
+  visit_file *file = context;
+  (void)deadline_ns;
+  if (gone(file)) return closed(error);
+  int copy;
+  (void)pthread_rwlock_rdlock(&file->state_lock);
+  const uint64_t end = file->log.end;
+  const int problem = sb_priv_file_duplicate(file->log.file, &copy);
+  (void)pthread_rwlock_unlock(&file->state_lock);
+  if (problem != 0) return sb_priv_visit_io(error, problem, "checking the file");
+  const sb_status status = sb_priv_visit_check(copy, end, report, error);
+  sb_priv_file_close(copy);
+  return status;
+}
+
+static sb_status file_get_stats(void *context, sb_visit_stats *stats, int64_t deadline_ns, sb_error *error) {
+  visit_file *file = context;
+  (void)deadline_ns;
+  if (gone(file)) return closed(error);
+  (void)pthread_rwlock_rdlock(&file->state_lock);
+  const visit_log *log = &file->log;
+  const sb_visit_stats now = {
+      .max_visits = log->table.max_visits,
+      .file_bytes = log->end,
+      .live_bytes = log->table.live_bytes,
+      .durable_bytes = log->durable,
+      .records = log->sequence,
+      .users_loaded = log->table.used,
+      .syncs = atomic_load(&file->syncs),
+      .compactions = file->copies_done,
+      .cut_bytes = log->cut_bytes,
+      .replayed_records = log->replayed,
+      .upgraded = file->upgraded,
+      .compacting = file->copy_file >= 0,
+      .poisoned = atomic_load(&file->poisoned),
+  };
+  (void)pthread_rwlock_unlock(&file->state_lock);
+  return sb_priv_fill(stats, &now, sizeof now);
+}
+
+/* ---- close ---- */
+
+static sb_status close_cleanly(visit_file *file, sb_error *error) {
+  visit_log *log = &file->log;
+  if (log->slot.state != VISIT_SLOT_OPEN) return SB_OK; /* nothing was changed */
+  if (atomic_load(&file->poisoned)) return sb_priv_error(error, SB_IO, NULL, "an earlier sync failed, so the file is not marked as closed");
+  const uint64_t since = log->end - (log->base.pages != NULL ? log->base.end : VISIT_LOG_START);
+  if (since > sb_priv_visit_tuning.index_at_close && !file->index_blocked)
+    (void)!sb_priv_visit_index_append(file, NULL); /* without one the next open takes longer, and that is all */
+  int problem = sb_priv_file_sync(log->file);
+  if (problem == 0) problem = sb_priv_file_resize(log->file, log->end);
+  if (problem == 0) problem = sb_priv_visit_slot_write(file, VISIT_SLOT_CLOSED, log->end);
+  if (problem == 0) problem = sb_priv_file_sync(log->file);
+  return problem == 0 ? SB_OK : sb_priv_visit_io(error, problem, "closing the file");
+}
+
+static void release(visit_file *file) {
+  sb_priv_fork_hold();
+  sb_priv_fork_remove(&file->fork);
+  sb_priv_file_close(file->log.file);
+  sb_priv_file_close(file->folder);
+  sb_priv_file_close(file->lock); /* the lock, too */
+  sb_priv_fork_release();
+  file->log.file = file->folder = file->lock = -1;
+}
+
+static sb_status file_finish(void *context, int64_t deadline_ns, sb_error *error) {
+  visit_file *file = context;
+  (void)deadline_ns;
+  if (gone(file)) return closed(error);
+  sb_priv_visit_thread_stop(file);
+  sb_priv_visit_compact_abandon(file);
+  const sb_status status = file->read_only ? SB_OK : close_cleanly(file, error);
+  atomic_store(&file->finished, true);
+  release(file);
+  return status;
+}
+
+static void file_close(void *context) {
+  visit_file *file = context;
+  /* In a forked child another thread of the parent may have been changing anything: its copy is left alone. */
+  if (atomic_load(&file->forked)) return;
+  if (!atomic_load(&file->finished)) (void)!file_finish(file, 0, NULL);
+  sb_priv_visit_log_free(&file->log);
+  sb_priv_visit_bytes_free(&file->writer.bytes);
+  (void)pthread_rwlock_destroy(&file->state_lock);
+  (void)pthread_mutex_destroy(&file->queue_mutex);
+  (void)pthread_mutex_destroy(&file->sync_mutex);
+  (void)pthread_mutex_destroy(&file->thread_mutex);
+  (void)pthread_cond_destroy(&file->thread_wake);
+  free(file->name);
+  free(file);
+}
+
+/* Undoes an open that failed: nothing was changed, so nothing is to be finished. */
+static void give_up(visit_file *file) {
+  sb_priv_visit_thread_stop(file);
+  release(file);
+  atomic_store(&file->finished, true);
+  file_close(file);
+}
+
+sb_status sb_priv_visit_file_open(const char *path, const sb_visit_manager_options *options, sb_visit_store *store, sb_error *error) {
+  visit_file *file = calloc(1, sizeof *file);
+  if (file == NULL) return sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory to open the file");
+  file->fork.in_child = forget_in_child;
+  file->read_only = options->read_only;
+  file->durability = options->durability;
+  file->interval_ms = options->interval_ms == 0 ? INTERVAL_MS_DEFAULT : options->interval_ms;
+  file->folder = file->lock = file->copy_file = -1;
+  file->queue_end = &file->queue;
+  sb_priv_visit_log_init(&file->log, -1, file->read_only);
+  init_locks(file);
+  /* Two names of one file must find one lock. */
+  char *real = sb_priv_path_resolve(path);
+  sb_status status = open_beside(file, real != NULL ? real : path, error);
+  free(real);
+  if (status == SB_OK) status = attach(file, options->max_visits, error);
+  if (status != SB_OK) {
+    give_up(file);
+    return status;
+  }
+  *store = (sb_visit_store){.struct_size = sizeof *store,
+                            .context = file,
+                            .add = file_add,
+                            .recent = file_recent,
+                            .delete_visits = file_delete,
+                            .clear = file_clear,
+                            .users = file_users,
+                            .scan = file_scan,
+                            .sync = file_sync,
+                            .copy_to = file_copy_to,
+                            .compact = file_compact,
+                            .refresh = file_refresh,
+                            .verify = file_verify,
+                            .get_stats = file_get_stats,
+                            .finish = file_finish,
+                            .close = file_close};
+  return SB_OK;
+}

@@ -1,0 +1,337 @@
+//go:build !samebytes_shared
+
+/* The index: where the visits of each user lie, so that open need not read what is before it. Pages are ordinary records, read and checked
+ * when a user of theirs is asked for; only the list of pages is read at open. */
+
+#include <stdlib.h>
+
+#include "visit_private.h"
+
+#define PAGE_GOAL (32u << 10) /* bytes of a page */
+#define PAGE_USERS_MAX VISIT_ITEMS_MAX
+#define PAGE_ROW 24u
+#define FLUSH_AT (256u << 10)
+
+/* ---- reading ---- */
+
+static bool pages_fit(const visit_page *pages, uint32_t count, uint64_t index_offset) {
+  for (uint32_t i = 0; i < count; i++) {
+    const visit_page *page = &pages[i];
+    if (page->first > page->last || (i > 0 && page->first <= pages[i - 1].last)) return false;
+    if (page->offset < VISIT_LOG_START || page->offset % 8 != 0 || page->length < VISIT_HEAD ||
+        page->offset + visit_padded(page->length) > index_offset)
+      return false;
+  }
+  return true;
+}
+
+sb_status sb_priv_visit_index_load(visit_log *log, uint64_t offset, uint64_t limit, sb_error *error) {
+  visit_record record;
+  sb_status status = sb_priv_visit_reader_get(&log->random, log->seed, offset, limit, &record);
+  if (status == SB_IO) return sb_priv_visit_io(error, log->random.problem, "reading the index");
+  if (status == SB_NO_MEMORY) return sb_priv_error(error, status, NULL, "no memory to read the index");
+  if (status != SB_OK || record.type != VISIT_INDEX) return sb_priv_visit_corrupt(error, offset, "the index is not valid");
+  visit_base base = {.page_count = visit_load32(record.payload),
+                     .max_visits = visit_load32(record.payload + 4),
+                     .users = visit_load64(record.payload + 8),
+                     .visits = visit_load64(record.payload + 16),
+                     .live_bytes = visit_load64(record.payload + 24),
+                     .offset = offset,
+                     .end = offset + visit_padded(record.length)};
+  base.pages = malloc((base.page_count + 1) * sizeof *base.pages);
+  if (base.pages == NULL) return sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory to read the index");
+  base.size = base.end - base.offset;
+  for (uint32_t i = 0; i < base.page_count; i++) {
+    const uint8_t *row = record.payload + 32 + PAGE_ROW * (size_t)i;
+    base.pages[i] = (visit_page){visit_load32(row), visit_load32(row + 4), visit_load32(row + 16), visit_load32(row + 20), visit_load64(row + 8)};
+    base.size += visit_padded(base.pages[i].length);
+  }
+  if (base.max_visits == 0 || !pages_fit(base.pages, base.page_count, offset)) {
+    free(base.pages);
+    return sb_priv_visit_corrupt(error, offset, "the index contradicts itself");
+  }
+  free(log->base.pages);
+  log->base = base;
+  log->page_index = base.page_count;
+  log->table.max_visits = base.max_visits;
+  log->table.live_bytes = base.live_bytes;
+  log->sequence = record.sequence;
+  log->end = base.end;
+  return SB_OK;
+}
+
+/* The page that holds `user`, or else the one after the place where it would be. */
+static uint32_t page_of(const visit_base *base, uint64_t user) {
+  uint32_t low = 0, high = base->page_count;
+  while (low < high) {
+    const uint32_t middle = low + (high - low) / 2;
+    if (base->pages[middle].last < user) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/* Makes log->page the page at `index`. */
+static sb_status page_load(visit_log *log, uint32_t index, sb_error *error) {
+  if (log->page_index == index) return SB_OK;
+  const visit_page *page = &log->base.pages[index];
+  log->page_index = log->base.page_count;
+  log->pages.chunk = page->length < PAGE_GOAL * 2 ? visit_padded(page->length) : PAGE_GOAL * 2;
+  const sb_status status = sb_priv_visit_reader_get(&log->pages, log->seed, page->offset, log->base.offset, &log->page);
+  if (status == SB_IO) return sb_priv_visit_io(error, log->pages.problem, "reading the index");
+  if (status == SB_NO_MEMORY) return sb_priv_error(error, status, NULL, "no memory to read the index");
+  if (status != SB_OK || log->page.type != VISIT_PAGE || log->page.user != page->first || log->page.count != page->users)
+    return sb_priv_visit_corrupt(error, page->offset, "a page of the index is not valid");
+  log->page_index = index;
+  return SB_OK;
+}
+
+static uint32_t page_user(const visit_record *page, uint32_t row) { return visit_load32(page->payload + 8 * (size_t)row); }
+
+/* The first row of a page whose user is at least `user`. */
+static uint32_t page_row(const visit_record *page, uint64_t user) {
+  uint32_t low = 0, high = page->count;
+  while (low < high) {
+    const uint32_t middle = low + (high - low) / 2;
+    if (page_user(page, middle) < user) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+sb_status sb_priv_visit_index_find(visit_log *log, uint32_t user, const uint8_t **runs, uint32_t *count, sb_error *error) {
+  *runs = NULL;
+  *count = 0;
+  const uint32_t index = page_of(&log->base, user);
+  if (index == log->base.page_count || log->base.pages[index].first > user) return SB_OK;
+  const sb_status status = page_load(log, index, error);
+  if (status != SB_OK) return status;
+  const visit_record *page = &log->page;
+  const uint32_t row = page_row(page, user);
+  if (row == page->count || page_user(page, row) != user) return SB_OK;
+  uint64_t before = 0;
+  for (uint32_t i = 0; i < row; i++) before += visit_load32(page->payload + 8 * (size_t)i + 4);
+  *count = visit_load32(page->payload + 8 * (size_t)row + 4);
+  *runs = page->payload + 8 * (size_t)page->count + 8 * before;
+  return SB_OK;
+}
+
+sb_status sb_priv_visit_index_next(visit_log *log, uint64_t from, uint64_t *user, sb_error *error) {
+  *user = UINT64_C(1) << 32;
+  const uint32_t index = page_of(&log->base, from);
+  if (index == log->base.page_count) return SB_OK;
+  const sb_status status = page_load(log, index, error);
+  if (status != SB_OK) return status;
+  const uint32_t row = page_row(&log->page, from);
+  if (row == log->page.count) return sb_priv_visit_corrupt(error, log->page.offset, "a page of the index contradicts the list of pages");
+  *user = page_user(&log->page, row);
+  return SB_OK;
+}
+
+/* ---- walking ---- */
+
+sb_status sb_priv_visit_walk_begin(visit_walk *walk, visit_log *log, uint64_t from) {
+  *walk = (visit_walk){.log = log, .from = from};
+  const sb_status status = sb_priv_visit_table_sorted(&log->table, &walk->users);
+  if (status == SB_OK) walk->user_count = log->table.used;
+  while (walk->next < walk->user_count && walk->users[walk->next]->user < from) walk->next++;
+  return status;
+}
+
+sb_status sb_priv_visit_walk_next(visit_walk *walk, uint64_t *user, sb_error *error) {
+  uint64_t next;
+  const sb_status status = sb_priv_visit_index_next(walk->log, walk->from, &next, error);
+  if (status != SB_OK) return status;
+  if (walk->next < walk->user_count && walk->users[walk->next]->user <= next) next = walk->users[walk->next++]->user;
+  walk->from = next + 1;
+  *user = next;
+  return SB_OK;
+}
+
+/* ---- writing ---- */
+
+void sb_priv_visit_index_begin(visit_index_writer *index, visit_writer *writer) {
+  *index = (visit_index_writer){.writer = writer, .start = writer->end};
+}
+
+void sb_priv_visit_index_abandon(visit_index_writer *index) {
+  sb_priv_visit_bytes_free(&index->heads);
+  sb_priv_visit_bytes_free(&index->runs);
+  free(index->pages);
+}
+
+static sb_status page_write(visit_index_writer *index) {
+  if (index->users == 0) return SB_OK;
+  if (index->page_count == index->page_capacity) {
+    const size_t capacity = index->page_capacity == 0 ? 64 : index->page_capacity * 2;
+    visit_page *pages = realloc(index->pages, capacity * sizeof *pages);
+    if (pages == NULL) return SB_NO_MEMORY;
+    index->pages = pages;
+    index->page_capacity = capacity;
+  }
+  visit_writer *writer = index->writer;
+  const size_t size = index->heads.size + index->runs.size;
+  const uint64_t offset = writer->end;
+  size_t start;
+  sb_status status = sb_priv_visit_writer_begin(writer, VISIT_PAGE, index->first, size, &start);
+  if (status != SB_OK) return status;
+  memcpy(writer->bytes.data + writer->bytes.size, index->heads.data, index->heads.size);
+  memcpy(writer->bytes.data + writer->bytes.size + index->heads.size, index->runs.data, index->runs.size);
+  writer->bytes.size += size;
+  sb_priv_visit_writer_end(writer, start, index->users);
+  index->pages[index->page_count++] =
+      (visit_page){index->first, index->last, (uint32_t)(VISIT_HEAD + size), index->users, offset};
+  index->heads.size = index->runs.size = 0;
+  index->users = 0;
+  if (writer->bytes.size >= FLUSH_AT && sb_priv_visit_writer_flush(writer) != 0) status = SB_IO;
+  return status;
+}
+
+sb_status sb_priv_visit_index_put(visit_index_writer *index, uint32_t user, const uint64_t *runs, size_t count) {
+  if (count == 0) return SB_OK;
+  sb_status status = SB_OK;
+  if (index->users == PAGE_USERS_MAX || index->heads.size + index->runs.size >= PAGE_GOAL) status = page_write(index);
+  if (status == SB_OK) status = sb_priv_visit_bytes_reserve(&index->heads, 8);
+  if (status == SB_OK) status = sb_priv_visit_bytes_reserve(&index->runs, count * 8);
+  if (status != SB_OK) return status;
+  if (index->users++ == 0) index->first = user;
+  index->last = user;
+  visit_store32(index->heads.data + index->heads.size, user);
+  visit_store32(index->heads.data + index->heads.size + 4, (uint32_t)count);
+  index->heads.size += 8;
+  for (size_t i = 0; i < count; i++) {
+    visit_store64(index->runs.data + index->runs.size, runs[i]);
+    index->runs.size += 8;
+    index->visit_count += visit_run_count(runs[i]);
+  }
+  index->user_count++;
+  return SB_OK;
+}
+
+sb_status sb_priv_visit_index_end(visit_index_writer *index, uint32_t max_visits, uint64_t live_bytes, visit_base *base) {
+  visit_writer *writer = index->writer;
+  sb_status status = page_write(index);
+  if (status == SB_OK && index->pages == NULL) { /* an index without users is one, too */
+    index->pages = malloc(sizeof *index->pages);
+    if (index->pages == NULL) status = SB_NO_MEMORY;
+  }
+  size_t start;
+  const uint64_t offset = writer->end;
+  if (status == SB_OK) status = sb_priv_visit_writer_begin(writer, VISIT_INDEX, 0, 32 + PAGE_ROW * index->page_count, &start);
+  if (status != SB_OK) {
+    sb_priv_visit_index_abandon(index);
+    return status;
+  }
+  uint8_t *data = writer->bytes.data + writer->bytes.size;
+  visit_store32(data, (uint32_t)index->page_count);
+  visit_store32(data + 4, max_visits);
+  visit_store64(data + 8, index->user_count);
+  visit_store64(data + 16, index->visit_count);
+  visit_store64(data + 24, live_bytes);
+  for (size_t i = 0; i < index->page_count; i++) {
+    uint8_t *row = data + 32 + PAGE_ROW * i;
+    const visit_page *page = &index->pages[i];
+    visit_store32(row, page->first);
+    visit_store32(row + 4, page->last);
+    visit_store64(row + 8, page->offset);
+    visit_store32(row + 16, page->length);
+    visit_store32(row + 20, page->users);
+  }
+  writer->bytes.size += 32 + PAGE_ROW * index->page_count;
+  sb_priv_visit_writer_end(writer, start, 0);
+  *base = (visit_base){.pages = index->pages,
+                       .page_count = (uint32_t)index->page_count,
+                       .max_visits = max_visits,
+                       .users = index->user_count,
+                       .visits = index->visit_count,
+                       .live_bytes = live_bytes,
+                       .offset = offset,
+                       .end = writer->end,
+                       .size = writer->end - index->start};
+  index->pages = NULL;
+  sb_priv_visit_index_abandon(index);
+  return SB_OK;
+}
+
+sb_status sb_priv_visit_user_runs(const visit_user *user, visit_bytes *runs, size_t *count) {
+  runs->size = 0;
+  const sb_status status = sb_priv_visit_bytes_reserve(runs, ((size_t)user->count + 1) * 8);
+  if (status != SB_OK) return status;
+  uint64_t *list = (uint64_t *)(void *)runs->data; /* malloc aligned it */
+  size_t made = 0;
+  for (uint32_t i = 0; i < user->count; i++) {
+    const uint64_t run = user->entries[user->first + i].run;
+    uint64_t *last = made > 0 ? &list[made - 1] : NULL;
+    if (last != NULL && visit_run_offset(*last) == visit_run_offset(run) &&
+        visit_run_first(*last) + visit_run_count(*last) == visit_run_first(run))
+      (*last)++; /* one visit more */
+    else
+      list[made++] = run;
+  }
+  *count = made;
+  return SB_OK;
+}
+
+/* Puts a user of the walk: from memory, or, where nobody touched it since, as the last index had it. */
+static sb_status put_user(visit_log *log, visit_index_writer *index, uint32_t user, visit_bytes *runs, sb_error *error) {
+  const visit_user *found = sb_priv_visit_table_find(&log->table, user);
+  size_t count;
+  sb_status status;
+  if (found == NULL) {
+    const uint8_t *stored;
+    uint32_t stored_count;
+    status = sb_priv_visit_index_find(log, user, &stored, &stored_count, error);
+    if (status != SB_OK) return status;
+    runs->size = 0;
+    status = sb_priv_visit_bytes_reserve(runs, ((size_t)stored_count + 1) * 8);
+    for (uint32_t i = 0; i < stored_count && status == SB_OK; i++)
+      ((uint64_t *)(void *)runs->data)[i] = visit_load64(stored + 8 * (size_t)i);
+    count = stored_count;
+  } else {
+    status = sb_priv_visit_user_runs(found, runs, &count);
+  }
+  if (status == SB_OK) status = sb_priv_visit_index_put(index, user, (const uint64_t *)(const void *)runs->data, count);
+  return status;
+}
+
+/* Reads every user about whom there are records since the base; then the base and the decoded users are everything. Where max_visits became
+ * smaller, that is every user. */
+static sb_status decode_pending(visit_log *log, sb_error *error) {
+  bool smaller = false;
+  for (size_t i = 0; i < log->limit_count; i++)
+    if (log->base.pages != NULL && log->limits[i].max_visits < log->base.max_visits) smaller = true;
+  visit_walk walk;
+  sb_status status = sb_priv_visit_walk_begin(&walk, log, 0);
+  uint64_t user = 0;
+  while (status == SB_OK && smaller) {
+    visit_user *found;
+    status = sb_priv_visit_walk_next(&walk, &user, error);
+    if (status != SB_OK || user >> 32 != 0) break;
+    status = sb_priv_visit_log_load(log, (uint32_t)user, false, &found, error);
+  }
+  for (size_t i = 0; i < walk.user_count && status == SB_OK && !smaller; i++) {
+    visit_user *found;
+    if (!walk.users[i]->decoded) status = sb_priv_visit_log_load(log, walk.users[i]->user, false, &found, error);
+  }
+  return status;
+}
+
+sb_status sb_priv_visit_index_write(visit_log *log, visit_writer *writer, visit_base *base, sb_error *error) {
+  visit_walk walk = {0};
+  visit_bytes runs = {0};
+  visit_index_writer index;
+  sb_status status = decode_pending(log, error);
+  if (status != SB_OK) return status;
+  sb_priv_visit_index_begin(&index, writer);
+  status = sb_priv_visit_walk_begin(&walk, log, 0);
+  while (status == SB_OK) {
+    uint64_t user;
+    status = sb_priv_visit_walk_next(&walk, &user, error);
+    if (status != SB_OK || user >> 32 != 0) break;
+    status = put_user(log, &index, (uint32_t)user, &runs, error);
+  }
+  sb_priv_visit_bytes_free(&runs);
+  if (status == SB_OK) return sb_priv_visit_index_end(&index, log->table.max_visits, log->table.live_bytes, base);
+  sb_priv_visit_index_abandon(&index);
+  return status;
+}

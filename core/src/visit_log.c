@@ -1,0 +1,431 @@
+//go:build !samebytes_shared
+
+/* Reading a file: header, index, replay, and users when they are asked for. Replay does not read visits: it checks each record and notes for
+ * whom it is; a user's records are read and applied when the user is first asked for. So an open costs what checking the tail costs, and a
+ * file that claims much takes memory for what it has only.
+ *
+ * Files are read with pread and never mapped: another process may cut a file short, which would kill a reader of a mapping.
+ *
+ * Invariant: the state of a user is base (if it has it), then its records since, in order, with the changes of max_visits between them. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "visit_private.h"
+
+#define CHUNK_SEQUENTIAL (256u << 10)
+#define CHUNK_RANDOM 4096u
+#define REREADS 3 /* of a record that a writer may be writing just now */
+
+sb_status sb_priv_visit_io(sb_error *error, int problem, const char *what) {
+  if (problem == ENOMEM) return sb_priv_error(error, SB_NO_MEMORY, NULL, "%s: no memory", what);
+  char text[128];
+  sb_priv_problem_text(problem, text, sizeof text);
+  return sb_priv_error(error, SB_IO, NULL, "%s: %s", what, text);
+}
+
+sb_status sb_priv_visit_corrupt(sb_error *error, uint64_t offset, const char *what) {
+  (void)sb_priv_error(error, SB_CORRUPT, NULL, "the file is damaged at offset %llu: %s; it was left as it is, salvage copies what is valid",
+                      (unsigned long long)offset, what);
+  if (error != NULL) error->stream_offset = (int64_t)offset;
+  return SB_CORRUPT;
+}
+
+/* ---- records ---- */
+
+/* Makes `size` bytes at `offset` available, which end at or before `limit`, up to which the file may be read ahead. */
+static sb_status fetch(visit_reader *reader, uint64_t offset, size_t size, uint64_t limit, const uint8_t **data) {
+  visit_bytes *bytes = &reader->bytes;
+  if (offset < reader->offset || offset + size > reader->offset + bytes->size) {
+    size_t wanted = size > reader->chunk ? size : reader->chunk;
+    if (wanted > limit - offset) wanted = (size_t)(limit - offset);
+    bytes->size = 0;
+    const sb_status status = sb_priv_visit_bytes_reserve(bytes, wanted);
+    if (status != SB_OK) return status;
+    reader->offset = offset;
+    reader->problem = sb_priv_file_read(reader->file, bytes->data, wanted, offset, &bytes->size);
+    if (reader->problem != 0) {
+      bytes->size = 0;
+      return SB_IO;
+    }
+    if (bytes->size < size) return SB_CORRUPT; /* the file has become shorter */
+  }
+  *data = bytes->data + (offset - reader->offset);
+  return SB_OK;
+}
+
+/* Checks a large record in pieces, before memory is taken for it. */
+static sb_status check_large(visit_reader *reader, uint32_t seed, uint64_t offset, uint64_t padded, uint64_t limit, uint32_t expected) {
+  uint32_t checksum = seed;
+  for (uint64_t done = 0; done < padded;) {
+    const uint64_t rest = padded - done;
+    const size_t size = rest < reader->chunk ? (size_t)rest : reader->chunk;
+    const uint8_t *data;
+    const sb_status status = fetch(reader, offset + done, size, limit, &data);
+    if (status != SB_OK) return status;
+    checksum = done == 0 ? sb_crc32c(sb_crc32c(checksum, data, 4), data + 8, size - 8) : sb_crc32c(checksum, data, size);
+    done += size;
+  }
+  return checksum == expected ? SB_OK : SB_CORRUPT;
+}
+
+sb_status sb_priv_visit_reader_get(visit_reader *reader, uint32_t seed, uint64_t offset, uint64_t limit, visit_record *record) {
+  if (offset >= limit) return SB_NOT_FOUND;
+  const uint8_t *data;
+  if (limit - offset < VISIT_HEAD) {
+    static const uint8_t nothing[VISIT_HEAD];
+    const sb_status status = fetch(reader, offset, (size_t)(limit - offset), limit, &data);
+    if (status != SB_OK) return status;
+    return memcmp(data, nothing, (size_t)(limit - offset)) == 0 ? SB_NOT_FOUND : SB_CORRUPT;
+  }
+  sb_status status = fetch(reader, offset, VISIT_HEAD, limit, &data);
+  if (status != SB_OK) return status;
+  if (visit_load32(data) == 0) return SB_NOT_FOUND;
+  if (!sb_priv_visit_head_decode(data, offset, record)) return SB_CORRUPT;
+  const uint64_t padded = visit_padded(record->length);
+  if (padded > limit - offset) return SB_CORRUPT;
+  const uint32_t expected = visit_load32(data + 4);
+  const bool large = padded > CHUNK_SEQUENTIAL;
+  if (large) status = check_large(reader, seed, offset, padded, limit, expected);
+  if (status == SB_OK) status = fetch(reader, offset, (size_t)padded, limit, &data);
+  if (status != SB_OK) return status;
+  if (!large && sb_priv_visit_record_checksum(seed, data, (size_t)padded) != expected) return SB_CORRUPT;
+  record->payload = data + VISIT_HEAD;
+  return sb_priv_visit_payload_fits(record) ? SB_OK : SB_CORRUPT;
+}
+
+/* A failed read of a record, in words. */
+static sb_status explain(const visit_reader *reader, sb_status status, uint64_t offset, sb_error *error) {
+  if (status == SB_IO) return sb_priv_visit_io(error, reader->problem, "reading the file");
+  if (status == SB_NO_MEMORY) return sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory to read the file");
+  return sb_priv_visit_corrupt(error, offset, "no valid record where there must be one");
+}
+
+/* ---- init ---- */
+
+void sb_priv_visit_log_init(visit_log *log, int file, bool read_only) {
+  *log = (visit_log){.file = file, .read_only = read_only};
+  log->sequential = (visit_reader){.file = file, .chunk = CHUNK_SEQUENTIAL};
+  log->random = (visit_reader){.file = file, .chunk = CHUNK_RANDOM};
+  log->pages = (visit_reader){.file = file, .chunk = CHUNK_RANDOM};
+}
+
+void sb_priv_visit_log_free(visit_log *log) {
+  sb_priv_visit_table_free(&log->table);
+  free(log->base.pages);
+  free(log->limits);
+  sb_priv_visit_bytes_free(&log->sequential.bytes);
+  sb_priv_visit_bytes_free(&log->random.bytes);
+  sb_priv_visit_bytes_free(&log->pages.bytes);
+  sb_priv_visit_log_init(log, -1, true);
+}
+
+/* ---- replay ---- */
+
+static sb_status take_limit(visit_log *log, const visit_record *record) {
+  visit_limit *limits = realloc(log->limits, (log->limit_count + 1) * sizeof *limits);
+  if (limits == NULL) return SB_NO_MEMORY;
+  log->limits = limits;
+  limits[log->limit_count++] = (visit_limit){.offset = record->offset, .max_visits = record->user};
+  log->table.max_visits = record->user;
+  for (size_t i = 0; i < log->table.slot_count; i++) {
+    visit_user *user = log->table.slots[i];
+    if (user != NULL && user->decoded) sb_priv_visit_user_trim(&log->table, user, record->user);
+  }
+  return SB_OK;
+}
+
+/* Notes a record for the time when its user is asked for, or applies it to a user who was. */
+static sb_status take_change(visit_log *log, const visit_record *record, sb_error *error) {
+  visit_user *user = sb_priv_visit_table_find(&log->table, record->user);
+  if (user == NULL) {
+    user = sb_priv_visit_table_make(&log->table, record->user);
+    if (user == NULL) return SB_NO_MEMORY;
+    user->decoded = false;
+  }
+  if (user->decoded) {
+    const sb_status status = sb_priv_visit_log_prepare(log, record, error);
+    if (status == SB_OK) (void)sb_priv_visit_log_apply(log, record);
+    return status;
+  }
+  if (record->type == VISIT_CLEAR) user->count = 0; /* what was before does not matter any more */
+  if (record->type == VISIT_VISITS) log->table.live_bytes += record->length;
+  return sb_priv_visit_user_pend(user, record->offset);
+}
+
+sb_status sb_priv_visit_log_take(visit_log *log, const visit_record *record, sb_error *error) {
+  sb_status status = SB_OK;
+  if (record->type == VISIT_LIMIT) status = take_limit(log, record);
+  else if (record->type < VISIT_LIMIT) status = take_change(log, record, error);
+  if (status == SB_NO_MEMORY) return sb_priv_error(error, status, NULL, "no memory to read the file");
+  if (status != SB_OK) return status;
+  log->sequence = record->sequence;
+  log->end = record->offset + visit_padded(record->length);
+  if (record->durable > log->durable) log->durable = record->durable;
+  log->replayed++;
+  return SB_OK;
+}
+
+/* The end of the last byte in [from, size) that is not zero; `from` when all are. */
+static sb_status used_end(visit_log *log, uint64_t from, uint64_t size, uint64_t *end) {
+  visit_reader *reader = &log->sequential;
+  *end = from;
+  for (uint64_t offset = from; offset < size;) {
+    const size_t piece = size - offset < reader->chunk ? (size_t)(size - offset) : reader->chunk;
+    const uint8_t *data;
+    const sb_status status = fetch(reader, offset, piece, size, &data);
+    if (status == SB_CORRUPT) return SB_OK; /* shorter by now */
+    if (status != SB_OK) return status;
+    if (data[0] != 0 || memcmp(data, data + 1, piece - 1) != 0)
+      for (size_t i = piece; i > 0; i--)
+        if (data[i - 1] != 0) {
+          *end = offset + i;
+          break;
+        }
+    offset += piece;
+  }
+  return SB_OK;
+}
+
+/* Whether a valid record after the bad place p says that the log was on disk past p. */
+static sb_status was_durable(visit_log *log, uint64_t p, uint64_t size, bool *durable) {
+  *durable = false;
+  for (uint64_t offset = p; size - offset >= VISIT_HEAD;) {
+    const uint8_t *data;
+    visit_record record;
+    sb_status status = fetch(&log->sequential, offset, VISIT_HEAD, size, &data);
+    if (status == SB_CORRUPT) return SB_OK;
+    if (status != SB_OK) return status;
+    /* Most places are ruled out by their head, so that this is not quadratic. */
+    const bool possible = sb_priv_visit_head_decode(data, offset, &record) && record.sequence > log->sequence &&
+                          record.sequence - log->sequence <= (offset - p) / VISIT_HEAD + 1;
+    if (possible) {
+      status = sb_priv_visit_reader_get(&log->sequential, log->seed, offset, size, &record);
+      if (status == SB_IO || status == SB_NO_MEMORY) return status;
+    }
+    if (!possible || status != SB_OK) {
+      offset += 8;
+      continue;
+    }
+    if (record.durable > p) {
+      *durable = true;
+      return SB_OK;
+    }
+    offset += visit_padded(record.length);
+  }
+  return SB_OK;
+}
+
+/* Reads on from log->end. At the first place that holds no valid record, decides whether that is the end, an unsynced tail, or damage. */
+sb_status sb_priv_visit_log_follow(visit_log *log, uint64_t size, uint64_t *tail, sb_error *error) {
+  visit_reader *reader = &log->sequential;
+  reader->bytes.size = 0; /* the file may have changed since */
+  *tail = 0;
+  sb_status status;
+  for (unsigned rereads = 0;;) {
+    visit_record record;
+    status = sb_priv_visit_reader_get(reader, log->seed, log->end, size, &record);
+    if (status == SB_OK && record.sequence != log->sequence + 1) status = SB_CORRUPT;
+    if (status == SB_OK) {
+      status = sb_priv_visit_log_take(log, &record, error);
+      if (status != SB_OK) return status;
+      rereads = 0;
+      continue;
+    }
+    if (status == SB_CORRUPT && log->read_only && rereads++ < REREADS) {
+      reader->bytes.size = 0;
+      continue;
+    }
+    break;
+  }
+  if (status == SB_IO || status == SB_NO_MEMORY) return explain(reader, status, log->end, error);
+  if (log->end < log->slot.length) return sb_priv_visit_corrupt(error, log->end, "a bad record before the place that was known to be on disk");
+  uint64_t end;
+  status = used_end(log, log->end, size, &end);
+  bool durable = false;
+  if (status == SB_OK && end > log->end) status = was_durable(log, log->end, size, &durable);
+  if (status != SB_OK) return explain(reader, status, log->end, error);
+  if (durable) return sb_priv_visit_corrupt(error, log->end, "a bad record, and a later one says that it was on disk");
+  *tail = end - log->end;
+  return SB_OK;
+}
+
+sb_status sb_priv_visit_log_open(visit_log *log, uint64_t *tail, sb_error *error) {
+  uint8_t page[VISIT_LOG_START];
+  sb_priv_file_facts facts;
+  size_t got = 0;
+  int problem = sb_priv_file_read(log->file, page, sizeof page, 0, &got);
+  if (problem == 0) problem = sb_priv_file_look(log->file, &facts);
+  if (problem != 0) return sb_priv_visit_io(error, problem, "reading the file");
+  if (got < sizeof page) return sb_priv_visit_corrupt(error, got, "the file ends inside its header");
+  sb_status status = sb_priv_visit_header_decode(page, log->read_only, log->uuid, &log->slot, error);
+  if (status != SB_OK) return status;
+  log->seed = sb_priv_visit_seed(log->uuid);
+  log->end = VISIT_LOG_START;
+  log->durable = log->slot.length;
+  if (facts.size > VISIT_FILE_MAX) return sb_priv_visit_corrupt(error, VISIT_FILE_MAX, "the file is larger than a file can be");
+  if (facts.size < log->slot.length) return sb_priv_visit_corrupt(error, facts.size, "the file is shorter than it was when it was on disk");
+  if (log->slot.index != 0) {
+    status = sb_priv_visit_index_load(log, log->slot.index, facts.size, error);
+    /* An index that was never synced may be missing after a power failure; then the log itself is read. */
+    if (status == SB_CORRUPT && log->slot.index < log->slot.length) return status;
+    if (status != SB_OK && status != SB_CORRUPT) return status;
+  }
+  return sb_priv_visit_log_follow(log, facts.size, tail, error);
+}
+
+/* ---- users ---- */
+
+/* Inserts the visits `first` to `first + count - 1` of a record. */
+static sb_status insert_items(visit_table *table, visit_user *user, const visit_record *record, uint32_t first, uint32_t count) {
+  uint64_t bytes = 0;
+  const uint8_t *data = record->payload, *begin = NULL;
+  visit_item item;
+  for (uint32_t i = 0; i < first + count; i++) {
+    if (i == first) begin = data;
+    data = sb_priv_visit_item_next(data, &item);
+    if (i >= first) bytes += item.url_size + item.text_size;
+  }
+  const sb_status status = sb_priv_visit_user_reserve(user, count, bytes);
+  if (status != SB_OK) return status;
+  for (uint32_t i = first; i < first + count; i++) {
+    begin = sb_priv_visit_item_next(begin, &item);
+    sb_priv_visit_user_insert(table, user, &item, visit_run(record->offset, i, 1));
+  }
+  user->reserved_count -= count;
+  user->reserved_bytes -= (uint32_t)(bytes + UINT64_C(4) * count);
+  return SB_OK;
+}
+
+static sb_status decode_base(visit_log *log, visit_table *table, visit_user *user, sb_error *error) {
+  const uint8_t *runs;
+  uint32_t count;
+  sb_status status = sb_priv_visit_index_find(log, user->user, &runs, &count, error);
+  for (uint32_t i = 0; i < count && status == SB_OK; i++) {
+    const uint64_t run = visit_load64(runs + 8 * (size_t)i), offset = visit_run_offset(run);
+    visit_record record;
+    status = offset < VISIT_LOG_START ? SB_CORRUPT : sb_priv_visit_reader_get(&log->random, log->seed, offset, log->base.offset, &record);
+    if (status == SB_OK && (record.type != VISIT_VISITS || record.user != user->user ||
+                            visit_run_first(run) + visit_run_count(run) > record.count))
+      status = SB_CORRUPT;
+    if (status == SB_OK) status = insert_items(table, user, &record, visit_run_first(run), visit_run_count(run));
+    if (status != SB_OK) return explain(&log->random, status, offset, error);
+  }
+  return status;
+}
+
+static sb_status apply_to(visit_table *table, visit_user *user, const visit_record *record) {
+  if (record->type == VISIT_VISITS) return insert_items(table, user, record, 0, record->count);
+  if (record->type == VISIT_CLEAR) sb_priv_visit_user_clear(table, user);
+  for (uint32_t i = 0; record->type == VISIT_DELETE && i < record->count; i++)
+    (void)sb_priv_visit_user_delete(table, user, visit_load32(record->payload + 4 * (size_t)i));
+  return SB_OK;
+}
+
+/* Makes a user what base and its records say. `base_live` and `pending_live` are what the table counted for it so far. */
+static sb_status decode(visit_log *log, const visit_user *noted, visit_user *user, uint64_t *base_live, uint64_t *pending_live, sb_error *error) {
+  visit_table table = {.max_visits = log->base.pages != NULL ? log->base.max_visits : UINT32_MAX};
+  sb_status status = decode_base(log, &table, user, error);
+  *base_live = table.live_bytes;
+  *pending_live = 0;
+  size_t limit = 0;
+  for (uint32_t i = 0; noted != NULL && i < noted->count && status == SB_OK; i++) {
+    const uint64_t offset = noted->pending[i];
+    for (; limit < log->limit_count && log->limits[limit].offset < offset; limit++) {
+      table.max_visits = log->limits[limit].max_visits;
+      sb_priv_visit_user_trim(&table, user, table.max_visits);
+    }
+    visit_record record;
+    status = sb_priv_visit_reader_get(&log->random, log->seed, offset, log->end, &record);
+    if (status == SB_OK && record.user != user->user) status = SB_CORRUPT;
+    if (status == SB_OK) status = apply_to(&table, user, &record);
+    if (status != SB_OK) return explain(&log->random, status, offset, error);
+    if (record.type == VISIT_VISITS) *pending_live += record.length;
+  }
+  for (; limit < log->limit_count && status == SB_OK; limit++) sb_priv_visit_user_trim(&table, user, log->limits[limit].max_visits);
+  return status;
+}
+
+sb_status sb_priv_visit_log_peek(visit_log *log, uint32_t user, visit_user *peeked, sb_error *error) {
+  uint64_t base_live, pending_live;
+  *peeked = (visit_user){.user = user, .decoded = true};
+  const sb_status status = decode(log, sb_priv_visit_table_find(&log->table, user), peeked, &base_live, &pending_live, error);
+  if (status != SB_OK) sb_priv_visit_user_bytes_free(peeked);
+  return status;
+}
+
+static sb_status base_has(visit_log *log, uint32_t user, bool *has, sb_error *error) {
+  const uint8_t *runs;
+  uint32_t count;
+  const sb_status status = sb_priv_visit_index_find(log, user, &runs, &count, error);
+  *has = status == SB_OK && count > 0;
+  return status;
+}
+
+sb_status sb_priv_visit_log_load(visit_log *log, uint32_t user, bool make, visit_user **found, sb_error *error) {
+  visit_user *noted = sb_priv_visit_table_find(&log->table, user);
+  if (noted != NULL && noted->decoded) {
+    *found = noted;
+    return SB_OK;
+  }
+  if (noted == NULL) {
+    bool has;
+    const sb_status status = base_has(log, user, &has, error);
+    if (status != SB_OK) return status;
+    *found = NULL;
+    if (!has && !make) return SB_OK;
+    noted = sb_priv_visit_table_make(&log->table, user);
+    if (noted == NULL) return sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory for another user");
+    *found = noted;
+    if (!has) return SB_OK;
+    noted->decoded = false;
+  }
+  visit_user whole = {.user = user, .decoded = true};
+  uint64_t base_live, pending_live;
+  const sb_status status = decode(log, noted, &whole, &base_live, &pending_live, error);
+  if (status != SB_OK) {
+    sb_priv_visit_user_bytes_free(&whole);
+    return status;
+  }
+  if (whole.first == 0 && whole.start == 0) sb_priv_visit_user_fit(&whole);
+  sb_priv_visit_user_bytes_free(noted);
+  *noted = whole;
+  log->table.live_bytes += sb_priv_visit_user_live(noted) - base_live - pending_live;
+  if (log->loaded != NULL) log->loaded(log->loaded_context, noted);
+  *found = noted;
+  return SB_OK;
+}
+
+/* ---- changes ---- */
+
+sb_status sb_priv_visit_log_prepare(visit_log *log, const visit_record *record, sb_error *error) {
+  visit_user *user;
+  sb_status status = sb_priv_visit_log_load(log, record->user, true, &user, error);
+  if (status != SB_OK || record->type != VISIT_VISITS) return status;
+  const uint64_t bytes = record->length - VISIT_HEAD - (uint64_t)VISIT_ITEM_HEAD * record->count;
+  status = sb_priv_visit_user_reserve(user, record->count, bytes);
+  if (status != SB_OK) return sb_priv_error(error, status, NULL, status == SB_NO_MEMORY ? "no memory for the visits of user %u" :
+                                            "user %u would have more than 4 GiB of visits", (unsigned)record->user);
+  return SB_OK;
+}
+
+bool sb_priv_visit_log_apply(visit_log *log, const visit_record *record) {
+  visit_user *user = sb_priv_visit_table_find(&log->table, record->user);
+  assert(user != NULL && user->decoded);
+  bool found = false;
+  const uint8_t *data = record->payload;
+  for (uint32_t i = 0; i < record->count; i++) {
+    if (record->type == VISIT_VISITS) {
+      visit_item item;
+      data = sb_priv_visit_item_next(data, &item);
+      sb_priv_visit_user_insert(&log->table, user, &item, visit_run(record->offset, i, 1));
+      user->reserved_count--;
+      user->reserved_bytes -= 4 + item.url_size + item.text_size;
+    } else if (record->type == VISIT_DELETE) {
+      if (sb_priv_visit_user_delete(&log->table, user, visit_load32(data + 4 * (size_t)i))) found = true;
+    }
+  }
+  if (record->type == VISIT_CLEAR) sb_priv_visit_user_clear(&log->table, user);
+  return found;
+}

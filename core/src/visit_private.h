@@ -1,0 +1,408 @@
+#ifndef SB_VISIT_PRIVATE_H
+#define SB_VISIT_PRIVATE_H
+
+/* What the .c files of VisitManager share: visit_format (bytes), visit_table (users in memory), visit_log (reading a file), visit_index,
+ * visit_compact, visit_old (format 0), visit_check (verify, salvage), visit_file (the store), visit_snapshot, visits (the API). They stand on each other in about this
+ * order. docs/file-format.md has the byte tables that the numbers here come from. */
+
+#include <pthread.h>
+#include <semaphore.h>
+
+#include <samebytes/crc32c.h>
+#include <samebytes/visits.h>
+
+#include "internal.h"
+#include "system.h"
+
+/* ---- format ---- */
+
+#define VISIT_LOG_START 4096u
+#define VISIT_SECTOR 512u
+#define VISIT_SLOT_SIZE 64u
+#define VISIT_HEAD 32u                  /* bytes of a record before its payload */
+#define VISIT_RECORD_MAX 0x20000000u    /* bytes of a record */
+#define VISIT_ITEMS_MAX 4096u           /* visits, or ids, of a record */
+#define VISIT_ITEM_HEAD 20u             /* bytes of a visit before its url */
+#define VISIT_RECORD_GOAL (1u << 20)    /* a record with several visits ends here */
+#define VISIT_FILE_MAX (UINT64_C(1) << 43)
+
+enum { VISIT_SLOT_OPEN = 1, VISIT_SLOT_CLOSED = 2 };
+enum { VISIT_VISITS = 1, VISIT_DELETE, VISIT_CLEAR, VISIT_LIMIT, VISIT_PAGE, VISIT_INDEX };
+
+/* Files are little-endian on every machine; the big-endian helpers of internal.h give that with one swap more. */
+static inline uint16_t visit_load16(const uint8_t *data) { return __builtin_bswap16(sb_priv_load16(data)); }
+static inline uint32_t visit_load32(const uint8_t *data) { return __builtin_bswap32(sb_priv_load32(data)); }
+static inline uint64_t visit_load64(const uint8_t *data) { return __builtin_bswap64(sb_priv_load64(data)); }
+static inline void visit_store16(uint8_t *data, uint16_t value) { sb_priv_store16(data, __builtin_bswap16(value)); }
+static inline void visit_store32(uint8_t *data, uint32_t value) { sb_priv_store32(data, __builtin_bswap32(value)); }
+static inline void visit_store64(uint8_t *data, uint64_t value) { sb_priv_store64(data, __builtin_bswap64(value)); }
+static inline uint64_t visit_padded(uint64_t size) { return (size + 7) & ~UINT64_C(7); }
+
+/* A reference to neighbouring visits of one record, as the index keeps it. */
+static inline uint64_t visit_run(uint64_t offset, uint32_t first, uint32_t count) { return offset / 8 << 24 | first << 12 | (count - 1); }
+static inline uint64_t visit_run_offset(uint64_t run) { return (run >> 24) * 8; }
+static inline uint32_t visit_run_first(uint64_t run) { return (uint32_t)(run >> 12) & 0xfffu; }
+static inline uint32_t visit_run_count(uint64_t run) { return ((uint32_t)run & 0xfffu) + 1; }
+
+typedef struct visit_slot {
+  uint64_t generation;
+  uint32_t state;
+  uint64_t length; /* of the log, as known to be on disk */
+  uint64_t index;
+} visit_slot;
+
+typedef struct visit_record {
+  const uint8_t *payload;
+  uint64_t offset, sequence, durable;
+  uint32_t length; /* without padding */
+  uint32_t user;
+  uint16_t count;
+  uint8_t type;
+} visit_record;
+
+/* One visit inside a record. */
+typedef struct visit_item {
+  int64_t time_ns;
+  uint32_t visit_id, url_size, text_size;
+  const uint8_t *bytes; /* url, then text */
+} visit_item;
+
+typedef struct visit_bytes {
+  uint8_t *data;
+  size_t size, capacity;
+} visit_bytes;
+
+sb_status sb_priv_visit_bytes_reserve(visit_bytes *bytes, size_t more);
+void sb_priv_visit_bytes_free(visit_bytes *bytes);
+/* `page` has VISIT_LOG_START bytes: header and both slots, of which one counts. */
+void sb_priv_visit_header_encode(uint8_t *page, const uint8_t uuid[16], const visit_slot *slot);
+void sb_priv_visit_slot_encode(uint8_t *data, const uint8_t uuid[16], const visit_slot *slot);
+bool sb_priv_visit_slot_decode(const uint8_t *data, visit_slot *slot, uint8_t uuid[16]);
+/* Whether the first `size` bytes of a file are those of this format; then SB_OK, SB_UNSUPPORTED or SB_CORRUPT, with `error` filled. */
+bool sb_priv_visit_header_is_ours(const uint8_t *page, size_t size);
+sb_status sb_priv_visit_header_decode(const uint8_t *page, bool read_only, uint8_t uuid[16], visit_slot *slot, sb_error *error);
+uint32_t sb_priv_visit_seed(const uint8_t uuid[16]);
+/* Reads a head; false when it cannot be one. The payload is not looked at. */
+bool sb_priv_visit_head_decode(const uint8_t *data, uint64_t offset, visit_record *record);
+uint32_t sb_priv_visit_record_checksum(uint32_t seed, const uint8_t *data, size_t padded);
+/* Whether the payload is what type and count say. */
+bool sb_priv_visit_payload_fits(const visit_record *record);
+/* Takes the next visit from a payload that fits. */
+const uint8_t *sb_priv_visit_item_next(const uint8_t *data, visit_item *item);
+
+/* Appends records: they gather in memory, and flush writes them. Invariant: end - bytes.size is where the file ends. */
+typedef struct visit_writer {
+  int file;
+  uint32_t seed;
+  uint64_t sequence; /* of the last record */
+  uint64_t end;
+  uint64_t durable;
+  visit_bytes bytes;
+} visit_writer;
+
+/* Begins a record; visit_writer_end gives it length, sequence and checksum. `*start` is its place in `bytes`. */
+sb_status sb_priv_visit_writer_begin(visit_writer *writer, uint8_t type, uint32_t user, size_t payload_max, size_t *start);
+void sb_priv_visit_writer_item(visit_writer *writer, int64_t time_ns, uint32_t visit_id, const void *url, uint32_t url_size, const void *text,
+                               uint32_t text_size);
+void sb_priv_visit_writer_end(visit_writer *writer, size_t start, uint32_t count);
+sb_status sb_priv_visit_writer_limit(visit_writer *writer, uint32_t max_visits);
+int sb_priv_visit_writer_flush(visit_writer *writer);
+
+/* ---- table: users in memory ---- */
+
+typedef struct visit_entry {
+  int64_t time_ns;
+  uint64_t run; /* where the file has it; of one visit */
+  uint32_t visit_id;
+  uint32_t size; /* bytes in the arena: url size, url, text */
+} visit_entry;
+
+/* A user. Decoded: its visits, oldest first, entries[first] to entries[first + count - 1], whose bytes lie in the same order and without
+ * holes at arena[start] to arena[end - 1]. Not decoded: the records about it since the index, `count` of them.
+ * A visit costs what its bytes cost and 28 more; that is why sizes are 32-bit and nothing is allocated per visit. */
+typedef struct visit_user {
+  uint32_t user;
+  uint32_t count, first, capacity;
+  uint32_t start, end, room;
+  uint32_t reserved_count, reserved_bytes; /* room that a change under way counts on */
+  bool decoded;
+  union {
+    visit_entry *entries;
+    uint64_t *pending; /* offsets of records */
+  };
+  uint8_t *arena;
+} visit_user;
+
+typedef struct visit_table {
+  visit_user **slots; /* open addressing; a power of two */
+  size_t slot_count, used;
+  uint64_t live_bytes; /* as the index counts them; of users not decoded an estimate */
+  uint32_t max_visits;
+  uint64_t changes;    /* users that were made */
+  visit_user **sorted; /* as of sorted_changes; kept, because a walk in pieces asks again and again */
+  uint64_t sorted_changes;
+} visit_table;
+
+visit_user *sb_priv_visit_table_find(const visit_table *table, uint32_t user);
+/* Finds or makes; NULL when there is no memory. A new user is decoded and empty. */
+visit_user *sb_priv_visit_table_make(visit_table *table, uint32_t user);
+void sb_priv_visit_table_free(visit_table *table);
+/* The users of the table, ascending: borrowed until it is called again after a user was made. */
+sb_status sb_priv_visit_table_sorted(visit_table *table, visit_user ***users);
+/* The table without users who have no visits or are not decoded; then that in its place. */
+bool sb_priv_visit_table_keep(const visit_table *table, visit_table *kept);
+void sb_priv_visit_table_replace(visit_table *table, visit_table *kept);
+uint64_t sb_priv_visit_user_live(const visit_user *user);
+/* Makes sure that `count` visits with `bytes` bytes of url and text can be inserted without memory, on top of what is reserved already. */
+sb_status sb_priv_visit_user_reserve(visit_user *user, uint32_t count, uint64_t bytes);
+bool sb_priv_visit_user_has(const visit_user *user, uint32_t visit_id);
+/* Whether an insert at this time would be dropped because max_visits newer ones are there. */
+bool sb_priv_visit_user_too_old(const visit_table *table, const visit_user *user, int64_t time_ns);
+/* Inserts by (time, arrival); ignores what is there or too old. There is room for it. */
+void sb_priv_visit_user_insert(visit_table *table, visit_user *user, const visit_item *item, uint64_t run);
+bool sb_priv_visit_user_delete(visit_table *table, visit_user *user, uint32_t visit_id);
+void sb_priv_visit_user_clear(visit_table *table, visit_user *user);
+void sb_priv_visit_user_trim(visit_table *table, visit_user *user, uint32_t max_visits);
+/* Adds a record to a user that is not decoded. */
+sb_status sb_priv_visit_user_pend(visit_user *user, uint64_t offset);
+/* Gives back what a user who was read from the file has too much of. Its visits begin at the front. */
+void sb_priv_visit_user_fit(visit_user *user);
+/* Puts the visits, newest first, into a snapshot. */
+sb_status sb_priv_visit_user_show(const visit_user *user, sb_visits *visits);
+void sb_priv_visit_user_bytes_free(visit_user *user);
+
+/* ---- log: what reading a file gives ---- */
+
+typedef struct visit_reader {
+  int file;
+  size_t chunk; /* bytes to read at once */
+  uint64_t offset; /* of the bytes in memory */
+  visit_bytes bytes;
+  int problem; /* errno of the last SB_IO */
+} visit_reader;
+
+typedef struct visit_page {
+  uint32_t first, last, length, users;
+  uint64_t offset;
+} visit_page;
+
+/* The index that the state builds on. pages == NULL: none, everything is in the table. */
+typedef struct visit_base {
+  visit_page *pages;
+  uint32_t page_count;
+  uint32_t max_visits;
+  uint64_t users, visits, live_bytes;
+  uint64_t offset, end; /* of the index record; of all of it */
+  uint64_t size;        /* with its pages */
+} visit_base;
+
+typedef struct visit_limit {
+  uint64_t offset;
+  uint32_t max_visits;
+} visit_limit;
+
+typedef struct visit_log {
+  int file;
+  bool read_only;
+  uint8_t uuid[16];
+  uint32_t seed;
+  visit_slot slot;
+  uint64_t end;       /* of the valid log */
+  uint64_t sequence;  /* of the last record */
+  uint64_t durable;   /* known to be on disk */
+  uint64_t replayed;  /* records that open replayed */
+  uint64_t cut_bytes;
+  visit_base base;
+  visit_limit *limits; /* changes of max_visits since the base, oldest first */
+  size_t limit_count;
+  visit_table table;
+  visit_reader sequential, random;
+  visit_reader pages; /* for the index; it still has the page that was used last */
+  visit_record page;
+  uint32_t page_index; /* of base.pages; page_count: none */
+  /* Told of each user that is read from the file: a compaction under way knows a newer place for its visits. */
+  void (*loaded)(void *context, visit_user *user);
+  void *loaded_context;
+} visit_log;
+
+sb_status sb_priv_visit_io(sb_error *error, int problem, const char *what);
+sb_status sb_priv_visit_corrupt(sb_error *error, uint64_t offset, const char *what);
+/* The record at `offset`, which ends at or before `limit`, checked but for its sequence. SB_NOT_FOUND: a length of 0 or the limit. */
+sb_status sb_priv_visit_reader_get(visit_reader *reader, uint32_t seed, uint64_t offset, uint64_t limit, visit_record *record);
+void sb_priv_visit_log_init(visit_log *log, int file, bool read_only);
+void sb_priv_visit_log_free(visit_log *log); /* not the file */
+/* Reads header, index and what follows, and says what to do with the rest: `*tail` bytes after log->end are to be cut. */
+sb_status sb_priv_visit_log_open(visit_log *log, uint64_t *tail, sb_error *error);
+/* Takes the next record of the log. */
+sb_status sb_priv_visit_log_take(visit_log *log, const visit_record *record, sb_error *error);
+/* Replays what has been appended since. */
+sb_status sb_priv_visit_log_follow(visit_log *log, uint64_t size, uint64_t *tail, sb_error *error);
+/* The user, decoded; NULL in `*found` when there is none (never for `make`). */
+sb_status sb_priv_visit_log_load(visit_log *log, uint32_t user, bool make, visit_user **found, sb_error *error);
+/* Decodes into a user that belongs to no table; for walks that must not fill the memory. */
+sb_status sb_priv_visit_log_peek(visit_log *log, uint32_t user, visit_user *peeked, sb_error *error);
+/* Makes room in memory for what a record will change, then makes the change, which cannot fail. */
+sb_status sb_priv_visit_log_prepare(visit_log *log, const visit_record *record, sb_error *error);
+bool sb_priv_visit_log_apply(visit_log *log, const visit_record *record);
+
+/* ---- index ---- */
+
+sb_status sb_priv_visit_index_load(visit_log *log, uint64_t offset, uint64_t limit, sb_error *error);
+/* The runs of a user in the base; count 0 when it is not there. They are valid until the next call. */
+sb_status sb_priv_visit_index_find(visit_log *log, uint32_t user, const uint8_t **runs, uint32_t *count, sb_error *error);
+/* The first user of the base at or after `from`; false at the end. */
+sb_status sb_priv_visit_index_next(visit_log *log, uint64_t from, uint64_t *user, sb_error *error);
+
+typedef struct visit_index_writer {
+  visit_writer *writer;
+  visit_bytes heads, runs; /* of the page that is being filled */
+  uint32_t first, last, users;
+  visit_page *pages;
+  size_t page_count, page_capacity;
+  uint64_t start, user_count, visit_count;
+} visit_index_writer;
+
+void sb_priv_visit_index_begin(visit_index_writer *index, visit_writer *writer);
+/* Users come in ascending order. A run may continue the last one of the same user. */
+sb_status sb_priv_visit_index_put(visit_index_writer *index, uint32_t user, const uint64_t *runs, size_t count);
+sb_status sb_priv_visit_index_end(visit_index_writer *index, uint32_t max_visits, uint64_t live_bytes, visit_base *base);
+void sb_priv_visit_index_abandon(visit_index_writer *index);
+/* Writes the index of what the log holds now. */
+sb_status sb_priv_visit_index_write(visit_log *log, visit_writer *writer, visit_base *base, sb_error *error);
+/* The runs of a decoded user's visits, neighbours joined; `*runs` is enlarged as needed. */
+sb_status sb_priv_visit_user_runs(const visit_user *user, visit_bytes *runs, size_t *count);
+
+/* All users, ascending, of base and table together. */
+typedef struct visit_walk {
+  visit_log *log;
+  visit_user **users;
+  size_t user_count, next;
+  uint64_t from;
+} visit_walk;
+
+sb_status sb_priv_visit_walk_begin(visit_walk *walk, visit_log *log, uint64_t from);
+/* 1 << 32 at the end. The user may turn out to have no visits. */
+sb_status sb_priv_visit_walk_next(visit_walk *walk, uint64_t *user, sb_error *error);
+
+/* ---- whole files ---- */
+
+/* A copy of everything live into a new file, user by user, in steps between which the log may go on. The users are those at the beginning;
+ * of the ones at `next` and later nothing is in the copy yet. */
+typedef struct visit_copy {
+  visit_writer writer;
+  uint8_t uuid[16];
+  uint32_t *users; /* ascending */
+  uint64_t *run_ends; /* of each user that was copied: where its runs end in `runs` */
+  size_t user_count, next;
+  visit_bytes runs; /* uint64_t */
+} visit_copy;
+
+/* `file` stays the caller's. */
+sb_status sb_priv_visit_copy_begin(visit_copy *copy, visit_log *log, int file, sb_error *error);
+/* Copies users until `bytes` were written. Users in memory get their places in the copy. */
+sb_status sb_priv_visit_copy_step(visit_copy *copy, visit_log *log, uint64_t bytes, sb_error *error);
+/* Whether a change of `user` must go into the copy, too. */
+bool sb_priv_visit_copy_mirrors(const visit_copy *copy, uint32_t user);
+/* Gives a user who was just read from the old file the places in the copy. */
+void sb_priv_visit_copy_place(const visit_copy *copy, visit_user *user);
+/* After the last step: appends the index. */
+sb_status sb_priv_visit_copy_index(visit_copy *copy, visit_log *log, visit_base *base, sb_error *error);
+void sb_priv_visit_copy_free(visit_copy *copy);
+
+int sb_priv_visit_header_write(int file, const uint8_t uuid[16], const visit_slot *slot);
+/* Writes a file, closed and on disk, with everything that `log` holds. */
+sb_status sb_priv_visit_write_closed(visit_log *log, int file, sb_error *error);
+/* The same as the new file folder/name; it must not exist. */
+sb_status sb_priv_visit_write_new(visit_log *log, const char *path, sb_error *error);
+
+/* A file of the old format. SB_CORRUPT when it is none. Fills the table of `log`, and its max_visits with the file's if that is 0. */
+sb_status sb_priv_visit_old_read(visit_log *log, uint64_t size, sb_error *error);
+
+/* Checks every byte of a file up to `end` (0: all of it), and fills the report. */
+sb_status sb_priv_visit_check(int file, uint64_t end, sb_visit_report *report, sb_error *error);
+
+/* ---- stores, snapshots ---- */
+
+typedef struct visit_tuning {
+  uint64_t index_interval, index_at_close, compact_min, preallocation;
+} visit_tuning;
+/* The numbers of docs/file-format.md; tests make them smaller. */
+extern visit_tuning sb_priv_visit_tuning;
+
+/* A change on its way: it lies on its thread's stack and waits in the queue until a leader has done it. */
+typedef struct visit_change {
+  struct visit_change *next;
+  enum { VISIT_CHANGE_ADD, VISIT_CHANGE_DELETE, VISIT_CHANGE_CLEAR, VISIT_CHANGE_COMPACT } kind;
+  uint32_t user;
+  const sb_visit *visits;
+  const uint32_t *visit_ids;
+  size_t count;
+  bool found; /* delete: something was deleted */
+  sb_status status;
+  sb_error *error;
+  size_t begin, end; /* its records among those of the batch */
+  bool leads;        /* woken to lead, not because it is done */
+  sem_t woken;
+} visit_change;
+
+/* The file store. Locks, in the order in which they are taken: sync_mutex, state_lock; queue_mutex alone. Who leads (`leading`) is the only
+ * one who changes writer, copy and file; log and table it changes under state_lock, which readers share. */
+typedef struct visit_file {
+  sb_priv_fork_entry fork;
+  atomic_bool forked, poisoned, finished;
+  bool read_only, upgraded;
+  int durability;
+  char *name; /* last component of the path */
+  int folder, lock;
+
+  pthread_rwlock_t state_lock;
+  visit_log log;
+
+  pthread_mutex_t queue_mutex;
+  visit_change *queue, **queue_end;
+  atomic_size_t queued;
+  bool leading;
+  size_t expected; /* changes that are likely to come together */
+  atomic_int_least64_t sync_ns; /* how long the last sync took */
+
+  visit_writer writer;
+  uint64_t allocated; /* zeros were written up to here */
+  uint64_t index_at;  /* log offset where the next index is due */
+  bool index_blocked; /* places in memory are those of a copy that was given up */
+  uint64_t compact_at; /* not before, after a failure */
+  visit_copy copy;
+  int copy_file; /* -1: no compaction under way */
+  uint64_t copies_begun, copies_done;
+
+  pthread_mutex_t sync_mutex;
+  atomic_uint_least64_t syncs;
+
+  pthread_t thread; /* of the mode interval */
+  bool thread_runs, thread_stops;
+  uint32_t interval_ms;
+  pthread_mutex_t thread_mutex;
+  pthread_cond_t thread_wake;
+} visit_file;
+
+sb_status sb_priv_visit_change(visit_file *file, visit_change *change);
+sb_status sb_priv_visit_sync(visit_file *file, sb_error *error);
+sb_status sb_priv_visit_thread_start(visit_file *file, sb_error *error);
+void sb_priv_visit_thread_stop(visit_file *file);
+/* Writes the slot that does not count, which then does. The caller leads. */
+int sb_priv_visit_slot_write(visit_file *file, uint32_t state, uint64_t length);
+/* Appends one batch of records to the file: marks it open, writes, syncs where the mode says so. */
+sb_status sb_priv_visit_append(visit_file *file, sb_error *error);
+/* What is due after a batch: a step of compaction, or an index. The caller leads. */
+void sb_priv_visit_maintain(visit_file *file);
+sb_status sb_priv_visit_compact_step(visit_file *file, uint64_t bytes, sb_error *error);
+void sb_priv_visit_compact_abandon(visit_file *file);
+sb_status sb_priv_visit_index_append(visit_file *file, sb_error *error);
+/* Where an index is due after the one that the log builds on. */
+void sb_priv_visit_index_schedule(visit_file *file);
+
+/* Opens the file store; fills the vtable. */
+sb_status sb_priv_visit_file_open(const char *path, const sb_visit_manager_options *options, sb_visit_store *store, sb_error *error);
+sb_status sb_priv_visits_open(sb_visits **visits);
+sb_status sb_priv_visit_users_open(sb_visit_users **users);
+
+#endif

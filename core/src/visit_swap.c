@@ -1,0 +1,160 @@
+//go:build !samebytes_shared
+
+/* Compaction of an open file: visit_compact.c copies, and here the copy takes the place of the file. The leader of a batch runs a step, so
+ * that no other change comes between; between batches everybody goes on.
+ *
+ * While a copy is being made, users in memory that are in it know their places there, not those in the file. If the copy is given up, nobody
+ * knows the latter any more; then no index is written until a compaction succeeds or the file is opened again, and nothing else is lost. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "visit_private.h"
+
+#define AFTER_FAILURE (16u << 20) /* bytes of log before the next try */
+
+static void new_name(const visit_file *file, char *name, size_t size) { (void)snprintf(name, size, "%s.new", file->name); }
+
+static void set_copy_file(visit_file *file, int copy_file) {
+  sb_priv_fork_hold();
+  file->copy_file = copy_file;
+  sb_priv_fork_release();
+}
+
+void sb_priv_visit_compact_abandon(visit_file *file) {
+  if (file->copy_file < 0) return;
+  char name[SB_VISIT_PATH_MAX + 16];
+  new_name(file, name, sizeof name);
+  file->log.loaded = NULL;
+  file->index_blocked = true;
+  file->compact_at = file->log.end + AFTER_FAILURE;
+  const int copy_file = file->copy_file;
+  set_copy_file(file, -1);
+  sb_priv_file_close(copy_file);
+  sb_priv_file_remove(file->folder, name);
+  sb_priv_visit_copy_free(&file->copy);
+}
+
+static void place(void *context, visit_user *user) { sb_priv_visit_copy_place(context, user); }
+
+/* The caller holds the state. */
+static sb_status begin(visit_file *file, sb_error *error) {
+  char name[SB_VISIT_PATH_MAX + 16];
+  new_name(file, name, sizeof name);
+  sb_priv_file_facts facts;
+  int copy_file = -1;
+  int problem = sb_priv_file_look(file->log.file, &facts);
+  sb_priv_fork_hold();
+  if (problem == 0) problem = sb_priv_file_open(file->folder, name, SB_PRIV_REPLACE, &copy_file);
+  if (problem == 0) file->copy_file = copy_file;
+  sb_priv_fork_release();
+  if (problem == 0) problem = sb_priv_file_set_mode(copy_file, facts.mode);
+  sb_status status = problem == 0 ? SB_OK : sb_priv_visit_io(error, problem, "making a new file");
+  if (status == SB_OK) status = sb_priv_visit_copy_begin(&file->copy, &file->log, copy_file, error);
+  if (status != SB_OK) {
+    const bool blocked = file->index_blocked; /* no place has been changed yet */
+    sb_priv_visit_compact_abandon(file);
+    file->index_blocked = blocked;
+    file->compact_at = file->log.end + AFTER_FAILURE;
+    return status;
+  }
+  file->log.loaded = place;
+  file->log.loaded_context = &file->copy;
+  file->copies_begun++;
+  return SB_OK;
+}
+
+/* From now on the copy is the file. The caller holds the state. */
+static void exchange(visit_file *file, visit_base base, const visit_slot *slot, visit_table *kept) {
+  visit_log *log = &file->log;
+  const int old = log->file;
+  log->loaded = NULL;
+  sb_priv_visit_table_replace(&log->table, kept);
+  sb_priv_fork_hold();
+  log->file = file->copy_file;
+  file->copy_file = -1;
+  sb_priv_fork_release();
+  sb_priv_file_close(old);
+  free(log->base.pages);
+  free(log->limits);
+  log->limits = NULL;
+  log->limit_count = 0;
+  log->base = base;
+  log->page_index = base.page_count;
+  visit_reader *readers[] = {&log->sequential, &log->random, &log->pages};
+  for (size_t i = 0; i < 3; i++) {
+    readers[i]->file = log->file;
+    readers[i]->bytes.size = 0;
+  }
+  memcpy(log->uuid, file->copy.uuid, sizeof log->uuid);
+  log->slot = *slot;
+  log->seed = file->copy.writer.seed;
+  log->end = log->durable = file->allocated = file->copy.writer.end;
+  log->sequence = file->copy.writer.sequence;
+  file->writer.file = log->file;
+  file->writer.seed = log->seed;
+  file->writer.end = log->end;
+  file->writer.sequence = log->sequence;
+  file->index_blocked = false;
+  file->copies_done = file->copies_begun;
+  sb_priv_visit_copy_free(&file->copy);
+  sb_priv_visit_index_schedule(file);
+}
+
+/* Everything is copied: puts the copy on disk and in place. */
+static sb_status finish(visit_file *file, sb_error *error) {
+  visit_base base = {0};
+  (void)pthread_rwlock_wrlock(&file->state_lock);
+  sb_status status = sb_priv_visit_copy_index(&file->copy, &file->log, &base, error);
+  int problem = 0;
+  if (status == SB_OK) problem = sb_priv_visit_writer_flush(&file->copy.writer);
+  (void)pthread_rwlock_unlock(&file->state_lock);
+  const visit_slot slot = {.generation = 1, .state = VISIT_SLOT_OPEN, .length = file->copy.writer.end, .index = base.offset};
+  if (status == SB_OK && problem == 0) problem = sb_priv_visit_header_write(file->copy_file, file->copy.uuid, &slot);
+  if (status == SB_OK && problem == 0) problem = sb_priv_file_sync(file->copy_file);
+  if (status == SB_OK && problem != 0) status = sb_priv_visit_io(error, problem, "writing the compacted file");
+  (void)pthread_mutex_lock(&file->sync_mutex);
+  (void)pthread_rwlock_wrlock(&file->state_lock);
+  /* Users without visits, and those who were never read, are in the new index: they leave the memory, where they have their old places. */
+  visit_table kept = {0};
+  if (status == SB_OK && !sb_priv_visit_table_keep(&file->log.table, &kept)) status = sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory to compact");
+  if (status == SB_OK) {
+    char name[SB_VISIT_PATH_MAX + 16];
+    new_name(file, name, sizeof name);
+    problem = sb_priv_file_rename(file->folder, name, file->name);
+    if (problem != 0) {
+      free(kept.slots);
+      status = sb_priv_visit_io(error, problem, "putting the compacted file in place");
+    } else {
+      exchange(file, base, &slot, &kept);
+      base.pages = NULL;
+      problem = sb_priv_folder_sync(file->folder);
+      if (problem != 0) {
+        /* After a power failure the old file may be back, without what is added from now on. */
+        atomic_store(&file->poisoned, true);
+        status = sb_priv_visit_io(error, problem, "syncing the folder");
+      }
+    }
+  }
+  if (status != SB_OK) {
+    free(base.pages);
+    sb_priv_visit_compact_abandon(file);
+  }
+  (void)pthread_rwlock_unlock(&file->state_lock);
+  (void)pthread_mutex_unlock(&file->sync_mutex);
+  return status;
+}
+
+sb_status sb_priv_visit_compact_step(visit_file *file, uint64_t bytes, sb_error *error) {
+  if (atomic_load(&file->poisoned)) return sb_priv_error(error, SB_IO, NULL, "an earlier sync failed, so nothing more is written");
+  (void)pthread_rwlock_wrlock(&file->state_lock);
+  sb_status status = file->copy_file < 0 ? begin(file, error) : SB_OK;
+  const uint64_t before = status == SB_OK ? file->copy.writer.end - file->copy.writer.bytes.size : 0;
+  if (status == SB_OK) status = sb_priv_visit_copy_step(&file->copy, &file->log, bytes, error);
+  if (status != SB_OK) sb_priv_visit_compact_abandon(file);
+  (void)pthread_rwlock_unlock(&file->state_lock);
+  if (status != SB_OK) return status;
+  sb_priv_file_sync_begin(file->copy_file, before, file->copy.writer.end - before);
+  return file->copy.next == file->copy.user_count ? finish(file, error) : SB_OK;
+}
