@@ -69,6 +69,9 @@ void Free(VisitManager *manager) {
 bool AddVisit(VisitManager *manager, unsigned int user, unsigned int visit_id, const char *url, const char *text) {
   if (manager == NULL || url == NULL || text == NULL) return false;
   if (sb_visit_manager_add_visit(manager->manager, user, visit_id, url, strlen(url), text, strlen(text), NULL) != SB_OK) return false;
+  const shown *known = *place_of(manager, user);
+  for (size_t i = 0; known != NULL && i < known->count; i++)
+    if (known->visits[i].visit_id == visit_id) return true; /* nothing was changed, so what was shown stays */
   forget(manager, user);
   return true;
 }

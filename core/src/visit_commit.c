@@ -170,7 +170,9 @@ static sb_status encode_some(visit_file *file, const sb_visit *visits, size_t co
   for (size_t i = 0; i < count; i++) {
     const sb_visit *visit = &visits[i];
     const int64_t time_ns = visit->time_ns == SB_VISIT_NOW ? not_before : visit->time_ns;
-    if (sb_priv_visit_user_has(user, visit->visit_id) || sb_priv_visit_user_too_old(table, user, time_ns)) continue;
+    /* What is there now may be evicted by a visit before this one; then it comes again. */
+    const bool first = kept == 0 && user->reserved_count == 0;
+    if ((first && sb_priv_visit_user_has(user, visit->visit_id)) || sb_priv_visit_user_too_old(table, user, time_ns)) continue;
     sb_priv_visit_writer_item(writer, time_ns, visit->visit_id, visit->url, (uint32_t)visit->url_size, visit->text, (uint32_t)visit->text_size);
     kept++;
     kept_bytes += visit->url_size + visit->text_size;

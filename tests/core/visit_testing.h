@@ -1,0 +1,187 @@
+#ifndef VISIT_TESTING_H
+#define VISIT_TESTING_H
+
+/* What the tests of VisitManager share: a folder of their own, opening with few words, and comparing what stores show. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <samebytes/visits.h>
+
+#include "visit_memory_store.h"
+#include "visit_private.h"
+
+#define assert_ok(call) \
+  do { \
+    const sb_status status_ = (call); \
+    if (status_ != SB_OK) fail_msg("%s: %s: %s", #call, sb_status_name(status_), visit_error.message); \
+  } while (0)
+#define assert_status(call, expected) assert_string_equal(sb_status_name(call), #expected)
+
+static sb_error visit_error;
+static char test_folder[256], test_path[300];
+
+static inline int folder_make(void **state) {
+  (void)state;
+  const char *base = getenv("TMPDIR");
+  snprintf(test_folder, sizeof test_folder, "%s/samebytes-visits-XXXXXX", base != NULL ? base : "/tmp");
+  if (mkdtemp(test_folder) == NULL) return -1;
+  snprintf(test_path, sizeof test_path, "%s/visits", test_folder);
+  memset(&visit_error, 0, sizeof visit_error);
+  sb_priv_visit_tuning = (visit_tuning){.index_interval = 16u << 20, .index_at_close = 64u << 10, .compact_min = 1u << 20, .preallocation = 1u << 20};
+  return 0;
+}
+
+static inline int folder_remove(void **state) {
+  (void)state;
+  char command[400];
+  snprintf(command, sizeof command, "rm -rf '%s'", test_folder);
+  return system(command); /* NOLINT: a path of our own */
+}
+
+#define visit_test(name) cmocka_unit_test_setup_teardown(name, folder_make, folder_remove)
+
+/* Small numbers, so that small files have what large ones have. */
+static inline void tune_small(void) {
+  sb_priv_visit_tuning = (visit_tuning){.index_interval = 3000, .index_at_close = 500, .compact_min = 4000, .preallocation = 4096};
+}
+
+static inline sb_visit_manager_options options_of(int32_t durability, uint32_t max_visits) {
+  sb_visit_manager_options options;
+  sb_visit_manager_options_init(&options, sizeof options);
+  options.durability = durability;
+  options.max_visits = max_visits;
+  return options;
+}
+
+static inline sb_visit_manager *open_file(int32_t durability, uint32_t max_visits) {
+  const sb_visit_manager_options options = options_of(durability, max_visits);
+  sb_visit_manager *manager = NULL;
+  assert_ok(sb_visit_manager_open(test_path, &options, &manager, &visit_error));
+  return manager;
+}
+
+static inline sb_status try_open(bool read_only, sb_visit_manager **manager) {
+  sb_visit_manager_options options = options_of(SB_DURABILITY_NONE, 0);
+  options.read_only = read_only;
+  memset(&visit_error, 0, sizeof visit_error);
+  *manager = NULL;
+  return sb_visit_manager_open(test_path, &options, manager, &visit_error);
+}
+
+static inline void close_file(sb_visit_manager *manager) {
+  assert_ok(sb_visit_manager_finish(manager, &visit_error));
+  sb_visit_manager_close(manager);
+}
+
+static inline void add(sb_visit_manager *manager, uint32_t user, uint32_t visit_id, const char *text, int64_t time_ns) {
+  assert_ok(sb_visit_manager_add_visit_at(manager, user, visit_id, "url", 3, text, strlen(text), time_ns, &visit_error));
+}
+
+/* The ids of a user, newest first: "3 2 1". */
+static inline const char *ids_of(sb_visit_manager *manager, uint32_t user) {
+  static char text[4096];
+  sb_visits *visits = NULL;
+  const sb_visit *rows;
+  size_t count, size = 0;
+  assert_ok(sb_visit_manager_get_recent_visits(manager, user, &visits, &visit_error));
+  assert_ok(sb_visits_get_all(visits, &rows, &count));
+  text[0] = 0;
+  for (size_t i = 0; i < count; i++) size += (size_t)snprintf(text + size, sizeof text - size, "%s%u", i > 0 ? " " : "", rows[i].visit_id);
+  sb_visits_close(visits);
+  return text;
+}
+
+static inline void assert_same_rows(const sb_visits *left, const sb_visits *right, bool times) {
+  const sb_visit *a, *b;
+  size_t a_count, b_count;
+  assert_ok(sb_visits_get_all(left, &a, &a_count));
+  assert_ok(sb_visits_get_all(right, &b, &b_count));
+  assert_int_equal(a_count, b_count);
+  for (size_t i = 0; i < a_count; i++) {
+    assert_int_equal(a[i].user, b[i].user);
+    assert_int_equal(a[i].visit_id, b[i].visit_id);
+    if (times) assert_int_equal(a[i].time_ns, b[i].time_ns);
+    assert_int_equal(a[i].url_size, b[i].url_size);
+    assert_int_equal(a[i].text_size, b[i].text_size);
+    if (a[i].url_size > 0) assert_memory_equal(a[i].url, b[i].url, a[i].url_size);
+    if (a[i].text_size > 0) assert_memory_equal(a[i].text, b[i].text, a[i].text_size);
+  }
+}
+
+/* Everything that two managers hold, by scan. */
+static inline void assert_same_visits(sb_visit_manager *left, sb_visit_manager *right) {
+  sb_visit_scan *a = NULL, *b = NULL;
+  assert_ok(sb_visit_manager_scan(left, &a, &visit_error));
+  assert_ok(sb_visit_manager_scan(right, &b, &visit_error));
+  for (bool more = true; more;) {
+    sb_visits *from_a = NULL, *from_b = NULL;
+    assert_ok(sb_visit_scan_next(a, 7, &from_a, &visit_error));
+    assert_ok(sb_visit_scan_next(b, 7, &from_b, &visit_error));
+    assert_same_rows(from_a, from_b, true);
+    more = sb_visits_count(from_a) > 0;
+    sb_visits_close(from_a);
+    sb_visits_close(from_b);
+  }
+  sb_visit_scan_close(a);
+  sb_visit_scan_close(b);
+}
+
+static inline uint8_t *read_whole(const char *path, size_t *size) {
+  FILE *file = fopen(path, "rb");
+  assert_non_null(file);
+  fseek(file, 0, SEEK_END);
+  *size = (size_t)ftell(file);
+  rewind(file);
+  uint8_t *data = malloc(*size + 1);
+  assert_non_null(data);
+  assert_int_equal(fread(data, 1, *size, file), *size);
+  fclose(file);
+  return data;
+}
+
+static inline void write_whole(const char *path, const void *data, size_t size) {
+  FILE *file = fopen(path, "wb");
+  assert_non_null(file);
+  assert_int_equal(fwrite(data, 1, size, file), size);
+  fclose(file);
+}
+
+static inline void assert_file_is(const char *path, const void *data, size_t size) {
+  size_t found_size;
+  uint8_t *found = read_whole(path, &found_size);
+  assert_int_equal(found_size, size);
+  assert_memory_equal(found, data, size);
+  free(found);
+}
+
+static inline bool exists(const char *suffix) {
+  char path[400];
+  snprintf(path, sizeof path, "%s%s", test_path, suffix);
+  return access(path, F_OK) == 0;
+}
+
+static inline sb_visit_stats stats_of(sb_visit_manager *manager) {
+  sb_visit_stats stats = {.struct_size = sizeof stats};
+  assert_ok(sb_visit_manager_get_stats(manager, &stats, &visit_error));
+  return stats;
+}
+
+static inline uint32_t random_next(uint64_t *seed) {
+  *seed = *seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+  return (uint32_t)(*seed >> 33);
+}
+
+#endif
