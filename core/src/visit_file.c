@@ -223,6 +223,7 @@ static void forget_in_child(sb_priv_fork_entry *entry) {
 /* The descriptors are gone from a child that is forked at any moment: they are opened and noted while nobody can fork. */
 static sb_status open_beside(visit_file *file, const char *path, sb_error *error) {
   const char *name;
+  sb_priv_file_facts facts;
   sb_priv_fork_hold();
   sb_priv_fork_add(&file->fork);
   int problem = sb_priv_folder_open(path, &file->folder, &name);
@@ -235,6 +236,8 @@ static sb_status open_beside(visit_file *file, const char *path, sb_error *error
     status = sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "the path is a folder; name a file");
   } else if (size > SB_VISIT_PATH_MAX) {
     status = sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "the last component of the path has %zu bytes; %d are allowed", size, SB_VISIT_PATH_MAX);
+  } else if (sb_priv_file_look_at(file->folder, name, &facts) == 0 && !facts.regular) {
+    status = sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "the path is no regular file"); /* before a lock is left beside it */
   } else if ((file->name = strdup(name)) == NULL) {
     status = sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory to open the file");
   } else if (!file->read_only) {

@@ -1,0 +1,261 @@
+/* link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=pwrite,--wrap=pread,--wrap=fdatasync,--wrap=fsync,--wrap=ftruncate,--wrap=renameat */
+
+/* What fails in the middle: memory, writes, syncs. After each failure the operation either was made or was not, the store goes on, and the
+ * file opens with exactly what was acknowledged (or with the failed operation besides, where an fsync failed). */
+
+#define _GNU_SOURCE
+#include "failing_malloc.h"
+#include "visit_testing.h"
+
+typedef enum fault { NO_FAULT, FAULT_ERROR, FAULT_SHORT, FAULT_PARTIAL_ERROR } fault;
+static long calls_until_fault; /* 0: never */
+static fault fault_kind;
+static int fault_errno;
+static bool fault_stays;
+static long calls_seen;
+
+static bool fault_now(void) {
+  calls_seen++;
+  if (calls_until_fault <= 0) return false;
+  if (calls_until_fault == 1) {
+    if (!fault_stays) calls_until_fault = 0;
+    return true;
+  }
+  calls_until_fault--;
+  return false;
+}
+
+ssize_t __real_pwrite(int file, const void *data, size_t size, off_t offset);
+ssize_t __wrap_pwrite(int file, const void *data, size_t size, off_t offset);
+ssize_t __wrap_pwrite(int file, const void *data, size_t size, off_t offset) {
+  if (!fault_now()) return __real_pwrite(file, data, size, offset);
+  if (fault_kind == FAULT_SHORT) return __real_pwrite(file, data, size / 2 > 0 ? size / 2 : 1, offset);
+  if (fault_kind == FAULT_PARTIAL_ERROR && size > 1) {
+    calls_until_fault = 1; /* the rest fails */
+    fault_kind = FAULT_ERROR;
+    return __real_pwrite(file, data, size - 1, offset);
+  }
+  errno = fault_errno;
+  return -1;
+}
+
+ssize_t __real_pread(int file, void *data, size_t size, off_t offset);
+ssize_t __wrap_pread(int file, void *data, size_t size, off_t offset);
+ssize_t __wrap_pread(int file, void *data, size_t size, off_t offset) {
+  if (!fault_now()) return __real_pread(file, data, size, offset);
+  if (fault_kind == FAULT_SHORT) return __real_pread(file, data, size / 2 > 0 ? size / 2 : 1, offset);
+  errno = fault_errno;
+  return -1;
+}
+
+#define WRAP_CALL(name, parameters, arguments) \
+  int __real_##name parameters; \
+  int __wrap_##name parameters; \
+  int __wrap_##name parameters { \
+    if (!fault_now() || fault_kind == FAULT_SHORT) return __real_##name arguments; \
+    errno = fault_errno; \
+    return -1; \
+  }
+WRAP_CALL(fdatasync, (int file), (file))
+WRAP_CALL(fsync, (int file), (file))
+WRAP_CALL(ftruncate, (int file, off_t size), (file, size))
+WRAP_CALL(renameat, (int from, const char *a, int to, const char *b), (from, a, to, b))
+
+static void arm(fault kind, int problem, long call, bool stays) {
+  fault_kind = kind;
+  fault_errno = problem;
+  calls_until_fault = call;
+  fault_stays = stays;
+}
+static void disarm(void) { calls_until_fault = 0; }
+
+/* ---- a life of a store that tolerates failures, and a model of what was acknowledged ---- */
+
+typedef struct life {
+  sb_visit_manager *manager, *model;
+  uint32_t doubtful; /* an operation that failed: whether it was made is unknown after an fsync failed */
+} life;
+
+static sb_visit_manager *open_model(void) {
+  sb_visit_store store;
+  sb_visit_manager_options options = options_of(0, 4);
+  memory_store_open(4, &store);
+  options.store = &store;
+  sb_visit_manager *model = NULL;
+  assert_ok(sb_visit_manager_open("", &options, &model, NULL));
+  return model;
+}
+
+/* Operations 0 to 59; each is made on the model only if it succeeded. Returns how many failed. */
+static unsigned live(life *it, unsigned from, unsigned to) {
+  unsigned failures = 0;
+  for (unsigned i = from; i < to; i++) {
+    const uint32_t user = i % 5, ids[2] = {i - 5, i - 10};
+    bool found, expected;
+    sb_status status;
+    sb_error error;
+    const sb_visit visits[2] = {{user, i, (int64_t)i, "the url", 7, "some text that takes room", 25}, {user + 1, i, (int64_t)i, "u", 1, "t", 1}};
+    if (i % 7 == 6) status = sb_visit_manager_delete_visits(it->manager, user, ids, 2, &found, &error);
+    else if (i % 13 == 12) status = sb_visit_manager_clear_user(it->manager, user, false, &error);
+    else if (i == 40) status = sb_visit_manager_compact(it->manager, &error);
+    else status = sb_visit_manager_add_visits(it->manager, visits, 2, &error);
+    if (status != SB_OK) {
+      failures++;
+      assert_true(status == SB_NO_MEMORY || status == SB_IO);
+      assert_true(error.message[0] != 0 && error.status == status);
+      continue;
+    }
+    const long call = calls_until_fault, allocation = allocations_until_failure;
+    calls_until_fault = allocations_until_failure = 0;
+    if (i % 7 == 6) {
+      assert_ok(sb_visit_manager_delete_visits(it->model, user, ids, 2, &expected, NULL));
+      assert_int_equal(found, expected);
+    } else if (i % 13 == 12) assert_ok(sb_visit_manager_clear_user(it->model, user, false, NULL));
+    else if (i != 40) assert_ok(sb_visit_manager_add_visits(it->model, visits, 2, NULL));
+    calls_until_fault = call;
+    allocations_until_failure = allocation;
+  }
+  return failures;
+}
+
+static sb_status open_faulty(int32_t durability, sb_visit_manager **manager) {
+  const sb_visit_manager_options options = options_of(durability, 4);
+  return sb_visit_manager_open(test_path, &options, manager, &visit_error);
+}
+
+static void remove_files(void) {
+  assert_int_equal(folder_remove(NULL), 0);
+  assert_int_equal(mkdir(test_folder, 0700), 0);
+}
+
+/* One life with one fault; afterwards reads show what was acknowledged, and so does the file. Returns whether the fault was reached. */
+static bool one_life(int32_t durability, bool memory, fault kind, int problem, long call, bool stays) {
+  remove_files();
+  life it = {.model = open_model()};
+  tune_small();
+  if (memory) allocations_until_failure = call;
+  else arm(kind, problem, call, stays);
+  const sb_status opened = open_faulty(durability, &it.manager);
+  unsigned failures = 0;
+  bool was_poisoned = false;
+  if (opened == SB_OK) {
+    failures = live(&it, 0, 60);
+    const bool reached = memory ? allocations_until_failure == 0 : (calls_until_fault == 0 || stays);
+    disarm();
+    allocations_until_failure = 0;
+    was_poisoned = stats_of(it.manager).poisoned;
+    assert_same_visits(it.manager, it.model);
+    const unsigned later = live(&it, 60, 80);
+    if (!was_poisoned) assert_int_equal(later, 0); /* it goes on */
+    else assert_int_equal(later, 20 - 20 / 40); /* every change is refused */
+    assert_same_visits(it.manager, it.model);
+    const sb_status finished = sb_visit_manager_finish(it.manager, &visit_error);
+    assert_int_equal(finished, was_poisoned ? SB_IO : SB_OK);
+    sb_visit_manager_close(it.manager);
+    (void)reached;
+  } else {
+    assert_true(opened == SB_NO_MEMORY || opened == SB_IO);
+    disarm();
+    allocations_until_failure = 0;
+  }
+  assert_ok(open_faulty(durability, &it.manager));
+  if (!was_poisoned) assert_same_visits(it.manager, it.model);
+  close_file(it.manager);
+  close_file(it.model);
+  return opened != SB_OK || failures > 0;
+}
+
+static void any_allocation_may_fail(void **state) {
+  (void)state;
+  tune_small();
+  long without = 0;
+  for (long call = 1; without < 40 && call < 3000; call += call < 400 ? 1 : 3) {
+    if (one_life(SB_DURABILITY_NONE, true, NO_FAULT, 0, call, false)) without = 0;
+    else without++;
+  }
+  assert_true(without >= 40);
+}
+
+static void any_call_may_fail(int32_t durability, fault kind, int problem, long step) {
+  calls_seen = 0;
+  (void)one_life(durability, false, NO_FAULT, 0, 0, false);
+  const long calls = calls_seen;
+  assert_in_range(calls, 60, 5000);
+  for (long call = 1; call < calls; call += step) (void)one_life(durability, false, kind, problem, call, false);
+}
+
+static void any_call_may_give_an_io_error(void **state) {
+  (void)state;
+  any_call_may_fail(SB_DURABILITY_NONE, FAULT_ERROR, EIO, 1);
+  any_call_may_fail(SB_DURABILITY_ALWAYS, FAULT_ERROR, EIO, 5);
+}
+
+static void any_call_may_find_the_disk_full_after_a_part(void **state) {
+  (void)state;
+  any_call_may_fail(SB_DURABILITY_NONE, FAULT_PARTIAL_ERROR, ENOSPC, 1);
+  any_call_may_fail(SB_DURABILITY_ALWAYS, FAULT_PARTIAL_ERROR, ENOSPC, 5);
+}
+
+static void interrupted_and_short_calls_are_no_failures(void **state) {
+  (void)state;
+  calls_seen = 0;
+  (void)one_life(SB_DURABILITY_ALWAYS, false, NO_FAULT, 0, 0, false);
+  const long calls = calls_seen;
+  for (long call = 1; call < calls; call += 5) {
+    assert_false(one_life(SB_DURABILITY_ALWAYS, false, FAULT_SHORT, 0, call, false));
+    if (call % 2 == 0) continue;
+    const bool failed = one_life(SB_DURABILITY_ALWAYS, false, FAULT_ERROR, EINTR, call, false);
+    (void)failed; /* renameat is never interrupted; that one may say so */
+  }
+}
+
+static void a_full_disk_leaves_a_store_that_reads_and_later_writes(void **state) {
+  (void)state;
+  sb_visit_manager *manager = open_file(SB_DURABILITY_ALWAYS, 4);
+  add(manager, 1, 1, "before", 1);
+  arm(FAULT_ERROR, ENOSPC, 1, true);
+  for (uint32_t i = 2; i < 6; i++) {
+    fault_kind = FAULT_ERROR;
+    /* Only writes: a full disk does not fail syncs or truncations. */
+    assert_status(sb_visit_manager_add_visit_at(manager, 1, i, "", 0, "", 0, i, &visit_error), SB_IO);
+    if (stats_of(manager).poisoned) break;
+    assert_string_equal(ids_of(manager, 1), "1");
+  }
+  disarm();
+  assert_string_equal(ids_of(manager, 1), "1");
+  sb_visit_manager_close(manager);
+}
+
+static void a_failed_fsync_poisons_and_is_never_seen(void **state) {
+  (void)state;
+  sb_visit_manager *manager = open_file(SB_DURABILITY_ALWAYS, 4);
+  add(manager, 1, 1, "before", 1);
+  arm(FAULT_ERROR, EIO, 3, false); /* zeros were written before: pwrite, fdatasync */
+  for (uint32_t i = 2; i < 10 && !stats_of(manager).poisoned; i++)
+    if (sb_visit_manager_add_visit_at(manager, 1, i, "", 0, "", 0, i, &visit_error) == SB_OK) add(manager, 1, i, "", i);
+  if (!stats_of(manager).poisoned) { /* the third call was a write: the next is a sync */
+    arm(FAULT_ERROR, EIO, 2, false);
+    assert_status(sb_visit_manager_add_visit_at(manager, 1, 50, "", 0, "", 0, 50, &visit_error), SB_IO);
+  }
+  disarm();
+  assert_true(stats_of(manager).poisoned);
+  assert_null(strstr(ids_of(manager, 1), "50"));
+  assert_status(sb_visit_manager_add_visit(manager, 1, 60, "", 0, "", 0, &visit_error), SB_IO);
+  assert_status(sb_visit_manager_sync(manager, &visit_error), SB_IO);
+  assert_status(sb_visit_manager_finish(manager, &visit_error), SB_IO);
+  sb_visit_manager_close(manager);
+  manager = open_file(SB_DURABILITY_ALWAYS, 4); /* the lock is free */
+  close_file(manager);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      visit_test(a_failed_fsync_poisons_and_is_never_seen),
+      visit_test(a_full_disk_leaves_a_store_that_reads_and_later_writes),
+      visit_test(any_allocation_may_fail),
+      visit_test(any_call_may_give_an_io_error),
+      visit_test(any_call_may_find_the_disk_full_after_a_part),
+      visit_test(interrupted_and_short_calls_are_no_failures),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
