@@ -146,8 +146,9 @@ sb_status sb_priv_visit_copy_index(visit_copy *copy, visit_log *log, visit_base 
     }
   }
   sb_priv_visit_bytes_free(&runs);
-  if (status == SB_OK) return sb_priv_visit_index_end(&index, log->table.max_visits, log->table.live_bytes, base);
-  sb_priv_visit_index_abandon(&index);
+  if (status == SB_OK) status = sb_priv_visit_index_end(&index, log->table.max_visits, log->table.live_bytes, base);
+  else sb_priv_visit_index_abandon(&index);
+  if (status == SB_OK) return SB_OK;
   return status == SB_IO ? sb_priv_visit_io(error, EIO, "writing a new file") : no_memory(error);
 }
 
