@@ -1,0 +1,148 @@
+/* link: -Wl,--wrap=fdatasync */
+
+#include "visit_testing.h"
+
+/* Many threads on one handle: each knows what it did, and afterwards everything of it is there. Run under ThreadSanitizer, too. */
+
+enum { THREADS = 8, ROUNDS = 150 };
+
+typedef struct worker {
+  pthread_t thread;
+  sb_visit_manager *manager;
+  uint32_t number;
+  unsigned failures;
+} worker;
+
+static void *work(void *context) {
+  worker *me = context;
+  sb_error error;
+  for (uint32_t i = 0; i < ROUNDS; i++) {
+    char text[64];
+    snprintf(text, sizeof text, "visit %u of worker %u", i, me->number);
+    /* A user of its own, and one that all share. */
+    me->failures += sb_visit_manager_add_visit_at(me->manager, me->number, i, "u", 1, text, strlen(text), i, &error) != SB_OK;
+    me->failures += sb_visit_manager_add_visit(me->manager, 1000, i * THREADS + me->number, "u", 1, text, strlen(text), &error) != SB_OK;
+    sb_visits *visits = NULL;
+    const sb_visit *rows;
+    size_t count;
+    if (sb_visit_manager_get_recent_visits(me->manager, me->number, &visits, &error) != SB_OK) {
+      me->failures++;
+      continue;
+    }
+    if (sb_visits_get_all(visits, &rows, &count) != SB_OK || count == 0 || rows[0].visit_id != i) me->failures++;
+    for (size_t j = 1; j < count; j++) me->failures += rows[j - 1].visit_id != rows[j].visit_id + 1;
+    sb_visits_close(visits);
+    if (i % 16 == 3) { /* delete and add again */
+      bool found = false;
+      me->failures += sb_visit_manager_delete_visits(me->manager, me->number, &i, 1, &found, &error) != SB_OK || !found;
+      me->failures += sb_visit_manager_add_visit_at(me->manager, me->number, i, "u", 1, text, strlen(text), i, &error) != SB_OK;
+    }
+    if (i % 40 == me->number) me->failures += sb_visit_manager_sync(me->manager, &error) != SB_OK;
+    if (i % 60 == me->number) me->failures += sb_visit_manager_compact(me->manager, &error) != SB_OK;
+    if (i % 50 == me->number) {
+      sb_visit_users *users = NULL;
+      me->failures += sb_visit_manager_users(me->manager, &users, &error) != SB_OK;
+      sb_visit_users_close(users);
+      sb_visit_report report = {.struct_size = sizeof report};
+      me->failures += sb_visit_manager_verify(me->manager, &report, &error) != SB_OK;
+    }
+  }
+  return NULL;
+}
+
+static void threads_on_one_handle(int32_t durability) {
+  tune_small();
+  sb_visit_manager_options options = options_of(durability, 5);
+  options.interval_ms = 1;
+  sb_visit_manager *manager = NULL;
+  worker workers[THREADS];
+  assert_ok(sb_visit_manager_open(test_path, &options, &manager, &visit_error));
+  for (uint32_t i = 0; i < THREADS; i++) {
+    workers[i] = (worker){.manager = manager, .number = i};
+    assert_int_equal(pthread_create(&workers[i].thread, NULL, work, &workers[i]), 0);
+  }
+  for (int i = 0; i < THREADS; i++) {
+    assert_int_equal(pthread_join(workers[i].thread, NULL), 0);
+    assert_int_equal(workers[i].failures, 0);
+  }
+  assert_true(stats_of(manager).compactions > 0);
+  for (int round = 0; round < 2; round++) {
+    for (uint32_t i = 0; i < THREADS; i++) assert_string_equal(ids_of(manager, i), "149 148 147 146 145");
+    close_file(manager);
+    manager = open_file(durability, 0);
+  }
+  close_file(manager);
+}
+
+static void threads_without_syncs(void **state) {
+  (void)state;
+  threads_on_one_handle(SB_DURABILITY_NONE);
+}
+
+static void threads_beside_the_thread_that_syncs(void **state) {
+  (void)state;
+  threads_on_one_handle(SB_DURABILITY_INTERVAL);
+}
+
+static void threads_share_syncs(void **state) {
+  (void)state;
+  threads_on_one_handle(SB_DURABILITY_ALWAYS);
+}
+
+/* A disk that takes its time, because a file system in memory takes none. */
+static useconds_t sync_us;
+int __real_fdatasync(int file);
+int __wrap_fdatasync(int file);
+int __wrap_fdatasync(int file) {
+  if (sync_us > 0) usleep(sync_us);
+  return __real_fdatasync(file);
+}
+
+static void *add_some(void *context) {
+  worker *me = context;
+  for (uint32_t i = 0; i < 50; i++)
+    me->failures += sb_visit_manager_add_visit(me->manager, me->number, i, "u", 1, "t", 1, NULL) != SB_OK;
+  return NULL;
+}
+
+static void concurrent_durable_adds_need_fewer_syncs_than_adds(void **state) {
+  (void)state;
+  sb_visit_manager *manager = open_file(SB_DURABILITY_ALWAYS, 5);
+  sync_us = 500;
+  worker workers[THREADS];
+  for (uint32_t i = 0; i < THREADS; i++) {
+    workers[i] = (worker){.manager = manager, .number = i};
+    assert_int_equal(pthread_create(&workers[i].thread, NULL, add_some, &workers[i]), 0);
+  }
+  for (int i = 0; i < THREADS; i++) {
+    assert_int_equal(pthread_join(workers[i].thread, NULL), 0);
+    assert_int_equal(workers[i].failures, 0);
+  }
+  sync_us = 0;
+  assert_true(stats_of(manager).syncs < THREADS * 50 / 2);
+  assert_int_equal(stats_of(manager).durable_bytes, stats_of(manager).file_bytes);
+  close_file(manager);
+}
+
+static void an_interval_makes_changes_durable(void **state) {
+  (void)state;
+  sb_visit_manager_options options = options_of(SB_DURABILITY_INTERVAL, 5);
+  options.interval_ms = 5;
+  sb_visit_manager *manager = NULL;
+  assert_ok(sb_visit_manager_open(test_path, &options, &manager, &visit_error));
+  add(manager, 1, 1, "x", 1);
+  for (int i = 0; i < 2000 && stats_of(manager).durable_bytes < stats_of(manager).file_bytes; i++) usleep(5000);
+  assert_int_equal(stats_of(manager).durable_bytes, stats_of(manager).file_bytes);
+  close_file(manager);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      visit_test(threads_without_syncs),
+      visit_test(threads_beside_the_thread_that_syncs),
+      visit_test(threads_share_syncs),
+      visit_test(concurrent_durable_adds_need_fewer_syncs_than_adds),
+      visit_test(an_interval_makes_changes_durable),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
