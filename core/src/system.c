@@ -53,6 +53,26 @@ void sb_priv_problem_text(int problem, char *text, size_t size) {
   (void)snprintf(text, size, "%s (errno %d)", message, problem);
 }
 
+static pthread_once_t boot_once = PTHREAD_ONCE_INIT;
+static uint64_t boot_number;
+
+static void boot_read(void) {
+  char text[64] = "";
+  const int file = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+  if (file < 0) return;
+  const ssize_t size = read(file, text, sizeof text);
+  (void)close(file);
+  if (size < 36) return;
+  uint64_t number = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+  for (int i = 0; i < 36; i++) number = (number ^ (uint8_t)text[i]) * UINT64_C(0x100000001b3);
+  boot_number = number;
+}
+
+uint64_t sb_priv_boot(void) {
+  (void)pthread_once(&boot_once, boot_read);
+  return boot_number;
+}
+
 char *sb_priv_path_resolve(const char *path) { return realpath(path, NULL); }
 
 int sb_priv_folder_open(const char *path, int *folder, const char **name) {

@@ -74,7 +74,7 @@ static sb_status compare(visit_log *whole, visit_log *indexed, sb_error *error) 
 }
 
 static sb_status check_index(visit_log *whole, uint64_t end, sb_error *error) {
-  if (whole->slot.index == 0 || whole->slot.index >= end) return SB_OK;
+  if (!sb_priv_visit_slot_index_holds(&whole->slot) || whole->slot.index >= end) return SB_OK;
   visit_log indexed;
   uint64_t tail;
   sb_priv_visit_log_init(&indexed, whole->file, true);

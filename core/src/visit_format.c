@@ -34,7 +34,12 @@ void sb_priv_visit_slot_encode(uint8_t *data, const uint8_t uuid[16], const visi
   visit_store64(data + 16, slot->length);
   visit_store64(data + 24, slot->index);
   memcpy(data + 32, uuid, 16);
+  visit_store64(data + 48, sb_priv_boot());
   visit_store32(data + 60, sb_crc32c(0, data, 60));
+}
+
+bool sb_priv_visit_slot_index_holds(const visit_slot *slot) {
+  return slot->index != 0 && (slot->index < slot->length || (slot->boot != 0 && slot->boot == sb_priv_boot()));
 }
 
 bool sb_priv_visit_slot_decode(const uint8_t *data, visit_slot *slot, uint8_t uuid[16]) {
@@ -43,6 +48,7 @@ bool sb_priv_visit_slot_decode(const uint8_t *data, visit_slot *slot, uint8_t uu
   slot->state = visit_load32(data + 8);
   slot->length = visit_load64(data + 16);
   slot->index = visit_load64(data + 24);
+  slot->boot = visit_load64(data + 48);
   memcpy(uuid, data + 32, 16);
   if (slot->state != VISIT_SLOT_OPEN && slot->state != VISIT_SLOT_CLOSED) return false;
   if (slot->length < VISIT_LOG_START || slot->length > VISIT_FILE_MAX || slot->length % 8 != 0) return false;

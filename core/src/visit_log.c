@@ -266,9 +266,9 @@ sb_status sb_priv_visit_log_open(visit_log *log, uint64_t *tail, sb_error *error
   log->durable = log->slot.length;
   if (facts.size > VISIT_FILE_MAX) return sb_priv_visit_corrupt(error, VISIT_FILE_MAX, "the file is larger than a file can be");
   if (facts.size < log->slot.length) return sb_priv_visit_corrupt(error, facts.size, "the file is shorter than it was when it was on disk");
-  if (log->slot.index != 0) {
+  if (sb_priv_visit_slot_index_holds(&log->slot)) {
     status = sb_priv_visit_index_load(log, log->slot.index, facts.size, error);
-    /* An index that was never synced may be missing after a power failure; then the log itself is read. */
+    /* An index that was never synced may not be whole; then the log itself is read. */
     if (status == SB_CORRUPT && log->slot.index < log->slot.length) return status;
     if (status != SB_OK && status != SB_CORRUPT) return status;
   }

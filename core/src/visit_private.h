@@ -49,6 +49,7 @@ typedef struct visit_slot {
   uint32_t state;
   uint64_t length; /* of the log, as known to be on disk */
   uint64_t index;
+  uint64_t boot; /* under which start of the system it was written */
 } visit_slot;
 
 typedef struct visit_record {
@@ -81,6 +82,8 @@ bool sb_priv_visit_slot_decode(const uint8_t *data, visit_slot *slot, uint8_t uu
 /* Whether the first `size` bytes of a file are those of this format; then SB_OK, SB_UNSUPPORTED or SB_CORRUPT, with `error` filled. */
 bool sb_priv_visit_header_is_ours(const uint8_t *page, size_t size);
 sb_status sb_priv_visit_header_decode(const uint8_t *page, bool read_only, uint8_t uuid[16], visit_slot *slot, sb_error *error);
+/* Whether what the slot says of the index can be relied on: it was synced, or is still in the system's memory. */
+bool sb_priv_visit_slot_index_holds(const visit_slot *slot);
 uint32_t sb_priv_visit_seed(const uint8_t uuid[16]);
 /* Reads a head; false when it cannot be one. The payload is not looked at. */
 bool sb_priv_visit_head_decode(const uint8_t *data, uint64_t offset, visit_record *record);

@@ -145,7 +145,7 @@ static inline bool memory_next_user(const memory_store *store, uint64_t from, ui
 static inline sb_status memory_users(void *context, sb_visit_users *users, int64_t deadline_ns, sb_error *error) {
   memory_store *store = context;
   (void)deadline_ns, (void)error;
-  uint32_t user, count;
+  uint32_t user = 0, count = 0;
   sb_status status = SB_OK;
   pthread_mutex_lock(&store->mutex);
   for (uint64_t from = 0; status == SB_OK && memory_next_user(store, from, &user, &count); from = (uint64_t)user + 1)
@@ -157,7 +157,7 @@ static inline sb_status memory_users(void *context, sb_visit_users *users, int64
 static inline sb_status memory_scan(void *context, uint64_t *next, size_t visits_min, sb_visits *visits, int64_t deadline_ns, sb_error *error) {
   memory_store *store = context;
   (void)deadline_ns, (void)error;
-  uint32_t user, count;
+  uint32_t user = 0, count = 0;
   sb_status status = SB_OK;
   pthread_mutex_lock(&store->mutex);
   while (status == SB_OK && sb_visits_count(visits) < visits_min) {

@@ -1,0 +1,19 @@
+#ifndef RECORDING_H
+#define RECORDING_H
+
+/* What recorder.c writes and replay.c reads: one of these, then the path, the second path, and the data, for each call that changes files, in
+ * the order in which the calls returned. */
+
+#include <stdint.h>
+
+enum { CALL_WRITE = 1, CALL_SYNC, CALL_SYNC_FOLDER, CALL_CREATE, CALL_TRUNCATE, CALL_RENAME, CALL_LINK, CALL_UNLINK };
+
+typedef struct recorded {
+  uint32_t call, path_size, other_size, data_size;
+  uint64_t offset; /* of a write; size of a truncation */
+} recorded;
+
+/* The file, beside the store, that the worker writes its marks into: "try N", "ok N", "synced N", one line per write. */
+#define MARKS "marks"
+
+#endif

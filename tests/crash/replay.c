@@ -1,0 +1,337 @@
+/* replay RECORDING FOLDER MODE SEED [forget-syncs]: makes the files as a crash at each recorded call could have left them, opens the store in them,
+ * and checks that it holds what had been acknowledged.
+ *
+ * Killed process: every call up to there took effect, the last write perhaps in part. Power failure: what was synced is there; of each file's
+ * writes and truncations since, any were made or not, a write also by sectors of 512 bytes; of the changes of names since the folder was synced, some first
+ * ones. With `forget-syncs` no sync of PATH itself counts, which must be noticed: so it is known
+ * that this program can fail.
+ *
+ * Linked with --wrap=sb_priv_boot, because after a power failure the system has been started anew. */
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "operations.h"
+#include "recording.h"
+#include "visit_memory_store.h"
+#include "visit_private.h"
+
+#define SECTOR 512
+#define POWER_FAILURES 4 /* images per call */
+#define OPERATIONS_MAX 2000
+
+enum { NAME_SIZE = 64, NAMES_MAX = 64, INODES_MAX = 256 };
+
+typedef struct change {
+  bool truncates;
+  uint64_t offset; /* or the size */
+  const uint8_t *data;
+  size_t size;
+} change;
+
+typedef struct content {
+  uint8_t *data;
+  size_t size;
+} content;
+
+typedef struct inode {
+  content now, synced;
+  change *pending;
+  size_t pending_count;
+} inode;
+
+typedef struct name {
+  char text[NAME_SIZE];
+  int inode; /* -1: none */
+} name;
+
+typedef struct name_change {
+  uint32_t call;
+  char from[NAME_SIZE], to[NAME_SIZE];
+  int inode;
+} name_change;
+
+static inode inodes[INODES_MAX];
+static int inode_count;
+static name names[NAMES_MAX], names_synced[NAMES_MAX];
+static name_change name_changes[1000];
+static size_t name_change_count;
+
+static unsigned tried, acknowledged, synced; /* operations; counts */
+static uint32_t states[OPERATIONS_MAX + 1];  /* checksum of what the store holds after so many */
+static const char *folder;
+static int mode;
+static bool power, forget_syncs;
+static unsigned images;
+static uint64_t seed = 1;
+
+static uint32_t random_next(void) {
+  seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+  return (uint32_t)(seed >> 33);
+}
+
+uint64_t __real_sb_priv_boot(void);
+uint64_t __wrap_sb_priv_boot(void);
+uint64_t __wrap_sb_priv_boot(void) { return __real_sb_priv_boot() + power; }
+
+/* ---- files ---- */
+
+static void content_set(content *file, uint64_t size) {
+  if (size > file->size) {
+    file->data = realloc(file->data, size);
+    if (file->data == NULL) abort();
+    memset(file->data + file->size, 0, size - file->size);
+  }
+  file->size = size;
+}
+
+static void content_change(content *file, const change *made) {
+  if (made->truncates) {
+    content_set(file, made->offset);
+    return;
+  }
+  if (made->offset + made->size > file->size) content_set(file, made->offset + made->size);
+  memcpy(file->data + made->offset, made->data, made->size);
+}
+
+static void content_copy(content *target, const content *source) {
+  target->data = realloc(target->data, source->size + 1);
+  if (target->data == NULL) abort();
+  memcpy(target->data, source->data != NULL ? source->data : (const uint8_t *)"", source->size);
+  target->size = source->size;
+}
+
+static int *name_find(name *list, const char *text, bool make) {
+  for (int i = 0; i < NAMES_MAX; i++)
+    if (strcmp(list[i].text, text) == 0) return &list[i].inode;
+  for (int i = 0; make && i < NAMES_MAX; i++)
+    if (list[i].text[0] == 0) {
+      snprintf(list[i].text, sizeof list[i].text, "%s", text);
+      list[i].inode = -1;
+      return &list[i].inode;
+    }
+  if (make) abort();
+  return NULL;
+}
+
+static void name_apply(name *list, const name_change *made) {
+  if (made->call == CALL_UNLINK) *name_find(list, made->from, true) = -1;
+  if (made->call == CALL_CREATE) *name_find(list, made->from, true) = made->inode;
+  if (made->call == CALL_LINK || made->call == CALL_RENAME) *name_find(list, made->to, true) = made->inode;
+  if (made->call == CALL_RENAME) *name_find(list, made->from, true) = -1;
+}
+
+/* ---- images ---- */
+
+static void image_write(const name *list, const content *files) {
+  DIR *entries = opendir(folder);
+  char path[500];
+  for (struct dirent *entry; entries != NULL && (entry = readdir(entries)) != NULL;) {
+    snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+    if (entry->d_name[0] != '.') (void)unlink(path);
+  }
+  if (entries != NULL) closedir(entries);
+  for (int i = 0; i < NAMES_MAX; i++) {
+    if (list[i].text[0] == 0 || list[i].inode < 0 || strcmp(list[i].text, MARKS) == 0) continue;
+    snprintf(path, sizeof path, "%s/%s", folder, list[i].text);
+    FILE *file = fopen(path, "wb");
+    const content *data = &files[list[i].inode];
+    if (file == NULL || fwrite(data->data != NULL ? data->data : (const uint8_t *)"", 1, data->size, file) != data->size) abort();
+    fclose(file);
+  }
+}
+
+static uint32_t dump(sb_visit_manager *manager, sb_error *error, sb_status *status) {
+  sb_visit_scan *scan = NULL;
+  sb_visits *visits = NULL;
+  const sb_visit *rows;
+  size_t count;
+  uint32_t sum = 0;
+  *status = sb_visit_manager_scan(manager, &scan, error);
+  if (*status == SB_OK) *status = sb_visit_scan_next(scan, SIZE_MAX, &visits, error);
+  if (*status == SB_OK) *status = sb_visits_get_all(visits, &rows, &count);
+  for (size_t i = 0; *status == SB_OK && i < count; i++) {
+    const uint64_t numbers[5] = {rows[i].user, rows[i].visit_id, (uint64_t)rows[i].time_ns, rows[i].url_size, rows[i].text_size};
+    sum = sb_crc32c(sum, numbers, sizeof numbers);
+    sum = sb_crc32c(sb_crc32c(sum, rows[i].url, rows[i].url_size), rows[i].text, rows[i].text_size);
+  }
+  sb_visits_close(visits);
+  sb_visit_scan_close(scan);
+  return sum;
+}
+
+static void wrong(size_t call, const char *what, const char *why) {
+  printf("replay: call %zu, %s: %s (operations: %u tried, %u acknowledged, %u synced)\n", call, what, why, tried, acknowledged, synced);
+  exit(1);
+}
+
+static void image_check(size_t call, const char *what) {
+  char path[500];
+  sb_error error = {0};
+  sb_visit_manager *manager = NULL;
+  sb_visit_manager_options options;
+  sb_visit_manager_options_init(&options, sizeof options);
+  options.max_visits = OPERATION_VISITS_MAX;
+  snprintf(path, sizeof path, "%s/visits", folder);
+  sb_status status = sb_visit_manager_open(path, &options, &manager, &error);
+  if (status != SB_OK) wrong(call, what, error.message);
+  const uint32_t found = dump(manager, &error, &status);
+  if (status != SB_OK) wrong(call, what, error.message);
+  const unsigned least = power && mode != SB_DURABILITY_ALWAYS ? synced : acknowledged;
+  bool good = false;
+  for (unsigned i = least; i <= tried && !good; i++) good = found == states[i];
+  if (!good) wrong(call, what, "the store holds no state that it may hold");
+  sb_visit_manager_close(manager);
+  sb_visit_report report = {.struct_size = sizeof report};
+  if (sb_verify_visits(path, &report, &error) != SB_OK) wrong(call, what, error.message);
+  images++;
+}
+
+static void killed(size_t call) {
+  static content files[INODES_MAX];
+  power = false;
+  for (int i = 0; i < inode_count; i++) content_copy(&files[i], &inodes[i].now);
+  image_write(names, files);
+  image_check(call, "killed");
+}
+
+/* The same with the first part only of the write that comes next. */
+static void killed_within(size_t call, int file, const change *next) {
+  static content files[INODES_MAX];
+  power = false;
+  for (int i = 0; i < inode_count; i++) content_copy(&files[i], &inodes[i].now);
+  change part = *next;
+  part.size = random_next() % next->size;
+  if (part.size > 0) content_change(&files[file], &part);
+  image_write(names, files);
+  image_check(call, "killed within a write");
+}
+
+static void lose_power(size_t call) {
+  static content files[INODES_MAX];
+  static name list[NAMES_MAX];
+  power = true;
+  const uint32_t likely = random_next() % 4; /* from hardly anything reached the disk to nearly all */
+  for (int i = 0; i < inode_count; i++) {
+    content_copy(&files[i], &inodes[i].synced);
+    for (size_t j = 0; j < inodes[i].pending_count; j++) {
+      const change *made = &inodes[i].pending[j];
+      const uint32_t luck = random_next() % 4;
+      if (luck < likely) content_change(&files[i], made);
+      else if (luck == likely && !made->truncates)
+        for (uint64_t at = made->offset; at < made->offset + made->size;) { /* torn */
+          uint64_t end = (at / SECTOR + 1) * SECTOR;
+          if (end > made->offset + made->size) end = made->offset + made->size;
+          const change part = {.offset = at, .data = made->data + (at - made->offset), .size = end - at};
+          if (random_next() % 2 == 0) content_change(&files[i], &part);
+          at = end;
+        }
+    }
+  }
+  memcpy(list, names_synced, sizeof list);
+  const size_t reached = name_change_count == 0 ? 0 : random_next() % (name_change_count + 1);
+  for (size_t i = 0; i < reached; i++) name_apply(list, &name_changes[i]);
+  image_write(list, files);
+  image_check(call, "power failure");
+}
+
+/* ---- calls ---- */
+
+static void mark(const uint8_t *data, size_t size) {
+  char line[64];
+  unsigned number;
+  snprintf(line, sizeof line, "%.*s", (int)size, (const char *)data);
+  if (sscanf(line, "try %u", &number) == 1) tried = number + 1;
+  else if (sscanf(line, "ok %u", &number) == 1) acknowledged = number + 1;
+  else if (sscanf(line, "synced %u", &number) == 1) synced = number + 1;
+  else abort();
+}
+
+static void change_file(size_t call, int file, const change *made) {
+  if (!made->truncates && made->size > 1) killed_within(call, file, made);
+  inode *target = &inodes[file];
+  content_change(&target->now, made);
+  target->pending = realloc(target->pending, (target->pending_count + 1) * sizeof *target->pending);
+  if (target->pending == NULL) abort();
+  target->pending[target->pending_count++] = *made;
+}
+
+static void change_names(const recorded *head, const char *from, const char *to) {
+  name_change made = {.call = head->call};
+  snprintf(made.from, sizeof made.from, "%s", from);
+  snprintf(made.to, sizeof made.to, "%s", to);
+  made.inode = head->call == CALL_CREATE ? inode_count++ : *name_find(names, from, true);
+  if (inode_count > INODES_MAX || name_change_count == 1000) abort();
+  name_apply(names, &made);
+  name_changes[name_change_count++] = made;
+}
+
+static void replay_call(size_t call, const recorded *head, const char *path, const char *other, const uint8_t *data) {
+  const int *found = name_find(names, path, false);
+  const int file = found == NULL ? -1 : *found;
+  if (strcmp(path, MARKS) == 0) {
+    if (head->call == CALL_WRITE) mark(data, head->data_size);
+    return;
+  }
+  if (head->call == CALL_WRITE || head->call == CALL_TRUNCATE) {
+    if (file < 0) return; /* removed meanwhile */
+    const change made = {.truncates = head->call == CALL_TRUNCATE, .offset = head->offset, .data = data, .size = head->data_size};
+    change_file(call, file, &made);
+  } else if (head->call == CALL_SYNC) {
+    if (file >= 0 && !(forget_syncs && strcmp(path, "visits") == 0)) {
+      content_copy(&inodes[file].synced, &inodes[file].now);
+      inodes[file].pending_count = 0;
+    }
+  } else if (head->call == CALL_SYNC_FOLDER) {
+    memcpy(names_synced, names, sizeof names);
+    name_change_count = 0;
+  } else {
+    change_names(head, path, other);
+  }
+  killed(call);
+  for (int i = 0; i < POWER_FAILURES; i++) lose_power(call);
+}
+
+static void compute_states(void) {
+  sb_visit_store store;
+  sb_visit_manager_options options;
+  sb_visit_manager *model = NULL;
+  sb_error error;
+  sb_status status;
+  memory_store_open(OPERATION_VISITS_MAX, &store);
+  sb_visit_manager_options_init(&options, sizeof options);
+  options.store = &store;
+  if (sb_visit_manager_open("", &options, &model, &error) != SB_OK) abort();
+  for (unsigned i = 0; i <= OPERATIONS_MAX; i++) {
+    states[i] = dump(model, &error, &status);
+    if (operation_make(model, i, &error) != SB_OK) abort();
+  }
+  sb_visit_manager_close(model);
+}
+
+int main(int count, char **arguments) {
+  if (count < 5) return 2;
+  FILE *file = fopen(arguments[1], "rb");
+  folder = arguments[2];
+  mode = atoi(arguments[3]);
+  seed = strtoull(arguments[4], NULL, 10);
+  forget_syncs = count > 5;
+  if (file == NULL) return 2;
+  sb_priv_visit_tuning = (visit_tuning){.index_interval = 6000, .index_at_close = 2000, .compact_min = 9000, .preallocation = 4096};
+  compute_states();
+  recorded head;
+  size_t calls = 0;
+  for (; fread(&head, sizeof head, 1, file) == 1; calls++) {
+    char path[NAME_SIZE] = "", other[NAME_SIZE] = "";
+    uint8_t *data = malloc(head.data_size + 1); /* kept: pending changes show it */
+    if (data == NULL || head.path_size >= sizeof path || head.other_size >= sizeof other) abort();
+    if (fread(path, 1, head.path_size, file) != head.path_size || fread(other, 1, head.other_size, file) != head.other_size ||
+        fread(data, 1, head.data_size, file) != head.data_size)
+      abort();
+    replay_call(calls, &head, path, other, data);
+  }
+  fclose(file);
+  printf("replay: %zu calls, %u images, %u operations acknowledged\n", calls, images, acknowledged);
+  return acknowledged > 0 ? 0 : 1;
+}
