@@ -17,11 +17,10 @@
 
 #define BATCH_MAX (4u << 20)     /* bytes, unless one change is larger */
 #define COMPANY_NS_MAX 100000    /* longest wait for others */
-#define STEP_BYTES (64u << 10)   /* of compaction, per batch of changes */
 #define ZEROS_AT_ONCE (64u << 10)
 
 visit_tuning sb_priv_visit_tuning = {
-    .index_interval = 16u << 20, .index_at_close = 64u << 10, .compact_min = 1u << 20, .preallocation = 1u << 20};
+    .index_interval = 16u << 20, .index_at_close = 64u << 10, .compact_min = 1u << 20, .preallocation = 1u << 20, .compact_step = 64u << 10};
 
 /* ---- syncs ---- */
 
@@ -129,16 +128,8 @@ static void take_back(visit_file *file) {
 sb_status sb_priv_visit_append(visit_file *file, sb_error *error) {
   visit_writer *writer = &file->writer;
   int problem = 0;
-  if (file->log.slot.state != VISIT_SLOT_OPEN) {
-    problem = sb_priv_visit_slot_write(file, VISIT_SLOT_OPEN, file->log.durable);
-    /* Or else a power failure could leave changes behind a slot that says `closed`. */
-    if (problem == 0 && file->durability != SB_DURABILITY_NONE) {
-      (void)pthread_mutex_lock(&file->sync_mutex);
-      const sb_status status = sync_to(file, 0, error);
-      (void)pthread_mutex_unlock(&file->sync_mutex);
-      if (status != SB_OK) return status;
-    }
-  }
+  /* No sync between slot and records: behind a slot that says `closed` they are found all the same, because its length is a lower bound. */
+  if (file->log.slot.state != VISIT_SLOT_OPEN) problem = sb_priv_visit_slot_write(file, VISIT_SLOT_OPEN, file->log.durable);
   if (problem == 0) {
     preallocate(file, writer->end);
     problem = sb_priv_file_write(file->log.file, writer->bytes.data, writer->bytes.size, writer->end - writer->bytes.size);
@@ -405,7 +396,7 @@ sb_status sb_priv_visit_change(visit_file *file, visit_change *change) {
     commit(file, batch);
     for (visit_change *other = batch; other != NULL; other = other->next)
       if (other->kind == VISIT_CHANGE_COMPACT && other->status == SB_OK)
-        other->status = sb_priv_visit_compact_step(file, STEP_BYTES * 4, other->error);
+        other->status = sb_priv_visit_compact_step(file, sb_priv_visit_tuning.compact_step * 4, other->error);
     sb_priv_visit_maintain(file);
     wake(file, batch, count, change);
   }
@@ -453,7 +444,7 @@ void sb_priv_visit_maintain(visit_file *file) {
   if (atomic_load(&file->poisoned)) return;
   const uint64_t size = log->end - VISIT_LOG_START, live = log->table.live_bytes;
   if (file->copy_file >= 0 || (size > sb_priv_visit_tuning.compact_min && size > 2 * live && log->end >= file->compact_at)) {
-    (void)!sb_priv_visit_compact_step(file, STEP_BYTES, NULL);
+    (void)!sb_priv_visit_compact_step(file, sb_priv_visit_tuning.compact_step, NULL);
     return;
   }
   if (log->end < file->index_at || file->index_blocked) return;

@@ -328,6 +328,7 @@ sb_status sb_priv_visit_check(int file, uint64_t end, sb_visit_report *report, s
 
 typedef struct visit_tuning {
   uint64_t index_interval, index_at_close, compact_min, preallocation;
+  uint64_t compact_step; /* bytes of compaction per batch of changes */
 } visit_tuning;
 /* The numbers of docs/file-format.md; tests make them smaller. */
 extern visit_tuning sb_priv_visit_tuning;

@@ -18,7 +18,7 @@ static uint32_t newest[THREADS];
 static void open_store(const char *path, int mode) {
   sb_error error;
   sb_visit_manager_options options;
-  sb_priv_visit_tuning = (visit_tuning){.index_interval = 60000, .index_at_close = 2000, .compact_min = 90000, .preallocation = 65536};
+  sb_priv_visit_tuning = (visit_tuning){.index_interval = 60000, .index_at_close = 2000, .compact_min = 90000, .preallocation = 65536, .compact_step = 400};
   sb_visit_manager_options_init(&options, sizeof options);
   options.max_visits = KEPT;
   options.durability = mode;
