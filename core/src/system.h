@@ -24,7 +24,12 @@ char *sb_priv_path_resolve(const char *path);
 int sb_priv_folder_open(const char *path, int *folder, const char **name);
 int sb_priv_folder_sync(int folder);
 
-enum { SB_PRIV_READ, SB_PRIV_WRITE, SB_PRIV_CREATE, SB_PRIV_REPLACE }; /* create: must not exist; replace: emptied where it does */
+enum {
+  SB_PRIV_READ,
+  SB_PRIV_WRITE,
+  SB_PRIV_CREATE,
+  SB_PRIV_REPLACE
+}; /* create: must not exist; replace: emptied where it does */
 int sb_priv_file_open(int folder, const char *name, int how, int *file);
 int sb_priv_file_duplicate(int file, int *copy);
 void sb_priv_file_close(int file);

@@ -69,7 +69,8 @@ static sb_status compare(visit_log *whole, visit_log *indexed, sb_error *error) 
     status = count_all(indexed, &found, error);
     expected = found.users;
   }
-  if (status == SB_OK && users != expected) status = sb_priv_visit_corrupt(error, indexed->base.offset, "the index has users that the log does not");
+  if (status == SB_OK && users != expected)
+    status = sb_priv_visit_corrupt(error, indexed->base.offset, "the index has users that the log does not");
   return status;
 }
 
@@ -82,7 +83,8 @@ static sb_status check_index(visit_log *whole, uint64_t end, sb_error *error) {
   indexed.seed = whole->seed;
   indexed.slot = whole->slot;
   sb_status status = sb_priv_visit_index_load(&indexed, whole->slot.index, end, error);
-  if (status == SB_CORRUPT && whole->slot.index >= whole->slot.length) status = SB_OK; /* never synced: not used */
+  if (status == SB_CORRUPT && whole->slot.index >= whole->slot.length)
+    status = SB_OK; /* never synced: not used */
   else {
     if (status == SB_OK) status = sb_priv_visit_log_follow(&indexed, end, &tail, error);
     if (status == SB_OK) status = compare(whole, &indexed, error);
@@ -121,12 +123,15 @@ sb_status sb_priv_visit_check(int file, uint64_t end, sb_visit_report *report, s
   visit_log log;
   sb_priv_visit_log_init(&log, file, true);
   sb_status status;
-  if (facts.size == 0) status = SB_OK;
+  if (facts.size == 0)
+    status = SB_OK;
   else if (!sb_priv_visit_header_is_ours(page, got)) {
     status = sb_priv_visit_old_read(&log, facts.size, error);
     if (status == SB_OK) status = count_all(&log, &found, error);
-  } else if (got < sizeof page) status = sb_priv_visit_corrupt(error, got, "the file ends inside its header");
-  else status = check_ours(&log, page, end == 0 ? facts.size : end, &found, error);
+  } else if (got < sizeof page)
+    status = sb_priv_visit_corrupt(error, got, "the file ends inside its header");
+  else
+    status = check_ours(&log, page, end == 0 ? facts.size : end, &found, error);
   sb_priv_visit_log_free(&log);
   return status == SB_OK ? report_fill(report, &found) : status;
 }
@@ -154,7 +159,8 @@ static bool report_wrong(const sb_visit_report *report) { return report == NULL 
 sb_status sb_verify_visits(const char *path, sb_visit_report *report, sb_error *error) {
   int file;
   sb_priv_file_facts facts;
-  if (path == NULL || report_wrong(report)) return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "no path, or report.struct_size is not set");
+  if (path == NULL || report_wrong(report))
+    return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "no path, or report.struct_size is not set");
   sb_status status = open_file(path, &file, &facts, error);
   if (status != SB_OK) return status;
   status = sb_priv_visit_check(file, 0, report, error);

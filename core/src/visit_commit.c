@@ -4,7 +4,8 @@
  * batch, syncs once if the mode says so, makes the changes in memory, and wakes the others. So memory shows only what is as durable as
  * the mode promises, and concurrent durable changes share a sync.
  *
- * With two threads that add in turns, each would lead for itself alone and pay for waking the other besides. So a leader who saw company last
+ * With two threads that add in turns, each would lead for itself alone and pay for waking the other besides. So a leader who saw company
+ * last
  * time waits for it, a fraction of a sync at most.
  *
  * Invariant between batches: writer.end == log.end, writer.sequence == log.sequence, writer.bytes is empty, nobody has room reserved. */
@@ -15,12 +16,15 @@
 
 #include "visit_private.h"
 
-#define BATCH_MAX (4u << 20)     /* bytes, unless one change is larger */
-#define COMPANY_NS_MAX 100000    /* longest wait for others */
+#define BATCH_MAX (4u << 20)  /* bytes, unless one change is larger */
+#define COMPANY_NS_MAX 100000 /* longest wait for others */
 #define ZEROS_AT_ONCE (64u << 10)
 
-visit_tuning sb_priv_visit_tuning = {
-    .index_interval = 16u << 20, .index_at_close = 64u << 10, .compact_min = 1u << 20, .preallocation = 1u << 20, .compact_step = 64u << 10};
+visit_tuning sb_priv_visit_tuning = {.index_interval = 16u << 20,
+                                     .index_at_close = 64u << 10,
+                                     .compact_min = 1u << 20,
+                                     .preallocation = 1u << 20,
+                                     .compact_step = 64u << 10};
 
 /* ---- syncs ---- */
 
@@ -53,8 +57,10 @@ sb_status sb_priv_visit_sync(visit_file *file, sb_error *error) {
   const bool due = file->log.durable < end;
   (void)pthread_rwlock_unlock(&file->state_lock);
   sb_status status = SB_OK;
-  if (atomic_load(&file->poisoned)) status = poisoned(error);
-  else if (due) status = sync_to(file, end, error);
+  if (atomic_load(&file->poisoned))
+    status = poisoned(error);
+  else if (due)
+    status = sync_to(file, end, error);
   (void)pthread_mutex_unlock(&file->sync_mutex);
   return status;
 }
@@ -164,7 +170,8 @@ static sb_status encode_some(visit_file *file, const sb_visit *visits, size_t co
     /* What is there now may be evicted by a visit before this one; then it comes again. */
     const bool first = kept == 0 && user->reserved_count == 0;
     if ((first && sb_priv_visit_user_has(user, visit->visit_id)) || sb_priv_visit_user_too_old(table, user, time_ns)) continue;
-    sb_priv_visit_writer_item(writer, time_ns, visit->visit_id, visit->url, (uint32_t)visit->url_size, visit->text, (uint32_t)visit->text_size);
+    sb_priv_visit_writer_item(writer, time_ns, visit->visit_id, visit->url, (uint32_t)visit->url_size, visit->text,
+                              (uint32_t)visit->text_size);
     kept++;
     kept_bytes += visit->url_size + visit->text_size;
   }
@@ -174,8 +181,9 @@ static sb_status encode_some(visit_file *file, const sb_visit *visits, size_t co
   }
   status = sb_priv_visit_user_reserve(user, kept, kept_bytes);
   if (status != SB_OK)
-    return sb_priv_error(error, status, NULL, status == SB_NO_MEMORY ? "no memory for the visits of user %u" :
-                         "user %u would have more than 4 GiB of visits", (unsigned)user->user);
+    return sb_priv_error(error, status, NULL,
+                         status == SB_NO_MEMORY ? "no memory for the visits of user %u" : "user %u would have more than 4 GiB of visits",
+                         (unsigned)user->user);
   sb_priv_visit_writer_end(writer, start, kept);
   return SB_OK;
 }
@@ -214,8 +222,10 @@ static sb_status encode_delete(visit_file *file, const visit_change *change) {
       writer->bytes.size += 4;
       kept++;
     }
-    if (kept > 0) sb_priv_visit_writer_end(writer, start, kept);
-    else writer->bytes.size = start;
+    if (kept > 0)
+      sb_priv_visit_writer_end(writer, start, kept);
+    else
+      writer->bytes.size = start;
   }
   return SB_OK;
 }
@@ -346,7 +356,8 @@ static visit_change *take_batch(visit_file *file, size_t *count) {
   (void)pthread_mutex_lock(&file->queue_mutex);
   visit_change *batch = file->queue, **end = &file->queue;
   size_t taken = 0;
-  for (size_t size = 0; *end != NULL && (taken == 0 || size + size_of(*end) <= BATCH_MAX); end = &(*end)->next, taken++) size += size_of(*end);
+  for (size_t size = 0; *end != NULL && (taken == 0 || size + size_of(*end) <= BATCH_MAX); end = &(*end)->next, taken++)
+    size += size_of(*end);
   file->queue = *end;
   if (file->queue == NULL) file->queue_end = &file->queue;
   *end = NULL;
@@ -387,7 +398,8 @@ sb_status sb_priv_visit_change(visit_file *file, visit_change *change) {
   file->leading = true;
   (void)pthread_mutex_unlock(&file->queue_mutex);
   if (follows) {
-    while (sem_wait(&change->woken) != 0) {} /* a signal */
+    while (sem_wait(&change->woken) != 0) {
+    } /* a signal */
   }
   if (!follows || change->leads) {
     size_t count;

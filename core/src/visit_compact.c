@@ -1,6 +1,7 @@
 //go:build !samebytes_shared
 
-/* Copying what is live into a new file: for compaction, for the upgrade of an old file, for salvage. Users are copied in ascending order, so
+/* Copying what is live into a new file: for compaction, for the upgrade of an old file, for salvage. Users are copied in ascending order,
+ * so
  * that one number says which of them are in the copy already: their later changes have to go to both files. */
 
 #include <errno.h>
@@ -60,7 +61,8 @@ static sb_status copy_user(visit_copy *copy, const visit_user *user) {
       const visit_entry *entry = &user->entries[user->first + i];
       uint32_t url_size;
       memcpy(&url_size, data, 4);
-      sb_priv_visit_writer_item(writer, entry->time_ns, entry->visit_id, data + 4, url_size, data + 4 + url_size, entry->size - 4 - url_size);
+      sb_priv_visit_writer_item(writer, entry->time_ns, entry->visit_id, data + 4, url_size, data + 4 + url_size,
+                                entry->size - 4 - url_size);
       data += entry->size;
     }
     sb_priv_visit_writer_end(writer, start, count);
@@ -81,7 +83,8 @@ sb_status sb_priv_visit_copy_step(visit_copy *copy, visit_log *log, uint64_t byt
     const bool in_memory = found != NULL && found->decoded;
     const sb_status status = copy_user(copy, in_memory ? found : &peeked);
     sb_priv_visit_user_bytes_free(&peeked);
-    if (status != SB_OK) return status == SB_NO_MEMORY ? no_memory(error) : sb_priv_error(error, status, NULL, "the new file would be too large");
+    if (status != SB_OK)
+      return status == SB_NO_MEMORY ? no_memory(error) : sb_priv_error(error, status, NULL, "the new file would be too large");
     copy->run_ends[copy->next++] = copy->runs.size / 8;
     if (in_memory) sb_priv_visit_copy_place(copy, found);
     if (copy->writer.bytes.size >= FLUSH_AT && flush(&copy->writer, error) != SB_OK) return SB_IO;
@@ -94,8 +97,10 @@ static size_t listed(const visit_copy *copy, uint32_t user) {
   size_t low = 0, high = copy->user_count;
   while (low < high) {
     const size_t middle = low + (high - low) / 2;
-    if (copy->users[middle] < user) low = middle + 1;
-    else high = middle;
+    if (copy->users[middle] < user)
+      low = middle + 1;
+    else
+      high = middle;
   }
   return low < copy->user_count && copy->users[low] == user ? low : copy->user_count;
 }
@@ -129,8 +134,10 @@ sb_status sb_priv_visit_copy_index(visit_copy *copy, visit_log *log, visit_base 
   while (status == SB_OK && (in_list < copy->user_count || in_table < table_count)) {
     visit_user *found = in_table < table_count ? users[in_table] : NULL;
     if (found != NULL && (in_list == copy->user_count || found->user <= copy->users[in_list])) {
-      if (in_list < copy->user_count && found->user == copy->users[in_list] && !found->decoded) found = NULL; /* as it was copied */
-      else if (in_list < copy->user_count && found->user == copy->users[in_list]) in_list++;
+      if (in_list < copy->user_count && found->user == copy->users[in_list] && !found->decoded)
+        found = NULL; /* as it was copied */
+      else if (in_list < copy->user_count && found->user == copy->users[in_list])
+        in_list++;
       in_table++;
     } else {
       found = NULL;
@@ -146,8 +153,10 @@ sb_status sb_priv_visit_copy_index(visit_copy *copy, visit_log *log, visit_base 
     }
   }
   sb_priv_visit_bytes_free(&runs);
-  if (status == SB_OK) status = sb_priv_visit_index_end(&index, log->table.max_visits, log->table.live_bytes, base);
-  else sb_priv_visit_index_abandon(&index);
+  if (status == SB_OK)
+    status = sb_priv_visit_index_end(&index, log->table.max_visits, log->table.live_bytes, base);
+  else
+    sb_priv_visit_index_abandon(&index);
   if (status == SB_OK) return SB_OK;
   return status == SB_IO ? sb_priv_visit_io(error, EIO, "writing a new file") : no_memory(error);
 }
@@ -195,8 +204,10 @@ sb_status sb_priv_visit_write_new(visit_log *log, const char *path, sb_error *er
   if (problem != 0) return sb_priv_visit_io(error, problem, "opening the folder of the new file");
   problem = sb_priv_file_open(folder, name, SB_PRIV_CREATE, &file);
   sb_status status = SB_OK;
-  if (problem == EEXIST) status = sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "%s exists; name a new file", path);
-  else if (problem != 0) status = sb_priv_visit_io(error, problem, "making the new file");
+  if (problem == EEXIST)
+    status = sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "%s exists; name a new file", path);
+  else if (problem != 0)
+    status = sb_priv_visit_io(error, problem, "making the new file");
   else {
     status = sb_priv_visit_write_closed(log, file, error);
     if (status == SB_OK && (problem = sb_priv_folder_sync(folder)) != 0) status = sb_priv_visit_io(error, problem, "syncing the folder");

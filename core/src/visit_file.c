@@ -2,7 +2,8 @@
 
 /* The file store: opening, reading, closing. Changes are in visit_commit.c.
  *
- * Nobody touches a file without the lock PATH.lock but readers, and they only read. Whatever replaces PATH is built as PATH.new and renamed,
+ * Nobody touches a file without the lock PATH.lock but readers, and they only read. Whatever replaces PATH is built as PATH.new and
+ * renamed,
  * so that PATH is a whole file at every moment. */
 
 #include <errno.h>
@@ -14,7 +15,9 @@
 #define INTERVAL_MS_DEFAULT 100
 #define NAME_ROOM 16 /* of ".cut.99999999" and the like */
 
-static void suffixed(const char *name, const char *suffix, char *result, size_t size) { (void)snprintf(result, size, "%s%s", name, suffix); }
+static void suffixed(const char *name, const char *suffix, char *result, size_t size) {
+  (void)snprintf(result, size, "%s%s", name, suffix);
+}
 
 typedef char side_name[SB_VISIT_PATH_MAX + NAME_ROOM];
 
@@ -62,7 +65,8 @@ static sb_status upgrade(visit_file *file, visit_log *old, const sb_priv_file_fa
   /* A crash between link and rename leaves both names on one file. */
   const bool linked = problem == 0 && other.device == facts->device && other.inode == facts->inode;
   if (problem == 0 && !linked)
-    return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "the file has the old format and would be kept as %.100s, which exists; move that away", kept);
+    return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL,
+                         "the file has the old format and would be kept as %.100s, which exists; move that away", kept);
   if (problem != 0 && problem != ENOENT) return sb_priv_visit_io(error, problem, "looking for the name to keep the old file under");
   sb_status status = build(file, old, facts->mode, error);
   if (status != SB_OK) return status;
@@ -93,8 +97,10 @@ static sb_status cut(visit_file *file, uint64_t tail, sb_error *error) {
   side_name name;
   int kept = -1, problem = EEXIST;
   for (unsigned i = 0; problem == EEXIST && i < 100000000; i++) {
-    if (i == 0) suffixed(file->name, ".cut", name, sizeof name);
-    else (void)snprintf(name, sizeof name, "%s.cut.%u", file->name, i);
+    if (i == 0)
+      suffixed(file->name, ".cut", name, sizeof name);
+    else
+      (void)snprintf(name, sizeof name, "%s.cut.%u", file->name, i);
     problem = sb_priv_file_open(file->folder, name, SB_PRIV_CREATE, &kept);
   }
   if (problem == 0) {
@@ -116,7 +122,8 @@ static sb_status cut(visit_file *file, uint64_t tail, sb_error *error) {
 static sb_status set_limit(visit_file *file, uint32_t max_visits, sb_error *error) {
   visit_writer *writer = &file->writer;
   if (max_visits == 0 || max_visits == file->log.table.max_visits) return SB_OK;
-  if (sb_priv_visit_writer_limit(writer, max_visits) != SB_OK) return sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory to open the file");
+  if (sb_priv_visit_writer_limit(writer, max_visits) != SB_OK)
+    return sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory to open the file");
   visit_record record;
   const uint64_t offset = file->log.end;
   (void)sb_priv_visit_head_decode(writer->bytes.data, offset, &record);
@@ -181,7 +188,8 @@ static sb_status attach(visit_file *file, uint32_t max_visits, sb_error *error) 
     int data = -1;
     sb_priv_file_facts facts = {0};
     sb_status status = open_data(file, &data, &facts, error);
-    if (status == SB_NOT_FOUND && file->read_only) return sb_priv_error(error, status, NULL, "there is no such file, and read_only makes none");
+    if (status == SB_NOT_FOUND && file->read_only)
+      return sb_priv_error(error, status, NULL, "there is no such file, and read_only makes none");
     if (status != SB_OK && status != SB_NOT_FOUND) return status;
     if (status == SB_NOT_FOUND || (facts.size == 0 && !file->read_only)) {
       sb_priv_file_close(data);
@@ -235,7 +243,8 @@ static sb_status open_beside(visit_file *file, const char *path, sb_error *error
   } else if (size == 0 || strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
     status = sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "the path is a folder; name a file");
   } else if (size > SB_VISIT_PATH_MAX) {
-    status = sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "the last component of the path has %zu bytes; %d are allowed", size, SB_VISIT_PATH_MAX);
+    status = sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "the last component of the path has %zu bytes; %d are allowed", size,
+                           SB_VISIT_PATH_MAX);
   } else if (sb_priv_file_look_at(file->folder, name, &facts) == 0 && !facts.regular) {
     status = sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "the path is no regular file"); /* before a lock is left beside it */
   } else if ((file->name = strdup(name)) == NULL) {
@@ -244,8 +253,10 @@ static sb_status open_beside(visit_file *file, const char *path, sb_error *error
     side_name lock;
     suffixed(name, ".lock", lock, sizeof lock);
     problem = sb_priv_lock_open(file->folder, lock, &file->lock);
-    if (problem == EWOULDBLOCK) status = sb_priv_error(error, SB_LOCKED, NULL, "another handle or process writes this file; close it, or open read_only");
-    else if (problem != 0) status = sb_priv_visit_io(error, problem, "locking the file (PATH.lock)");
+    if (problem == EWOULDBLOCK)
+      status = sb_priv_error(error, SB_LOCKED, NULL, "another handle or process writes this file; close it, or open read_only");
+    else if (problem != 0)
+      status = sb_priv_visit_io(error, problem, "locking the file (PATH.lock)");
   }
   sb_priv_fork_release();
   return status;
@@ -265,7 +276,9 @@ static void init_locks(visit_file *file) {
 
 /* ---- reading ---- */
 
-static sb_status closed(sb_error *error) { return sb_priv_error(error, SB_CLOSED, NULL, "the file was closed, or belongs to the parent of this process"); }
+static sb_status closed(sb_error *error) {
+  return sb_priv_error(error, SB_CLOSED, NULL, "the file was closed, or belongs to the parent of this process");
+}
 
 static bool gone(const visit_file *file) { return atomic_load(&file->forked) || atomic_load(&file->finished); }
 
@@ -287,7 +300,8 @@ static sb_status show(visit_file *file, uint32_t user, sb_visits *visits, sb_err
   return status;
 }
 
-static sb_status file_recent(void *context, const uint32_t *users, size_t user_count, sb_visits *visits, int64_t deadline_ns, sb_error *error) {
+static sb_status file_recent(void *context, const uint32_t *users, size_t user_count, sb_visits *visits, int64_t deadline_ns,
+                             sb_error *error) {
   visit_file *file = context;
   (void)deadline_ns;
   if (gone(file)) return closed(error);
@@ -485,7 +499,8 @@ static sb_status file_refresh(void *context, bool *changed, int64_t deadline_ns,
   if (problem == 0) problem = sb_priv_file_look(log->file, &ours);
   const bool ours_format = log->slot.state != 0;
   bool other = false;
-  if (problem != 0) status = sb_priv_visit_io(error, problem, "looking at the file");
+  if (problem != 0)
+    status = sb_priv_visit_io(error, problem, "looking at the file");
   else if (named.device != ours.device || named.inode != ours.inode || ours.size < log->end || !ours_format) {
     other = ours_format || named.inode != ours.inode || named.size != log->end;
     status = reopen(file, error);

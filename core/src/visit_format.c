@@ -65,7 +65,9 @@ void sb_priv_visit_header_encode(uint8_t *page, const uint8_t uuid[16], const vi
   sb_priv_visit_slot_encode(page + VISIT_SECTOR * (1 + slot->generation % 2), uuid, slot);
 }
 
-bool sb_priv_visit_header_is_ours(const uint8_t *page, size_t size) { return size >= sizeof magic && memcmp(page, magic, sizeof magic) == 0; }
+bool sb_priv_visit_header_is_ours(const uint8_t *page, size_t size) {
+  return size >= sizeof magic && memcmp(page, magic, sizeof magic) == 0;
+}
 
 sb_status sb_priv_visit_header_decode(const uint8_t *page, bool read_only, uint8_t uuid[16], visit_slot *slot, sb_error *error) {
   if (visit_load32(page + 60) != sb_crc32c(0, page, 60)) return sb_priv_visit_corrupt(error, 0, "the header's checksum is wrong");
@@ -139,13 +141,13 @@ static bool page_fits(const visit_record *record, uint32_t size) {
 bool sb_priv_visit_payload_fits(const visit_record *record) {
   const uint32_t size = record->length - VISIT_HEAD;
   switch (record->type) {
-    case VISIT_VISITS: return visits_fit(record, size);
-    case VISIT_DELETE: return record->count > 0 && size == record->count * 4u;
-    case VISIT_CLEAR: return record->count == 0 && size == 0;
-    case VISIT_LIMIT: return record->count == 0 && size == 0 && record->user > 0;
-    case VISIT_PAGE: return page_fits(record, size);
-    case VISIT_INDEX: return record->count == 0 && size >= 32 && size - 32 == UINT64_C(24) * visit_load32(record->payload);
-    default: return false;
+  case VISIT_VISITS: return visits_fit(record, size);
+  case VISIT_DELETE: return record->count > 0 && size == record->count * 4u;
+  case VISIT_CLEAR: return record->count == 0 && size == 0;
+  case VISIT_LIMIT: return record->count == 0 && size == 0 && record->user > 0;
+  case VISIT_PAGE: return page_fits(record, size);
+  case VISIT_INDEX: return record->count == 0 && size >= 32 && size - 32 == UINT64_C(24) * visit_load32(record->payload);
+  default: return false;
   }
 }
 
@@ -173,8 +175,8 @@ sb_status sb_priv_visit_writer_begin(visit_writer *writer, uint8_t type, uint32_
   return SB_OK;
 }
 
-void sb_priv_visit_writer_item(visit_writer *writer, int64_t time_ns, uint32_t visit_id, const void *url, uint32_t url_size, const void *text,
-                               uint32_t text_size) {
+void sb_priv_visit_writer_item(visit_writer *writer, int64_t time_ns, uint32_t visit_id, const void *url, uint32_t url_size,
+                               const void *text, uint32_t text_size) {
   uint8_t *data = writer->bytes.data + writer->bytes.size;
   visit_store64(data, (uint64_t)time_ns);
   visit_store32(data + 8, visit_id);

@@ -43,7 +43,8 @@ sb_status sb_priv_visit_index_load(visit_log *log, uint64_t offset, uint64_t lim
   base.size = base.end - base.offset;
   for (uint32_t i = 0; i < base.page_count; i++) {
     const uint8_t *row = record.payload + 32 + PAGE_ROW * (size_t)i;
-    base.pages[i] = (visit_page){visit_load32(row), visit_load32(row + 4), visit_load32(row + 16), visit_load32(row + 20), visit_load64(row + 8)};
+    base.pages[i] = (visit_page){visit_load32(row), visit_load32(row + 4), visit_load32(row + 16), visit_load32(row + 20),
+                                 visit_load64(row + 8)};
     base.size += visit_padded(base.pages[i].length);
   }
   if (base.max_visits == 0 || !pages_fit(base.pages, base.page_count, offset)) {
@@ -65,8 +66,10 @@ static uint32_t page_of(const visit_base *base, uint64_t user) {
   uint32_t low = 0, high = base->page_count;
   while (low < high) {
     const uint32_t middle = low + (high - low) / 2;
-    if (base->pages[middle].last < user) low = middle + 1;
-    else high = middle;
+    if (base->pages[middle].last < user)
+      low = middle + 1;
+    else
+      high = middle;
   }
   return low;
 }
@@ -93,8 +96,10 @@ static uint32_t page_row(const visit_record *page, uint64_t user) {
   uint32_t low = 0, high = page->count;
   while (low < high) {
     const uint32_t middle = low + (high - low) / 2;
-    if (page_user(page, middle) < user) low = middle + 1;
-    else high = middle;
+    if (page_user(page, middle) < user)
+      low = middle + 1;
+    else
+      high = middle;
   }
   return low;
 }
@@ -179,8 +184,7 @@ static sb_status page_write(visit_index_writer *index) {
   memcpy(writer->bytes.data + writer->bytes.size + index->heads.size, index->runs.data, index->runs.size);
   writer->bytes.size += size;
   sb_priv_visit_writer_end(writer, start, index->users);
-  index->pages[index->page_count++] =
-      (visit_page){index->first, index->last, (uint32_t)(VISIT_HEAD + size), index->users, offset};
+  index->pages[index->page_count++] = (visit_page){index->first, index->last, (uint32_t)(VISIT_HEAD + size), index->users, offset};
   index->heads.size = index->runs.size = 0;
   index->users = 0;
   if (writer->bytes.size >= FLUSH_AT && sb_priv_visit_writer_flush(writer) != 0) status = SB_IO;

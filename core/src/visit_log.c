@@ -1,6 +1,7 @@
 //go:build !samebytes_shared
 
-/* Reading a file: header, index, replay, and users when they are asked for. Replay does not read visits: it checks each record and notes for
+/* Reading a file: header, index, replay, and users when they are asked for. Replay does not read visits: it checks each record and notes
+ * for
  * whom it is; a user's records are read and applied when the user is first asked for. So an open costs what checking the tail costs, and a
  * file that claims much takes memory for what it has only.
  *
@@ -156,8 +157,10 @@ static sb_status take_change(visit_log *log, const visit_record *record, sb_erro
 
 sb_status sb_priv_visit_log_take(visit_log *log, const visit_record *record, sb_error *error) {
   sb_status status = SB_OK;
-  if (record->type == VISIT_LIMIT) status = take_limit(log, record);
-  else if (record->type < VISIT_LIMIT) status = take_change(log, record, error);
+  if (record->type == VISIT_LIMIT)
+    status = take_limit(log, record);
+  else if (record->type < VISIT_LIMIT)
+    status = take_change(log, record, error);
   if (status == SB_NO_MEMORY) return sb_priv_error(error, status, NULL, "no memory to read the file");
   if (status != SB_OK) return status;
   log->sequence = record->sequence;
@@ -240,7 +243,8 @@ sb_status sb_priv_visit_log_follow(visit_log *log, uint64_t size, uint64_t *tail
     break;
   }
   if (status == SB_IO || status == SB_NO_MEMORY) return explain(reader, status, log->end, error);
-  if (log->end < log->slot.length) return sb_priv_visit_corrupt(error, log->end, "a bad record before the place that was known to be on disk");
+  if (log->end < log->slot.length)
+    return sb_priv_visit_corrupt(error, log->end, "a bad record before the place that was known to be on disk");
   uint64_t end;
   status = used_end(log, log->end, size, &end);
   bool durable = false;
@@ -306,8 +310,8 @@ static sb_status decode_base(visit_log *log, visit_table *table, visit_user *use
     const uint64_t run = visit_load64(runs + 8 * (size_t)i), offset = visit_run_offset(run);
     visit_record record;
     status = offset < VISIT_LOG_START ? SB_CORRUPT : sb_priv_visit_reader_get(&log->random, log->seed, offset, log->base.offset, &record);
-    if (status == SB_OK && (record.type != VISIT_VISITS || record.user != user->user ||
-                            visit_run_first(run) + visit_run_count(run) > record.count))
+    if (status == SB_OK &&
+        (record.type != VISIT_VISITS || record.user != user->user || visit_run_first(run) + visit_run_count(run) > record.count))
       status = SB_CORRUPT;
     if (status == SB_OK) status = insert_items(table, user, &record, visit_run_first(run), visit_run_count(run));
     if (status != SB_OK) return explain(&log->random, status, offset, error);
@@ -324,7 +328,8 @@ static sb_status apply_to(visit_table *table, visit_user *user, const visit_reco
 }
 
 /* Makes a user what base and its records say. `base_live` and `pending_live` are what the table counted for it so far. */
-static sb_status decode(visit_log *log, const visit_user *noted, visit_user *user, uint64_t *base_live, uint64_t *pending_live, sb_error *error) {
+static sb_status decode(visit_log *log, const visit_user *noted, visit_user *user, uint64_t *base_live, uint64_t *pending_live,
+                        sb_error *error) {
   visit_table table = {.max_visits = log->base.pages != NULL ? log->base.max_visits : UINT32_MAX};
   sb_status status = decode_base(log, &table, user, error);
   *base_live = table.live_bytes;
@@ -405,8 +410,10 @@ sb_status sb_priv_visit_log_prepare(visit_log *log, const visit_record *record, 
   if (status != SB_OK || record->type != VISIT_VISITS) return status;
   const uint64_t bytes = record->length - VISIT_HEAD - (uint64_t)VISIT_ITEM_HEAD * record->count;
   status = sb_priv_visit_user_reserve(user, record->count, bytes);
-  if (status != SB_OK) return sb_priv_error(error, status, NULL, status == SB_NO_MEMORY ? "no memory for the visits of user %u" :
-                                            "user %u would have more than 4 GiB of visits", (unsigned)record->user);
+  if (status != SB_OK)
+    return sb_priv_error(error, status, NULL,
+                         status == SB_NO_MEMORY ? "no memory for the visits of user %u" : "user %u would have more than 4 GiB of visits",
+                         (unsigned)record->user);
   return SB_OK;
 }
 

@@ -1,6 +1,7 @@
 //go:build !samebytes_shared
 
-/* The format of the known implementation, without magic or checksums: a file is taken for one only when every value is in range and the last
+/* The format of the known implementation, without magic or checksums: a file is taken for one only when every value is in range and the
+ * last
  * one ends where the file does. Its numbers are the machine's own, as the program that wrote them had them. */
 
 #include <stdlib.h>
@@ -84,13 +85,15 @@ sb_status sb_priv_visit_old_read(visit_log *log, uint64_t size, sb_error *error)
   size_t file_max = 0, user_count = 0;
   visit_bytes bytes = {0};
   sb_status status = SB_OK;
-  if (!take_bytes(&at, &file_max, sizeof file_max) || !take_bytes(&at, &user_count, sizeof user_count) || file_max == 0) status = SB_CORRUPT;
+  if (!take_bytes(&at, &file_max, sizeof file_max) || !take_bytes(&at, &user_count, sizeof user_count) || file_max == 0)
+    status = SB_CORRUPT;
   if (log->table.max_visits == 0) log->table.max_visits = file_max < UINT32_MAX ? (uint32_t)file_max : UINT32_MAX;
   for (size_t i = 0; i < user_count && status == SB_OK; i++) status = take_user(&at, file_max, &bytes);
   if (status == SB_OK && at.offset != size) status = SB_CORRUPT;
   sb_priv_visit_bytes_free(&bytes);
   if (at.problem != 0) return sb_priv_visit_io(error, at.problem, "reading the file");
-  if (status == SB_CORRUPT) return sb_priv_visit_corrupt(error, at.offset, "it is neither a file of this library nor a whole one of the old format");
+  if (status == SB_CORRUPT)
+    return sb_priv_visit_corrupt(error, at.offset, "it is neither a file of this library nor a whole one of the old format");
   if (status == SB_NO_MEMORY) return sb_priv_error(error, status, NULL, "no memory to read a file of the old format");
   if (status != SB_OK) return sb_priv_error(error, status, NULL, "a user of the old file has more than 4 GiB of visits");
   log->end = size;

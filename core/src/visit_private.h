@@ -2,7 +2,8 @@
 #define SB_VISIT_PRIVATE_H
 
 /* What the .c files of VisitManager share: visit_format (bytes), visit_table (users in memory), visit_log (reading a file), visit_index,
- * visit_compact, visit_old (format 0), visit_check (verify, salvage), visit_file (the store), visit_snapshot, visits (the API). They stand on each other in about this
+ * visit_compact, visit_old (format 0), visit_check (verify, salvage), visit_file (the store), visit_snapshot, visits (the API). They
+ * stand on each other in about this
  * order. docs/file-format.md has the byte tables that the numbers here come from. */
 
 #include <pthread.h>
@@ -19,15 +20,25 @@
 #define VISIT_LOG_START 4096u
 #define VISIT_SECTOR 512u
 #define VISIT_SLOT_SIZE 64u
-#define VISIT_HEAD 32u                  /* bytes of a record before its payload */
-#define VISIT_RECORD_MAX 0x20000000u    /* bytes of a record */
-#define VISIT_ITEMS_MAX 4096u           /* visits, or ids, of a record */
-#define VISIT_ITEM_HEAD 20u             /* bytes of a visit before its url */
-#define VISIT_RECORD_GOAL (1u << 20)    /* a record with several visits ends here */
+#define VISIT_HEAD 32u               /* bytes of a record before its payload */
+#define VISIT_RECORD_MAX 0x20000000u /* bytes of a record */
+#define VISIT_ITEMS_MAX 4096u        /* visits, or ids, of a record */
+#define VISIT_ITEM_HEAD 20u          /* bytes of a visit before its url */
+#define VISIT_RECORD_GOAL (1u << 20) /* a record with several visits ends here */
 #define VISIT_FILE_MAX (UINT64_C(1) << 43)
 
-enum { VISIT_SLOT_OPEN = 1, VISIT_SLOT_CLOSED = 2 };
-enum { VISIT_VISITS = 1, VISIT_DELETE, VISIT_CLEAR, VISIT_LIMIT, VISIT_PAGE, VISIT_INDEX };
+enum {
+  VISIT_SLOT_OPEN = 1,
+  VISIT_SLOT_CLOSED = 2
+};
+enum {
+  VISIT_VISITS = 1,
+  VISIT_DELETE,
+  VISIT_CLEAR,
+  VISIT_LIMIT,
+  VISIT_PAGE,
+  VISIT_INDEX
+};
 
 /* Files are little-endian on every machine; the big-endian helpers of internal.h give that with one swap more. */
 static inline uint16_t visit_load16(const uint8_t *data) { return __builtin_bswap16(sb_priv_load16(data)); }
@@ -105,8 +116,8 @@ typedef struct visit_writer {
 
 /* Begins a record; visit_writer_end gives it length, sequence and checksum. `*start` is its place in `bytes`. */
 sb_status sb_priv_visit_writer_begin(visit_writer *writer, uint8_t type, uint32_t user, size_t payload_max, size_t *start);
-void sb_priv_visit_writer_item(visit_writer *writer, int64_t time_ns, uint32_t visit_id, const void *url, uint32_t url_size, const void *text,
-                               uint32_t text_size);
+void sb_priv_visit_writer_item(visit_writer *writer, int64_t time_ns, uint32_t visit_id, const void *url, uint32_t url_size,
+                               const void *text, uint32_t text_size);
 void sb_priv_visit_writer_end(visit_writer *writer, size_t start, uint32_t count);
 sb_status sb_priv_visit_writer_limit(visit_writer *writer, uint32_t max_visits);
 int sb_priv_visit_writer_flush(visit_writer *writer);
@@ -178,7 +189,7 @@ void sb_priv_visit_user_bytes_free(visit_user *user);
 
 typedef struct visit_reader {
   int file;
-  size_t chunk; /* bytes to read at once */
+  size_t chunk;    /* bytes to read at once */
   uint64_t offset; /* of the bytes in memory */
   visit_bytes bytes;
   int problem; /* errno of the last SB_IO */
@@ -210,10 +221,10 @@ typedef struct visit_log {
   uint8_t uuid[16];
   uint32_t seed;
   visit_slot slot;
-  uint64_t end;       /* of the valid log */
-  uint64_t sequence;  /* of the last record */
-  uint64_t durable;   /* known to be on disk */
-  uint64_t replayed;  /* records that open replayed */
+  uint64_t end;      /* of the valid log */
+  uint64_t sequence; /* of the last record */
+  uint64_t durable;  /* known to be on disk */
+  uint64_t replayed; /* records that open replayed */
   uint64_t cut_bytes;
   visit_base base;
   visit_limit *limits; /* changes of max_visits since the base, oldest first */
@@ -294,7 +305,7 @@ sb_status sb_priv_visit_walk_next(visit_walk *walk, uint64_t *user, sb_error *er
 typedef struct visit_copy {
   visit_writer writer;
   uint8_t uuid[16];
-  uint32_t *users; /* ascending */
+  uint32_t *users;    /* ascending */
   uint64_t *run_ends; /* of each user that was copied: where its runs end in `runs` */
   size_t user_count, next;
   visit_bytes runs; /* uint64_t */
@@ -336,7 +347,12 @@ extern visit_tuning sb_priv_visit_tuning;
 /* A change on its way: it lies on its thread's stack and waits in the queue until a leader has done it. */
 typedef struct visit_change {
   struct visit_change *next;
-  enum { VISIT_CHANGE_ADD, VISIT_CHANGE_DELETE, VISIT_CHANGE_CLEAR, VISIT_CHANGE_COMPACT } kind;
+  enum {
+    VISIT_CHANGE_ADD,
+    VISIT_CHANGE_DELETE,
+    VISIT_CHANGE_CLEAR,
+    VISIT_CHANGE_COMPACT
+  } kind;
   uint32_t user;
   const sb_visit *visits;
   const uint32_t *visit_ids;
@@ -366,13 +382,13 @@ typedef struct visit_file {
   visit_change *queue, **queue_end;
   atomic_size_t queued;
   bool leading;
-  size_t expected; /* changes that are likely to come together */
+  size_t expected;              /* changes that are likely to come together */
   atomic_int_least64_t sync_ns; /* how long the last sync took */
 
   visit_writer writer;
-  uint64_t allocated; /* zeros were written up to here */
-  uint64_t index_at;  /* log offset where the next index is due */
-  bool index_blocked; /* places in memory are those of a copy that was given up */
+  uint64_t allocated;  /* zeros were written up to here */
+  uint64_t index_at;   /* log offset where the next index is due */
+  bool index_blocked;  /* places in memory are those of a copy that was given up */
   uint64_t compact_at; /* not before, after a failure */
   visit_copy copy;
   int copy_file; /* -1: no compaction under way */

@@ -3,7 +3,8 @@
 /* Compaction of an open file: visit_compact.c copies, and here the copy takes the place of the file. The leader of a batch runs a step, so
  * that no other change comes between; between batches everybody goes on.
  *
- * While a copy is being made, users in memory that are in it know their places there, not those in the file. If the copy is given up, nobody
+ * While a copy is being made, users in memory that are in it know their places there, not those in the file. If the copy is given up,
+ * nobody
  * knows the latter any more; then no index is written until a compaction succeeds or the file is opened again, and nothing else is lost. */
 
 #include <errno.h>
@@ -118,7 +119,8 @@ static sb_status finish(visit_file *file, sb_error *error) {
   (void)pthread_rwlock_wrlock(&file->state_lock);
   /* Users without visits, and those who were never read, are in the new index: they leave the memory, where they have their old places. */
   visit_table kept = {0};
-  if (status == SB_OK && !sb_priv_visit_table_keep(&file->log.table, &kept)) status = sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory to compact");
+  if (status == SB_OK && !sb_priv_visit_table_keep(&file->log.table, &kept))
+    status = sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory to compact");
   if (status == SB_OK) {
     char name[SB_VISIT_PATH_MAX + 16];
     new_name(file, name, sizeof name);

@@ -57,7 +57,8 @@ static sb_status options_read(const sb_visit_manager_options *given, sb_visit_ma
   memcpy(options, given, given->struct_size < sizeof *options ? given->struct_size : sizeof *options);
   options->struct_size = sizeof *options;
   if (options->durability < SB_DURABILITY_NONE || options->durability > SB_DURABILITY_ALWAYS)
-    return sb_priv_error(error, SB_INVALID_ARGUMENT, "durability", "durability is %d; use one of SB_DURABILITY_...", (int)options->durability);
+    return sb_priv_error(error, SB_INVALID_ARGUMENT, "durability", "durability is %d; use one of SB_DURABILITY_...",
+                         (int)options->durability);
   return SB_OK;
 }
 
@@ -67,12 +68,15 @@ sb_status sb_visit_manager_open(const char *path, const sb_visit_manager_options
   sb_status status = options_read(options, &used, error);
   if (status != SB_OK) return status;
   if (used.store != NULL && !store_complete(used.store))
-    return sb_priv_error(error, SB_INVALID_ARGUMENT, "store", "the store lacks a function that every store has, or its struct_size is not set");
+    return sb_priv_error(error, SB_INVALID_ARGUMENT, "store",
+                         "the store lacks a function that every store has, or its struct_size is not set");
   sb_visit_manager *made = calloc(1, sizeof *made);
   if (made == NULL) return sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory to open the file");
   made->timeout_ms = used.timeout_ms;
-  if (used.store != NULL) made->store = *used.store;
-  else status = sb_priv_visit_file_open(path, &used, &made->store, error);
+  if (used.store != NULL)
+    made->store = *used.store;
+  else
+    status = sb_priv_visit_file_open(path, &used, &made->store, error);
   if (status != SB_OK) {
     free(made);
     return status;
@@ -135,8 +139,10 @@ sb_status sb_visit_manager_get_recent_visits_of(sb_visit_manager *manager, const
   status = sb_priv_visits_open(&made);
   if (status != SB_OK) return sb_priv_error(error, status, NULL, "no memory for the visits");
   status = manager->store.recent(manager->store.context, users, user_count, made, deadline(manager), error);
-  if (status == SB_OK) *visits = made;
-  else sb_visits_close(made);
+  if (status == SB_OK)
+    *visits = made;
+  else
+    sb_visits_close(made);
   return status;
 }
 
@@ -152,8 +158,10 @@ sb_status sb_visit_manager_users(sb_visit_manager *manager, sb_visit_users **use
   status = sb_priv_visit_users_open(&made);
   if (status != SB_OK) return sb_priv_error(error, status, NULL, "no memory for the list of users");
   status = manager->store.users(manager->store.context, made, deadline(manager), error);
-  if (status == SB_OK) *users = made;
-  else sb_visit_users_close(made);
+  if (status == SB_OK)
+    *users = made;
+  else
+    sb_visit_users_close(made);
   return status;
 }
 
@@ -178,7 +186,8 @@ sb_status sb_visit_scan_next(sb_visit_scan *scan, size_t visits_min, sb_visits *
   status = sb_priv_visits_open(&made);
   if (status != SB_OK) return sb_priv_error(error, status, NULL, "no memory for the visits");
   if (next < SCAN_END)
-    status = manager->store.scan(manager->store.context, &next, visits_min == 0 ? SCAN_VISITS_DEFAULT : visits_min, made, deadline(manager), error);
+    status = manager->store.scan(manager->store.context, &next, visits_min == 0 ? SCAN_VISITS_DEFAULT : visits_min, made, deadline(manager),
+                                 error);
   if (status != SB_OK) {
     sb_visits_close(made);
     return status;
@@ -192,8 +201,8 @@ void sb_visit_scan_close(sb_visit_scan *scan) { free(scan); }
 
 /* ---- deleting ---- */
 
-sb_status sb_visit_manager_delete_visits(sb_visit_manager *manager, uint32_t user, const uint32_t *visit_ids, size_t visit_id_count, bool *found,
-                                         sb_error *error) {
+sb_status sb_visit_manager_delete_visits(sb_visit_manager *manager, uint32_t user, const uint32_t *visit_ids, size_t visit_id_count,
+                                         bool *found, sb_error *error) {
   sb_status status = check(manager, error);
   if (status == SB_OK && (found == NULL || (visit_ids == NULL && visit_id_count > 0))) status = nothing(error);
   if (status != SB_OK) return status;

@@ -11,7 +11,9 @@ static const kind kinds[] = {{"memory", true, 0},
                              {"file, none", false, SB_DURABILITY_NONE},
                              {"file, interval", false, SB_DURABILITY_INTERVAL},
                              {"file, always", false, SB_DURABILITY_ALWAYS}};
-enum { KINDS = sizeof kinds / sizeof kinds[0] };
+enum {
+  KINDS = sizeof kinds / sizeof kinds[0]
+};
 
 static sb_visit_manager *open_kind(const kind *which, uint32_t max_visits) {
   if (!which->memory) return open_file(which->durability, max_visits);
@@ -136,7 +138,7 @@ on_every_store(clear_removes_a_user, 5) {
 }
 
 on_every_store(many_in_one_call_and_many_users_in_one_snapshot, 2) {
-  const sb_visit visits[] = {{1, 1, 10, "a", 1, "x", 1}, {1, 2, 20, "b", 1, "y", 1}, {2, 1, 5, "c", 1, "", 0},
+  const sb_visit visits[] = {{1, 1, 10, "a", 1, "x", 1},   {1, 2, 20, "b", 1, "y", 1},  {2, 1, 5, "c", 1, "", 0},
                              {1, 3, 30, NULL, 0, NULL, 0}, {1, 3, 40, "dup", 3, "", 0}, {9, 9, SB_VISIT_NOW, "n", 1, "", 0}};
   assert_ok(sb_visit_manager_add_visits(manager, visits, 6, &visit_error));
   assert_string_equal(ids_of(manager, 1), "3 2");
@@ -245,8 +247,10 @@ static void random_delete(pair *both) {
 static void random_reopen(pair *both, int32_t durability) {
   static const uint32_t limits[] = {1, 3, 5, 10};
   const uint32_t how = random_next(&both->seed) % 4;
-  if (how == 0) close_file(both->file);
-  else if (how == 1) sb_visit_manager_close(both->file);
+  if (how == 0)
+    close_file(both->file);
+  else if (how == 1)
+    sb_visit_manager_close(both->file);
   else { /* as if the process had been killed: the file goes on from a copy taken while it was open */
     size_t size;
     uint8_t *data = read_whole(test_path, &size);
@@ -284,9 +288,12 @@ static void random_reopen(pair *both, int32_t durability) {
 
 static void random_step(pair *both, int32_t durability) {
   const uint32_t what = random_next(&both->seed) % 100;
-  if (what < 60) random_add(both, false);
-  else if (what < 70) random_add(both, true);
-  else if (what < 82) random_delete(both);
+  if (what < 60)
+    random_add(both, false);
+  else if (what < 70)
+    random_add(both, true);
+  else if (what < 82)
+    random_delete(both);
   else if (what < 86) {
     const uint32_t user = random_next(&both->seed) % 14 * 1000003u;
     assert_ok(sb_visit_manager_clear_user(both->file, user, what == 85, &visit_error));
@@ -299,10 +306,14 @@ static void random_step(pair *both, int32_t durability) {
     assert_same_rows(visits[0], visits[1], true);
     sb_visits_close(visits[0]);
     sb_visits_close(visits[1]);
-  } else if (what < 96) assert_same_visits(both->file, both->model);
-  else if (what < 97) assert_ok(sb_visit_manager_compact(both->file, &visit_error));
-  else if (what < 98) assert_ok(sb_visit_manager_sync(both->file, &visit_error));
-  else random_reopen(both, durability);
+  } else if (what < 96)
+    assert_same_visits(both->file, both->model);
+  else if (what < 97)
+    assert_ok(sb_visit_manager_compact(both->file, &visit_error));
+  else if (what < 98)
+    assert_ok(sb_visit_manager_sync(both->file, &visit_error));
+  else
+    random_reopen(both, durability);
 }
 
 static void random_operations(int32_t durability, uint64_t seed, unsigned steps) {

@@ -7,7 +7,12 @@
 #include "failing_malloc.h"
 #include "visit_testing.h"
 
-typedef enum fault { NO_FAULT, FAULT_ERROR, FAULT_SHORT, FAULT_PARTIAL_ERROR } fault;
+typedef enum fault {
+  NO_FAULT,
+  FAULT_ERROR,
+  FAULT_SHORT,
+  FAULT_PARTIAL_ERROR
+} fault;
 static long calls_until_fault; /* 0: never */
 static fault fault_kind;
 static int fault_errno;
@@ -94,11 +99,16 @@ static unsigned live(life *it, unsigned from, unsigned to) {
     bool found, expected;
     sb_status status;
     sb_error error;
-    const sb_visit visits[2] = {{user, i, (int64_t)i, "the url", 7, "some text that takes room", 25}, {user + 1, i, (int64_t)i, "u", 1, "t", 1}};
-    if (i % 7 == 6) status = sb_visit_manager_delete_visits(it->manager, user, ids, 2, &found, &error);
-    else if (i % 13 == 12) status = sb_visit_manager_clear_user(it->manager, user, false, &error);
-    else if (i == 40) status = sb_visit_manager_compact(it->manager, &error);
-    else status = sb_visit_manager_add_visits(it->manager, visits, 2, &error);
+    const sb_visit visits[2] = {{user, i, (int64_t)i, "the url", 7, "some text that takes room", 25},
+                                {user + 1, i, (int64_t)i, "u", 1, "t", 1}};
+    if (i % 7 == 6)
+      status = sb_visit_manager_delete_visits(it->manager, user, ids, 2, &found, &error);
+    else if (i % 13 == 12)
+      status = sb_visit_manager_clear_user(it->manager, user, false, &error);
+    else if (i == 40)
+      status = sb_visit_manager_compact(it->manager, &error);
+    else
+      status = sb_visit_manager_add_visits(it->manager, visits, 2, &error);
     if (status != SB_OK) {
       failures++;
       assert_true(status == SB_NO_MEMORY || status == SB_IO);
@@ -110,8 +120,10 @@ static unsigned live(life *it, unsigned from, unsigned to) {
     if (i % 7 == 6) {
       assert_ok(sb_visit_manager_delete_visits(it->model, user, ids, 2, &expected, NULL));
       assert_int_equal(found, expected);
-    } else if (i % 13 == 12) assert_ok(sb_visit_manager_clear_user(it->model, user, false, NULL));
-    else if (i != 40) assert_ok(sb_visit_manager_add_visits(it->model, visits, 2, NULL));
+    } else if (i % 13 == 12)
+      assert_ok(sb_visit_manager_clear_user(it->model, user, false, NULL));
+    else if (i != 40)
+      assert_ok(sb_visit_manager_add_visits(it->model, visits, 2, NULL));
     calls_until_fault = call;
     allocations_until_failure = allocation;
   }
@@ -133,8 +145,10 @@ static bool one_life(int32_t durability, bool memory, fault kind, int problem, l
   remove_files();
   life it = {.model = open_model()};
   tune_small();
-  if (memory) allocations_until_failure = call;
-  else arm(kind, problem, call, stays);
+  if (memory)
+    allocations_until_failure = call;
+  else
+    arm(kind, problem, call, stays);
   const sb_status opened = open_faulty(durability, &it.manager);
   unsigned failures = 0;
   bool was_poisoned = false;
@@ -145,8 +159,10 @@ static bool one_life(int32_t durability, bool memory, fault kind, int problem, l
     was_poisoned = stats_of(it.manager).poisoned;
     assert_same_visits(it.manager, it.model);
     const unsigned later = live(&it, 60, 80);
-    if (!was_poisoned) assert_int_equal(later, 0); /* it goes on */
-    else assert_int_equal(later, 20 - 20 / 40); /* every change is refused */
+    if (!was_poisoned)
+      assert_int_equal(later, 0); /* it goes on */
+    else
+      assert_int_equal(later, 20 - 20 / 40); /* every change is refused */
     assert_same_visits(it.manager, it.model);
     size_t size;
     uint8_t *killed = read_whole(test_path, &size);
@@ -178,8 +194,10 @@ static void any_allocation_may_fail(void **state) {
   tune_small();
   long without = 0;
   for (long call = 1; without < 40 && call < 3000; call += call < 400 ? 1 : 3) {
-    if (one_life(SB_DURABILITY_NONE, true, NO_FAULT, 0, call, false)) without = 0;
-    else without++;
+    if (one_life(SB_DURABILITY_NONE, true, NO_FAULT, 0, call, false))
+      without = 0;
+    else
+      without++;
   }
   assert_true(without >= 40);
 }
@@ -234,6 +252,28 @@ static void a_full_disk_leaves_a_store_that_reads_and_later_writes(void **state)
   sb_visit_manager_close(manager);
 }
 
+static void what_a_failed_write_left_is_taken_back(void **state) {
+  (void)state;
+  static char large[3000];
+  memset(large, 'L', sizeof large);
+  sb_visit_manager *manager = open_file(SB_DURABILITY_NONE, 4);
+  add(manager, 1, 1, "before", 1);
+  arm(FAULT_PARTIAL_ERROR, ENOSPC, 1, false);
+  assert_status(sb_visit_manager_add_visit_at(manager, 1, 2, "", 0, large, sizeof large, 2, &visit_error), SB_IO);
+  disarm();
+  assert_string_equal(ids_of(manager, 1), "1");
+  add(manager, 1, 3, "after", 3); /* smaller than what had been written */
+  size_t size;
+  uint8_t *killed = read_whole(test_path, &size);
+  sb_visit_manager_close(manager);
+  write_whole(test_path, killed, size);
+  free(killed);
+  manager = open_file(SB_DURABILITY_NONE, 4);
+  assert_int_equal(stats_of(manager).cut_bytes, 0);
+  assert_string_equal(ids_of(manager, 1), "3 1");
+  close_file(manager);
+}
+
 static void a_failed_fsync_poisons_and_is_never_seen(void **state) {
   (void)state;
   sb_visit_manager *manager = open_file(SB_DURABILITY_ALWAYS, 4);
@@ -258,6 +298,7 @@ static void a_failed_fsync_poisons_and_is_never_seen(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
+      visit_test(what_a_failed_write_left_is_taken_back),
       visit_test(a_failed_fsync_poisons_and_is_never_seen),
       visit_test(a_full_disk_leaves_a_store_that_reads_and_later_writes),
       visit_test(any_allocation_may_fail),

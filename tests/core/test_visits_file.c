@@ -509,7 +509,9 @@ static void an_index_spares_the_replay(void **state) {
 
 static void records_with_many_visits(void **state) {
   (void)state;
-  enum { MANY = 10000 };
+  enum {
+    MANY = 10000
+  };
   sb_visit *visits = calloc(MANY, sizeof *visits);
   assert_non_null(visits);
   for (uint32_t i = 0; i < MANY; i++) visits[i] = (sb_visit){3, i, i, "url", 3, "text", 4};

@@ -4,7 +4,10 @@
 
 /* Many threads on one handle: each knows what it did, and afterwards everything of it is there. Run under ThreadSanitizer, too. */
 
-enum { THREADS = 8, ROUNDS = 150 };
+enum {
+  THREADS = 8,
+  ROUNDS = 150
+};
 
 typedef struct worker {
   pthread_t thread;
@@ -100,8 +103,7 @@ int __wrap_fdatasync(int file) {
 
 static void *add_some(void *context) {
   worker *me = context;
-  for (uint32_t i = 0; i < 50; i++)
-    me->failures += sb_visit_manager_add_visit(me->manager, me->number, i, "u", 1, "t", 1, NULL) != SB_OK;
+  for (uint32_t i = 0; i < 50; i++) me->failures += sb_visit_manager_add_visit(me->manager, me->number, i, "u", 1, "t", 1, NULL) != SB_OK;
   return NULL;
 }
 

@@ -1,7 +1,8 @@
 #ifndef VISIT_MEMORY_STORE_H
 #define VISIT_MEMORY_STORE_H
 
-/* A second store, as plain as can be: one array of rows, searched from the front. It proves that the vtable carries a store which is no file,
+/* A second store, as plain as can be: one array of rows, searched from the front. It proves that the vtable carries a store which is no
+ * file,
  * and it is the model that the file store is held against. */
 
 #include <pthread.h>
@@ -103,8 +104,8 @@ static inline sb_status memory_recent(void *context, const uint32_t *users, size
   return status;
 }
 
-static inline sb_status memory_delete(void *context, uint32_t user, const uint32_t *visit_ids, size_t count, bool *found, int64_t deadline_ns,
-                                      sb_error *error) {
+static inline sb_status memory_delete(void *context, uint32_t user, const uint32_t *visit_ids, size_t count, bool *found,
+                                      int64_t deadline_ns, sb_error *error) {
   memory_store *store = context;
   (void)deadline_ns, (void)error;
   pthread_mutex_lock(&store->mutex);
@@ -154,7 +155,8 @@ static inline sb_status memory_users(void *context, sb_visit_users *users, int64
   return status;
 }
 
-static inline sb_status memory_scan(void *context, uint64_t *next, size_t visits_min, sb_visits *visits, int64_t deadline_ns, sb_error *error) {
+static inline sb_status memory_scan(void *context, uint64_t *next, size_t visits_min, sb_visits *visits, int64_t deadline_ns,
+                                    sb_error *error) {
   memory_store *store = context;
   (void)deadline_ns, (void)error;
   uint32_t user = 0, count = 0;

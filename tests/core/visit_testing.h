@@ -41,7 +41,11 @@ static inline int folder_make(void **state) {
   if (mkdtemp(test_folder) == NULL) return -1;
   snprintf(test_path, sizeof test_path, "%s/visits", test_folder);
   memset(&visit_error, 0, sizeof visit_error);
-  sb_priv_visit_tuning = (visit_tuning){.index_interval = 16u << 20, .index_at_close = 64u << 10, .compact_min = 1u << 20, .preallocation = 1u << 20, .compact_step = 64u << 10};
+  sb_priv_visit_tuning = (visit_tuning){.index_interval = 16u << 20,
+                                        .index_at_close = 64u << 10,
+                                        .compact_min = 1u << 20,
+                                        .preallocation = 1u << 20,
+                                        .compact_step = 64u << 10};
   return 0;
 }
 
@@ -56,7 +60,8 @@ static inline int folder_remove(void **state) {
 
 /* Small numbers, so that small files have what large ones have. */
 static inline void tune_small(void) {
-  sb_priv_visit_tuning = (visit_tuning){.index_interval = 3000, .index_at_close = 500, .compact_min = 4000, .preallocation = 4096, .compact_step = 200};
+  sb_priv_visit_tuning = (visit_tuning){
+      .index_interval = 3000, .index_at_close = 500, .compact_min = 4000, .preallocation = 4096, .compact_step = 200};
 }
 
 static inline sb_visit_manager_options options_of(int32_t durability, uint32_t max_visits) {

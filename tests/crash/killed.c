@@ -10,7 +10,10 @@
 
 #include "visit_private.h"
 
-enum { THREADS = 4, KEPT = 5 };
+enum {
+  THREADS = 4,
+  KEPT = 5
+};
 
 static sb_visit_manager *manager;
 static uint32_t newest[THREADS];
@@ -18,7 +21,8 @@ static uint32_t newest[THREADS];
 static void open_store(const char *path, int mode) {
   sb_error error;
   sb_visit_manager_options options;
-  sb_priv_visit_tuning = (visit_tuning){.index_interval = 60000, .index_at_close = 2000, .compact_min = 90000, .preallocation = 65536, .compact_step = 400};
+  sb_priv_visit_tuning = (visit_tuning){
+      .index_interval = 60000, .index_at_close = 2000, .compact_min = 90000, .preallocation = 65536, .compact_step = 400};
   sb_visit_manager_options_init(&options, sizeof options);
   options.max_visits = KEPT;
   options.durability = mode;
@@ -34,7 +38,8 @@ static void read_newest(void) {
     sb_visits *visits = NULL;
     const sb_visit *rows;
     size_t count;
-    if (sb_visit_manager_get_recent_visits(manager, i, &visits, NULL) != SB_OK || sb_visits_get_all(visits, &rows, &count) != SB_OK) exit(1);
+    if (sb_visit_manager_get_recent_visits(manager, i, &visits, NULL) != SB_OK || sb_visits_get_all(visits, &rows, &count) != SB_OK)
+      exit(1);
     newest[i] = count > 0 ? rows[0].visit_id : 0;
     const size_t expected = newest[i] < KEPT ? newest[i] : KEPT;
     for (size_t j = 0; j < count; j++)

@@ -9,7 +9,10 @@
 
 #include <samebytes/visits.h>
 
-enum { OPERATION_USERS = 6, OPERATION_VISITS_MAX = 4 };
+enum {
+  OPERATION_USERS = 6,
+  OPERATION_VISITS_MAX = 4
+};
 
 static inline uint32_t operation_random(unsigned number, unsigned salt) {
   uint64_t value = (uint64_t)number * UINT64_C(0x9e3779b97f4a7c15) + salt * UINT64_C(0xd1342543de82ef95);

@@ -1,4 +1,5 @@
-/* Preloaded into a program, it records every call that changes files in the folder RECORD_FOLDER into the file RECORD_TO. A call that it does
+/* Preloaded into a program, it records every call that changes files in the folder RECORD_FOLDER into the file RECORD_TO. A call that it
+ * does
  * not know how to record ends the program: a recording with holes would prove nothing. */
 
 #define _GNU_SOURCE
@@ -54,7 +55,8 @@ static const char *path_of(int file, char *room) {
 }
 
 static const char *path_at(int parent, const char *name, char *room) {
-  if (name[0] == '/') snprintf(room, PATH_MAX, "%s", name);
+  if (name[0] == '/')
+    snprintf(room, PATH_MAX, "%s", name);
   else {
     char base[PATH_MAX];
     if (parent == AT_FDCWD) {

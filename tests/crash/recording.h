@@ -1,12 +1,22 @@
 #ifndef RECORDING_H
 #define RECORDING_H
 
-/* What recorder.c writes and replay.c reads: one of these, then the path, the second path, and the data, for each call that changes files, in
+/* What recorder.c writes and replay.c reads: one of these, then the path, the second path, and the data, for each call that changes
+ * files, in
  * the order in which the calls returned. */
 
 #include <stdint.h>
 
-enum { CALL_WRITE = 1, CALL_SYNC, CALL_SYNC_FOLDER, CALL_CREATE, CALL_TRUNCATE, CALL_RENAME, CALL_LINK, CALL_UNLINK };
+enum {
+  CALL_WRITE = 1,
+  CALL_SYNC,
+  CALL_SYNC_FOLDER,
+  CALL_CREATE,
+  CALL_TRUNCATE,
+  CALL_RENAME,
+  CALL_LINK,
+  CALL_UNLINK
+};
 
 typedef struct recorded {
   uint32_t call, path_size, other_size, data_size;

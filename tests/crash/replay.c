@@ -1,8 +1,11 @@
-/* replay RECORDING FOLDER MODE SEED [forget-syncs]: makes the files as a crash at each recorded call could have left them, opens the store in them,
+/* replay RECORDING FOLDER MODE SEED [forget-syncs]: makes the files as a crash at each recorded call could have left them, opens the
+ * store in them,
  * and checks that it holds what had been acknowledged.
  *
- * Killed process: every call up to there took effect, the last write perhaps in part. Power failure: what was synced is there; of each file's
- * writes and truncations since, any were made or not, a write also by sectors of 512 bytes; of the changes of names since the folder was synced, some first
+ * Killed process: every call up to there took effect, the last write perhaps in part. Power failure: what was synced is there; of each
+ * file's
+ * writes and truncations since, any were made or not, a write also by sectors of 512 bytes; of the changes of names since the folder was
+ * synced, some first
  * ones. With `forget-syncs` no sync of PATH itself counts, which must be noticed: so it is known
  * that this program can fail.
  *
@@ -21,7 +24,11 @@
 #define POWER_FAILURES 4 /* images per call */
 #define OPERATIONS_MAX 2000
 
-enum { NAME_SIZE = 64, NAMES_MAX = 64, INODES_MAX = 256 };
+enum {
+  NAME_SIZE = 64,
+  NAMES_MAX = 64,
+  INODES_MAX = 256
+};
 
 typedef struct change {
   bool truncates;
@@ -218,7 +225,8 @@ static void lose_power(size_t call) {
     for (size_t j = 0; j < inodes[i].pending_count; j++) {
       const change *made = &inodes[i].pending[j];
       const uint32_t luck = random_next() % 4;
-      if (luck < likely) content_change(&files[i], made);
+      if (luck < likely)
+        content_change(&files[i], made);
       else if (luck == likely && !made->truncates)
         for (uint64_t at = made->offset; at < made->offset + made->size;) { /* torn */
           uint64_t end = (at / SECTOR + 1) * SECTOR;
@@ -242,10 +250,14 @@ static void mark(const uint8_t *data, size_t size) {
   char line[64];
   unsigned number;
   snprintf(line, sizeof line, "%.*s", (int)size, (const char *)data);
-  if (sscanf(line, "try %u", &number) == 1) tried = number + 1;
-  else if (sscanf(line, "ok %u", &number) == 1) acknowledged = number + 1;
-  else if (sscanf(line, "synced %u", &number) == 1) synced = number + 1;
-  else abort();
+  if (sscanf(line, "try %u", &number) == 1)
+    tried = number + 1;
+  else if (sscanf(line, "ok %u", &number) == 1)
+    acknowledged = number + 1;
+  else if (sscanf(line, "synced %u", &number) == 1)
+    synced = number + 1;
+  else
+    abort();
 }
 
 static void change_file(size_t call, int file, const change *made) {
@@ -318,7 +330,8 @@ int main(int count, char **arguments) {
   seed = strtoull(arguments[4], NULL, 10);
   forget_syncs = count > 5;
   if (file == NULL) return 2;
-  sb_priv_visit_tuning = (visit_tuning){.index_interval = 6000, .index_at_close = 2000, .compact_min = 9000, .preallocation = 4096, .compact_step = 400};
+  sb_priv_visit_tuning = (visit_tuning){
+      .index_interval = 6000, .index_at_close = 2000, .compact_min = 9000, .preallocation = 4096, .compact_step = 400};
   compute_states();
   recorded head;
   size_t calls = 0;

@@ -28,7 +28,8 @@ int main(int count, char **arguments) {
   sb_error error = {0};
   sb_visit_manager *manager = NULL;
   sb_visit_manager_options options;
-  sb_priv_visit_tuning = (visit_tuning){.index_interval = 6000, .index_at_close = 2000, .compact_min = 9000, .preallocation = 4096, .compact_step = 400};
+  sb_priv_visit_tuning = (visit_tuning){
+      .index_interval = 6000, .index_at_close = 2000, .compact_min = 9000, .preallocation = 4096, .compact_step = 400};
   sb_visit_manager_options_init(&options, sizeof options);
   options.durability = atoi(arguments[2]);
   options.max_visits = OPERATION_VISITS_MAX;

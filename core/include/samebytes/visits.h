@@ -111,7 +111,8 @@ typedef struct sb_visit_stats {
 } sb_visit_stats;
 
 /** A store of visits, one function per operation: what a store other than the file provides. All may be called from several threads at
- *  once, except `close`, which comes last. A function that is NULL answers SB_UNSUPPORTED; add, recent, delete_visits, clear, users and scan must be
+ *  once, except `close`, which comes last. A function that is NULL answers SB_UNSUPPORTED; add, recent, delete_visits, clear, users and
+ *  scan must be
  *  there. Arguments have been checked. `deadline_ns` is a time of the clock CLOCK_MONOTONIC, 0 for none; a store that waits returns
  *  SB_TIMEOUT after it, and then may or may not have made the change: every operation may be repeated. */
 typedef struct SB_NATIVE sb_visit_store {
@@ -168,8 +169,10 @@ SB_API_VOID SB_INIT void sb_visit_manager_options_init(SB_OUT sb_visit_manager_o
  *  kept as `path`.cut.
  *
  *  Ownership: the caller closes `*manager`; NULL options mean the defaults.      Threads: any.
- *  Errors: SB_LOCKED when another handle writes the file; SB_CORRUPT for a damaged file, which stays untouched; SB_NOT_FOUND when there is none and
- *  `read_only` is set; SB_UNSUPPORTED for a file of a newer library; SB_INVALID_ARGUMENT for a path that is no file, or an option out of its range; SB_IO; SB_NO_MEMORY.
+ *  Errors: SB_LOCKED when another handle writes the file; SB_CORRUPT for a damaged file, which stays untouched; SB_NOT_FOUND when there
+ *  is none and
+ *  `read_only` is set; SB_UNSUPPORTED for a file of a newer library; SB_INVALID_ARGUMENT for a path that is no file, or an option out of
+ *  its range; SB_IO; SB_NO_MEMORY.
  *  Since: 1.0 */
 SB_API SB_CONSTRUCTOR SB_BLOCKING sb_status sb_visit_manager_open(SB_IN const char *path,
                                                                   SB_IN SB_NULLABLE const sb_visit_manager_options *options,
@@ -324,7 +327,8 @@ SB_API_VOID SB_DESTRUCTOR SB_BLOCKING void sb_visit_manager_close(SB_TAKES SB_NU
 /** Checks every byte of the file at `path`, which nobody need have open.
  *
  *  Ownership: `report` is the caller's.      Threads: any.
- *  Errors: SB_CORRUPT with the offset of the first damage; SB_NOT_FOUND; SB_UNSUPPORTED for a file of a newer library; SB_INVALID_ARGUMENT; SB_IO; SB_NO_MEMORY.
+ *  Errors: SB_CORRUPT with the offset of the first damage; SB_NOT_FOUND; SB_UNSUPPORTED for a file of a newer library;
+ *  SB_INVALID_ARGUMENT; SB_IO; SB_NO_MEMORY.
  *  Since: 1.0 */
 SB_API SB_FUNCTION SB_BLOCKING sb_status sb_verify_visits(SB_IN const char *path, SB_OUT sb_visit_report *report,
                                                           SB_OUT SB_NULLABLE sb_error *error);
