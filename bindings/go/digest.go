@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x9ca5b46b5a677484ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xc682faf8dcfad357ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "9ca5b46b5a677484"
+const coreDigest = "c682faf8dcfad357"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x9ca5b46b5a677484ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xc682faf8dcfad357ull
 import "C"

@@ -197,8 +197,8 @@ static sb_status attach(visit_file *file, uint32_t max_visits, sb_error *error) 
       if (status != SB_OK) return status;
       continue;
     }
-    uint64_t tail;
-    bool old;
+    uint64_t tail = 0;
+    bool old = false;
     sb_priv_fork_hold();
     sb_priv_visit_log_init(&file->log, data, file->read_only);
     sb_priv_fork_release();

@@ -3,17 +3,16 @@
 
 /* What the .c files of VisitManager share: visit_format (bytes), visit_table (users in memory), visit_log (reading a file), visit_index,
  * visit_compact, visit_old (format 0), visit_check (verify, salvage), visit_file (the store), visit_snapshot, visits (the API). They
- * stand on each other in about this
- * order. docs/file-format.md has the byte tables that the numbers here come from. */
+ * stand on each other in about this order. docs/file-format.md has the byte tables that the numbers here come from. */
 
 #include <pthread.h>
 #include <semaphore.h>
 
 #include <samebytes/crc32c.h>
-#include <samebytes/visits.h>
 
 #include "internal.h"
 #include "system.h"
+#include "visits.h"
 
 /* ---- format ---- */
 

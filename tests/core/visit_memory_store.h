@@ -2,14 +2,13 @@
 #define VISIT_MEMORY_STORE_H
 
 /* A second store, as plain as can be: one array of rows, searched from the front. It proves that the vtable carries a store which is no
- * file,
- * and it is the model that the file store is held against. */
+ * file, and it is the model that the file store is held against. */
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <samebytes/visits.h>
+#include "visits.h"
 
 typedef struct memory_row {
   sb_visit visit;

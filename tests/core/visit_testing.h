@@ -19,10 +19,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <samebytes/visits.h>
-
 #include "visit_memory_store.h"
 #include "visit_private.h"
+#include "visits.h"
 
 #define assert_ok(call) \
   do { \

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <samebytes/visits.h>
+#include "visits.h"
 
 enum {
   OPERATION_USERS = 6,

@@ -1,6 +1,5 @@
 /* Preloaded into a program, it records every call that changes files in the folder RECORD_FOLDER into the file RECORD_TO. A call that it
- * does
- * not know how to record ends the program: a recording with holes would prove nothing. */
+ * does not know how to record ends the program: a recording with holes would prove nothing. */
 
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -20,8 +20,7 @@
  *  | SB_NULLABLE | pointer parameter or field | NULL is allowed |
  *  | SB_OWNED | output parameter, or function for its result | the caller gets it and closes it |
  *  | SB_BORROWED(of) | output parameter, or function for its result | it is valid as long as parameter `of` says; `forever` for constants |
- *  | SB_TAKES | pointer parameter | the callee takes it over, unless it returns an error |
- *  | SB_NATIVE | function, structure or field | for C callers only; the bindings leave it out (a field keeps its place and stays 0) | */
+ *  | SB_TAKES | pointer parameter | the callee takes it over, unless it returns an error | */
 
 #if defined(SB_GENERATE)
 #define SB_ANNOTATE(text) __attribute__((annotate("sb:" text)))
@@ -55,7 +54,6 @@
 #define SB_OWNED SB_ANNOTATE("owned")
 #define SB_BORROWED(of) SB_ANNOTATE("borrowed=" #of)
 #define SB_TAKES SB_ANNOTATE("takes")
-#define SB_NATIVE SB_ANNOTATE("native")
 
 #if !defined(SB_GENERATE)
 #if !defined(__linux__) || !defined(__LP64__)

@@ -15,6 +15,5 @@
 #include <samebytes/schema_file.h>
 #include <samebytes/status.h>
 #include <samebytes/view.h>
-#include <samebytes/visits.h>
 
 #endif
