@@ -51,9 +51,9 @@ deps-test: $(VENV)/.stamp-test
 
 .PHONY: machine machine-test
 machine:
-	@tools/deps.sh build
+	@.ci/deps.sh build
 machine-test:
-	@tools/deps.sh test
+	@.ci/deps.sh test
 
 # A Python that was upgraded or removed leaves an environment that does not start.
 $(shell $(BIN)/python -c pass 2>/dev/null || rm -f $(VENV)/.stamp-venv)
@@ -62,7 +62,7 @@ $(VENV)/.stamp-venv: | machine
 	$(PYTHON) -m venv $(VENV)
 	touch $@
 
-$(VENV)/.stamp-%: requirements/%.txt $(VENV)/.stamp-venv
+$(VENV)/.stamp-%: .ci/requirements/%.txt $(VENV)/.stamp-venv
 	$(PIP) install -r $<
 	touch $@
 
@@ -170,7 +170,7 @@ nightly: test
 	go test -race -count=10 ./...
 
 lint: deps $(VENV)/.stamp-lint $(VENV)/.stamp-test
-	@tools/lint.sh
+	@.ci/lint.sh
 
 bench: build
 	@$(BIN)/python tests/bench/bench.py $(PART)

@@ -40,7 +40,7 @@ def test_every_path_that_the_documents_name_exists() -> None:
     for document in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
         text = document.read_text()
         links = re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
-        names = re.findall(r"`((?:core|bindings|tests|docs|tools|requirements|\.ci)/[\w./-]*)`", text)
+        names = re.findall(r"`((?:core|bindings|tests|docs|examples|\.ci)/[\w./-]*)`", text)
         for path in [document.parent / link for link in links] + [ROOT / name for name in names]:
             assert path.exists(), f"{document.relative_to(ROOT)} names {path}, which does not exist"
 

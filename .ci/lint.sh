@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Everything that can be checked without running it. All checks run, so that one look shows all there is to do; the last line names
-# those that failed. `tools/lint.sh fix` formats instead.
+# those that failed. `.ci/lint.sh fix` formats instead.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 
@@ -52,12 +52,12 @@ build_lines() {
 
 # A path of one person's machine works on no other.
 machine_paths() {
-  ! git grep -nIE --untracked -e '(^|[^a-zA-Z0-9_./])/(home/[a-z]|root/|Users/|work/)' -- . ':!tools/lint.sh' ':!*.json'
+  ! git grep -nIE --untracked -e '(^|[^a-zA-Z0-9_./])/(home/[a-z]|root/|Users/|work/)' -- . ':!.ci/lint.sh' ':!*.json'
 }
 
 # Words that mark work as not done.
 unfinished() {
-  ! git grep -nIwE --untracked -e 'TODO|FIXME|XXX' -- . ':!tools/lint.sh'
+  ! git grep -nIwE --untracked -e 'TODO|FIXME|XXX' -- . ':!.ci/lint.sh'
 }
 
 check 'C format' clang-format --dry-run --Werror "${c_files[@]}"

@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-usage() { echo "usage: tools/deps.sh build|test" >&2; exit 2; }
+usage() { echo "usage: .ci/deps.sh build|test" >&2; exit 2; }
 level=${1:-}
 [[ $level == build || $level == test ]] || usage
 
