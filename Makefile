@@ -25,7 +25,7 @@ PACKAGE_FILES := $(shell find core bindings/python -type f -not -name '*.go' -no
 GO_FILES := $(shell find core bindings/go tests -name '*.go' 2>/dev/null) $(wildcard go.mod go.sum core/src/*.[ch] core/include/samebytes/*.h)
 
 .PHONY: all help deps deps-test build core generate demo test test-c test-go test-generate test-python test-conformance test-demo \
-	test-packaging conformance lint bench install dist nightly clean
+	test-packaging test-crash conformance lint bench install dist nightly clean
 
 all: build
 
@@ -107,7 +107,7 @@ demo: build
 	@$(BIN)/python tests/demo/demo.py $(if $(LOG),"$$LOG")
 
 # One part after the other; the first that fails ends the run and says its name.
-TEST_PARTS := c go generate python conformance demo packaging
+TEST_PARTS := c go generate python conformance demo crash packaging
 test: build deps-test
 	@for part in $(TEST_PARTS); do $(MAKE) --no-print-directory test-$$part || { echo "make test: the part '$$part' failed" >&2; exit 1; }; done
 	@echo 'make test: all parts passed: $(TEST_PARTS)'
@@ -161,11 +161,17 @@ test-packaging: build deps-test
 	$(call heading,packaging)
 	$(PYTEST) tests/packaging
 
-# The long forms: all tests, with what is drawn at random by fresh seeds; then C with more seeds, and Go's threads more often.
-nightly: export SAMEBYTES_NIGHTLY := 1
+test-crash: deps-test
+	$(call heading,crashes of the store of visits)
+	$(PYTEST) tests/crash
+
+# The long forms: all tests, then what is drawn at random with more seeds, and what runs on many threads more often.
 nightly: test
 	$(call heading,C with more seeds)
 	SAMEBYTES_SEEDS=20 ctest --test-dir build/check/sanitize --output-on-failure --no-tests=error -j2 --repeat until-fail:3
+	$(call heading,the store of visits: more seeds and every bit of damage and more crashes)
+	SAMEBYTES_NIGHTLY=1 ctest --test-dir build/check/debug --output-on-failure --no-tests=error -j2 -R visits
+	SAMEBYTES_NIGHTLY=1 $(PYTEST) tests/crash
 	$(call heading,Go with the race detector again and again)
 	go test -race -count=10 ./...
 

@@ -52,6 +52,7 @@ if [[ $level == test ]]; then
   need g++ g++
   need readelf binutils
   need pkg-config pkg-config
+  need strace strace
   has_cmocka || packages+=(libcmocka-dev)
 fi
 

@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xc682faf8dcfad357ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x685a7d862caf2c2full
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "c682faf8dcfad357"
+const coreDigest = "685a7d862caf2c2f"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xc682faf8dcfad357ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x685a7d862caf2c2full
 import "C"

@@ -157,7 +157,7 @@ static sb_status open_file(const char *path, int *file, sb_priv_file_facts *fact
 static bool report_wrong(const sb_visit_report *report) { return report == NULL || report->struct_size < sizeof *report; }
 
 sb_status sb_verify_visits(const char *path, sb_visit_report *report, sb_error *error) {
-  int file;
+  int file = -1;
   sb_priv_file_facts facts;
   if (path == NULL || report_wrong(report))
     return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "no path, or report.struct_size is not set");
@@ -219,7 +219,7 @@ static sb_status salvage(visit_log *log, uint64_t size, sb_visit_report *found, 
 }
 
 sb_status sb_salvage_visits(const char *path, const char *target, sb_visit_report *report, sb_error *error) {
-  int file;
+  int file = -1;
   sb_priv_file_facts facts;
   if (path == NULL || target == NULL || report_wrong(report))
     return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "no path, no target, or report.struct_size is not set");

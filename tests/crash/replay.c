@@ -1,13 +1,10 @@
 /* replay RECORDING FOLDER MODE SEED [forget-syncs]: makes the files as a crash at each recorded call could have left them, opens the
- * store in them,
- * and checks that it holds what had been acknowledged.
+ * store in them, and checks that it holds what had been acknowledged.
  *
  * Killed process: every call up to there took effect, the last write perhaps in part. Power failure: what was synced is there; of each
- * file's
- * writes and truncations since, any were made or not, a write also by sectors of 512 bytes; of the changes of names since the folder was
- * synced, some first
- * ones. With `forget-syncs` no sync of PATH itself counts, which must be noticed: so it is known
- * that this program can fail.
+ * file's writes and truncations since, any were made or not, a write also by sectors of 512 bytes; of the changes of names since the folder
+ * was synced, some first ones. With `forget-syncs` no sync of the store's file counts, which must be noticed: so it is known that this
+ * program can fail.
  *
  * Linked with --wrap=sb_priv_boot, because after a power failure the system has been started anew. */
 
@@ -23,6 +20,7 @@
 #define SECTOR 512
 #define POWER_FAILURES 4 /* images per call */
 #define OPERATIONS_MAX 2000
+#define FILE_MAX 0x1000000u /* bytes; a recording that has more is none of ours */
 
 enum {
   NAME_SIZE = 64,
@@ -85,6 +83,7 @@ uint64_t __wrap_sb_priv_boot(void) { return __real_sb_priv_boot() + power; }
 /* ---- files ---- */
 
 static void content_set(content *file, uint64_t size) {
+  if (size > FILE_MAX) abort();
   if (size > file->size) {
     file->data = realloc(file->data, size);
     if (file->data == NULL) abort();

@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -17,13 +18,23 @@ ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 NIGHTLY = bool(os.environ.get("SAMEBYTES_NIGHTLY"))
 NONE, INTERVAL, ALWAYS = "0", "1", "2"
+CC = os.environ.get("CC", "gcc")
+# The images of a replay are made and synced by the thousand, which a disk takes minutes for.
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 FLAGS = ["-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-pthread"]
 INCLUDES = [f"-I{ROOT / folder}" for folder in ("core/include", "core/src", "tests/core")]
 
 
+def compile_core(folder: Path) -> None:
+    """The core, with assertions and with what is private, as object files in *folder*/core."""
+    (folder / "core").mkdir()
+    sources = [str(path) for path in sorted((ROOT / "core/src").glob("*.c"))]
+    subprocess.run([CC, *FLAGS, *INCLUDES, "-c", *sources], check=True, cwd=folder / "core")
+
+
 def compiled(folder: Path, name: str, *flags: str) -> Path:
-    core = [str(path) for path in sorted((ROOT / "core/src").glob("*.c"))]
-    command = ["gcc", *FLAGS, *INCLUDES, str(HERE / f"{name}.c"), *core, "-o", str(folder / name), *flags]
+    core = [str(path) for path in sorted((folder / "core").glob("*.o"))]
+    command = [CC, *FLAGS, *INCLUDES, str(HERE / f"{name}.c"), *core, "-o", str(folder / name), *flags]
     subprocess.run(command, check=True)
     return folder / name
 
@@ -32,9 +43,8 @@ def compiled(folder: Path, name: str, *flags: str) -> Path:
 def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("programs")
     recorder = folder / "recorder.so"
-    subprocess.run(
-        ["gcc", *FLAGS, "-shared", "-fPIC", str(HERE / "recorder.c"), "-o", str(recorder), "-ldl"], check=True
-    )
+    compile_core(folder)
+    subprocess.run([CC, *FLAGS, "-shared", "-fPIC", str(HERE / "recorder.c"), "-o", str(recorder), "-ldl"], check=True)
     return {
         "recorder": recorder,
         "worker": compiled(folder, "worker"),
@@ -56,17 +66,16 @@ def record(programs: dict[str, Path], folder: Path, mode: str, operations: int, 
     if prefix:  # strace itself is not to be recorded
         environment.pop("LD_PRELOAD")
         prefix = (*prefix, "-E", f"LD_PRELOAD={programs['recorder']}")
-    subprocess.run(
-        [*prefix, str(programs["worker"]), str(work), mode, str(operations)], check=True, env=environment
-    )
+    subprocess.run([*prefix, str(programs["worker"]), str(work), mode, str(operations)], check=True, env=environment)
     return recording
 
 
-def replay(programs: dict[str, Path], recording: Path, mode: str, seed: int, *flags: str) -> subprocess.CompletedProcess[str]:
-    images = recording.parent / "images"
-    images.mkdir(exist_ok=True)
-    command = [str(programs["replay"]), str(recording), str(images), mode, str(seed), *flags]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def replay(
+    programs: dict[str, Path], recording: Path, mode: str, seed: int, *flags: str
+) -> subprocess.CompletedProcess[str]:
+    with tempfile.TemporaryDirectory(prefix="samebytes-images-", dir=MEMORY) as images:
+        command = [str(programs["replay"]), str(recording), images, mode, str(seed), *flags]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("mode", [NONE, INTERVAL, ALWAYS])
