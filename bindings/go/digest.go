@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x685a7d862caf2c2full
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x3b5dd46a46285574ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "685a7d862caf2c2f"
+const coreDigest = "3b5dd46a46285574"

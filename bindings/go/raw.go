@@ -597,7 +597,7 @@ func goEchoResponse(c *C.sb_echo_response) EchoResponse {
 type PoolClass struct {
 	// bytes, 1 to BlockSizeMax
 	BlockSize uint32
-	// free blocks kept for reuse; more are given back to the system
+	// free blocks kept for reuse, by all threads together; more are given back to the system
 	KeptMax uint32
 }
 
@@ -2985,7 +2985,8 @@ func StatusMessage(status Status) string {
 }
 
 // MemoryLiveBlocks returns how many blocks are out, of all providers of this library image together: the
-// number to compare before and after to see that nothing leaks.
+// number to compare before and after to see that nothing leaks. Memory from Pool.Get is no Block, and is
+// counted by Pool.GetStats alone.
 //
 //   - Ownership: none.
 //   - Threads: any.

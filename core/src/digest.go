@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x685a7d862caf2c2full
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x3b5dd46a46285574ull
 import "C"

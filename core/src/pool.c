@@ -51,8 +51,8 @@ static void fork_done_in_child(void) { fork_done(true); }
 
 static void fork_watch(void) { (void)pthread_atfork(fork_prepare, fork_done_in_parent, fork_done_in_child); }
 
-static uint16_t slot_get(void) {
-  uint16_t slot = 0;
+static uint32_t slot_get(void) {
+  uint32_t slot = 0;
   while (slot < SB_PRIV_SLOTS && slots_used[slot]) slot++;
   if (slot < SB_PRIV_SLOTS) slots_used[slot] = true;
   return slot;
@@ -98,40 +98,49 @@ static void pool_recycle(sb_pool *pool) {
 
 /* ---- get ---- */
 
-static inline uint32_t class_of(const sb_pool *pool, size_t size) {
-  const size_t hint = (size - 1) / 64;
-  uint32_t index = pool->class_hints[hint < SB_PRIV_CLASS_HINTS ? hint : SB_PRIV_CLASS_HINTS - 1];
+/* The class for a size of which `hint` is SIZE_HINT. */
+static inline uint32_t class_of(const sb_pool *pool, size_t size, size_t hint) {
+  uint32_t index = pool->class_hints[hint];
   while (pool->block_sizes[index] < size) index++;
   return index;
 }
 
+#define SIZE_HINT(size) (((size) - 1) / 256)
+
+static uint32_t class_of_any(const sb_pool *pool, size_t size) {
+  const size_t hint = SIZE_HINT(size);
+  return class_of(pool, size, hint < SB_PRIV_CLASS_HINTS ? hint : SB_PRIV_CLASS_HINTS - 1);
+}
+
 /* Takes a block from the magazine of the calling thread, which has entered, or nothing. A slot belongs to a pool until that is recycled, so
- * the cache in it is the pool's own, or empty and without capacity. */
-static inline sb_priv_item take_from_magazine(const sb_pool *pool, const sb_priv_thread *thread, size_t size, uint8_t state) {
-  return sb_priv_magazine_pop(&thread->caches[pool->slot]->magazines[class_of(pool, size)], state);
+ * what a thread has there is the pool's own, or empty and without capacity. */
+static inline sb_priv_item take_from_magazine(const sb_pool *pool, sb_priv_gate *gate, uint32_t class_index, uint8_t state) {
+  return sb_priv_magazine_pop(sb_priv_thread_magazine(gate, pool->magazines_at) + class_index, state);
 }
 
 /* The quick way: nothing if the thread may not use its magazine now, or there is nothing in it. The block is not zeroed. */
-static inline sb_priv_item take_quickly(const sb_pool *pool, size_t size, uint8_t state) {
+static inline sb_priv_item take_quickly(const sb_pool *pool, uint32_t class_index, uint8_t state) {
   sb_priv_item item = {NULL, NULL};
-  sb_priv_thread *thread = sb_priv_thread_own;
-  if (sb_priv_thread_enter(thread)) item = take_from_magazine(pool, thread, size, state);
-  sb_priv_thread_leave(thread);
+  sb_priv_gate *gate = sb_priv_thread_own;
+  if (sb_priv_thread_enter(gate)) item = take_from_magazine(pool, gate, class_index, state);
+  sb_priv_thread_leave(gate);
   return item;
 }
 
 /* Takes a block of at least `size` bytes, and gives it `state`. */
 static sb_status take(sb_pool *pool, size_t size, uint8_t state, sb_priv_record **record) {
   assert(size > 0 && size <= SB_BLOCK_SIZE_MAX);
+  const uint32_t class_index = class_of_any(pool, size);
   bool zero = false;
   sb_status status = SB_OK;
-  sb_priv_thread *thread = sb_priv_thread_own;
-  *record = sb_priv_thread_enter_exchanging(thread) ? take_from_magazine(pool, thread, size, state).record : NULL;
-  sb_priv_thread_leave(thread);
+  *record = take_quickly(pool, class_index, state).record;
+  sb_priv_gate *gate = sb_priv_thread_own;
+  if (*record == NULL && sb_priv_thread_enter_exchanging(gate)) *record = take_from_magazine(pool, gate, class_index, state).record;
+  sb_priv_thread_leave(gate);
   if (*record == NULL) {
-    thread = sb_priv_thread_open();
+    sb_priv_thread *thread = sb_priv_thread_open();
     (void)pthread_mutex_lock(&pool->lock);
-    status = sb_priv_depot_take(pool, thread, class_of(pool, size), size, state, record, &zero);
+    status = sb_priv_depot_take(pool, thread, class_index, size, state, record, &zero);
     (void)pthread_mutex_unlock(&pool->lock);
   }
   if (status != SB_OK) {
@@ -142,44 +151,44 @@ static sb_status take(sb_pool *pool, size_t size, uint8_t state, sb_priv_record 
   return status;
 }
 
-static __attribute__((cold)) sb_status refuse_get(sb_pool *pool, const void *out) {
-  if (pool != NULL && out != NULL) atomic_fetch_add_explicit(&pool->failures, 1, memory_order_relaxed);
-  return SB_INVALID_ARGUMENT;
-}
-
-/* What sb_pool_get does where a magazine alone is not enough: apart, so that the quick way saves no registers. */
-static __attribute__((noinline)) sb_status get_slowly(sb_pool *pool, size_t size, void **data, sb_priv_record *record) {
-  sb_status status = SB_OK;
-  if (record == NULL) {
-    status = take(pool, size, SB_PRIV_BLOCK_OUT, &record);
-  } else {
-    memset(record->block.data, 0, record->block.size);
+/* What sb_pool_get does where the quick way is not enough: apart, so that the quick way saves no registers. */
+static __attribute__((noinline)) sb_status get_slowly(sb_pool *pool, size_t size, void **data) {
+  if (pool == NULL || data == NULL) return SB_INVALID_ARGUMENT;
+  if (size == 0 || size > SB_BLOCK_SIZE_MAX) {
+    atomic_fetch_add_explicit(&pool->failures, 1, memory_order_relaxed);
+    return SB_INVALID_ARGUMENT;
   }
+  sb_priv_record *record;
+  const sb_status status = take(pool, size, SB_PRIV_BLOCK_OUT, &record);
   if (status == SB_OK) *data = record->block.data;
   return status;
 }
 
 sb_status sb_pool_get(sb_pool *pool, size_t size, void **data) {
-  if (pool == NULL || data == NULL || size == 0 || size > SB_BLOCK_SIZE_MAX) return refuse_get(pool, data);
-  const sb_priv_item item = take_quickly(pool, size, SB_PRIV_BLOCK_OUT);
-  if (!SB_PRIV_LIKELY(item.data != NULL && !pool->zero_on_get)) return get_slowly(pool, size, data, item.record);
-  *data = item.data;
-  return SB_OK;
+  const size_t hint = SIZE_HINT(size); /* beyond all for 0 */
+  if (SB_PRIV_LIKELY(pool != NULL && data != NULL && hint < pool->quick_hints)) {
+    const sb_priv_item item = take_quickly(pool, class_of(pool, size, hint), SB_PRIV_BLOCK_OUT);
+    if (SB_PRIV_LIKELY(item.data != NULL)) {
+      *data = item.data;
+      return SB_OK;
+    }
+  }
+  return get_slowly(pool, size, data);
 }
 
 /* ---- put ---- */
 
 /* Puts a block whose state has been checked into the magazine of the calling thread, which has entered; false if there is no room. */
-static inline bool put_into_magazine(const sb_priv_thread *thread, sb_priv_slab *slab, void *data, sb_priv_record *record, uint8_t state) {
-  sb_priv_cache *cache = thread->caches[atomic_load_explicit(&slab->slot, memory_order_relaxed)];
-  return sb_priv_magazine_push(&cache->magazines[atomic_load_explicit(&slab->class_index, memory_order_relaxed)], data, record, state);
+static inline bool put_into_magazine(sb_priv_gate *gate, sb_priv_slab *slab, void *data, sb_priv_record *record, uint8_t state) {
+  const uint32_t magazine_at = atomic_load_explicit(&slab->magazine_at, memory_order_relaxed);
+  return sb_priv_magazine_push(sb_priv_thread_magazine(gate, magazine_at), data, record, state);
 }
 
 /* The quick way: false if the thread may not use its magazine now, or there is no room in it. */
 static inline bool put_quickly(sb_priv_slab *slab, void *data, sb_priv_record *record, uint8_t state) {
-  sb_priv_thread *thread = sb_priv_thread_own;
-  const bool done = sb_priv_thread_enter(thread) && put_into_magazine(thread, slab, data, record, state);
-  sb_priv_thread_leave(thread);
+  sb_priv_gate *gate = sb_priv_thread_own;
+  const bool done = sb_priv_thread_enter(gate) && put_into_magazine(gate, slab, data, record, state);
+  sb_priv_thread_leave(gate);
   return done;
 }
 
@@ -211,10 +220,10 @@ static sb_status put_with_lock(sb_pool *pool, sb_priv_slab *slab, const void *da
 static __attribute__((noinline)) sb_status put_slowly(sb_pool *pool, sb_priv_slab *slab, void *data, uint8_t state) {
   if (pool == NULL) return SB_INVALID_ARGUMENT; /* the slab went away since it was found */
   sb_priv_record *record = NULL;
-  sb_priv_thread *thread = sb_priv_thread_own;
-  const bool done = sb_priv_thread_enter_exchanging(thread) && sb_priv_slab_record(slab, data, &record) &&
-                    sb_priv_record_state(record) == state && put_into_magazine(thread, slab, data, record, state);
-  sb_priv_thread_leave(thread);
+  sb_priv_gate *gate = sb_priv_thread_own;
+  const bool done = sb_priv_thread_enter_exchanging(gate) && sb_priv_slab_record(slab, data, &record) &&
+                    sb_priv_record_state(record) == state && put_into_magazine(gate, slab, data, record, state);
+  sb_priv_thread_leave(gate);
   return done ? SB_OK : put_with_lock(pool, slab, data, state);
 }
 
@@ -237,14 +246,9 @@ sb_status sb_pool_put(sb_pool *pool, void *data) {
 /* ---- the pool as a provider ---- */
 
 static sb_status pool_memory_get(sb_memory *memory, size_t size, sb_block **block) {
-  sb_pool *pool = (sb_pool *)memory;
-  sb_priv_record *record = take_quickly(pool, size, SB_PRIV_BLOCK_COUNTED).record;
-  if (record == NULL) {
-    const sb_status status = take(pool, size, SB_PRIV_BLOCK_COUNTED, &record);
-    if (status != SB_OK) return status;
-  } else if (pool->zero_on_get) {
-    memset(record->block.data, 0, record->block.size);
-  }
+  sb_priv_record *record;
+  const sb_status status = take((sb_pool *)memory, size, SB_PRIV_BLOCK_COUNTED, &record);
+  if (status != SB_OK) return status;
   atomic_store_explicit(&record->block.owners, 1, memory_order_relaxed);
   record->block.key = 0;
   record->block.metadata = NULL;
@@ -374,6 +378,8 @@ sb_status sb_pool_open(const sb_pool_options *options, sb_pool **pool) {
   atomic_store(&made->refused_puts, 0);
   made->bytes_max = all.bytes_max;
   made->alignment = all.alignment;
+  made->magazines_at = sb_priv_magazine_at(made->slot, 0);
+  made->quick_hints = all.zero_on_get ? 0 : SB_PRIV_CLASS_HINTS;
   made->zero_on_get = all.zero_on_get;
   made->poison_on_put = all.poison_on_put;
   memcpy(made->name, all.name, strlen(all.name) + 1);
@@ -386,7 +392,7 @@ sb_status sb_pool_open(const sb_pool_options *options, sb_pool **pool) {
     made->block_sizes[i] = used ? classes[i].block_size : UINT32_MAX;
   }
   for (uint32_t hint = 0, index = 0; hint < SB_PRIV_CLASS_HINTS; hint++) {
-    while (made->block_sizes[index] < hint * 64 + 1) index++;
+    while (made->block_sizes[index] < hint * 256 + 1) index++;
     made->class_hints[hint] = (uint8_t)index;
   }
   (void)pthread_mutex_unlock(&made->lock);

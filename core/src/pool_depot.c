@@ -250,7 +250,6 @@ static void cache_attach(sb_pool *pool, sb_priv_cache *cache) {
     class->reserved += magazine->capacity;
     class_shrink(pool, class, class->kept_max > class->reserved ? class->kept_max - class->reserved : 0);
   }
-  for (uint32_t i = pool->class_count; i <= SB_POOL_CLASSES_MAX; i++) cache->magazines[i].capacity = 0;
   cache->previous = NULL;
   cache->next = pool->caches;
   if (pool->caches != NULL) pool->caches->previous = cache;
@@ -279,14 +278,18 @@ static void cache_detach(sb_pool *pool, sb_priv_cache *cache) {
 /* The cache of `thread`, which is the caller's own, for `pool`; NULL if it can't have one. */
 static sb_priv_cache *cache_of(sb_pool *pool, sb_priv_thread *thread) {
   if (thread == NULL || pool->slot == SB_PRIV_SLOTS || pool->retired || pool->poison_on_put) return NULL;
-  sb_priv_cache *cache = sb_priv_thread_cache(thread, pool->slot);
-  if (cache != NULL && atomic_load(&cache->pool) != pool) cache_attach(pool, cache);
+  sb_priv_cache *cache = &thread->caches[pool->slot];
+  if (atomic_load(&cache->pool) != pool) {
+    cache->thread = thread;
+    cache->magazines = thread->magazines[pool->slot];
+    cache_attach(pool, cache);
+  }
   return cache;
 }
 
 void sb_priv_depot_thread_ended(sb_priv_thread *thread, bool locked) {
   for (uint32_t slot = 0; slot < SB_PRIV_SLOTS; slot++) {
-    sb_priv_cache *cache = thread->caches[slot];
+    sb_priv_cache *cache = &thread->caches[slot];
     for (sb_pool *pool; (pool = atomic_load(&cache->pool)) != NULL;) {
       if (!locked) (void)pthread_mutex_lock(&pool->lock);
       if (atomic_load(&cache->pool) == pool) cache_detach(pool, cache); /* or it was closed in the meantime */
@@ -340,7 +343,7 @@ static sb_status take_fresh(sb_pool *pool, uint32_t class_index, uint32_t block_
   if (slab == NULL) {
     const sb_priv_slab_shape shape = {
         .pool = pool,
-        .slot = pool->slot,
+        .magazine_at = sb_priv_magazine_at(pool->slot, class_index),
         .class_index = class_index,
         .block_size = block_size,
         .alignment = pool->alignment,

@@ -55,17 +55,17 @@ enum {
  * moment. The first line is read without the lock of the pool by whoever puts a block, and changes only while no block is out. */
 typedef struct sb_priv_slab {
   _Alignas(SB_PRIV_CACHE_LINE) _Atomic(sb_pool *) pool;
-  _Atomic uintptr_t data;   /* address of the first byte */
-  _Atomic size_t size;      /* mapped bytes */
-  _Atomic uint64_t inverse; /* of stride; 0 when there is one block */
-  _Atomic uint32_t stride;  /* bytes from block to block */
-  _Atomic uint16_t slot;    /* of the pool */
-  _Atomic uint16_t class_index;
-  sb_priv_record *records; /* one per block; always the same */
-  uint32_t block_size;     /* bytes of a block that are handed out */
+  _Atomic uintptr_t data;       /* address of the first byte */
+  _Atomic uint64_t inverse;     /* of stride; 0 when there is one block */
+  sb_priv_record *records;      /* one per block; always the same */
+  _Atomic uint32_t magazine_at; /* where a thread has its magazine for blocks of this slab: bytes from the start of its sb_priv_thread */
+  uint32_t class_index;
+  size_t size;     /* mapped bytes */
+  uint32_t stride; /* bytes from block to block */
   uint32_t block_count;
 
-  _Alignas(SB_PRIV_CACHE_LINE) uint32_t out_count; /* blocks in no list of the slab: handed out or cached */
+  _Alignas(SB_PRIV_CACHE_LINE) uint32_t block_size; /* bytes of a block that are handed out */
+  uint32_t out_count;                               /* blocks in no list of the slab: handed out or cached */
   uint32_t kept_count;
   uint32_t used_count;  /* blocks before this index have been used; the others are still zero */
   uint16_t kept_first;  /* list of kept blocks */
@@ -77,8 +77,8 @@ typedef struct sb_priv_slab {
 /* What a slab is made for. */
 typedef struct sb_priv_slab_shape {
   sb_pool *pool;
-  uint16_t slot;
   uint32_t class_index;
+  uint32_t magazine_at;
   uint32_t block_size; /* bytes, 1 to SB_BLOCK_SIZE_MAX */
   uint32_t alignment;  /* a power of two, SB_PRIV_BLOCK_ALIGNMENT_MIN to SB_POOL_ALIGNMENT_MAX */
   bool single;         /* one block only, whatever fits */
@@ -121,15 +121,14 @@ static inline sb_priv_slab *sb_priv_slab_find(const void *data) {
   return atomic_load_explicit(&leaf->slabs[number & (((uintptr_t)1 << SB_PRIV_MAP_LEAF_BITS) - 1)], memory_order_acquire);
 }
 
-/* Finds the record of the block that begins at `data`, which lies in the slab, or did a moment ago. */
+/* Finds the record of the block that begins at `data`, which lies in the slab, or did a moment ago; false if none begins there. */
 static inline bool sb_priv_slab_record(sb_priv_slab *slab, const void *data, sb_priv_record **record) {
   const size_t offset = (uintptr_t)data - atomic_load_explicit(&slab->data, memory_order_relaxed);
   /* offset / stride without dividing: exact below 2^21, and slabs with more than one block have no more bytes. Behind the last block of a
    * slab, and while the slab goes away, the index is one of a record all the same. */
   const uint64_t inverse = atomic_load_explicit(&slab->inverse, memory_order_relaxed);
-  const size_t index = (size_t)(offset * inverse >> 43) & (SB_PRIV_SLAB_BLOCKS_MAX - 1);
-  *record = &slab->records[index];
-  return index * atomic_load_explicit(&slab->stride, memory_order_relaxed) == offset;
+  *record = &slab->records[(size_t)(offset * inverse >> 43) & (SB_PRIV_SLAB_BLOCKS_MAX - 1)];
+  return (*record)->block.data == data;
 }
 
 static inline uint8_t sb_priv_record_state(const sb_priv_record *record) {
@@ -158,7 +157,7 @@ static inline void sb_priv_record_set(sb_priv_record *record, uint8_t state) {
 #define SB_PRIV_MAGAZINE_MAX 62u                         /* blocks in a magazine, which then takes 1 KiB */
 #define SB_PRIV_MAGAZINE_MIN 8u                          /* fewer are not worth having one */
 #define SB_PRIV_MAGAZINE_BYTES_MAX ((size_t)1024 * 1024) /* bytes in a magazine */
-#define SB_PRIV_SLOTS 128u                               /* pools that can have magazines at one time; the others do with their lock */
+#define SB_PRIV_SLOTS 64u                                /* pools that can have magazines at one time; the others do with their lock */
 
 /* A free block. Its address could be had from the record, but the processor would wait: a put finds the record by several steps from the
  * address, and the next get would have to wait for all of them before it could return. */
@@ -179,26 +178,38 @@ static_assert(sizeof(sb_priv_magazine) == 1024, "a magazine's address is found b
 
 struct sb_priv_thread;
 
-/* A thread's magazines for one pool. Pages are touched as magazines are used. */
+/* What a thread has for a pool. */
 typedef struct sb_priv_cache {
   _Atomic(sb_pool *) pool; /* NULL: none; changes under the lock of the pool that it was or will be */
   struct sb_priv_thread *thread;
-  struct sb_priv_cache *next; /* in the pool's list */
+  sb_priv_magazine *magazines; /* one per class; the one for larger blocks, behind the last class, stays empty */
+  struct sb_priv_cache *next;  /* in the pool's list */
   struct sb_priv_cache *previous;
-  sb_priv_magazine magazines[SB_POOL_CLASSES_MAX + 1]; /* the one for larger blocks, behind the pool's last class, stays empty */
 } sb_priv_cache;
 
-/* What belongs to a thread. Like headers of slabs, threads and caches are recycled but never freed. */
+/* What says whether a thread may use its magazines. */
+typedef struct sb_priv_gate {
+  _Alignas(SB_PRIV_CACHE_LINE) _Atomic uint32_t busy;
+  _Atomic uint32_t revoked; /* how many others make it stay away; SB_PRIV_EXCHANGES besides where membarrier is missing */
+} sb_priv_gate;
+
+#define SB_PRIV_EXCHANGES 0x80000000u
+
+/* What belongs to a thread. It is recycled but never freed. Its 2 MiB are address space: pages are touched as magazines are used. */
 typedef struct sb_priv_thread {
-  _Atomic uint32_t busy;
-  _Atomic uint32_t revoked;                 /* how many others make it stay away; SB_PRIV_EXCHANGES besides where membarrier is missing */
-  sb_priv_cache *caches[SB_PRIV_SLOTS + 1]; /* by slot of the pool; the last one is of no pool */
-  struct sb_priv_thread *next;              /* in the list of all */
-  struct sb_priv_thread *next_free;         /* in the list of those whose thread has ended */
+  sb_priv_gate gate;                /* first, so that one is found from the other */
+  struct sb_priv_thread *next;      /* in the list of all */
+  struct sb_priv_thread *next_free; /* in the list of those whose thread has ended */
   bool ended;
+  sb_priv_cache caches[SB_PRIV_SLOTS];                                    /* by slot of the pool */
+  sb_priv_magazine magazines[SB_PRIV_SLOTS + 1][SB_POOL_CLASSES_MAX + 1]; /* the last ones, for pools without a slot, stay empty */
 } sb_priv_thread;
 
-/* The calling thread's own, or one that is revoked for good. A pointer of 8 bytes with the initial-exec model, because finding it is then one
+static inline uint32_t sb_priv_magazine_at(uint32_t slot, uint32_t class_index) {
+  return (uint32_t)(offsetof(sb_priv_thread, magazines) + (slot * (SB_POOL_CLASSES_MAX + 1) + class_index) * sizeof(sb_priv_magazine));
+}
+
+/* The gate of the calling thread, or one that is revoked for good and belongs to none. A pointer of 8 bytes with the initial-exec model, because finding it is then one
  * load; the general model calls a function at each get and put. The price: the C library must have 8 bytes of static thread storage left
  * when the library is loaded by dlopen. glibc keeps a reserve for that; musl does not load such libraries, so there it is the general model. */
 #if defined(__GLIBC__)
@@ -206,30 +217,31 @@ typedef struct sb_priv_thread {
 #else
 #define SB_PRIV_TLS_MODEL __attribute__((visibility("hidden")))
 #endif
-extern __thread sb_priv_thread *sb_priv_thread_own SB_PRIV_TLS_MODEL;
-
-#define SB_PRIV_EXCHANGES 0x80000000u
+extern __thread sb_priv_gate *sb_priv_thread_own SB_PRIV_TLS_MODEL;
 
 /* Whether the thread may use its magazines, until sb_priv_thread_leave, which must be called in any case. */
-static inline bool sb_priv_thread_enter(sb_priv_thread *thread) {
-  atomic_store_explicit(&thread->busy, 1, memory_order_relaxed);
+static inline bool sb_priv_thread_enter(sb_priv_gate *gate) {
+  atomic_store_explicit(&gate->busy, 1, memory_order_relaxed);
   atomic_signal_fence(memory_order_seq_cst); /* the compiler keeps the order; membarrier sees to the CPU */
-  return SB_PRIV_LIKELY(atomic_load(&thread->revoked) == 0);
+  return SB_PRIV_LIKELY(atomic_load(&gate->revoked) == 0);
 }
 
 /* The same for a thread that exchanges; false for others. */
-static inline bool sb_priv_thread_enter_exchanging(sb_priv_thread *thread) {
-  if ((atomic_load(&thread->revoked) & SB_PRIV_EXCHANGES) == 0) return false;
-  (void)atomic_exchange(&thread->busy, 1);
-  return atomic_load(&thread->revoked) == SB_PRIV_EXCHANGES;
+static inline bool sb_priv_thread_enter_exchanging(sb_priv_gate *gate) {
+  if ((atomic_load(&gate->revoked) & SB_PRIV_EXCHANGES) == 0) return false;
+  (void)atomic_exchange(&gate->busy, 1);
+  return atomic_load(&gate->revoked) == SB_PRIV_EXCHANGES;
 }
 
-static inline void sb_priv_thread_leave(sb_priv_thread *thread) { atomic_store_explicit(&thread->busy, 0, memory_order_release); }
+static inline void sb_priv_thread_leave(sb_priv_gate *gate) { atomic_store_explicit(&gate->busy, 0, memory_order_release); }
+
+/* The magazine of a thread that has entered. */
+static inline sb_priv_magazine *sb_priv_thread_magazine(sb_priv_gate *gate, uint32_t magazine_at) {
+  return (sb_priv_magazine *)(void *)((uint8_t *)gate + magazine_at);
+}
 
 /* The calling thread's own, made if need be; NULL if that can't be, or the thread is ending. */
 sb_priv_thread *sb_priv_thread_open(void);
-/* The thread's cache in `slot`, made if need be; NULL if that can't be. */
-sb_priv_cache *sb_priv_thread_cache(sb_priv_thread *thread, uint16_t slot);
 /* Makes the threads of all caches in the list stay away from their magazines. The pool's lock is held. */
 void sb_priv_thread_revoke(sb_priv_cache *caches);
 /* Lets the thread of one of them use its magazines again. */
@@ -283,7 +295,7 @@ static inline bool sb_priv_magazine_push(sb_priv_magazine *magazine, void *data,
 /* ---- pools ---- */
 
 #define SB_PRIV_BATCH_MAX (SB_PRIV_MAGAZINE_MAX / 2)
-#define SB_PRIV_CLASS_HINTS 256 /* one for each 64 bytes of size, the last one for all larger sizes */
+#define SB_PRIV_CLASS_HINTS 256 /* one for each 256 bytes of size, the last one for all larger sizes */
 
 /* Half of a magazine, on its way from one thread to another. */
 typedef struct sb_priv_batch {
@@ -313,13 +325,15 @@ struct sb_pool {    // NOLINT(clang-analyzer-optin.performance.Padding): what ch
   sb_memory memory; /* first, because the pool is its own provider; the handle is an owner of it, and retirement comes with the last */
 
   /* What get and put read without the lock. It does not change while the pool is open. */
-  _Alignas(SB_PRIV_CACHE_LINE) uint16_t slot; /* where threads have their magazines; SB_PRIV_SLOTS: none */
+  _Alignas(SB_PRIV_CACHE_LINE) uint32_t magazines_at; /* where a thread has its magazine for the first class */
+  uint32_t quick_hints;                               /* class_hints for sizes that need no more than a magazine; 0: zero_on_get */
+  uint8_t class_hints[SB_PRIV_CLASS_HINTS];           /* where to begin searching the class for a size */
+  uint32_t block_sizes[SB_POOL_CLASSES_MAX + 1];      /* sorted; the one behind the last is for larger blocks, and holds any size */
+  uint32_t class_count;                               /* without the one for larger blocks */
+  uint32_t slot;                                      /* where threads have their caches; SB_PRIV_SLOTS: nowhere */
+  uint32_t alignment;
   bool zero_on_get;
   bool poison_on_put;
-  uint8_t class_hints[SB_PRIV_CLASS_HINTS];      /* where to begin searching the class for a size */
-  uint32_t block_sizes[SB_POOL_CLASSES_MAX + 1]; /* sorted; the one behind the last is for larger blocks, and holds any size */
-  uint32_t class_count;                          /* without the one for larger blocks */
-  uint32_t alignment;
   uint64_t bytes_max; /* UINT64_MAX: none */
   char name[64];
 

@@ -165,8 +165,8 @@ static void header_fill(sb_priv_slab *slab, const sb_priv_slab_shape *shape) {
   slab->inverse = single ? 0 : (((uint64_t)1 << 43) + stride - 1) / stride;
   slab->block_count = single ? 1 : (uint32_t)fitting;
   slab->block_size = shape->block_size;
-  slab->class_index = (uint16_t)shape->class_index;
-  slab->slot = shape->slot;
+  slab->class_index = shape->class_index;
+  slab->magazine_at = shape->magazine_at;
   slab->out_count = slab->kept_count = slab->used_count = 0;
   slab->kept_first = slab->fresh_first = SB_PRIV_BLOCK_NONE;
   for (int list = 0; list < SB_PRIV_SLAB_LISTS; list++) slab->next[list] = slab->previous[list] = NULL;

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <time.h>
 
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -26,14 +27,11 @@
 #define MEMBARRIER_USABLE true
 #endif
 
-/* What threads have before they use a pool, when they end, and when there is no memory for more. Revoked, so nobody looks at the caches. */
-static sb_priv_thread thread_none = {.revoked = 1};
-static sb_priv_thread thread_gone = {.revoked = 1};
+/* What threads have before they use a pool, when they end, and when there is no memory for more. */
+static sb_priv_gate gate_none = {.revoked = 1};
+static sb_priv_gate gate_gone = {.revoked = 1};
 
-__thread sb_priv_thread *sb_priv_thread_own = &thread_none;
-
-/* What a slot has whose pool the thread has not used. */
-static sb_priv_cache cache_none;
+__thread sb_priv_gate *sb_priv_thread_own = &gate_none;
 
 static pthread_mutex_t threads_lock = PTHREAD_MUTEX_INITIALIZER; /* of the lists; taken after the locks of pools */
 static sb_priv_thread *all_threads;
@@ -56,7 +54,7 @@ static void barrier(void) {
 
 static void thread_end(void *argument) {
   sb_priv_thread *thread = argument;
-  sb_priv_thread_own = &thread_gone; /* other destructors may still put blocks */
+  sb_priv_thread_own = &gate_gone; /* other destructors may still put blocks */
   sb_priv_depot_thread_ended(thread, false);
   (void)pthread_mutex_lock(&threads_lock);
   thread->ended = true;
@@ -78,13 +76,13 @@ static sb_priv_thread *thread_get(void) {
   } else {
     thread = sb_priv_map_memory(sizeof *thread);
     if (thread != NULL) {
-      for (uint32_t slot = 0; slot <= SB_PRIV_SLOTS; slot++) thread->caches[slot] = &cache_none;
+      (void)madvise(thread, sizeof *thread, MADV_NOHUGEPAGE); /* most of it is never used */
       thread->next = all_threads;
       all_threads = thread;
     }
   }
   if (thread != NULL) {
-    atomic_store(&thread->revoked, barriers ? 0 : SB_PRIV_EXCHANGES);
+    atomic_store(&thread->gate.revoked, barriers ? 0 : SB_PRIV_EXCHANGES);
     thread->ended = false;
   }
   (void)pthread_mutex_unlock(&threads_lock);
@@ -92,61 +90,53 @@ static sb_priv_thread *thread_get(void) {
 }
 
 sb_priv_thread *sb_priv_thread_open(void) {
-  sb_priv_thread *thread = sb_priv_thread_own;
-  if (thread != &thread_none) return thread == &thread_gone ? NULL : thread;
+  sb_priv_gate *gate = sb_priv_thread_own;
+  if (gate == &gate_gone) return NULL;
+  if (gate != &gate_none) return (sb_priv_thread *)gate;
   (void)pthread_once(&threads_once, threads_begin);
-  thread = end_key_made ? thread_get() : NULL;
+  sb_priv_thread *thread = end_key_made ? thread_get() : NULL;
   if (thread == NULL) return NULL;
   if (pthread_setspecific(end_key, thread) != 0) {
     thread_end(thread); /* nobody would give its blocks back */
     return NULL;
   }
-  sb_priv_thread_own = thread;
+  sb_priv_thread_own = &thread->gate;
   return thread;
-}
-
-sb_priv_cache *sb_priv_thread_cache(sb_priv_thread *thread, uint16_t slot) {
-  assert(slot < SB_PRIV_SLOTS);
-  sb_priv_cache *cache = thread->caches[slot];
-  if (cache != &cache_none) return cache;
-  cache = sb_priv_map_memory(sizeof *cache);
-  if (cache == NULL) return NULL;
-  cache->thread = thread;
-  thread->caches[slot] = cache;
-  return cache;
 }
 
 /* ---- staying away ---- */
 
+static bool is_own(const sb_priv_thread *thread) { return &thread->gate == sb_priv_thread_own; }
+
 /* A thread is busy for some nanoseconds, unless it loses its CPU in between. */
 static void wait_until_idle(const sb_priv_thread *thread) {
-  for (int i = 0; atomic_load(&thread->busy) != 0; i++)
+  for (int i = 0; atomic_load(&thread->gate.busy) != 0; i++)
     if (i > 100) (void)nanosleep(&(struct timespec){.tv_nsec = 20 * 1000}, NULL);
 }
 
 void sb_priv_thread_revoke(sb_priv_cache *caches) {
   bool others = false;
   for (sb_priv_cache *cache = caches; cache != NULL; cache = cache->next) {
-    if (cache->thread == sb_priv_thread_own) continue;
-    (void)atomic_fetch_add(&cache->thread->revoked, 1);
+    if (is_own(cache->thread)) continue;
+    (void)atomic_fetch_add(&cache->thread->gate.revoked, 1);
     others = true;
   }
   if (!others) return;
   barrier();
   for (sb_priv_cache *cache = caches; cache != NULL; cache = cache->next)
-    if (cache->thread != sb_priv_thread_own) wait_until_idle(cache->thread);
+    if (!is_own(cache->thread)) wait_until_idle(cache->thread);
 }
 
 void sb_priv_thread_restore(sb_priv_cache *cache) {
-  if (cache->thread != sb_priv_thread_own) (void)atomic_fetch_sub(&cache->thread->revoked, 1);
+  if (!is_own(cache->thread)) (void)atomic_fetch_sub(&cache->thread->gate.revoked, 1);
 }
 
 void sb_priv_thread_revoke_all(void) {
   (void)pthread_mutex_lock(&threads_lock);
-  for (sb_priv_thread *thread = all_threads; thread != NULL; thread = thread->next) (void)atomic_fetch_add(&thread->revoked, 1);
+  for (sb_priv_thread *thread = all_threads; thread != NULL; thread = thread->next) (void)atomic_fetch_add(&thread->gate.revoked, 1);
   barrier();
   for (sb_priv_thread *thread = all_threads; thread != NULL; thread = thread->next)
-    if (thread != sb_priv_thread_own) wait_until_idle(thread);
+    if (!is_own(thread)) wait_until_idle(thread);
 }
 
 void sb_priv_thread_restore_all(bool in_child) {
@@ -155,8 +145,8 @@ void sb_priv_thread_restore_all(bool in_child) {
     if (!barriers) (void)atomic_fetch_or(&sb_priv_thread_own->revoked, SB_PRIV_EXCHANGES);
   }
   for (sb_priv_thread *thread = all_threads; thread != NULL; thread = thread->next) {
-    (void)atomic_fetch_sub(&thread->revoked, 1);
-    if (!in_child || thread->ended || thread == sb_priv_thread_own) continue;
+    (void)atomic_fetch_sub(&thread->gate.revoked, 1);
+    if (!in_child || thread->ended || is_own(thread)) continue;
     sb_priv_depot_thread_ended(thread, true);
     thread->ended = true;
     thread->next_free = free_threads;

@@ -115,7 +115,7 @@ SB_API SB_METHOD sb_status sb_memory_fail_reserve(sb_memory *memory, uint64_t nt
 SB_API_VOID SB_DESTRUCTOR void sb_memory_close(SB_TAKES SB_NULLABLE sb_memory *memory);
 
 /** Returns how many blocks are out, of all providers of this library image together: the number to compare before and after to see
- *  that nothing leaks.
+ *  that nothing leaks. Memory from sb_pool_get is no sb_block, and is counted by sb_pool_get_stats alone.
  *
  *  Ownership: none.      Threads: any.
  *  Errors: none.

@@ -47,7 +47,7 @@ typedef struct sb_pool sb_pool;
 /** One size of block. Frozen: it never grows. */
 typedef struct sb_pool_class {
   uint32_t block_size; /**< bytes, 1 to SB_BLOCK_SIZE_MAX */
-  uint32_t kept_max;   /**< free blocks kept for reuse; more are given back to the system */
+  uint32_t kept_max;   /**< free blocks kept for reuse, by all threads together; more are given back to the system */
 } sb_pool_class;
 
 /** How a pool works. 0 in every field is the default. */

@@ -923,7 +923,8 @@ def sb_memory_close(memory: int | None = None) -> None:
 
 def sb_memory_live_blocks() -> int:
     """Returns how many blocks are out, of all providers of this library image together: the number to compare
-    before and after to see that nothing leaks.
+    before and after to see that nothing leaks. Memory from sb_pool_get is no sb_block, and is counted by
+    sb_pool_get_stats alone.
 
     Ownership: none.
     Threads: any.

@@ -244,7 +244,7 @@ class PoolClass(NamedTuple):
     block_size: int = 0
     """bytes, 1 to BLOCK_SIZE_MAX"""
     kept_max: int = 0
-    """free blocks kept for reuse; more are given back to the system"""
+    """free blocks kept for reuse, by all threads together; more are given back to the system"""
 
 
 class PoolOptions(NamedTuple):
