@@ -165,13 +165,12 @@ test-crash: deps-test
 	$(call heading,crashes of the store of visits)
 	$(PYTEST) tests/crash
 
-# The long forms: all tests, then what is drawn at random with more seeds, and what runs on many threads more often.
+# The long forms: all tests, with what is drawn at random by fresh seeds, every bit of damage and more crashes; then C with more seeds, and
+# Go's threads more often.
+nightly: export SAMEBYTES_NIGHTLY := 1
 nightly: test
 	$(call heading,C with more seeds)
 	SAMEBYTES_SEEDS=20 ctest --test-dir build/check/sanitize --output-on-failure --no-tests=error -j2 --repeat until-fail:3
-	$(call heading,the store of visits: more seeds and every bit of damage and more crashes)
-	SAMEBYTES_NIGHTLY=1 ctest --test-dir build/check/debug --output-on-failure --no-tests=error -j2 -R visits
-	SAMEBYTES_NIGHTLY=1 $(PYTEST) tests/crash
 	$(call heading,Go with the race detector again and again)
 	go test -race -count=10 ./...
 

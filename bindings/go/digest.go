@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x3b5dd46a46285574ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x5f2ab8b1e171a0d4ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "3b5dd46a46285574"
+const coreDigest = "5f2ab8b1e171a0d4"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x3b5dd46a46285574ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x5f2ab8b1e171a0d4ull
 import "C"
