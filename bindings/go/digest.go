@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x5f2ab8b1e171a0d4ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x4ce71c25d27d5b73ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "5f2ab8b1e171a0d4"
+const coreDigest = "4ce71c25d27d5b73"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x5f2ab8b1e171a0d4ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x4ce71c25d27d5b73ull
 import "C"

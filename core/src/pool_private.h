@@ -274,7 +274,10 @@ static inline sb_priv_item sb_priv_magazine_pop(sb_priv_magazine *magazine, uint
   if (!SB_PRIV_LIKELY(count > 0)) return (sb_priv_item){NULL, NULL};
   const sb_priv_item item = magazine->items[count - 1];
   sb_priv_magazine_set_counts(magazine, counts + 0x100 - 1);
-  if (!SB_PRIV_LIKELY(sb_priv_record_state(item.record) == SB_PRIV_BLOCK_CACHED)) return (sb_priv_item){NULL, NULL};
+  if (!SB_PRIV_LIKELY(sb_priv_record_state(item.record) == SB_PRIV_BLOCK_CACHED)) {
+    sb_priv_magazine_set_counts(magazine, counts - 1); /* nothing was taken */
+    return (sb_priv_item){NULL, NULL};
+  }
   sb_priv_record_set(item.record, state);
   if (state == SB_PRIV_BLOCK_COUNTED) sb_priv_magazine_add(&magazine->reserves);
   return item;
