@@ -25,6 +25,12 @@ REFERENCE = bytes.fromhex(
 )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test that hangs fails."""
+    for item in items:
+        item.add_marker(pytest.mark.timeout(300))
+
+
 @pytest.fixture(params=sorted(LAYERS))
 def layer(request: pytest.FixtureRequest) -> ModuleType:
     """Each function layer in turn."""
