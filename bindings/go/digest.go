@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x4ce71c25d27d5b73ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x1dc27e5b602f97ebull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "4ce71c25d27d5b73"
+const coreDigest = "1dc27e5b602f97eb"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x4ce71c25d27d5b73ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x1dc27e5b602f97ebull
 import "C"

@@ -114,7 +114,7 @@ static sb_status check_ours(visit_log *log, const uint8_t *page, uint64_t end, s
 sb_status sb_priv_visit_check(int file, uint64_t end, sb_visit_report *report, sb_error *error) {
   sb_visit_report found = {.damaged_offset = -1};
   uint8_t page[VISIT_LOG_START];
-  sb_priv_file_facts facts;
+  sb_priv_file_facts facts = {0};
   size_t got = 0;
   int problem = sb_priv_file_read(file, page, sizeof page, 0, &got);
   if (problem == 0) problem = sb_priv_file_look(file, &facts);
@@ -158,7 +158,7 @@ static bool report_wrong(const sb_visit_report *report) { return report == NULL 
 
 sb_status sb_verify_visits(const char *path, sb_visit_report *report, sb_error *error) {
   int file = -1;
-  sb_priv_file_facts facts;
+  sb_priv_file_facts facts = {0};
   if (path == NULL || report_wrong(report))
     return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "no path, or report.struct_size is not set");
   sb_status status = open_file(path, &file, &facts, error);
@@ -220,7 +220,7 @@ static sb_status salvage(visit_log *log, uint64_t size, sb_visit_report *found, 
 
 sb_status sb_salvage_visits(const char *path, const char *target, sb_visit_report *report, sb_error *error) {
   int file = -1;
-  sb_priv_file_facts facts;
+  sb_priv_file_facts facts = {0};
   if (path == NULL || target == NULL || report_wrong(report))
     return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "no path, no target, or report.struct_size is not set");
   sb_status status = open_file(path, &file, &facts, error);
