@@ -88,13 +88,19 @@ def python_signatures(api: Api, root: Path) -> dict[str, str]:
             continue
         offered = [alias.name for alias in statement.names]
         if offered == ["*"]:
-            offered = [
-                node.name for node in trees[statement.module].body if isinstance(node, ast.ClassDef | ast.FunctionDef)
-            ]
+            offered = all_names(trees[statement.module])
         for name in offered:
             for node in definitions(trees, statement.module, name):
                 found |= signatures_of(node, name)
     return found
+
+
+def all_names(module: ast.Module) -> list[str]:
+    """What a generated module exports: its `__all__`."""
+    for node in module.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return list(ast.literal_eval(node.value))
+    return []
 
 
 def definitions(trees: dict[str, ast.Module], module: str, name: str) -> Iterator[ast.ClassDef | ast.FunctionDef]:

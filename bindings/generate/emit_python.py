@@ -47,6 +47,8 @@ BUILTINS = {
 }
 # Classes whose bytes, or columns, can be seen through a memoryview, by a base in C that counts them.
 EXPORTERS = {"sb_block": "Block", "sb_view": "View", "sb_batch": "Batch"}
+# Classes that _bytes.py and _codec.py say in the words of Python; the package exports those.
+REFINED = {"Batch", "Block", "Buf", "Builder", "Parser", "Schema", "View"}
 
 
 def public(constant: str) -> str:
@@ -321,7 +323,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 '''
     functions = [f for f in api.functions if f.role == "function"]
-    names = [class_name(c.name) for c in api.classes] + [safe(f.short) for f in functions]
+    names = {class_name(c.name) for c in api.classes} - REFINED | {safe(f.short) for f in functions}
     bodies = [*(handle_class(api, c) for c in api.classes), *(Method(api, f).write("") for f in functions)]
     return "\n\n".join([head, *bodies, all_names(names)])
 

@@ -90,7 +90,10 @@ def test_every_status_has_an_exception_that_derives_from_a_builtin() -> None:
 
 def test_all_names_exist_once() -> None:
     assert [name for name in samebytes.__all__ if not hasattr(samebytes, name)] == []
-    assert {"Pool", "View", "echo", "crc32c", "CORRUPT", "CorruptError", "PoolStats"} <= set(samebytes.__all__)
+    assert len(samebytes.__all__) == len(set(samebytes.__all__))
+    assert {"Pool", "View", "echo", "crc32c", "CORRUPT", "CorruptError", "SamebytesError", "PoolStats"} <= set(
+        samebytes.__all__
+    )
 
 
 def test_the_package_uses_the_classes_that_are_written_by_hand() -> None:

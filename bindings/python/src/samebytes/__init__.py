@@ -11,20 +11,15 @@ from __future__ import annotations
 from . import _library as _library
 
 # isort: split
-from . import _classes, _records, errors
-from ._classes import *  # noqa: F403
-from ._errors import SamebytesError
-from ._records import *  # noqa: F403
-from ._version import __version__
-from .errors import *  # noqa: F403
-
-# isort: split
-# These take the place of the generated classes of the same names.
-from . import echo
+from . import _classes, _records, echo, errors
 from ._bytes import Block, Buf, View
+from ._classes import *  # noqa: F403
 from ._codec import Batch, Builder, Message, Parser, Schema
 from ._declared import array, int8, int16, int32, int64, message, schema_of, string
+from ._records import *  # noqa: F403
 from ._schema_file import load_schemas
+from ._version import __version__
+from .errors import *  # noqa: F403
 
 __all__ = [
     "Batch",
@@ -33,7 +28,6 @@ __all__ = [
     "Builder",
     "Message",
     "Parser",
-    "SamebytesError",
     "Schema",
     "View",
     "__version__",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import SupportsIndex, overload
 
 from . import _arguments, _classes
 from ._backend import layer
@@ -30,7 +30,7 @@ class Block(_classes.Block):
                 self._idle()
             other = super().retain()
             self._shared = other._shared = True
-        return other  # type: ignore[return-value]  # the package's Block is this class
+        return other
 
 
 class View(_classes.View):
@@ -47,7 +47,12 @@ class View(_classes.View):
             spans = (layer.sb_view_span(address, index) for index in range(layer.sb_view_span_count(address)))
             return b"".join([layer.read_bytes(data, size) for data, size in spans])
 
-    def __getitem__(self, key: Any) -> Any:
+    @overload
+    def __getitem__(self, key: SupportsIndex) -> int: ...
+    @overload
+    def __getitem__(self, key: slice) -> View: ...
+
+    def __getitem__(self, key: SupportsIndex | slice) -> int | View:
         """`view[2]` is a byte as an int; `view[2:5]` is a View of the same memory."""
         with self._lock:
             size = self.size()

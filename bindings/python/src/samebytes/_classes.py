@@ -1433,17 +1433,10 @@ def instance_id() -> int:
 
 
 __all__ = [
-    "Batch",
-    "Block",
-    "Buf",
-    "Builder",
     "Memory",
-    "Parser",
     "Pipeline",
     "Pool",
-    "Schema",
     "SchemaFile",
-    "View",
     "abi_digest",
     "crc32c",
     "echo_add_request",

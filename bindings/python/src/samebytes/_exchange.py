@@ -30,7 +30,7 @@ class Pair(NamedTuple):
     def open_echo(cls) -> Pair:
         """The Echo request and its response."""
         schemas = _classes.echo_request_schema(), _classes.echo_response_schema()
-        return cls(*schemas)  # type: ignore[arg-type]  # the package's Schema is that of _codec
+        return cls(*schemas)
 
 
 class Waiting(Protocol):
@@ -215,4 +215,4 @@ def taken(builder: _codec.Builder) -> Iterator[memoryview]:
     """The bytes of all frames of a builder, without a copy, which leave it."""
     with builder.take() as frames:
         for index in range(frames.span_count()):
-            yield frames.span(index)  # type: ignore[misc]  # the package's View is that of _bytes
+            yield frames.span(index)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import cast
 
 from . import _classes, _codec, _records
 
@@ -17,6 +16,5 @@ def load_schemas(path: str | os.PathLike[str]) -> dict[str, _codec.Schema]:
     with open(path, "rb") as source:
         text = source.read(_records.SCHEMA_FILE_SIZE_MAX + 1)
     with _classes.SchemaFile(text, os.fsdecode(path)) as file:
-        # The package's Schema is that of _codec.
-        schemas = [cast("_codec.Schema", file.get(index)) for index in range(file.count())]
+        schemas = [file.get(index) for index in range(file.count())]
     return {schema.name(): schema for schema in schemas}

@@ -253,4 +253,4 @@ class BatchSerializer(_Serializer[list[Message]]):
 
 def make_serializer(*, limit: int = 65536, debug: bool = False) -> MessageSerializer:
     """The serializer of Echo requests, for both sides of a connection. limit is the most bytes that a frame may have, its Size included."""
-    return MessageSerializer(_classes.echo_request_schema(), limit=limit, debug=debug)  # type: ignore[arg-type]
+    return MessageSerializer(_classes.echo_request_schema(), limit=limit, debug=debug)
