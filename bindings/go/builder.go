@@ -31,14 +31,53 @@ func (b *Builder) Add(schema *Schema, sequence int8, values ...any) error {
 	var held holder
 	defer held.release()
 	raw := make([]value, len(values))
+	if problem := setMessage(raw, fields, values, &held); problem != nil {
+		problem.op = op
+		return problem
+	}
+	return b.add(schema, sequence, raw)
+}
+
+// AddRows adds one message per row, all of them or none; a row holds one value per field of schema, as Add takes them.
+//
+// Ownership: all is borrowed for the call.
+// Threads: one user of the Builder at a time.
+// Errors: as Add; the error says which row it is.
+// Since: 1.0
+func (b *Builder) AddRows(schema *Schema, sequences []int8, rows [][]any) error {
+	const op = "Builder.AddRows"
+	fields, err := schema.fields()
+	if err != nil {
+		return err
+	}
+	if len(sequences) != len(rows) {
+		return refuse(op, fmt.Sprintf("there are %d sequences for %d rows", len(sequences), len(rows)))
+	}
+	var held holder
+	defer held.release()
+	raw := make([]value, len(rows)*len(fields))
+	for i, row := range rows {
+		if len(row) != len(fields) {
+			return refuse(op, fmt.Sprintf("row %d: %s has %d fields, there are %d values", i, schema.Name(), len(fields), len(row)))
+		}
+		if problem := setMessage(raw[i*len(fields):], fields, row, &held); problem != nil {
+			problem.op, problem.Message = op, fmt.Sprintf("row %d, %s", i, problem.Message)
+			return problem
+		}
+	}
+	return b.addRows(schema, sequences, raw)
+}
+
+// setMessage converts the values of one message. The error names the field.
+func setMessage(raw []value, fields []SchemaField, values []any, held *holder) *Error {
 	for i := range values {
-		if problem := raw[i].set(fields[i].Type, values[i], &held); problem != nil {
-			problem.Field, problem.op = fields[i].Name, op
+		if problem := raw[i].set(fields[i].Type, values[i], held); problem != nil {
+			problem.Field = fields[i].Name
 			problem.Message = fmt.Sprintf("field %s: %s", fields[i].Name, problem.Message)
 			return problem
 		}
 	}
-	return b.add(schema, sequence, raw)
+	return nil
 }
 
 // Bytes returns a copy of all frames; the builder keeps them.

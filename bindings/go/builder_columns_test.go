@@ -133,3 +133,48 @@ func TestAWrongColumnIsRefusedByMessageAndFieldAndNothingAdded(t *testing.T) {
 		t.Errorf("%d bytes were added", builder.Size())
 	}
 }
+
+func TestRowsGiveTheBytesOfSingleMessages(t *testing.T) {
+	schema, builder, singly := columnSchema(t), emptyBuilder(t), emptyBuilder(t)
+	rows := [][]any{
+		{-300, "one", []int32{1, -70000}, []string{"a", ""}},
+		{0, "", []int32{}, []string{}},
+		{32767, []byte("three"), []int32{3}, [][]byte{[]byte("bcd")}},
+	}
+	sequences := []int8{5, 6, 7}
+	for i, row := range rows {
+		if err := singly.Add(schema, sequences[i], row...); err != nil {
+			t.Fatal(i, err)
+		}
+	}
+	if err := builder.AddRows(schema, sequences, rows); err != nil {
+		t.Fatal(err)
+	}
+	found, err := builder.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	wanted, err := singly.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(found, wanted) {
+		t.Errorf("found %x, wanted %x", found, wanted)
+	}
+	for words, wrong := range map[string][]any{
+		"message 4 (Every), field number: 32768":    {32768, "", []int32{}, []string{}},
+		"row 1, field text: string cannot hold":     {0, 5, []int32{}, []string{}},
+		"row 1: Every has 4 fields, there are 1 va": {0},
+	} {
+		err := builder.AddRows(schema, sequences, [][]any{rows[0], wrong, rows[2]})
+		if err == nil || !strings.Contains(err.Error(), words) {
+			t.Errorf("%v, not %s", err, words)
+		}
+	}
+	if err := builder.AddRows(schema, sequences[:2], rows); !errors.Is(err, samebytes.ErrInvalidArgument) {
+		t.Error(err)
+	}
+	if builder.FrameCount() != 3 {
+		t.Errorf("%d messages", builder.FrameCount())
+	}
+}

@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x1dc27e5b602f97ebull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x6df63a3c934c1148ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "1dc27e5b602f97eb"
+const coreDigest = "6df63a3c934c1148"

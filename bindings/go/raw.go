@@ -112,6 +112,8 @@ package samebytes
 #cgo nocallback sb_builder_add
 #cgo noescape sb_builder_add_columns
 #cgo nocallback sb_builder_add_columns
+#cgo noescape sb_builder_add_rows
+#cgo nocallback sb_builder_add_rows
 #cgo noescape sb_builder_size
 #cgo nocallback sb_builder_size
 #cgo noescape sb_builder_frame_count
@@ -170,6 +172,8 @@ package samebytes
 #cgo nocallback sb_batch_get_error
 #cgo noescape sb_batch_get_schema
 #cgo nocallback sb_batch_get_schema
+#cgo noescape sb_batch_swap
+#cgo nocallback sb_batch_swap
 #cgo noescape sb_batch_clear
 #cgo nocallback sb_batch_clear
 #cgo noescape sb_batch_close
@@ -1886,6 +1890,43 @@ func (b *Builder) AddColumns(schema *Schema, sequences []int8, columns []Column)
 	return nil
 }
 
+// addRows adds count messages in one call: all of them, or none. sequences holds one sequence per message,
+// values one value per field of schema for the first message, in its order, then those of the next, and so
+// on.
+//
+//   - Ownership: all is borrowed for the call.
+//   - Threads: one user of builder at a time.
+//   - Errors: ErrInvalidArgument when valueCount is not that of the fields of count messages, or data is nil
+//     where size is not 0; ErrOutOfRange; ErrTooLarge; ErrNoMemory; nothing is added then. The error's frame
+//     counts the messages added since the last take or clear, and those of the call before it.
+//   - Since: 1.0
+func (b *Builder) addRows(schema *Schema, sequences []int8, values []value) error {
+	var held holder
+	defer held.release()
+	self, err := b.enter("Builder.AddRows")
+	if err != nil {
+		return err
+	}
+	defer b.leave()
+	cSchema, err := schema.enter("Builder.AddRows")
+	if err != nil {
+		return err
+	}
+	defer schema.leave()
+	cValues := make([]C.sb_value, len(values))
+	for i := range values {
+		if err := values[i].fill("Builder.AddRows", &cValues[i], &held); err != nil {
+			return err
+		}
+	}
+	var outError C.sb_error
+	cStatus := C.sb_builder_add_rows(self, cSchema, (*C.int8_t)(unsafe.Pointer(unsafe.SliceData(sequences))), C.size_t(len(sequences)), unsafe.SliceData(cValues), C.size_t(len(values)), &outError)
+	if cStatus != 0 {
+		return failureOf("Builder.AddRows", cStatus, &outError)
+	}
+	return nil
+}
+
 // Size returns the number of bytes of all frames added.
 //
 //   - Ownership: none.
@@ -2492,6 +2533,28 @@ func (b *Batch) GetSchema(schemaIndex int) (*Schema, error) {
 		return nil, failure("Batch.GetSchema", cStatus)
 	}
 	return newSchema(outSchema), nil
+}
+
+// Swap exchanges the contents of two batches, in constant time. So rows are kept while their batch is parsed
+// into again: what it handed out goes with the content, and is valid until other is parsed into, cleared or
+// closed.
+//
+//   - Ownership: none.
+//   - Threads: one user of batch and of other at a time.
+//   - Errors: none; nothing happens where one is nil.
+//   - Since: 1.0
+func (b *Batch) Swap(other *Batch) {
+	self, err := b.enter("Batch.Swap")
+	if err != nil {
+		return
+	}
+	defer b.leave()
+	cOther, err := other.enter("Batch.Swap")
+	if err != nil {
+		return
+	}
+	defer other.leave()
+	C.sb_batch_swap(self, cOther)
 }
 
 // Clear drops rows, errors, and the memory they show.

@@ -187,6 +187,8 @@ sb_status sb_builder_add(sb_builder *builder, const sb_schema *schema, int8_t se
   *values, size_t value_count, sb_error *error);
 sb_status sb_builder_add_columns(sb_builder *builder, const sb_schema *schema, const int8_t *sequences, size_t
   count, const sb_column *columns, size_t column_count, sb_error *error);
+sb_status sb_builder_add_rows(sb_builder *builder, const sb_schema *schema, const int8_t *sequences, size_t
+  count, const sb_value *values, size_t value_count, sb_error *error);
 size_t sb_builder_size(const sb_builder *builder);
 size_t sb_builder_frame_count(const sb_builder *builder);
 sb_status sb_builder_take(sb_builder *builder, sb_view **frames);
@@ -219,6 +221,7 @@ sb_status sb_batch_get_column(sb_batch *batch, size_t schema_index, int32_t colu
 sb_status sb_batch_get_frame(const sb_batch *batch, size_t index, sb_view **frame);
 sb_status sb_batch_get_error(const sb_batch *batch, size_t index, sb_error *refused);
 sb_status sb_batch_get_schema(const sb_batch *batch, size_t schema_index, sb_schema **schema);
+void sb_batch_swap(sb_batch *batch, sb_batch *other);
 void sb_batch_clear(sb_batch *batch);
 void sb_batch_close(sb_batch *batch);
 sb_status sb_echo_request_schema(sb_schema **schema);

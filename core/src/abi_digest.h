@@ -2,6 +2,6 @@
 #ifndef SB_ABI_DIGEST_H
 #define SB_ABI_DIGEST_H
 
-#define SB_ABI_DIGEST 0xb436dbf45c9f37f9ull
+#define SB_ABI_DIGEST 0xbbd8a9af3f6ed9bcull
 
 #endif

@@ -474,6 +474,58 @@ sb_status sb_builder_add_columns(sb_builder *builder, const sb_schema *schema, c
   return status == SB_NO_MEMORY ? sb_priv_error(error, status, NULL, "no memory for %zu messages", count) : status;
 }
 
+/* ---- many messages from rows ---- */
+
+static sb_status measure_rows(measure *message, const sb_value *values, size_t count, size_t *total, size_t *largest) {
+  const size_t frame = message->frame, before = message->before;
+  *total = *largest = 0;
+  for (size_t i = 0; i < count; i++) {
+    message->frame = frame + i;
+    message->before = before + *total;
+    sb_status status = measure_message(message, values + i * message->schema->field_count);
+    if (status != SB_OK) return status;
+    *total += message->size;
+    if (*total > PTRDIFF_MAX) return sb_priv_error(message->error, SB_TOO_LARGE, NULL, "more bytes than memory can have");
+    if (message->size > *largest) *largest = message->size;
+  }
+  return SB_OK;
+}
+
+/* All was measured, and there is room. */
+static void write_rows(sb_builder *builder, measure *message, const int8_t *sequences, size_t count, const sb_value *values,
+                       uint8_t *apart) {
+  const sb_schema *schema = message->schema;
+  for (size_t i = 0; i < count; i++, values += schema->field_count) {
+    sb_status status = measure_message(message, values);
+    if (status == SB_OK && builder->piece_size - builder->piece_used < message->size) status = begin_piece(builder, message->size);
+    assert(status == SB_OK);
+    (void)status;
+    if (builder->piece_size - builder->piece_used < message->size)
+      put_across(builder, apart, schema, sequences[i], values, message->size);
+    else
+      put_in_piece(builder, schema, sequences[i], values, message->size);
+  }
+  builder->frame_count += count;
+}
+
+sb_status sb_builder_add_rows(sb_builder *builder, const sb_schema *schema, const int8_t *sequences, size_t count, const sb_value *values,
+                              size_t value_count, sb_error *error) {
+  if (builder == NULL || schema == NULL || (sequences == NULL && count > 0) || (values == NULL && value_count > 0))
+    return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "builder, schema, sequences and values must not be NULL");
+  if (schema->field_count > 0 ? value_count % schema->field_count != 0 || value_count / schema->field_count != count : value_count != 0)
+    return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "message %s has %u fields, %zu values were given for %zu messages", schema->name,
+                         (unsigned)schema->field_count, value_count, count);
+  if (count == 0) return SB_OK;
+  measure message = {.schema = schema, .error = error, .frame = builder->frame_count, .before = sb_builder_size(builder)};
+  size_t total = 0, largest = 0;
+  uint8_t *apart = NULL;
+  sb_status status = measure_rows(&message, values, count, &total, &largest);
+  if (status == SB_OK) status = room_for_all(builder, total, largest, &apart);
+  if (status == SB_OK) write_rows(builder, &message, sequences, count, values, apart);
+  free(apart);
+  return status == SB_NO_MEMORY ? sb_priv_error(error, status, NULL, "no memory for %zu messages", count) : status;
+}
+
 size_t sb_builder_size(const sb_builder *builder) { return builder != NULL ? builder->committed + builder->piece_used : 0; }
 
 size_t sb_builder_frame_count(const sb_builder *builder) { return builder != NULL ? builder->frame_count : 0; }

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x1dc27e5b602f97ebull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x6df63a3c934c1148ull
 import "C"

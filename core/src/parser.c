@@ -563,6 +563,13 @@ sb_status sb_parser_parse(sb_parser *parser, sb_batch *batch) {
   return SB_OK;
 }
 
+void sb_batch_swap(sb_batch *batch, sb_batch *other) {
+  if (batch == NULL || other == NULL) return;
+  const sb_batch content = *batch;
+  *batch = *other;
+  *other = content;
+}
+
 /* ---- reading a batch ---- */
 
 size_t sb_batch_row_count(const sb_batch *batch) { return batch != NULL ? batch->row_count : 0; }

@@ -277,6 +277,26 @@ def test_a_batch_is_used_again(small: samebytes.Schema) -> None:
             assert [row.number for row in parser.parse(batch).rows] == [number]
 
 
+def test_batches_exchange_their_contents(small: samebytes.Schema, event: samebytes.Schema) -> None:
+    with samebytes.Parser([small]) as parser, samebytes.Batch() as batch, samebytes.Batch() as other:
+        parser.feed(frames_of(small, [1, [b"a"], b"one"]))
+        parser.parse(batch)
+        batch.swap(other)
+        assert (len(batch), batch.rows, [row.body for row in other.rows]) == (0, [], [b"one"])
+        parser.feed(frames_of(small, [2, [], b"two"]))
+        parser.parse(batch)
+        batch.swap(batch)
+        assert [row.body for row in (*other.rows, *batch.rows)] == [b"one", b"two"]
+        assert bytes(other.column("body"))[-3:] == b"one"
+        column = other.column("number")
+        for one, another in ((batch, other), (other, batch)):
+            with pytest.raises(samebytes.BusyError):
+                one.swap(another)
+        del column
+        with pytest.raises(TypeError, match="other: a Batch is needed, not int"):
+            batch.swap(5)  # type: ignore[arg-type]
+
+
 BAD_SIZE = b"\xff\xff\xff\xff"
 UNKNOWN = b"\0\0\0\2\x63\0"
 

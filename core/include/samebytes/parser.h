@@ -267,6 +267,14 @@ SB_API SB_METHOD sb_status sb_batch_get_error(const sb_batch *batch, size_t inde
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_batch_get_schema(const sb_batch *batch, size_t schema_index, SB_OUT SB_OWNED sb_schema **schema);
 
+/** Exchanges the contents of two batches, in constant time. So rows are kept while their batch is parsed into again: what it handed out
+ *  goes with the content, and is valid until `other` is parsed into, cleared or closed.
+ *
+ *  Ownership: none.      Threads: one user of `batch` and of `other` at a time.
+ *  Errors: none; nothing happens where one is NULL.
+ *  Since: 1.0 */
+SB_API_VOID SB_METHOD void sb_batch_swap(sb_batch *batch, sb_batch *other);
+
 /** Drops rows, errors, and the memory they show.
  *
  *  Ownership: none.      Threads: one user of `batch` at a time.

@@ -647,6 +647,28 @@ class Builder(Handle):
         with calling(self, schema):
             layer.sb_builder_add_columns(self._open(), schema._open(), sequences, columns)
 
+    def add_rows(
+        self,
+        schema: Schema,
+        sequences: Sequence[int],
+        values: Sequence[_records.Value | tuple[Any, ...]],
+    ) -> None:
+        """Adds `count` messages in one call: all of them, or none. `sequences` holds one sequence per message,
+        `values` one value per field of `schema` for the first message, in its order, then those of the next,
+        and so on.
+
+        Ownership: all is borrowed for the call.
+        Threads: one user of `builder` at a time.
+        Errors: InvalidArgumentError when `value_count` is not that of the fields of `count` messages, or data
+        is None where size is not 0; OutOfRangeError; TooLargeError; NoMemoryError; nothing is added then. The
+        error's `frame` counts the messages added since the last take or clear, and those of the call before
+        it.
+        Since: 1.0
+        """
+        schema = expect(schema, Schema, "schema")
+        with calling(self, schema):
+            layer.sb_builder_add_rows(self._open(), schema._open(), sequences, values)
+
     def size(self) -> int:
         """Returns the number of bytes of all frames added.
 
@@ -1007,6 +1029,20 @@ class Batch(_objects.Batch, Handle):
         """
         with self._lock:
             return public.Schema.adopt(layer.sb_batch_get_schema(self._open(), schema_index))
+
+    def swap(self, other: Batch) -> None:
+        """Exchanges the contents of two batches, in constant time. So rows are kept while their batch is parsed
+        into again: what it handed out goes with the content, and is valid until `other` is parsed into,
+        cleared or closed.
+
+        Ownership: none.
+        Threads: one user of `batch` and of `other` at a time.
+        Errors: none; nothing happens where one is None.
+        Since: 1.0
+        """
+        other = expect(other, Batch, "other")
+        with calling(self, other):
+            layer.sb_batch_swap(self._open(), other._open())
 
     def clear(self) -> None:
         """Drops rows, errors, and the memory they show.

@@ -471,6 +471,16 @@ class Batch(_classes.Batch):
             super().clear()
             self._messages = None
 
+    def swap(self, other: _classes.Batch) -> None:
+        if not isinstance(other, Batch):
+            raise TypeError(f"other: a Batch is needed, not {_arguments.kind(other)}")
+        with calling(self, other):
+            self._idle()
+            other._idle()
+            super().swap(other)
+            self._shapes, other._shapes = other._shapes, self._shapes
+            self._messages = other._messages = None
+
     def __len__(self) -> int:
         return self.row_count()
 
@@ -478,6 +488,7 @@ class Batch(_classes.Batch):
         return iter(self.rows)
 
     clear.__doc__ = _classes.Batch.clear.__doc__
+    swap.__doc__ = _classes.Batch.swap.__doc__
 
 
 class Parser(Lending, _classes.Parser):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 BACKEND = "cffi"
-ABI_DIGEST = 0xb436dbf45c9f37f9
+ABI_DIGEST = 0xbbd8a9af3f6ed9bc
 _library.check_part("_layer_cffi", ABI_DIGEST)
 
 _address = _arguments.address
@@ -1111,6 +1111,40 @@ def sb_builder_add_columns(
         raise _failure("sb_builder_add_columns", _status, _error)
 
 
+def sb_builder_add_rows(
+    builder: int,
+    schema: int,
+    sequences: Sequence[int],
+    values: Sequence[_records.Value | tuple[Any, ...]],
+) -> None:
+    """Adds `count` messages in one call: all of them, or none. `sequences` holds one sequence per message,
+    `values` one value per field of `schema` for the first message, in its order, then those of the next, and
+    so on.
+
+    Ownership: all is borrowed for the call.
+    Threads: one user of `builder` at a time.
+    Errors: SB_INVALID_ARGUMENT when `value_count` is not that of the fields of `count` messages, or data is
+    NULL where size is not 0; SB_OUT_OF_RANGE; SB_TOO_LARGE; SB_NO_MEMORY; nothing is added then. The error's
+    `frame` counts the messages added since the last take or clear, and those of the call before it.
+    Since: 1.0
+    """
+    _error = _new("sb_error *")
+    with _Pins() as _pins:
+        sequences_, sequences_count = _pins.integers(sequences, "int8_t", "sequences")
+        values_, values_count = _put_many_sb_value(_pins, values, "values")
+        _status = _lib.sb_builder_add_rows(
+            _cast("sb_builder *", _address(builder, "builder")),
+            _cast("sb_schema *", _address(schema, "schema")),
+            sequences_,
+            sequences_count,
+            values_,
+            values_count,
+            _error,
+        )
+    if _status:
+        raise _failure("sb_builder_add_rows", _status, _error)
+
+
 def sb_builder_size(builder: int) -> int:
     """Returns the number of bytes of all frames added.
 
@@ -1576,6 +1610,22 @@ def sb_batch_get_schema(batch: int, schema_index: int) -> int:
     if _status:
         raise _failure("sb_batch_get_schema", _status, None)
     return _number(schema_[0])
+
+
+def sb_batch_swap(batch: int, other: int) -> None:
+    """Exchanges the contents of two batches, in constant time. So rows are kept while their batch is parsed into
+    again: what it handed out goes with the content, and is valid until `other` is parsed into, cleared or
+    closed.
+
+    Ownership: none.
+    Threads: one user of `batch` and of `other` at a time.
+    Errors: none; nothing happens where one is NULL.
+    Since: 1.0
+    """
+    _lib.sb_batch_swap(
+        _cast("sb_batch *", _address(batch, "batch")),
+        _cast("sb_batch *", _address(other, "other")),
+    )
 
 
 def sb_batch_clear(batch: int) -> None:

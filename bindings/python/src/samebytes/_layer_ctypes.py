@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 BACKEND = "ctypes"
-ABI_DIGEST = 0xb436dbf45c9f37f9
+ABI_DIGEST = 0xbbd8a9af3f6ed9bc
 _library.check_part("_layer_ctypes", ABI_DIGEST)
 
 _address = _arguments.address
@@ -343,6 +343,16 @@ _lib.sb_builder_add_columns.argtypes = [
     _ctypes.c_void_p,
 ]
 _lib.sb_builder_add_columns.restype = _ctypes.c_int32
+_lib.sb_builder_add_rows.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_void_p,
+]
+_lib.sb_builder_add_rows.restype = _ctypes.c_int32
 _lib.sb_builder_size.argtypes = [_ctypes.c_void_p]
 _lib.sb_builder_size.restype = _ctypes.c_size_t
 _lib.sb_builder_frame_count.argtypes = [_ctypes.c_void_p]
@@ -429,6 +439,8 @@ _lib.sb_batch_get_error.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t, _ctypes.
 _lib.sb_batch_get_error.restype = _ctypes.c_int32
 _lib.sb_batch_get_schema.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t, _ctypes.c_void_p]
 _lib.sb_batch_get_schema.restype = _ctypes.c_int32
+_lib.sb_batch_swap.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_batch_swap.restype = None
 _lib.sb_batch_clear.argtypes = [_ctypes.c_void_p]
 _lib.sb_batch_clear.restype = None
 _lib.sb_batch_close.argtypes = [_ctypes.c_void_p]
@@ -1558,6 +1570,40 @@ def sb_builder_add_columns(
         raise _failure("sb_builder_add_columns", _status, _error)
 
 
+def sb_builder_add_rows(
+    builder: int,
+    schema: int,
+    sequences: Sequence[int],
+    values: Sequence[_records.Value | tuple[Any, ...]],
+) -> None:
+    """Adds `count` messages in one call: all of them, or none. `sequences` holds one sequence per message,
+    `values` one value per field of `schema` for the first message, in its order, then those of the next, and
+    so on.
+
+    Ownership: all is borrowed for the call.
+    Threads: one user of `builder` at a time.
+    Errors: SB_INVALID_ARGUMENT when `value_count` is not that of the fields of `count` messages, or data is
+    NULL where size is not 0; SB_OUT_OF_RANGE; SB_TOO_LARGE; SB_NO_MEMORY; nothing is added then. The error's
+    `frame` counts the messages added since the last take or clear, and those of the call before it.
+    Since: 1.0
+    """
+    _error = _sb_error()
+    with _Pins() as _pins:
+        sequences_, sequences_count = _pins.integers(sequences, "int8_t", "sequences")
+        values_, values_count = _put_many_sb_value(_pins, values, "values")
+        _status = _lib.sb_builder_add_rows(
+            _address(builder, "builder"),
+            _address(schema, "schema"),
+            sequences_,
+            sequences_count,
+            values_,
+            values_count,
+            _byref(_error),
+        )
+    if _status:
+        raise _failure("sb_builder_add_rows", _status, _error)
+
+
 def sb_builder_size(builder: int) -> int:
     """Returns the number of bytes of all frames added.
 
@@ -2016,6 +2062,19 @@ def sb_batch_get_schema(batch: int, schema_index: int) -> int:
     if _status:
         raise _failure("sb_batch_get_schema", _status, None)
     return schema_.value or 0
+
+
+def sb_batch_swap(batch: int, other: int) -> None:
+    """Exchanges the contents of two batches, in constant time. So rows are kept while their batch is parsed into
+    again: what it handed out goes with the content, and is valid until `other` is parsed into, cleared or
+    closed.
+
+    Ownership: none.
+    Threads: one user of `batch` and of `other` at a time.
+    Errors: none; nothing happens where one is NULL.
+    Since: 1.0
+    """
+    _lib.sb_batch_swap(_address(batch, "batch"), _address(other, "other"))
 
 
 def sb_batch_clear(batch: int) -> None:
