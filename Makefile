@@ -22,7 +22,7 @@ PIP := $(BIN)/python -m pip --quiet --no-input
 LIBRARY := build/core/libsamebytes.so.1
 PROGRAMS := build/bin/testee_c build/bin/demo_c build/bin/testee_go build/bin/demo_go
 PACKAGE_FILES := $(shell find core bindings/python -type f -not -name '*.go' -not -path '*/__pycache__/*' -not -path '*/build/*' 2>/dev/null)
-GO_FILES := $(shell find core bindings/go tests -name '*.go' 2>/dev/null) $(wildcard go.mod go.sum core/src/*.[ch] core/include/samebytes/*.h)
+GO_FILES := $(shell find core bindings/go tests -name '*.go' 2>/dev/null) $(wildcard go.mod go.sum core/src/*.[ch] core/include/*.h core/include/samebytes/*.h)
 
 .PHONY: all help deps deps-test build core generate demo test test-c test-go test-generate test-python test-conformance test-demo \
 	test-packaging test-crash conformance lint bench install dist nightly clean

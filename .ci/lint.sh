@@ -43,8 +43,8 @@ clang_tidy() {
 build_lines() {
   local file wrong=0
   for file in core/src/*.c; do
-    [[ $(head -n 1 "$file") == '//go:build !samebytes_shared' && -z $(sed -n 2p "$file") ]] && continue
-    echo "$file: must begin with the line '//go:build !samebytes_shared' and an empty one"
+    [[ $(head -n 1 "$file") =~ ^//go:build\ (samebytes_[a-z_]+\ \&\&\ )?!samebytes_shared$ && -z $(sed -n 2p "$file") ]] && continue
+    echo "$file: must begin with the line '//go:build !samebytes_shared', with another tag before it or not, and an empty one"
     wrong=1
   done
   return $wrong

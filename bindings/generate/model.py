@@ -147,6 +147,15 @@ class Header:
 
 
 @dataclass(frozen=True)
+class DropIn:
+    """A function under the name that programs for another library call: exported, but no part of the API that bindings have."""
+
+    name: str  # "AddVisit"
+    header: str  # "recent_visits.h"
+    since: str
+
+
+@dataclass(frozen=True)
 class Api:
     version: tuple[int, int, int]
     headers: tuple[Header, ...]
@@ -156,6 +165,7 @@ class Api:
     functions: tuple[Function, ...]  # all of them, in the order of the headers
     digest: int  # 64 bits, over everything above that a binding depends on
     texts: dict[str, str] = field(default_factory=dict, hash=False, compare=False)  # header name -> source text
+    drop_ins: tuple[DropIn, ...] = ()  # what the headers beside the folder samebytes/ declare
 
     def struct(self, name: str) -> Struct:
         return next(s for s in self.structs if s.name == name)

@@ -18,7 +18,7 @@ from typing import Any
 from clang import cindex
 
 from . import model
-from .model import Api, Class, Constant, Entity, Function, Header, Kind, Place, Struct
+from .model import Api, Class, Constant, DropIn, Entity, Function, Header, Kind, Place, Struct
 
 INCLUDE = Path("core/include")
 FOLDER = INCLUDE / "samebytes"
@@ -568,29 +568,52 @@ class Reader:
             self.refuse(place, name, "the sections of its chapter comment come in the order " + ", ".join(SECTIONS))
         self.headers.append(Header(name, title.removeprefix("# ").strip(), manual.strip(), place))
 
-    def parse(self) -> cindex.TranslationUnit:
-        """Parses the umbrella header, which includes all others."""
+    def translate(self, path: Path, *arguments: str) -> cindex.TranslationUnit:
+        """Parses one file, and refuses it where C does."""
         compiler = subprocess.run(
             ["gcc", "-print-file-name=include"], capture_output=True, text=True, check=True
         ).stdout.strip()
         unit = cindex.Index.create().parse(
-            str(self.root / FOLDER / UMBRELLA),
-            args=["-x", "c", "-std=c11", "-Wall", "-DSB_GENERATE", f"-I{self.root / INCLUDE}", "-isystem", compiler],
+            str(path),
+            args=["-x", "c", "-std=c11", "-Wall", *arguments, f"-I{self.root / INCLUDE}", "-isystem", compiler],
             options=cindex.TranslationUnit.PARSE_DETAILED_PROCESSING_RECORD,
         )
         for diagnostic in unit.diagnostics:
             if diagnostic.severity >= cindex.Diagnostic.Warning:
                 location = diagnostic.location
-                place = Place(Path(location.file.name).name if location.file else UMBRELLA, location.line)
+                place = Place(Path(location.file.name).name if location.file else path.name, location.line)
                 name = re.search(r"'(\w+)'", diagnostic.spelling)
                 hint = "; annotations.h lists the annotations there are" if name and name[1].startswith("SB_") else ""
                 self.refuse(place, name[1] if name else "C", diagnostic.spelling + hint)
         self.finish()
+        return unit
+
+    def parse(self) -> cindex.TranslationUnit:
+        """Parses the umbrella header, which includes all others."""
+        unit = self.translate(self.root / FOLDER / UMBRELLA, "-DSB_GENERATE")
         included = {Path(i.include.name).name for i in unit.get_includes()}
         for path in sorted((self.root / FOLDER).glob("*.h")):
             if path.name not in included | {UMBRELLA}:
                 self.refuse(Place(UMBRELLA, 1), path.name, f"is not included; add #include <samebytes/{path.name}>")
         return unit
+
+    def drop_ins(self) -> Iterator[DropIn]:
+        """The functions of the drop-in headers, which lie beside the folder of the API."""
+        for path in sorted((self.root / INCLUDE).glob("*.h")):
+            since = re.search(r"\bSince: (\d+\.\d+)\b", path.read_text(encoding="utf-8"))
+            for cursor in self.translate(path).cursor.get_children():
+                file = cursor.location.file
+                if cursor.kind != cindex.CursorKind.FUNCTION_DECL or Path(file.name).resolve() != path.resolve():
+                    continue
+                place, name = place_of(cursor), cursor.spelling
+                if name.startswith("sb_"):
+                    self.refuse(place, name, "is a name of the API; declare it in a header of the folder samebytes/")
+                elif cursor.is_definition():
+                    self.refuse(place, name, "is defined in a header; declare it there, and define it in core/src")
+                elif since is None:
+                    self.refuse(place, name, "nothing says since when; the header's comment needs a line `Since: 1.0`")
+                else:
+                    yield DropIn(name, path.name, since[1])
 
     def declarations(self, unit: cindex.TranslationUnit) -> Iterator[cindex.Cursor]:
         """What the headers of the API declare, in their order."""
@@ -649,6 +672,7 @@ class Reader:
         version = tuple(self.version(part) for part in ("MAJOR", "MINOR", "PATCH"))
         classes = tuple(self.classes())
         self.check_names()
+        drop_ins = tuple(self.drop_ins())
         self.finish()
         api = Api(
             version=version,  # type: ignore[arg-type]
@@ -659,6 +683,7 @@ class Reader:
             functions=tuple(self.functions),
             digest=0,
             texts=self.texts,
+            drop_ins=drop_ins,
         )
         return replace(api, digest=digest(api))
 

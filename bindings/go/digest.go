@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x6df63a3c934c1148ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x86fd01bc542c6b81ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "6df63a3c934c1148"
+const coreDigest = "86fd01bc542c6b81"

@@ -13,5 +13,8 @@ package core
 */
 import "C"
 
-// Without this import `go mod vendor` would leave the headers out.
-import _ "github.com/samebytes/samebytes/core/include/samebytes"
+// Without these imports `go mod vendor` would leave the headers out.
+import (
+	_ "github.com/samebytes/samebytes/core/include"
+	_ "github.com/samebytes/samebytes/core/include/samebytes"
+)

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x6df63a3c934c1148ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x86fd01bc542c6b81ull
 import "C"

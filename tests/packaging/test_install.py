@@ -86,6 +86,8 @@ def test_destdir_holds_the_tree_of_the_prefix(tmp_path: Path) -> None:
     assert (library / "libsamebytes.so").resolve() == (library / "libsamebytes.so.1").resolve()
     headers = {p.name for p in (ROOT / "core/include/samebytes").glob("*.h")}
     assert {p.name for p in (tmp_path / "opt/samebytes/include/samebytes").iterdir()} == headers
+    drop_ins = {p.name for p in (ROOT / "core/include").glob("*.h")}
+    assert {p.name for p in (tmp_path / "opt/samebytes/include").iterdir()} == drop_ins | {"samebytes"}
     for file in tmp_path.rglob("*"):
         if file.is_file():
             assert str(tmp_path).encode() not in file.read_bytes(), f"{file} names the folder it was staged in"

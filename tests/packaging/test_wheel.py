@@ -45,7 +45,7 @@ def user_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_sdist_carries_the_core_and_nothing_built(sdist: Path) -> None:
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    for file in [*(ROOT / "core/src").glob("*.[ch]"), *(ROOT / "core/include/samebytes").glob("*.h")]:
+    for file in [*(ROOT / "core/src").glob("*.[ch]"), *(ROOT / "core/include").rglob("*.h")]:
         assert str(file.relative_to(ROOT)) in names
     assert {"core/CMakeLists.txt", "core/abi/libsamebytes.map", "pyproject.toml", "PKG-INFO"} <= names
     assert [name for name in names if name.endswith((".so", ".o", ".pyc", ".go"))] == []

@@ -1,0 +1,322 @@
+/* link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc */
+#include "visit_testing.h"
+
+#include <recent_visits.h>
+
+#include "failing_malloc.h"
+
+/* The drop-in face, and above all what its declarations leave unsaid. */
+
+enum {
+  USER = 7
+};
+
+static VisitManager *opened(size_t max_visits) {
+  VisitManager *manager = VisitManagerCreate(test_path, max_visits);
+  assert_non_null(manager);
+  return manager;
+}
+
+/* The ids that a user has, newest first: "3 2 1". */
+static const char *ids(VisitManager *manager, unsigned int user) {
+  static char text[256];
+  size_t count = 99, size = 0;
+  const Visit *visits = GetRecentVisits(manager, user, &count);
+  assert_true((visits == NULL) == (count == 0));
+  text[0] = 0;
+  for (size_t i = 0; i < count; i++)
+    size += (size_t)snprintf(text + size, sizeof text - size, "%s%u", i > 0 ? " " : "", visits[i].visit_id);
+  return text;
+}
+
+static void visits_come_newest_first_and_whole(void **state) {
+  (void)state;
+  const time_t before = time(NULL);
+  VisitManager *manager = opened(2);
+  assert_true(AddVisit(manager, USER, 1, "/one", "first"));
+  assert_true(AddVisit(manager, USER, 2, "", ""));
+  assert_true(AddVisit(manager, USER, 3, "/three", "t\xff"));
+  size_t count = 0;
+  const Visit *visits = GetRecentVisits(manager, USER, &count);
+  assert_int_equal(count, 2);
+  assert_int_equal(visits[0].visit_id, 3);
+  assert_string_equal(visits[0].url, "/three");
+  assert_string_equal(visits[0].text, "t\xff");
+  assert_string_equal(visits[1].url, "");
+  assert_string_equal(visits[1].text, "");
+  for (size_t i = 0; i < count; i++) {
+    assert_true(visits[i].time.tv_sec >= before && visits[i].time.tv_sec <= time(NULL));
+    assert_true(visits[i].time.tv_nsec >= 0 && visits[i].time.tv_nsec < 1000000000);
+  }
+  Free(manager);
+  manager = opened(10);
+  assert_string_equal(ids(manager, USER), "3 2");
+  Free(manager);
+}
+
+static void times_before_1970_have_no_negative_nanoseconds(void **state) {
+  (void)state;
+  sb_visit_manager *writer = open_file(SB_DURABILITY_NONE, 10);
+  add(writer, USER, 1, "text", -1);
+  add(writer, USER, 2, "text", -2000000000);
+  close_file(writer);
+  VisitManager *manager = opened(10);
+  size_t count = 0;
+  const Visit *visits = GetRecentVisits(manager, USER, &count);
+  assert_int_equal(count, 2);
+  assert_true(visits[0].time.tv_sec == -1 && visits[0].time.tv_nsec == 999999999);
+  assert_true(visits[1].time.tv_sec == -2 && visits[1].time.tv_nsec == 0);
+  Free(manager);
+}
+
+static void an_unknown_user_has_null_and_no_visits(void **state) {
+  (void)state;
+  VisitManager *manager = opened(2);
+  assert_string_equal(ids(manager, USER), "");
+  assert_true(AddVisit(manager, USER, 1, "u", "t"));
+  assert_string_equal(ids(manager, USER + 1), "");
+  assert_string_equal(ids(manager, UINT32_MAX), "");
+  assert_true(Clear(manager, USER));
+  assert_string_equal(ids(manager, USER), "");
+  Free(manager);
+}
+
+static void what_is_shown_stays_until_that_user_is_changed(void **state) {
+  (void)state;
+  VisitManager *manager = opened(3);
+  size_t count = 0;
+  const unsigned int first[] = {1}, unknown[] = {44};
+  for (unsigned int id = 1; id <= 3; id++) assert_true(AddVisit(manager, USER, id, "url", "text"));
+  const Visit *shown = GetRecentVisits(manager, USER, &count);
+  assert_int_equal(count, 3);
+  assert_ptr_equal(GetRecentVisits(manager, USER, &count), shown);
+  /* What changes nothing of that user leaves the pointer as it is. */
+  assert_true(AddVisit(manager, USER, 2, "other", "other"));
+  assert_true(AddVisit(manager, USER + 1, 4, "url", "text"));
+  assert_false(Delete(manager, USER, unknown, 1));
+  assert_true(Delete(manager, USER + 1, (unsigned int[]){4}, 1));
+  assert_false(AddVisit(manager, USER, 9, NULL, "text"));
+  for (unsigned int user = 100; user < 1100; user++) {
+    assert_true(AddVisit(manager, user, user, "url", "text"));
+    assert_non_null(GetRecentVisits(manager, user, &count));
+  }
+  assert_ptr_equal(GetRecentVisits(manager, USER, &count), shown);
+  assert_int_equal(count, 3);
+  assert_string_equal(shown[2].text, "text");
+  /* What changes the user is shown. */
+  assert_true(Delete(manager, USER, first, 1));
+  assert_string_equal(ids(manager, USER), "3 2");
+  assert_true(AddVisit(manager, USER, 4, "url", "text"));
+  assert_string_equal(ids(manager, USER), "4 3 2");
+  assert_true(Clear(manager, USER));
+  assert_string_equal(ids(manager, USER), "");
+  for (unsigned int user = 100; user < 1100; user++) assert_int_equal(GetRecentVisits(manager, user, &count)->visit_id, user);
+  Free(manager);
+}
+
+static void delete_tells_whether_anything_was_there(void **state) {
+  (void)state;
+  VisitManager *manager = opened(5);
+  const unsigned int wanted[] = {2, 77, 2, 4};
+  for (unsigned int id = 1; id <= 5; id++) assert_true(AddVisit(manager, USER, id, "url", "text"));
+  assert_true(Delete(manager, USER, wanted, 4));
+  assert_string_equal(ids(manager, USER), "5 3 1");
+  assert_false(Delete(manager, USER, wanted, 4));
+  assert_false(Delete(manager, USER + 1, wanted, 4));
+  Free(manager);
+}
+
+static void missing_arguments_are_false_or_null(void **state) {
+  (void)state;
+  const unsigned int wanted[] = {1};
+  size_t count = 99;
+  assert_null(VisitManagerCreate(NULL, 10));
+  assert_null(VisitManagerCreate(test_path, 0));
+  assert_false(exists(""));
+  assert_null(VisitManagerCreate("", 10));
+  assert_null(VisitManagerCreate(test_folder, 10));
+  Free(NULL);
+  assert_false(AddVisit(NULL, USER, 1, "url", "text"));
+  assert_null(GetRecentVisits(NULL, USER, &count));
+  assert_int_equal(count, 0);
+  assert_false(Delete(NULL, USER, wanted, 1));
+  assert_false(Clear(NULL, USER));
+  VisitManager *manager = opened(10);
+  assert_true(AddVisit(manager, USER, 1, "url", "text"));
+  assert_false(AddVisit(manager, USER, 2, NULL, "text"));
+  assert_false(AddVisit(manager, USER, 2, "url", NULL));
+  assert_null(GetRecentVisits(manager, USER, NULL));
+  assert_false(Delete(manager, USER, NULL, 1));
+  assert_false(Delete(manager, USER, wanted, 0));
+  assert_string_equal(ids(manager, USER), "1");
+  assert_true(Clear(manager, USER + 1));
+  Free(manager);
+}
+
+static void any_max_visits_above_0_is_taken(void **state) {
+  (void)state;
+  VisitManager *manager = opened(SIZE_MAX);
+  for (unsigned int id = 1; id <= 50; id++) assert_true(AddVisit(manager, USER, id, "url", "text"));
+  Free(manager);
+  manager = opened(1);
+  assert_string_equal(ids(manager, USER), "50");
+  Free(manager);
+}
+
+static void a_text_that_is_too_long_is_refused(void **state) {
+  (void)state;
+  VisitManager *manager = opened(2);
+  char *text = malloc((size_t)SB_VISIT_TEXT_MAX + 2);
+  assert_non_null(text);
+  memset(text, 'x', (size_t)SB_VISIT_TEXT_MAX + 1);
+  text[SB_VISIT_TEXT_MAX + 1] = 0;
+  assert_false(AddVisit(manager, USER, 1, "url", text));
+  assert_false(AddVisit(manager, USER, 1, text, "text"));
+  assert_string_equal(ids(manager, USER), "");
+  free(text);
+  Free(manager);
+}
+
+static void one_manager_has_a_file_at_a_time(void **state) {
+  (void)state;
+  VisitManager *manager = opened(2);
+  assert_null(VisitManagerCreate(test_path, 2));
+  assert_true(AddVisit(manager, USER, 1, "url", "text"));
+  Free(manager);
+  manager = opened(2);
+  assert_string_equal(ids(manager, USER), "1");
+  Free(manager);
+}
+
+static void a_damaged_file_is_refused_and_stays_as_it_is(void **state) {
+  (void)state;
+  VisitManager *manager = opened(5);
+  for (unsigned int id = 1; id <= 5; id++) assert_true(AddVisit(manager, USER, id, "url", "text"));
+  Free(manager);
+  size_t size;
+  uint8_t *data = read_whole(test_path, &size);
+  data[size - 100] ^= 0x10; /* in a record */
+  write_whole(test_path, data, size);
+  assert_null(VisitManagerCreate(test_path, 5));
+  assert_file_is(test_path, data, size);
+  write_whole(test_path, data, size - 50);
+  assert_null(VisitManagerCreate(test_path, 5));
+  assert_file_is(test_path, data, size - 50);
+  free(data);
+}
+
+/* In the format of the known implementation: max_visits, user_count, then per user id, n, per visit id, url, text, time. */
+static void a_file_of_the_known_implementation_is_upgraded(void **state) {
+  (void)state;
+  FILE *file = fopen(test_path, "wb");
+  assert_non_null(file);
+  const size_t numbers[] = {3, 1}, one = 1, url_size = 5, text_size = 6;
+  const uint32_t user = USER, visit_id = 12;
+  const struct timespec when = {.tv_sec = 1500000000, .tv_nsec = 123456789};
+  assert_int_equal(fwrite(numbers, sizeof numbers, 1, file), 1);
+  assert_int_equal(fwrite(&user, sizeof user, 1, file), 1);
+  assert_int_equal(fwrite(&one, sizeof one, 1, file), 1);
+  assert_int_equal(fwrite(&visit_id, sizeof visit_id, 1, file), 1);
+  assert_int_equal(fwrite(&url_size, sizeof url_size, 1, file), 1);
+  assert_int_equal(fwrite("/old", url_size, 1, file), 1);
+  assert_int_equal(fwrite(&text_size, sizeof text_size, 1, file), 1);
+  assert_int_equal(fwrite("hello", text_size, 1, file), 1);
+  assert_int_equal(fwrite(&when, sizeof when, 1, file), 1);
+  assert_int_equal(fclose(file), 0);
+  VisitManager *manager = opened(3);
+  size_t count = 0;
+  const Visit *visits = GetRecentVisits(manager, USER, &count);
+  assert_int_equal(count, 1);
+  assert_int_equal(visits[0].visit_id, 12);
+  assert_string_equal(visits[0].url, "/old");
+  assert_string_equal(visits[0].text, "hello");
+  assert_true(visits[0].time.tv_sec == when.tv_sec && visits[0].time.tv_nsec == when.tv_nsec);
+  assert_true(exists(".v0"));
+  Free(manager);
+}
+
+/* Every call either does its work or says that it did not, whichever allocation fails. */
+static void each_allocation_that_fails_is_told(void **state) {
+  (void)state;
+  unsigned int refused = 0;
+  for (long nth = 1; nth <= 60; nth++) {
+    (void)remove(test_path);
+    allocations_until_failure = nth;
+    VisitManager *manager = VisitManagerCreate(test_path, 3);
+    if (manager == NULL) {
+      allocations_until_failure = 0;
+      refused++;
+      manager = opened(3);
+      allocations_until_failure = nth;
+    }
+    const bool added = AddVisit(manager, USER, 1, "url", "text");
+    size_t count = 99;
+    const Visit *visits = GetRecentVisits(manager, USER, &count);
+    assert_true(visits == NULL ? count == 0 : count == 1 && visits[0].visit_id == 1 && added);
+    const bool deleted = Delete(manager, USER, (unsigned int[]){1}, 1);
+    const bool cleared = Clear(manager, USER + 1);
+    refused += !added + (visits == NULL) + !deleted + !cleared;
+    allocations_until_failure = 0;
+    assert_string_equal(ids(manager, USER), added && !deleted ? "1" : "");
+    Free(manager);
+  }
+  assert_true(refused > 5);
+}
+
+static void more_users_than_buckets_are_shown_without_memory_for_more_buckets(void **state) {
+  (void)state;
+  VisitManager *manager = opened(1);
+  size_t count;
+  for (unsigned int user = 0; user < 200; user++) assert_true(AddVisit(manager, user, user + 1, "url", "text"));
+  for (unsigned int user = 0; user < 200; user++) {
+    const Visit *visits = NULL;
+    for (long nth = 1; visits == NULL; nth++) { /* lets each allocation of the call fail in turn, the table's among them */
+      allocations_until_failure = nth;
+      visits = GetRecentVisits(manager, user, &count);
+      allocations_until_failure = 0;
+    }
+    assert_int_equal(visits->visit_id, user + 1);
+  }
+  for (unsigned int user = 0; user < 200; user++) assert_int_equal(GetRecentVisits(manager, user, &count)->visit_id, user + 1);
+  Free(manager);
+}
+
+static void a_forked_child_cannot_change_the_parents_file(void **state) {
+  (void)state;
+  VisitManager *manager = opened(3);
+  assert_true(AddVisit(manager, USER, 1, "url", "text"));
+  const pid_t child = fork();
+  if (child == 0) {
+    const bool changed = AddVisit(manager, USER, 2, "url", "text") || Clear(manager, USER) || Delete(manager, USER, (unsigned int[]){1}, 1);
+    size_t count = 0;
+    const bool shown = GetRecentVisits(manager, USER, &count) != NULL;
+    Free(manager);
+    _exit(changed || shown ? 1 : 0);
+  }
+  int status = -1;
+  assert_int_equal(waitpid(child, &status, 0), child);
+  assert_int_equal(status, 0);
+  assert_true(AddVisit(manager, USER, 3, "url", "text"));
+  assert_string_equal(ids(manager, USER), "3 1");
+  Free(manager);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      visit_test(visits_come_newest_first_and_whole),
+      visit_test(times_before_1970_have_no_negative_nanoseconds),
+      visit_test(an_unknown_user_has_null_and_no_visits),
+      visit_test(what_is_shown_stays_until_that_user_is_changed),
+      visit_test(delete_tells_whether_anything_was_there),
+      visit_test(missing_arguments_are_false_or_null),
+      visit_test(any_max_visits_above_0_is_taken),
+      visit_test(a_text_that_is_too_long_is_refused),
+      visit_test(one_manager_has_a_file_at_a_time),
+      visit_test(a_damaged_file_is_refused_and_stays_as_it_is),
+      visit_test(a_file_of_the_known_implementation_is_upgraded),
+      visit_test(each_allocation_that_fails_is_told),
+      visit_test(more_users_than_buckets_are_shown_without_memory_for_more_buckets),
+      visit_test(a_forked_child_cannot_change_the_parents_file),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,14 @@
+/* A program that has a function of its own under one of the names, and takes the others from the library. */
+
+#include <stdio.h>
+
+#include <recent_visits.h>
+
+void Free(VisitManager *manager) { printf("its own Free, of %s\n", manager == NULL ? "nothing" : "a manager"); }
+
+int main(int count, char **arguments) {
+  VisitManager *manager = VisitManagerCreate(arguments[count - 1], 2);
+  if (!AddVisit(manager, 1, 1, "/", "")) return 1;
+  Free(manager);
+  return 0;
+}
