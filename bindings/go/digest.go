@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x86fd01bc542c6b81ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x0e519d3d61bce210ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "86fd01bc542c6b81"
+const coreDigest = "0e519d3d61bce210"

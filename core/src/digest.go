@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x86fd01bc542c6b81ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x0e519d3d61bce210ull
 import "C"

@@ -129,10 +129,15 @@ struct sb_schema {
   int32_t direction;
   int8_t api_key;
   uint16_t field_count;
+  uint32_t smallest_frame; /* bytes of a frame whose strings and arrays are empty, Size and header included */
   char name[SB_FIELD_NAME_MAX + 1];
-  uint8_t types[SB_SCHEMA_FIELDS_MAX]; /* SB_TYPE_..., one per field */
+  uint8_t types[SB_SCHEMA_FIELDS_MAX + 1]; /* SB_TYPE_..., one per field; then 0 */
   char names[][SB_FIELD_NAME_MAX + 1]; /* one per field */
 };
+
+/* Writes a message to `frame`, which has `room` bytes, and returns how many it took; 0 where it is not plain (builder_plain.c says what that
+ * is), and the room holds anything. */
+size_t sb_priv_write_plain(uint8_t *frame, size_t room, const sb_schema *schema, int8_t sequence, const sb_value *values);
 
 /* Whether messages and fields may be called so. */
 bool sb_priv_name_is_valid(const char *name);
@@ -170,11 +175,25 @@ static inline uint16_t sb_priv_load16(const uint8_t *data) {
   return value;
 }
 
-/* sb_priv_swap_copy for a width that is known where it is compiled. */
-static inline void sb_priv_swap_copy16(void *target, const void *source, size_t count) {
-  for (size_t i = 0; i < count; i++) {
-    uint16_t item = sb_priv_load16((const uint8_t *)source + 2 * i);
-    memcpy((uint8_t *)target + 2 * i, &item, sizeof item);
+/* sb_priv_swap_copy for items of 2 bytes, of which there mostly are a few: then a call costs more than the work. */
+static inline void sb_priv_swap_items16(void *target, const void *source, size_t count) {
+  uint8_t *to = target;
+  const uint8_t *from = source;
+  if (count > 16) {
+    sb_priv_swap_copy(to, from, 2, count);
+    return;
+  }
+  for (; count >= 4; count -= 4, to += 8, from += 8) {
+    uint64_t four;
+    memcpy(&four, from, sizeof four);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    four = (four & 0x00ff00ff00ff00ff) << 8 | (four >> 8 & 0x00ff00ff00ff00ff);
+#endif
+    memcpy(to, &four, sizeof four);
+  }
+  for (; count > 0; count--, to += 2, from += 2) {
+    const uint16_t item = sb_priv_load16(from);
+    memcpy(to, &item, sizeof item);
   }
 }
 

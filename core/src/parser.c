@@ -15,11 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <samebytes/builder.h> /* SB_ARRAY_ITEMS_MAX */
-
 enum {
-  SIZE_SIZE = 4,                  /* the Size field, which Size does not count */
-  HEADER_SIZE = 2,                /* api_key and sequence, which it does */
   RECEIVE_BLOCK_SIZE = 64 * 1024, /* bytes taken before anything has arrived */
   LEND_MIN = 16 * 1024,           /* bytes of room below which it pays to move on before lending */
   ARENA_CHUNK_MIN = 4096,         /* bytes */
@@ -50,6 +46,14 @@ static void set_release(schema_set *set) {
   free(set);
 }
 
+static frame_plan plan_of(const sb_schema *schema, size_t schema_index) {
+  return (frame_plan){.types = schema->types,
+                      .size_min = schema->smallest_frame - SIZE_SIZE,
+                      .field_count = schema->field_count,
+                      .schema_index = (uint16_t)schema_index,
+                      .value_bytes = schema->field_count * sizeof(sb_value)};
+}
+
 static sb_status set_open(sb_schema *const *schemas, size_t count, schema_set **set, sb_error *error) {
   if (schemas == NULL || count == 0) return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "a parser needs at least one schema");
   if (count > SB_PARSER_SCHEMAS_MAX)
@@ -59,6 +63,7 @@ static sb_status set_open(sb_schema *const *schemas, size_t count, schema_set **
   atomic_init(&made->owners, 1);
   made->count = 0;
   memset(made->by_key, 0xff, sizeof made->by_key);
+  for (size_t i = 0; i < 256; i++) made->plans[i] = (frame_plan){.size_min = UINT32_MAX};
   sb_status status = SB_OK;
   for (size_t i = 0; i < count && status == SB_OK; i++) {
     if (schemas[i] == NULL) {
@@ -71,6 +76,7 @@ static sb_status set_open(sb_schema *const *schemas, size_t count, schema_set **
                              made->schemas[made->by_key[(uint8_t)schemas[i]->api_key]]->name, schemas[i]->name, schemas[i]->api_key);
     } else {
       made->by_key[(uint8_t)schemas[i]->api_key] = (int16_t)i;
+      made->plans[(uint8_t)schemas[i]->api_key] = plan_of(schemas[i], i);
       made->schemas[made->count++] = sb_schema_retain(schemas[i]);
     }
   }
@@ -394,7 +400,7 @@ static sb_status decode_array(cursor *frame, const char *name, uint8_t type, con
   value->data = items;
   if (width == 0) return read_strings(at, end, items, count) ? SB_OK : refuse_field(frame, name, SB_TYPE_STRING, *at);
   if (width == 2) /* the most common by far, and known to the compiler here */
-    sb_priv_swap_copy16(items, *at, count);
+    sb_priv_swap_items16(items, *at, count);
   else
     sb_priv_swap_copy(items, *at, width, count);
   *at += count * width;
@@ -495,10 +501,23 @@ static sb_status check_size(const sb_parser *parser, cursor *frame, int32_t size
   return SB_OK;
 }
 
+/* Decodes frames as long as they are plain. */
+static void decode_plain(sb_parser *parser, sb_batch *batch) {
+  if (parser->start == parser->end_offset) return;
+  const size_t rows = batch->row_count;
+  const size_t size = sb_priv_batch_decode_plain(batch, parser->set, parser->block->data + parser->start,
+                                                 parser->end_offset - parser->start, parser->stream_offset, parser->max_frame_size,
+                                                 parser->accept_extra);
+  parser->start += size;
+  parser->stream_offset += (int64_t)size;
+  parser->frame += (int64_t)(batch->row_count - rows);
+}
+
 /* Decodes frames until bytes are missing or the stream ends, which `*end` tells then. Fails with SB_NO_MEMORY only. */
 static sb_status parse_frames(sb_parser *parser, sb_batch *batch, sb_status *end) {
   cursor frame = {.batch = batch};
   for (;;) {
+    decode_plain(parser, batch);
     size_t available = parser->end_offset - parser->start;
     if (available < SIZE_SIZE) {
       batch->need = SIZE_SIZE - available;

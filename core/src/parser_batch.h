@@ -5,12 +5,28 @@
 
 #include "internal.h"
 
+#include <samebytes/builder.h> /* SB_ARRAY_ITEMS_MAX */
 #include <samebytes/parser.h>
+
+enum {
+  SIZE_SIZE = 4,   /* the Size field, which Size does not count */
+  HEADER_SIZE = 2, /* api_key and sequence, which it does */
+};
+
+/* What the decoder of plain frames needs to know of the schema that an api_key stands for. */
+typedef struct frame_plan {
+  const uint8_t *types;  /* those of the schema, which end with 0 */
+  uint32_t size_min;     /* Size of a frame whose strings and arrays are empty; UINT32_MAX: no schema */
+  uint16_t field_count;
+  uint16_t schema_index; /* in the set */
+  size_t value_bytes;    /* of the fields' values */
+} frame_plan;
 
 /* The schemas of a parser, owned by it and by every batch it filled. */
 typedef struct schema_set {
   atomic_size_t owners;
   size_t count;
+  frame_plan plans[256]; /* by api_key as uint8 */
   int16_t by_key[256]; /* index of the schema for an api_key as uint8; -1: none */
   sb_schema *schemas[];
 } schema_set;
@@ -54,6 +70,10 @@ struct sb_batch {
 
 /* Makes `*items` hold at least `wanted` items of `item_size` bytes. */
 bool sb_priv_batch_grow(void **items, size_t *capacity, size_t wanted, size_t item_size);
+/* Decodes frames from the `size` bytes at `data`, which begin at `stream_offset`, into rows until one is not plain (parser_plain.c says what
+ * that is), and returns the bytes of those decoded. */
+size_t sb_priv_batch_decode_plain(sb_batch *batch, const schema_set *set, const uint8_t *data, size_t size, int64_t stream_offset,
+                                  int32_t frame_size_max, bool accept_extra);
 /* Makes a chunk that holds `size` bytes the newest. */
 bool sb_priv_batch_arena(sb_batch *batch, size_t size);
 

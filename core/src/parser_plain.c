@@ -1,0 +1,119 @@
+//go:build !samebytes_shared
+
+/* The plain case of decoding, which nearly every frame is: whole, right, and with room for what it becomes. It checks all fixed parts of a
+ * frame by one comparison, and keeps what changes in registers. What is not plain it leaves to parser.c, which looks at one field after
+ * the other, can say what is wrong, and makes room.
+ *
+ * Invariant: `spare` is what the strings and arrays of the frame may still take beyond their prefixes; while it is not negative, what is
+ * read next lies inside the frame. */
+
+#include "parser_batch.h"
+
+size_t sb_priv_batch_decode_plain(sb_batch *batch, const schema_set *set, const uint8_t *data, size_t size, int64_t stream_offset,
+                                  int32_t frame_size_max, bool accept_extra) {
+  /* One jump per field, to the code of its type: a loop around a switch takes twice the instructions. */
+  static const void *const decode[] = {
+      [0] = &&done,
+      [SB_TYPE_INT8] = &&decode_int8,
+      [SB_TYPE_INT16] = &&decode_int16,
+      [SB_TYPE_INT32] = &&decode_int32,
+      [SB_TYPE_INT64] = &&decode_int64,
+      [SB_TYPE_STRING] = &&decode_string,
+      [SB_TYPE_ARRAY_INT8] = &&decode_array,
+      [SB_TYPE_ARRAY_INT16] = &&decode_array16,
+      [SB_TYPE_ARRAY_INT32] = &&decode_array,
+      [SB_TYPE_ARRAY_INT64] = &&decode_array,
+      [SB_TYPE_ARRAY_STRING] = &&not_plain,
+  };
+#define NEXT() goto *decode[*type++]
+  const uint8_t *const end = data + size;
+  const uint8_t *frame = data;
+  uint8_t *items = batch->arena_next;
+  uint8_t *const items_end = items + batch->arena_left;
+  sb_value *value = batch->values + batch->value_count;
+  sb_value *const value_end = batch->values + batch->value_capacity;
+  sb_row *row = batch->rows + batch->row_count;
+  sb_row *const row_end = batch->rows + (batch->row_capacity < batch->first_capacity ? batch->row_capacity : batch->first_capacity);
+  size_t *first_value = batch->first_values + batch->row_count;
+  size_t value_count = batch->value_count;
+  while (end - frame >= SIZE_SIZE + HEADER_SIZE) {
+    const uint32_t frame_size = sb_priv_load32(frame); /* a negative one is above any limit */
+    const frame_plan *const plan = &set->plans[frame[SIZE_SIZE]];
+    int64_t spare = (int64_t)frame_size - plan->size_min;
+    if (spare < 0 || frame_size > (uint32_t)frame_size_max || end - frame - SIZE_SIZE < (ptrdiff_t)frame_size || row == row_end ||
+        (size_t)((const uint8_t *)value_end - (const uint8_t *)value) < plan->value_bytes)
+      break;
+    const uint8_t *type = plan->types;
+    const uint8_t *at = frame + SIZE_SIZE + HEADER_SIZE;
+    sb_value *field = value;
+    uint8_t *next_items = items;
+    size_t count;
+    NEXT();
+  decode_int8:
+    *field++ = (sb_value){.number = (int8_t)*at};
+    at += 1;
+    NEXT();
+  decode_int16:
+    *field++ = (sb_value){.number = (int16_t)sb_priv_load16(at)};
+    at += 2;
+    NEXT();
+  decode_int32:
+    *field++ = (sb_value){.number = (int32_t)sb_priv_load32(at)};
+    at += 4;
+    NEXT();
+  decode_int64:
+    *field++ = (sb_value){.number = (int64_t)sb_priv_load64(at)};
+    at += 8;
+    NEXT();
+  decode_string:
+    count = sb_priv_load32(at); /* a negative one is larger than any frame */
+    at += 4;
+    spare -= (int64_t)count;
+    if (spare < 0) goto not_plain;
+    *field++ = (sb_value){.data = at, .size = count};
+    at += count;
+    NEXT();
+  decode_array16:
+    count = sb_priv_load16(at);
+    at += 2;
+    spare -= 2 * (int64_t)count;
+    if (spare < 0 || count > SB_ARRAY_ITEMS_MAX || items_end - next_items < 2 * (ptrdiff_t)count + 7) goto not_plain;
+    *field++ = (sb_value){.data = count > 0 ? next_items : NULL, .size = count};
+    sb_priv_swap_items16(next_items, at, count);
+    at += 2 * count;
+    next_items += (2 * count + 7) & ~(size_t)7;
+    NEXT();
+  decode_array:
+    {
+      const size_t width = sb_priv_type_width(type[-1]);
+      count = sb_priv_load16(at);
+      at += 2;
+      spare -= (int64_t)(width * count);
+      if (spare < 0 || count > SB_ARRAY_ITEMS_MAX || items_end - next_items < (ptrdiff_t)(width * count) + 7) goto not_plain;
+      *field++ = (sb_value){.data = count > 0 ? next_items : NULL, .size = count};
+      sb_priv_swap_copy(next_items, at, width, count);
+      at += width * count;
+      next_items += (width * count + 7) & ~(size_t)7;
+      NEXT();
+    }
+  done:
+    if (spare != 0 && !accept_extra) break;
+    *row++ = (sb_row){.stream_offset = stream_offset + (frame - data),
+                      .frame_size = (int32_t)frame_size,
+                      .schema_index = plan->schema_index,
+                      .api_key = (int8_t)frame[SIZE_SIZE],
+                      .sequence = (int8_t)frame[SIZE_SIZE + 1]};
+    *first_value++ = value_count;
+    value_count += plan->field_count;
+    value = field;
+    items = next_items;
+    frame += SIZE_SIZE + (size_t)frame_size;
+  }
+not_plain:
+  batch->row_count = (size_t)(row - batch->rows);
+  batch->value_count = value_count;
+  batch->arena_next = items;
+  batch->arena_left = (size_t)(items_end - items);
+  return (size_t)(frame - data);
+#undef NEXT
+}
