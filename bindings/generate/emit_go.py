@@ -251,6 +251,13 @@ def add_slice(body: Body, entity: Entity) -> None:
             body.arguments.append(f"unsafe.Pointer(unsafe.SliceData({name}[:]))")
         case Kind.SCALARS:
             body.arguments.append(f"(*{scalar_c(entity)})(unsafe.Pointer(unsafe.SliceData({name})))")
+        case Kind.HANDLES if entity.takes:
+            body.outs = [
+                *body.attempt(f"{c_name}, err := take{class_name(entity.ctype)}s({body.op}, {name})"),
+                *body.outs,
+            ]
+            body.after.append(f"taken{class_name(entity.ctype)}s({name}, cStatus == 0)")
+            body.arguments.append(f"unsafe.SliceData({c_name})")
         case Kind.HANDLES:
             body.holds = True
             hold = [f"{c_name}[i] = object", "held.handles = append(held.handles, &item.handle)"]
@@ -436,6 +443,25 @@ def emit_function(api: Api, docs: Docs, function: Function) -> list[str]:
     holds = ["var held holder", "defer held.release()"] if body.holds else []
     code = [*body.checks, *holds, *body.enters, *body.outs, *finish(body)]
     return [*docs.function(function), *block(head, *code), ""]
+
+
+def emit_taking(cls: Class) -> list[str]:
+    """Taking several objects over: all or none."""
+    name, this = class_name(cls.name), receiver(cls.name)
+    twice = block(f"if slices.Contains({this}s[:i], {this})", f'err = refuse(op, "a {name} stands there twice")')
+    undo = [f"taken{name}s({this}s[:i], false)", *twice, "return nil, err"]
+    code = [f"objects := make([]*C.{cls.name}, len({this}s))"]
+    code += block(
+        f"for i, {this} := range {this}s",
+        f"object, err := {this}.take(op)",
+        *block("if err != nil", *undo),
+        "objects[i] = object",
+    )
+    lines = block(
+        f"func take{name}s(op string, {this}s []*{name}) ([]*C.{cls.name}, error)", *code, "return objects, nil"
+    )
+    ended = block(f"for _, {this} := range {this}s", f"{this}.taken(success)")
+    return [*lines, "", *block(f"func taken{name}s({this}s []*{name}, success bool)", *ended), ""]
 
 
 def emit_class(docs: Docs, cls: Class, taken: bool) -> list[str]:
@@ -625,12 +651,15 @@ def emit_constants(api: Api, docs: Docs) -> list[str]:
 def raw(api: Api) -> str:
     docs = Docs(api)
     filled, read = struct_uses(api)
-    taken = {p.ctype for f in api.functions for p in f.parameters if p.kind is Kind.HANDLE and p.takes}
+    handles = [p for f in api.functions for p in f.parameters if p.takes]
+    taken = {p.ctype for p in handles if p.kind in (Kind.HANDLE, Kind.HANDLES)}
+    many = {p.ctype for p in handles if p.kind is Kind.HANDLES}
     lines = [NOTICE, "", "//go:build cgo", "", f"package {PACKAGE}", "", "/*"]
     lines += ["#cgo CFLAGS: -I${SRCDIR}/../../core/include"]
     for function in api.functions:
         lines += [f"#cgo noescape {function.name}", f"#cgo nocallback {function.name}"]
-    lines += ["", "#include <samebytes/samebytes.h>", "*/", 'import "C"', "", 'import "unsafe"', ""]
+    imports = ["import (", '\t"slices"', '\t"unsafe"', ")"] if many else ['import "unsafe"']
+    lines += ["", "#include <samebytes/samebytes.h>", "*/", 'import "C"', "", *imports, ""]
     lines += emit_constants(api, docs)
     for struct in api.structs:
         if struct.name in filled | read:
@@ -639,6 +668,7 @@ def raw(api: Api) -> str:
         lines += emit_read(struct) if struct.name in read else []
     for cls in api.classes:
         lines += emit_class(docs, cls, cls.name in taken)
+        lines += emit_taking(cls) if cls.name in many else []
         for function in (*cls.constructors, *cls.methods):
             lines += emit_function(api, docs, function)
     for function in api.functions:

@@ -245,15 +245,20 @@ class Method:
         f = self.function
         call = invocation(f"layer.{f.name}", (self.argument(p) for p in parameters(f)))
         taken = [safe(p.name) for p in self.shown if p.takes and p.kind is Kind.HANDLE]
+        many = [safe(p.name) for p in self.shown if p.takes and p.kind is Kind.HANDLES]
         inner = [f"{name}._idle()" for name in taken]
+        for name in many:
+            inner += [f"for each in {name}:", "    each._idle()"]
         if make == "{}" and self.result()[0] == "None":
             inner.append(call)
-        elif taken:
+        elif taken or many:
             inner.append(f"_result = {call}")
         else:
             inner.append(make.format(call) if make.startswith("self.") else f"return {make.format(call)}")
         inner += [f"{name}._taken()" for name in taken]
-        if taken:
+        for name in many:
+            inner += [f"for each in {name}:", "    each._taken()"]
+        if taken or many:
             inner.append(f"return {make.format('_result')}")
         locks = self.locks()
         lines = self.checks()

@@ -207,6 +207,8 @@ def go_function_name(function: Function) -> str:
         return go_name(function.short)
     owner = class_name(function.owner)
     if function.role == "constructor":
+        if function.short.startswith("from_"):
+            return owner + go_name(function.short)
         variant = function.short.removeprefix("open").removeprefix("_")
         return f"Open{owner}{go_name(variant)}" if variant else f"New{owner}"
     return f"{owner}.{go_name(function.short)}"

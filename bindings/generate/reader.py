@@ -49,6 +49,7 @@ PARAMETERS = {
     ("void *", "inout", True): Kind.BUFFER,
     ("const scalar *", "in", True): Kind.SCALARS,
     ("handle *const *", "in", True): Kind.HANDLES,
+    ("handle *const *", "takes", True): Kind.HANDLES,
     ("const struct *", "in", True): Kind.STRUCTS,
     ("const struct *", "in", False): Kind.STRUCT,
     ("scalar *", "out", False): Kind.OUT_SCALAR,
@@ -207,6 +208,9 @@ class Reader:
         direction = directions[0] if directions else ""
         counted = "count" in notes
         kind = PARAMETERS.get((shape.text, direction, counted))
+        kept = (shape.text, direction, counted) == ("const void *", "in", False) and "borrowed" in notes
+        if kept:  # an address that the library keeps and never looks at
+            kind = Kind.ADDRESS
         if kind is None:
             self.refuse(place, name, misfit(cursor.type, shape, direction, counted))
             return None
@@ -214,7 +218,8 @@ class Reader:
             kind = Kind.OPTIONS
         if kind is Kind.OUT_STRUCT and shape.base == "sb_error" and "nullable" in notes:
             kind = Kind.ERROR
-        self.check_owner(place, name, kind, notes)
+        if not kept:
+            self.check_owner(place, name, kind, notes)
         return self.entity(cursor, shape, kind, notes)
 
     def check_owner(self, place: Place, name: str, kind: Kind, notes: dict[str, str]) -> None:
@@ -416,8 +421,8 @@ class Reader:
                 refuse("is a constructor, so its last output must be `SB_OUT SB_OWNED sb_x **`")
                 return function
             owner = outputs[-1].ctype
-            if not re.fullmatch(rf"{owner}_open(_\w+)?", function.name):
-                refuse(f"makes a {owner}, so it must be called {owner}_open or {owner}_open_...")
+            if not re.fullmatch(rf"{owner}_(open(_\w+)?|from_\w+)", function.name):
+                refuse(f"makes a {owner}, so it must be called {owner}_open, {owner}_open_... or {owner}_from_...")
             return replace(function, owner=owner)
         if function.role == "init":
             owner = function.name.removesuffix("_options_init")

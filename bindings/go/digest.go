@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x0e519d3d61bce210ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x4f836e2f1c8e62e9ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "0e519d3d61bce210"
+const coreDigest = "4f836e2f1c8e62e9"

@@ -36,6 +36,12 @@ package samebytes
 #cgo nocallback sb_block_data
 #cgo noescape sb_block_size
 #cgo nocallback sb_block_size
+#cgo noescape sb_block_memory
+#cgo nocallback sb_block_memory
+#cgo noescape sb_block_set_metadata
+#cgo nocallback sb_block_set_metadata
+#cgo noescape sb_block_get_metadata
+#cgo nocallback sb_block_get_metadata
 #cgo noescape sb_block_close
 #cgo nocallback sb_block_close
 #cgo noescape sb_view_open
@@ -48,6 +54,8 @@ package samebytes
 #cgo nocallback sb_view_span_count
 #cgo noescape sb_view_span
 #cgo nocallback sb_view_span
+#cgo noescape sb_view_span_metadata
+#cgo nocallback sb_view_span_metadata
 #cgo noescape sb_view_copy
 #cgo nocallback sb_view_copy
 #cgo noescape sb_view_range
@@ -68,6 +76,8 @@ package samebytes
 #cgo nocallback sb_view_close
 #cgo noescape sb_buf_open
 #cgo nocallback sb_buf_open
+#cgo noescape sb_buf_from_blocks
+#cgo nocallback sb_buf_from_blocks
 #cgo noescape sb_buf_size
 #cgo nocallback sb_buf_size
 #cgo noescape sb_buf_room
@@ -124,6 +134,8 @@ package samebytes
 #cgo nocallback sb_builder_copy_bytes
 #cgo noescape sb_builder_clear
 #cgo nocallback sb_builder_clear
+#cgo noescape sb_builder_memory
+#cgo nocallback sb_builder_memory
 #cgo noescape sb_builder_close
 #cgo nocallback sb_builder_close
 #cgo noescape sb_crc32c
@@ -148,6 +160,8 @@ package samebytes
 #cgo nocallback sb_parser_end
 #cgo noescape sb_parser_direction
 #cgo nocallback sb_parser_direction
+#cgo noescape sb_parser_memory
+#cgo nocallback sb_parser_memory
 #cgo noescape sb_parser_close
 #cgo nocallback sb_parser_close
 #cgo noescape sb_batch_open
@@ -241,7 +255,10 @@ package samebytes
 */
 import "C"
 
-import "unsafe"
+import (
+	"slices"
+	"unsafe"
+)
 
 // The constants of the headers.
 const (
@@ -948,6 +965,28 @@ func (b *Block) Close() error {
 	return nil
 }
 
+func takeBlocks(op string, bs []*Block) ([]*C.sb_block, error) {
+	objects := make([]*C.sb_block, len(bs))
+	for i, b := range bs {
+		object, err := b.take(op)
+		if err != nil {
+			takenBlocks(bs[:i], false)
+			if slices.Contains(bs[:i], b) {
+				err = refuse(op, "a Block stands there twice")
+			}
+			return nil, err
+		}
+		objects[i] = object
+	}
+	return objects, nil
+}
+
+func takenBlocks(bs []*Block, success bool) {
+	for _, b := range bs {
+		b.taken(success)
+	}
+}
+
 // Retain returns another owner of the same block. Its bytes are shared from then on.
 //
 //   - Ownership: the caller closes the result as well as block.
@@ -991,6 +1030,69 @@ func (b *Block) Size() int {
 	}
 	defer b.leave()
 	return int(C.sb_block_size(self))
+}
+
+// Memory opens the provider that the block came from, and that it goes back to.
+//
+//   - Ownership: the caller closes memory.
+//   - Threads: any.
+//   - Errors: ErrClosed when the block is one that a closed pool left behind.
+//   - Since: 1.0
+func (b *Block) Memory() (*Memory, error) {
+	self, err := b.enter("Block.Memory")
+	if err != nil {
+		return nil, err
+	}
+	defer b.leave()
+	var outMemory *C.sb_memory
+	cStatus := C.sb_block_memory(self, &outMemory)
+	if cStatus != 0 {
+		return nil, failure("Block.Memory", cStatus)
+	}
+	return newMemory(outMemory), nil
+}
+
+// SetMetadata gives the block metadata, which every slice of it shows from then on (View.SpanMetadata): a
+// number, and an address of something constant, such as a table that says what the number means. Providers
+// may give it when they make the block. Both are 0 at first.
+//
+//   - Ownership: what is at metadata must never change or go while a slice of the block may be looked at; the
+//     library does not look at it.
+//   - Threads: any; nobody else may look at the block's metadata meanwhile.
+//   - Errors: ErrBusy when the block has other owners.
+//   - Since: 1.0
+func (b *Block) SetMetadata(key uint64, metadata unsafe.Pointer) error {
+	self, err := b.enter("Block.SetMetadata")
+	if err != nil {
+		return err
+	}
+	defer b.leave()
+	cStatus := C.sb_block_set_metadata(self, C.uint64_t(key), metadata)
+	if cStatus != 0 {
+		return failure("Block.SetMetadata", cStatus)
+	}
+	return nil
+}
+
+// GetMetadata tells the block's metadata.
+//
+//   - Ownership: metadata belongs to who gave it.
+//   - Threads: any.
+//   - Errors: none.
+//   - Since: 1.0
+func (b *Block) GetMetadata() (uint64, unsafe.Pointer, error) {
+	self, err := b.enter("Block.GetMetadata")
+	if err != nil {
+		return 0, nil, err
+	}
+	defer b.leave()
+	var outKey C.uint64_t
+	var outMetadata unsafe.Pointer
+	cStatus := C.sb_block_get_metadata(self, &outKey, &outMetadata)
+	if cStatus != 0 {
+		return 0, nil, failure("Block.GetMetadata", cStatus)
+	}
+	return uint64(outKey), outMetadata, nil
 }
 
 // View is a handle of the library; its manual is view.h in core/include/samebytes. Close it when done: the
@@ -1133,6 +1235,31 @@ func (v *View) Span(index int) ([]byte, error) {
 		return nil, failure("View.Span", cStatus)
 	}
 	return unsafe.Slice((*byte)(outData), int(outSize)), nil
+}
+
+// SpanMetadata tells the metadata of the block that the span at index lies in, as Block.SetMetadata or the
+// provider gave it; 0 and nil when nobody did.
+//
+//   - Ownership: metadata belongs to who gave it.
+//   - Threads: one user of view at a time.
+//   - Errors: ErrOutOfRange when there is no such span.
+//   - Since: 1.0
+func (v *View) SpanMetadata(index int) (uint64, unsafe.Pointer, error) {
+	if index < 0 {
+		return 0, nil, refuse("View.SpanMetadata", "index is negative")
+	}
+	self, err := v.enter("View.SpanMetadata")
+	if err != nil {
+		return 0, nil, err
+	}
+	defer v.leave()
+	var outKey C.uint64_t
+	var outMetadata unsafe.Pointer
+	cStatus := C.sb_view_span_metadata(self, C.size_t(index), &outKey, &outMetadata)
+	if cStatus != 0 {
+		return 0, nil, failure("View.SpanMetadata", cStatus)
+	}
+	return uint64(outKey), outMetadata, nil
 }
 
 // Copy makes another view of the same bytes.
@@ -1384,6 +1511,38 @@ func NewBuf(memory *Memory) (*Buf, error) {
 	cStatus := C.sb_buf_open(cMemory, &outBuf)
 	if cStatus != 0 {
 		return nil, failure("NewBuf", cStatus)
+	}
+	return newBuf(outBuf), nil
+}
+
+// BufFromBlocks makes an empty buf whose room is all of blocks, in that order. Memory that it needs beyond
+// that comes from memory.
+//
+//   - Ownership: takes all of blocks; the caller closes buf.
+//   - Threads: any.
+//   - Errors: ErrBusy when a block has other owners, who could write; ErrInvalidArgument when one is nil or
+//     stands there twice; ErrTooLarge when they exceed the address space together; ErrNoMemory. The blocks
+//     stay the caller's then.
+//   - Since: 1.0
+func BufFromBlocks(blocks []*Block, memory *Memory) (*Buf, error) {
+	var cMemory *C.sb_memory
+	if memory != nil {
+		object, err := memory.enter("BufFromBlocks")
+		if err != nil {
+			return nil, err
+		}
+		defer memory.leave()
+		cMemory = object
+	}
+	cBlocks, err := takeBlocks("BufFromBlocks", blocks)
+	if err != nil {
+		return nil, err
+	}
+	var outBuf *C.sb_buf
+	cStatus := C.sb_buf_from_blocks(unsafe.SliceData(cBlocks), C.size_t(len(blocks)), cMemory, &outBuf)
+	takenBlocks(blocks, cStatus == 0)
+	if cStatus != 0 {
+		return nil, failure("BufFromBlocks", cStatus)
 	}
 	return newBuf(outBuf), nil
 }
@@ -2014,6 +2173,26 @@ func (b *Builder) Clear() {
 	C.sb_builder_clear(self)
 }
 
+// Memory opens the provider that the builder's memory comes from.
+//
+//   - Ownership: the caller closes memory.
+//   - Threads: one user of builder at a time.
+//   - Errors: ErrNoMemory.
+//   - Since: 1.0
+func (b *Builder) Memory() (*Memory, error) {
+	self, err := b.enter("Builder.Memory")
+	if err != nil {
+		return nil, err
+	}
+	defer b.leave()
+	var outMemory *C.sb_memory
+	cStatus := C.sb_builder_memory(self, &outMemory)
+	if cStatus != 0 {
+		return nil, failure("Builder.Memory", cStatus)
+	}
+	return newMemory(outMemory), nil
+}
+
 // Parser is a handle of the library; its manual is parser.h in core/include/samebytes. Close it when done:
 // the garbage collector closes it as well, but late.
 type Parser struct {
@@ -2264,6 +2443,26 @@ func (p *Parser) Direction() int32 {
 	}
 	defer p.leave()
 	return int32(C.sb_parser_direction(self))
+}
+
+// Memory opens the provider that the parser's memory comes from.
+//
+//   - Ownership: the caller closes memory.
+//   - Threads: one user of parser at a time.
+//   - Errors: ErrNoMemory.
+//   - Since: 1.0
+func (p *Parser) Memory() (*Memory, error) {
+	self, err := p.enter("Parser.Memory")
+	if err != nil {
+		return nil, err
+	}
+	defer p.leave()
+	var outMemory *C.sb_memory
+	cStatus := C.sb_parser_memory(self, &outMemory)
+	if cStatus != 0 {
+		return nil, failure("Parser.Memory", cStatus)
+	}
+	return newMemory(outMemory), nil
 }
 
 // Batch is a handle of the library; its manual is parser.h in core/include/samebytes. Close it when done: the

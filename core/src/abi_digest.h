@@ -2,6 +2,6 @@
 #ifndef SB_ABI_DIGEST_H
 #define SB_ABI_DIGEST_H
 
-#define SB_ABI_DIGEST 0xbbd8a9af3f6ed9bcull
+#define SB_ABI_DIGEST 0x84e9975e76d24581ull
 
 #endif

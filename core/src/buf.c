@@ -39,6 +39,53 @@ sb_status sb_buf_open(sb_memory *memory, sb_buf **buf) {
   return SB_OK;
 }
 
+/* Whether the blocks can become a buf's: each is there once, and nobody else has it. */
+static sb_status blocks_check(sb_block *const *blocks, size_t count) {
+  size_t bytes = 0;
+  for (size_t i = 0; i < count; i++) {
+    if (blocks[i] == NULL) return SB_INVALID_ARGUMENT;
+    if (bytes > PTRDIFF_MAX - (size_t)blocks[i]->size) return SB_TOO_LARGE;
+    bytes += blocks[i]->size;
+  }
+  /* A block that stands there twice is found by counting: each time adds an owner. */
+  for (size_t i = 0; i < count; i++) (void)sb_priv_block_retain(blocks[i]);
+  sb_status status = SB_OK;
+  for (size_t i = 0; i < count; i++) {
+    const uint32_t owners = atomic_load_explicit(&blocks[i]->owners, memory_order_acquire);
+    if (owners == 2) continue;
+    size_t times = 0;
+    for (size_t j = 0; j < count; j++) times += blocks[j] == blocks[i];
+    status = times > 1 ? SB_INVALID_ARGUMENT : SB_BUSY;
+    break;
+  }
+  for (size_t i = 0; i < count; i++) sb_priv_block_release(blocks[i]);
+  return status;
+}
+
+sb_status sb_buf_from_blocks(sb_block *const *blocks, size_t count, sb_memory *memory, sb_buf **buf) {
+  if (buf == NULL || (blocks == NULL && count > 0)) return SB_INVALID_ARGUMENT;
+  sb_status status = blocks_check(blocks, count);
+  sb_buf *made = NULL;
+  if (status == SB_OK) status = sb_buf_open(memory, &made);
+  if (status != SB_OK) return status;
+  status = sb_priv_spans_reserve(&made->filled, count + 1);
+  if (status == SB_OK && count > 0) {
+    made->room = malloc(count * sizeof(sb_block *));
+    if (made->room == NULL) status = SB_NO_MEMORY;
+  }
+  if (status != SB_OK) {
+    sb_buf_close(made);
+    return status;
+  }
+  if (count > 0) memcpy(made->room, blocks, count * sizeof(sb_block *));
+  made->room_capacity = made->room_count = count;
+  for (size_t i = 0; i < count; i++) made->room_bytes += blocks[i]->size;
+  *buf = made;
+  return SB_OK;
+}
+
+sb_memory *sb_priv_buf_memory(const sb_buf *buf) { return buf->memory; }
+
 size_t sb_buf_size(const sb_buf *buf) { return buf == NULL ? 0 : buf->filled.bytes; }
 
 size_t sb_buf_room(const sb_buf *buf) { return buf == NULL ? 0 : buf->room_bytes; }

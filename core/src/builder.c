@@ -572,6 +572,12 @@ void sb_builder_clear(sb_builder *builder) {
   builder->frame_count = 0;
 }
 
+sb_status sb_builder_memory(const sb_builder *builder, sb_memory **memory) {
+  if (builder == NULL || memory == NULL) return SB_INVALID_ARGUMENT;
+  *memory = sb_memory_retain(sb_priv_buf_memory(builder->buf));
+  return SB_OK;
+}
+
 void sb_builder_close(sb_builder *builder) {
   if (builder == NULL) return;
   sb_buf_close(builder->buf);

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x0e519d3d61bce210ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x4f836e2f1c8e62e9ull
 import "C"

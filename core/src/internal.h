@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include <samebytes/buf.h>
 #include <samebytes/schema.h>
 
 /* A provider, as the core calls it. get may give a block of any size above 0, smaller or larger than `size`; callers that need more call
@@ -54,6 +55,8 @@ sb_status sb_priv_block_get(sb_memory *memory, size_t size, sb_block **block);
 void sb_priv_block_free(sb_block *block);
 /* Sets up what every provider starts with: one owner, no counts. */
 void sb_priv_memory_init(sb_memory *memory, const sb_priv_provider *provider);
+/* Another owner of `memory`, the default pool if NULL, whose last handle may go at the same time; SB_CLOSED when it has gone. */
+sb_status sb_priv_memory_open(sb_memory *memory, sb_memory **opened);
 /* The process-wide default pool as a provider, made at first use; borrowed. */
 sb_status sb_priv_memory_default(sb_memory **memory);
 /* How many blocks are out as an sb_block, of all pools. */
@@ -118,6 +121,8 @@ void sb_priv_spans_skip(sb_priv_spans *spans, size_t size);
 void sb_priv_spans_clear(sb_priv_spans *spans);
 /* Makes a view of the `size` bytes of `spans` that start at `offset`, which must be there. */
 sb_status sb_priv_view_open_range(const sb_priv_spans *spans, size_t offset, size_t size, sb_view **view);
+/* The provider of a buf; borrowed. */
+sb_memory *sb_priv_buf_memory(const sb_buf *buf);
 /* The spans of a view. */
 const sb_priv_spans *sb_priv_view_spans(const sb_view *view);
 

@@ -75,6 +75,17 @@ sb_status sb_memory_open_default(sb_memory **memory) {
   return status;
 }
 
+sb_status sb_priv_memory_open(sb_memory *memory, sb_memory **opened) {
+  if (memory == NULL) return sb_memory_open_default(opened);
+  /* Blocks of a pool are no owners of it: its last handle may be gone while they are out. */
+  size_t owners = atomic_load_explicit(&memory->owners, memory_order_relaxed);
+  do {
+    if (owners == 0) return SB_CLOSED;
+  } while (!atomic_compare_exchange_weak(&memory->owners, &owners, owners + 1));
+  *opened = memory;
+  return SB_OK;
+}
+
 sb_memory *sb_memory_retain(sb_memory *memory) {
   if (memory != NULL) atomic_fetch_add_explicit(&memory->owners, 1, memory_order_relaxed);
   return memory;
@@ -127,6 +138,26 @@ sb_block *sb_block_retain(sb_block *block) { return block == NULL ? NULL : sb_pr
 void *sb_block_data(const sb_block *block) { return block == NULL ? NULL : block->data; }
 
 size_t sb_block_size(const sb_block *block) { return block == NULL ? 0 : block->size; }
+
+sb_status sb_block_memory(const sb_block *block, sb_memory **memory) {
+  if (block == NULL || memory == NULL) return SB_INVALID_ARGUMENT;
+  return sb_priv_memory_open(block->memory, memory);
+}
+
+sb_status sb_block_set_metadata(sb_block *block, uint64_t key, const void *metadata) {
+  if (block == NULL) return SB_INVALID_ARGUMENT;
+  if (!sb_priv_block_exclusive(block)) return SB_BUSY;
+  block->key = key;
+  block->metadata = metadata;
+  return SB_OK;
+}
+
+sb_status sb_block_get_metadata(const sb_block *block, uint64_t *key, const void **metadata) {
+  if (block == NULL || key == NULL || metadata == NULL) return SB_INVALID_ARGUMENT;
+  *key = block->key;
+  *metadata = block->metadata;
+  return SB_OK;
+}
 
 void sb_block_close(sb_block *block) {
   if (block != NULL) sb_priv_block_release(block);

@@ -134,6 +134,11 @@ sb_status sb_parser_open(sb_schema *const *schemas, size_t schema_count, const s
   return SB_OK;
 }
 
+sb_status sb_parser_memory(const sb_parser *parser, sb_memory **memory) {
+  if (parser == NULL || memory == NULL) return SB_INVALID_ARGUMENT;
+  return sb_priv_memory_open(parser->memory, memory);
+}
+
 void sb_parser_close(sb_parser *parser) {
   if (parser == NULL) return;
   sb_block_close(parser->block);

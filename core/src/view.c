@@ -216,6 +216,12 @@ sb_status sb_view_span(const sb_view *view, size_t index, const void **data, siz
   return SB_OK;
 }
 
+sb_status sb_view_span_metadata(const sb_view *view, size_t index, uint64_t *key, const void **metadata) {
+  if (view == NULL || key == NULL || metadata == NULL) return SB_INVALID_ARGUMENT;
+  if (index >= view->spans.count) return SB_OUT_OF_RANGE;
+  return sb_block_get_metadata(sb_priv_spans_at(&view->spans, index)->block, key, metadata);
+}
+
 sb_status sb_view_append(sb_view *view, const sb_view *other) {
   if (view == NULL || other == NULL) return SB_INVALID_ARGUMENT;
   const size_t bytes = other->spans.bytes;

@@ -311,6 +311,23 @@ def call_bytes(sb: Any) -> None:
     sb.sb_buf_close(buf)
 
 
+def call_metadata(sb: Any) -> None:
+    memory = sb.sb_memory_open_heap()
+    block = sb.sb_memory_get_block(memory, 8)
+    same = sb.sb_block_memory(block)
+    expect(same, memory)
+    sb.sb_block_set_metadata(block, 7, 0x1000)
+    expect(sb.sb_block_get_metadata(block), (7, 0x1000))
+    buf = sb.sb_buf_from_blocks([block], memory)
+    sb.sb_buf_put(buf, b"metadata")
+    view = sb.sb_buf_take(buf, 4)
+    expect(sb.sb_view_span_metadata(view, 0), (7, 0x1000))
+    sb.sb_view_close(view)
+    sb.sb_buf_close(buf)
+    for handle in (same, memory):
+        sb.sb_memory_close(handle)
+
+
 def call_codec(sb: Any) -> None:
     schema = sb.sb_schema_open("Event", samebytes.DIRECTION_REQUEST, 7, [("text", samebytes.TYPE_STRING)])
     other = sb.sb_schema_retain(schema)
@@ -365,6 +382,8 @@ def call_codec(sb: Any) -> None:
     for handle in (schema, other, again):
         sb.sb_schema_close(handle)
     sb.sb_batch_close(batch)
+    sb.sb_memory_close(sb.sb_parser_memory(parser))
+    sb.sb_memory_close(sb.sb_builder_memory(builder))
     sb.sb_parser_close(parser)
     sb.sb_builder_close(builder)
 
@@ -416,6 +435,7 @@ def surface() -> list[str]:
         call_memory,
         call_pool,
         call_bytes,
+        call_metadata,
         call_codec,
         call_schema_file,
         call_echo,

@@ -20,6 +20,7 @@
  *  | SB_NULLABLE | pointer parameter or field | NULL is allowed |
  *  | SB_OWNED | output parameter, or function for its result | the caller gets it and closes it |
  *  | SB_BORROWED(of) | output parameter, or function for its result | it is valid as long as parameter `of` says; `forever` for constants |
+ *  | SB_BORROWED(forever) | SB_IN address without a count | the library keeps the address, and never looks at what is there |
  *  | SB_TAKES | pointer parameter | the callee takes it over, unless it returns an error | */
 
 #if defined(SB_GENERATE)

@@ -39,6 +39,15 @@ typedef struct sb_buf sb_buf;
  *  Since: 1.0 */
 SB_API SB_CONSTRUCTOR sb_status sb_buf_open(SB_IN SB_NULLABLE sb_memory *memory, SB_OUT SB_OWNED sb_buf **buf);
 
+/** Makes an empty buf whose room is all of `blocks`, in that order. Memory that it needs beyond that comes from `memory`.
+ *
+ *  Ownership: takes all of `blocks`; the caller closes `*buf`.      Threads: any.
+ *  Errors: SB_BUSY when a block has other owners, who could write; SB_INVALID_ARGUMENT when one is NULL or stands there twice;
+ *  SB_TOO_LARGE when they exceed the address space together; SB_NO_MEMORY. The blocks stay the caller's then.
+ *  Since: 1.0 */
+SB_API SB_CONSTRUCTOR sb_status sb_buf_from_blocks(SB_TAKES SB_COUNT(count) sb_block *const *blocks, size_t count,
+                                                   SB_IN SB_NULLABLE sb_memory *memory, SB_OUT SB_OWNED sb_buf **buf);
+
 /** Returns the number of filled bytes.
  *
  *  Ownership: none.      Threads: one user of `buf` at a time.

@@ -136,6 +136,13 @@ SB_API SB_METHOD sb_status sb_builder_copy_bytes(const sb_builder *builder, SB_O
  *  Since: 1.0 */
 SB_API_VOID SB_METHOD void sb_builder_clear(sb_builder *builder);
 
+/** Opens the provider that the builder's memory comes from.
+ *
+ *  Ownership: the caller closes `*memory`.      Threads: one user of `builder` at a time.
+ *  Errors: SB_NO_MEMORY.
+ *  Since: 1.0 */
+SB_API SB_METHOD sb_status sb_builder_memory(const sb_builder *builder, SB_OUT SB_OWNED sb_memory **memory);
+
 /** Closes the builder. NULL is allowed. Frames that were taken stay valid.
  *
  *  Ownership: takes `builder`.      Threads: one user of `builder` at a time.

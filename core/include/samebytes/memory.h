@@ -143,6 +143,31 @@ SB_API SB_METHOD SB_BORROWED(block) void *sb_block_data(const sb_block *block);
  *  Since: 1.0 */
 SB_API SB_METHOD size_t sb_block_size(const sb_block *block);
 
+/** Opens the provider that the block came from, and that it goes back to.
+ *
+ *  Ownership: the caller closes `*memory`.      Threads: any.
+ *  Errors: SB_CLOSED when the block is one that a closed pool left behind.
+ *  Since: 1.0 */
+SB_API SB_METHOD sb_status sb_block_memory(const sb_block *block, SB_OUT SB_OWNED sb_memory **memory);
+
+/** Gives the block metadata, which every slice of it shows from then on (sb_view_span_metadata): a number, and an address of something
+ *  constant, such as a table that says what the number means. Providers may give it when they make the block. Both are 0 at first.
+ *
+ *  Ownership: what is at `metadata` must never change or go while a slice of the block may be looked at; the library does not look at it.
+ *  Threads: any; nobody else may look at the block's metadata meanwhile.
+ *  Errors: SB_BUSY when the block has other owners.
+ *  Since: 1.0 */
+SB_API SB_METHOD sb_status sb_block_set_metadata(sb_block *block, uint64_t key,
+                                                 SB_IN SB_NULLABLE SB_BORROWED(forever) const void *metadata);
+
+/** Tells the block's metadata.
+ *
+ *  Ownership: `*metadata` belongs to who gave it.      Threads: any.
+ *  Errors: none.
+ *  Since: 1.0 */
+SB_API SB_METHOD sb_status sb_block_get_metadata(const sb_block *block, SB_OUT uint64_t *key,
+                                                 SB_OUT SB_BORROWED(forever) const void **metadata);
+
 /** Closes one owner's handle. NULL is allowed. The last one gives the memory back to its provider.
  *
  *  Ownership: takes `block`.      Threads: any.

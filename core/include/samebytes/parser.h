@@ -171,6 +171,13 @@ SB_API SB_METHOD int32_t sb_parser_end(const sb_parser *parser);
  *  Since: 1.0 */
 SB_API SB_METHOD int32_t sb_parser_direction(const sb_parser *parser);
 
+/** Opens the provider that the parser's memory comes from.
+ *
+ *  Ownership: the caller closes `*memory`.      Threads: one user of `parser` at a time.
+ *  Errors: SB_NO_MEMORY.
+ *  Since: 1.0 */
+SB_API SB_METHOD sb_status sb_parser_memory(const sb_parser *parser, SB_OUT SB_OWNED sb_memory **memory);
+
 /** Closes the parser. NULL is allowed. Batches stay valid.
  *
  *  Ownership: takes `parser`.      Threads: one user of `parser` at a time.

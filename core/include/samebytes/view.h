@@ -70,6 +70,15 @@ SB_API SB_METHOD size_t sb_view_span_count(const sb_view *view);
 SB_API SB_METHOD sb_status sb_view_span(const sb_view *view, size_t index, SB_OUT SB_BORROWED(view) SB_COUNT(size) const void **data,
                                         SB_OUT size_t *size);
 
+/** Tells the metadata of the block that the span at `index` lies in, as sb_block_set_metadata or the provider gave it; 0 and NULL when
+ *  nobody did.
+ *
+ *  Ownership: `*metadata` belongs to who gave it.      Threads: one user of `view` at a time.
+ *  Errors: SB_OUT_OF_RANGE when there is no such span.
+ *  Since: 1.0 */
+SB_API SB_METHOD sb_status sb_view_span_metadata(const sb_view *view, size_t index, SB_OUT uint64_t *key,
+                                                 SB_OUT SB_BORROWED(forever) const void **metadata);
+
 /** Makes another view of the same bytes.
  *
  *  Ownership: the caller closes `*copy`.      Threads: one user of `view` at a time.

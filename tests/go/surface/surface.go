@@ -60,6 +60,7 @@ func Run() (names []string, err error) {
 	library(c)
 	memory(c)
 	pool(c)
+	metadata(c)
 	view(c)
 	buf(c)
 	schema := schemas(c)
@@ -228,6 +229,7 @@ func codec(c *calls, schema *samebytes.Schema) {
 	c.did("sb_builder_add_rows", err)
 	c.says("sb_builder_add_rows", bytes.Equal(added, data))
 	frames.Close()
+	made[*samebytes.Memory](c, "sb_builder_memory")(builder.Memory()).Close()
 	c.did("sb_builder_close", builder.Close())
 
 	options := samebytes.ParserOptions{MaxFrameSize: 1000}
@@ -246,6 +248,7 @@ func codec(c *calls, schema *samebytes.Schema) {
 	c.says("sb_batch_clear", other.RowCount() == 0)
 	other.Close()
 	c.did("sb_batch_close", batch.Close())
+	made[*samebytes.Memory](c, "sb_parser_memory")(parser.Memory()).Close()
 	c.did("sb_parser_close", parser.Close())
 }
 

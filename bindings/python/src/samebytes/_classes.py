@@ -176,6 +176,42 @@ class Block(_objects.Block, Handle):
         with self._lock:
             return layer.sb_block_size(self._open())
 
+    def memory(self) -> public.Memory:
+        """Opens the provider that the block came from, and that it goes back to.
+
+        Ownership: the caller closes `memory`.
+        Threads: any.
+        Errors: ClosedError when the block is one that a closed pool left behind.
+        Since: 1.0
+        """
+        with self._lock:
+            return public.Memory.adopt(layer.sb_block_memory(self._open()))
+
+    def set_metadata(self, key: int, metadata: int | None = None) -> None:
+        """Gives the block metadata, which every slice of it shows from then on (View.span_metadata): a number,
+        and an address of something constant, such as a table that says what the number means. Providers may
+        give it when they make the block. Both are 0 at first.
+
+        Ownership: what is at `metadata` must never change or go while a slice of the block may be looked at;
+        the library does not look at it.
+        Threads: any; nobody else may look at the block's metadata meanwhile.
+        Errors: BusyError when the block has other owners.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_block_set_metadata(self._open(), key, metadata)
+
+    def get_metadata(self) -> tuple[int, int]:
+        """Tells the block's metadata.
+
+        Ownership: `metadata` belongs to who gave it.
+        Threads: any.
+        Errors: none.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_block_get_metadata(self._open())
+
 
 class View(_objects.View, Handle):
     """View: immutable bytes that are shared, not copied.
@@ -252,6 +288,18 @@ class View(_objects.View, Handle):
         """
         with self._lock:
             return layer.sb_view_span(self._open(), index)
+
+    def span_metadata(self, index: int) -> tuple[int, int]:
+        """Tells the metadata of the block that the span at `index` lies in, as Block.set_metadata or the
+        provider gave it; 0 and None when nobody did.
+
+        Ownership: `metadata` belongs to who gave it.
+        Threads: one user of `view` at a time.
+        Errors: OutOfRangeError when there is no such span.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_view_span_metadata(self._open(), index)
 
     def copy(self) -> public.View:
         """Makes another view of the same bytes.
@@ -372,6 +420,31 @@ class Buf(Handle):
         memory = expect_or_none(memory, Memory, "memory")
         with calling(memory):
             self._own(layer.sb_buf_open(None if memory is None else memory._open()))
+
+    @classmethod
+    def from_blocks(cls, blocks: Sequence[Block], memory: Memory | None = None) -> Self:
+        """Makes an empty buf whose room is all of `blocks`, in that order. Memory that it needs beyond that
+        comes from `memory`.
+
+        Ownership: takes all of `blocks`; the caller closes `buf`.
+        Threads: any.
+        Errors: BusyError when a block has other owners, who could write; InvalidArgumentError when one is
+        None or stands there twice; TooLargeError when they exceed the address space together; NoMemoryError.
+        The blocks stay the caller's then.
+        Since: 1.0
+        """
+        blocks = expect_all(blocks, Block, "blocks")
+        memory = expect_or_none(memory, Memory, "memory")
+        with calling(*blocks, memory):
+            for each in blocks:
+                each._idle()
+            _result = layer.sb_buf_from_blocks(
+                [each._open() for each in blocks],
+                None if memory is None else memory._open(),
+            )
+            for each in blocks:
+                each._taken()
+            return cls.adopt(_result)
 
     def size(self) -> int:
         """Returns the number of filled bytes.
@@ -724,6 +797,17 @@ class Builder(Handle):
         with self._lock:
             layer.sb_builder_clear(self._open())
 
+    def memory(self) -> public.Memory:
+        """Opens the provider that the builder's memory comes from.
+
+        Ownership: the caller closes `memory`.
+        Threads: one user of `builder` at a time.
+        Errors: NoMemoryError.
+        Since: 1.0
+        """
+        with self._lock:
+            return public.Memory.adopt(layer.sb_builder_memory(self._open()))
+
 
 class Parser(Handle):
     """Parser and batch: from a stream of frames to rows.
@@ -876,6 +960,17 @@ class Parser(Handle):
         """
         with self._lock:
             return layer.sb_parser_direction(self._open())
+
+    def memory(self) -> public.Memory:
+        """Opens the provider that the parser's memory comes from.
+
+        Ownership: the caller closes `memory`.
+        Threads: one user of `parser` at a time.
+        Errors: NoMemoryError.
+        Since: 1.0
+        """
+        with self._lock:
+            return public.Memory.adopt(layer.sb_parser_memory(self._open()))
 
 
 class Batch(_objects.Batch, Handle):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 BACKEND = "cffi"
-ABI_DIGEST = 0xbbd8a9af3f6ed9bc
+ABI_DIGEST = 0x84e9975e76d24581
 _library.check_part("_layer_cffi", ABI_DIGEST)
 
 _address = _arguments.address
@@ -497,6 +497,57 @@ def sb_block_size(block: int) -> int:
     return _lib.sb_block_size(_cast("sb_block *", _address(block, "block")))
 
 
+def sb_block_memory(block: int) -> int:
+    """Opens the provider that the block came from, and that it goes back to.
+
+    Ownership: the caller closes `*memory`.
+    Threads: any.
+    Errors: SB_CLOSED when the block is one that a closed pool left behind.
+    Since: 1.0
+    """
+    memory_ = _new("sb_memory **")
+    _status = _lib.sb_block_memory(_cast("sb_block *", _address(block, "block")), memory_)
+    if _status:
+        raise _failure("sb_block_memory", _status, None)
+    return _number(memory_[0])
+
+
+def sb_block_set_metadata(block: int, key: int, metadata: int | None = None) -> None:
+    """Gives the block metadata, which every slice of it shows from then on (sb_view_span_metadata): a number,
+    and an address of something constant, such as a table that says what the number means. Providers may give
+    it when they make the block. Both are 0 at first.
+
+    Ownership: what is at `metadata` must never change or go while a slice of the block may be looked at; the
+    library does not look at it.
+    Threads: any; nobody else may look at the block's metadata meanwhile.
+    Errors: SB_BUSY when the block has other owners.
+    Since: 1.0
+    """
+    _status = _lib.sb_block_set_metadata(
+        _cast("sb_block *", _address(block, "block")),
+        _integer(key, "key", 0, 0xffffffffffffffff),
+        _cast("void *", _address_or_null(metadata, "metadata")),
+    )
+    if _status:
+        raise _failure("sb_block_set_metadata", _status, None)
+
+
+def sb_block_get_metadata(block: int) -> tuple[int, int]:
+    """Tells the block's metadata.
+
+    Ownership: `*metadata` belongs to who gave it.
+    Threads: any.
+    Errors: none.
+    Since: 1.0
+    """
+    key_ = _new("uint64_t *")
+    metadata_ = _new("const void **")
+    _status = _lib.sb_block_get_metadata(_cast("sb_block *", _address(block, "block")), key_, metadata_)
+    if _status:
+        raise _failure("sb_block_get_metadata", _status, None)
+    return key_[0], _number(metadata_[0])
+
+
 def sb_block_close(block: int | None = None) -> None:
     """Closes one owner's handle. NULL is allowed. The last one gives the memory back to its provider.
 
@@ -591,6 +642,28 @@ def sb_view_span(view: int, index: int) -> tuple[int, int]:
     if _status:
         raise _failure("sb_view_span", _status, None)
     return _number(data_[0]), size_[0]
+
+
+def sb_view_span_metadata(view: int, index: int) -> tuple[int, int]:
+    """Tells the metadata of the block that the span at `index` lies in, as sb_block_set_metadata or the provider
+    gave it; 0 and NULL when nobody did.
+
+    Ownership: `*metadata` belongs to who gave it.
+    Threads: one user of `view` at a time.
+    Errors: SB_OUT_OF_RANGE when there is no such span.
+    Since: 1.0
+    """
+    key_ = _new("uint64_t *")
+    metadata_ = _new("const void **")
+    _status = _lib.sb_view_span_metadata(
+        _cast("sb_view *", _address(view, "view")),
+        _integer(index, "index", 0, 0xffffffffffffffff),
+        key_,
+        metadata_,
+    )
+    if _status:
+        raise _failure("sb_view_span_metadata", _status, None)
+    return key_[0], _number(metadata_[0])
 
 
 def sb_view_copy(view: int) -> int:
@@ -753,6 +826,31 @@ def sb_buf_open(memory: int | None = None) -> int:
     _status = _lib.sb_buf_open(_cast("sb_memory *", _address_or_null(memory, "memory")), buf_)
     if _status:
         raise _failure("sb_buf_open", _status, None)
+    return _number(buf_[0])
+
+
+def sb_buf_from_blocks(blocks: Sequence[int], memory: int | None = None) -> int:
+    """Makes an empty buf whose room is all of `blocks`, in that order. Memory that it needs beyond that comes
+    from `memory`.
+
+    Ownership: takes all of `blocks`; the caller closes `*buf`.
+    Threads: any.
+    Errors: SB_BUSY when a block has other owners, who could write; SB_INVALID_ARGUMENT when one is NULL or
+    stands there twice; SB_TOO_LARGE when they exceed the address space together; SB_NO_MEMORY. The blocks
+    stay the caller's then.
+    Since: 1.0
+    """
+    buf_ = _new("sb_buf **")
+    with _Pins() as _pins:
+        blocks_, blocks_count = _pins.handles(blocks, "sb_block", "blocks")
+        _status = _lib.sb_buf_from_blocks(
+            blocks_,
+            blocks_count,
+            _cast("sb_memory *", _address_or_null(memory, "memory")),
+            buf_,
+        )
+    if _status:
+        raise _failure("sb_buf_from_blocks", _status, None)
     return _number(buf_[0])
 
 
@@ -1212,6 +1310,21 @@ def sb_builder_clear(builder: int) -> None:
     _lib.sb_builder_clear(_cast("sb_builder *", _address(builder, "builder")))
 
 
+def sb_builder_memory(builder: int) -> int:
+    """Opens the provider that the builder's memory comes from.
+
+    Ownership: the caller closes `*memory`.
+    Threads: one user of `builder` at a time.
+    Errors: SB_NO_MEMORY.
+    Since: 1.0
+    """
+    memory_ = _new("sb_memory **")
+    _status = _lib.sb_builder_memory(_cast("sb_builder *", _address(builder, "builder")), memory_)
+    if _status:
+        raise _failure("sb_builder_memory", _status, None)
+    return _number(memory_[0])
+
+
 def sb_builder_close(builder: int | None = None) -> None:
     """Closes the builder. NULL is allowed. Frames that were taken stay valid.
 
@@ -1404,6 +1517,21 @@ def sb_parser_direction(parser: int) -> int:
     Since: 1.0
     """
     return _lib.sb_parser_direction(_cast("sb_parser *", _address(parser, "parser")))
+
+
+def sb_parser_memory(parser: int) -> int:
+    """Opens the provider that the parser's memory comes from.
+
+    Ownership: the caller closes `*memory`.
+    Threads: one user of `parser` at a time.
+    Errors: SB_NO_MEMORY.
+    Since: 1.0
+    """
+    memory_ = _new("sb_memory **")
+    _status = _lib.sb_parser_memory(_cast("sb_parser *", _address(parser, "parser")), memory_)
+    if _status:
+        raise _failure("sb_parser_memory", _status, None)
+    return _number(memory_[0])
 
 
 def sb_parser_close(parser: int | None = None) -> None:

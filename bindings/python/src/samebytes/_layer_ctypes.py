@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 BACKEND = "ctypes"
-ABI_DIGEST = 0xbbd8a9af3f6ed9bc
+ABI_DIGEST = 0x84e9975e76d24581
 _library.check_part("_layer_ctypes", ABI_DIGEST)
 
 _address = _arguments.address
@@ -224,6 +224,20 @@ _lib.sb_block_data.argtypes = [_ctypes.c_void_p]
 _lib.sb_block_data.restype = _ctypes.c_void_p
 _lib.sb_block_size.argtypes = [_ctypes.c_void_p]
 _lib.sb_block_size.restype = _ctypes.c_size_t
+_lib.sb_block_memory.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_block_memory.restype = _ctypes.c_int32
+_lib.sb_block_set_metadata.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_uint64,
+    _ctypes.c_void_p,
+]
+_lib.sb_block_set_metadata.restype = _ctypes.c_int32
+_lib.sb_block_get_metadata.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+]
+_lib.sb_block_get_metadata.restype = _ctypes.c_int32
 _lib.sb_block_close.argtypes = [_ctypes.c_void_p]
 _lib.sb_block_close.restype = None
 _lib.sb_view_open.argtypes = [
@@ -246,6 +260,13 @@ _lib.sb_view_span.argtypes = [
     _ctypes.c_void_p,
 ]
 _lib.sb_view_span.restype = _ctypes.c_int32
+_lib.sb_view_span_metadata.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+]
+_lib.sb_view_span_metadata.restype = _ctypes.c_int32
 _lib.sb_view_copy.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
 _lib.sb_view_copy.restype = _ctypes.c_int32
 _lib.sb_view_range.argtypes = [
@@ -276,6 +297,13 @@ _lib.sb_view_close.argtypes = [_ctypes.c_void_p]
 _lib.sb_view_close.restype = None
 _lib.sb_buf_open.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
 _lib.sb_buf_open.restype = _ctypes.c_int32
+_lib.sb_buf_from_blocks.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+]
+_lib.sb_buf_from_blocks.restype = _ctypes.c_int32
 _lib.sb_buf_size.argtypes = [_ctypes.c_void_p]
 _lib.sb_buf_size.restype = _ctypes.c_size_t
 _lib.sb_buf_room.argtypes = [_ctypes.c_void_p]
@@ -367,6 +395,8 @@ _lib.sb_builder_copy_bytes.argtypes = [
 _lib.sb_builder_copy_bytes.restype = _ctypes.c_int32
 _lib.sb_builder_clear.argtypes = [_ctypes.c_void_p]
 _lib.sb_builder_clear.restype = None
+_lib.sb_builder_memory.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_builder_memory.restype = _ctypes.c_int32
 _lib.sb_builder_close.argtypes = [_ctypes.c_void_p]
 _lib.sb_builder_close.restype = None
 _lib.sb_crc32c.argtypes = [_ctypes.c_uint32, _ctypes.c_void_p, _ctypes.c_size_t]
@@ -402,6 +432,8 @@ _lib.sb_parser_end.argtypes = [_ctypes.c_void_p]
 _lib.sb_parser_end.restype = _ctypes.c_int32
 _lib.sb_parser_direction.argtypes = [_ctypes.c_void_p]
 _lib.sb_parser_direction.restype = _ctypes.c_int32
+_lib.sb_parser_memory.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_parser_memory.restype = _ctypes.c_int32
 _lib.sb_parser_close.argtypes = [_ctypes.c_void_p]
 _lib.sb_parser_close.restype = None
 _lib.sb_batch_open.argtypes = [_ctypes.c_void_p]
@@ -979,6 +1011,57 @@ def sb_block_size(block: int) -> int:
     return _lib.sb_block_size(_address(block, "block"))
 
 
+def sb_block_memory(block: int) -> int:
+    """Opens the provider that the block came from, and that it goes back to.
+
+    Ownership: the caller closes `*memory`.
+    Threads: any.
+    Errors: SB_CLOSED when the block is one that a closed pool left behind.
+    Since: 1.0
+    """
+    memory_ = _ctypes.c_void_p()
+    _status = _lib.sb_block_memory(_address(block, "block"), _byref(memory_))
+    if _status:
+        raise _failure("sb_block_memory", _status, None)
+    return memory_.value or 0
+
+
+def sb_block_set_metadata(block: int, key: int, metadata: int | None = None) -> None:
+    """Gives the block metadata, which every slice of it shows from then on (sb_view_span_metadata): a number,
+    and an address of something constant, such as a table that says what the number means. Providers may give
+    it when they make the block. Both are 0 at first.
+
+    Ownership: what is at `metadata` must never change or go while a slice of the block may be looked at; the
+    library does not look at it.
+    Threads: any; nobody else may look at the block's metadata meanwhile.
+    Errors: SB_BUSY when the block has other owners.
+    Since: 1.0
+    """
+    _status = _lib.sb_block_set_metadata(
+        _address(block, "block"),
+        _integer(key, "key", 0, 0xffffffffffffffff),
+        _address_or_null(metadata, "metadata"),
+    )
+    if _status:
+        raise _failure("sb_block_set_metadata", _status, None)
+
+
+def sb_block_get_metadata(block: int) -> tuple[int, int]:
+    """Tells the block's metadata.
+
+    Ownership: `*metadata` belongs to who gave it.
+    Threads: any.
+    Errors: none.
+    Since: 1.0
+    """
+    key_ = _ctypes.c_uint64()
+    metadata_ = _ctypes.c_void_p()
+    _status = _lib.sb_block_get_metadata(_address(block, "block"), _byref(key_), _byref(metadata_))
+    if _status:
+        raise _failure("sb_block_get_metadata", _status, None)
+    return key_.value, metadata_.value or 0
+
+
 def sb_block_close(block: int | None = None) -> None:
     """Closes one owner's handle. NULL is allowed. The last one gives the memory back to its provider.
 
@@ -1068,6 +1151,28 @@ def sb_view_span(view: int, index: int) -> tuple[int, int]:
     if _status:
         raise _failure("sb_view_span", _status, None)
     return data_.value or 0, size_.value
+
+
+def sb_view_span_metadata(view: int, index: int) -> tuple[int, int]:
+    """Tells the metadata of the block that the span at `index` lies in, as sb_block_set_metadata or the provider
+    gave it; 0 and NULL when nobody did.
+
+    Ownership: `*metadata` belongs to who gave it.
+    Threads: one user of `view` at a time.
+    Errors: SB_OUT_OF_RANGE when there is no such span.
+    Since: 1.0
+    """
+    key_ = _ctypes.c_uint64()
+    metadata_ = _ctypes.c_void_p()
+    _status = _lib.sb_view_span_metadata(
+        _address(view, "view"),
+        _integer(index, "index", 0, 0xffffffffffffffff),
+        _byref(key_),
+        _byref(metadata_),
+    )
+    if _status:
+        raise _failure("sb_view_span_metadata", _status, None)
+    return key_.value, metadata_.value or 0
 
 
 def sb_view_copy(view: int) -> int:
@@ -1221,6 +1326,31 @@ def sb_buf_open(memory: int | None = None) -> int:
     _status = _lib.sb_buf_open(_address_or_null(memory, "memory"), _byref(buf_))
     if _status:
         raise _failure("sb_buf_open", _status, None)
+    return buf_.value or 0
+
+
+def sb_buf_from_blocks(blocks: Sequence[int], memory: int | None = None) -> int:
+    """Makes an empty buf whose room is all of `blocks`, in that order. Memory that it needs beyond that comes
+    from `memory`.
+
+    Ownership: takes all of `blocks`; the caller closes `*buf`.
+    Threads: any.
+    Errors: SB_BUSY when a block has other owners, who could write; SB_INVALID_ARGUMENT when one is NULL or
+    stands there twice; SB_TOO_LARGE when they exceed the address space together; SB_NO_MEMORY. The blocks
+    stay the caller's then.
+    Since: 1.0
+    """
+    buf_ = _ctypes.c_void_p()
+    with _Pins() as _pins:
+        blocks_, blocks_count = _pins.handles(blocks, "sb_block", "blocks")
+        _status = _lib.sb_buf_from_blocks(
+            blocks_,
+            blocks_count,
+            _address_or_null(memory, "memory"),
+            _byref(buf_),
+        )
+    if _status:
+        raise _failure("sb_buf_from_blocks", _status, None)
     return buf_.value or 0
 
 
@@ -1667,6 +1797,21 @@ def sb_builder_clear(builder: int) -> None:
     _lib.sb_builder_clear(_address(builder, "builder"))
 
 
+def sb_builder_memory(builder: int) -> int:
+    """Opens the provider that the builder's memory comes from.
+
+    Ownership: the caller closes `*memory`.
+    Threads: one user of `builder` at a time.
+    Errors: SB_NO_MEMORY.
+    Since: 1.0
+    """
+    memory_ = _ctypes.c_void_p()
+    _status = _lib.sb_builder_memory(_address(builder, "builder"), _byref(memory_))
+    if _status:
+        raise _failure("sb_builder_memory", _status, None)
+    return memory_.value or 0
+
+
 def sb_builder_close(builder: int | None = None) -> None:
     """Closes the builder. NULL is allowed. Frames that were taken stay valid.
 
@@ -1856,6 +2001,21 @@ def sb_parser_direction(parser: int) -> int:
     Since: 1.0
     """
     return _lib.sb_parser_direction(_address(parser, "parser"))
+
+
+def sb_parser_memory(parser: int) -> int:
+    """Opens the provider that the parser's memory comes from.
+
+    Ownership: the caller closes `*memory`.
+    Threads: one user of `parser` at a time.
+    Errors: SB_NO_MEMORY.
+    Since: 1.0
+    """
+    memory_ = _ctypes.c_void_p()
+    _status = _lib.sb_parser_memory(_address(parser, "parser"), _byref(memory_))
+    if _status:
+        raise _failure("sb_parser_memory", _status, None)
+    return memory_.value or 0
 
 
 def sb_parser_close(parser: int | None = None) -> None:
