@@ -25,7 +25,7 @@ PACKAGE_FILES := $(shell find core bindings/python -type f -not -name '*.go' -no
 GO_FILES := $(shell find core bindings/go tests -name '*.go' 2>/dev/null) $(wildcard go.mod go.sum core/src/*.[ch] core/include/*.h core/include/samebytes/*.h)
 
 .PHONY: all help deps deps-test build core generate demo test test-c test-go test-generate test-python test-conformance test-demo \
-	test-packaging test-crash conformance lint bench install dist nightly clean
+	test-packaging test-crash test-fuzz conformance lint bench install dist nightly clean
 
 all: build
 
@@ -107,7 +107,7 @@ demo: build
 	@$(BIN)/python tests/demo/demo.py $(if $(LOG),"$$LOG")
 
 # One part after the other; the first that fails ends the run and says its name.
-TEST_PARTS := c go generate python conformance demo crash packaging
+TEST_PARTS := c go generate python conformance demo crash fuzz packaging
 test: build deps-test
 	@for part in $(TEST_PARTS); do $(MAKE) --no-print-directory test-$$part || { echo "make test: the part '$$part' failed" >&2; exit 1; }; done
 	@echo 'make test: all parts passed: $(TEST_PARTS)'
@@ -116,17 +116,23 @@ define heading
 	@printf '\n==== %s ====\n' '$(1)'
 endef
 SANITIZERS := address,undefined
+# The tests with threads; of the others ThreadSanitizer could say nothing.
+THREADED := test_memory test_pool test_visits_threads
+EMPTY :=
+SPACE := $(EMPTY) $(EMPTY)
 PYTEST := $(BIN)/python -m pytest -q -p no:cacheprovider
 C_TEST = cmake -S tests -B build/check/$(1) -G Ninja -DCMAKE_BUILD_TYPE=Debug -DSAMEBYTES_WERROR=ON -DCMAKE_C_COMPILER=$(CC) \
 	-DSAMEBYTES_SANITIZE='$(2)' > build/check-$(1).log || { cat build/check-$(1).log; exit 1; }; \
-	cmake --build build/check/$(1) -- --quiet; \
-	ctest --test-dir build/check/$(1) --output-on-failure --no-tests=error -j2
+	cmake --build build/check/$(1) -- --quiet $(3); \
+	ctest --test-dir build/check/$(1) --output-on-failure --no-tests=error -j2 $(if $(3),-R '^($(subst $(SPACE),|,$(strip $(3))))$$')
 
 test-c: deps-test
 	$(call heading,C with assertions)
 	@$(call C_TEST,debug)
 	$(call heading,C with AddressSanitizer and UndefinedBehaviorSanitizer)
 	@$(call C_TEST,sanitize,$(SANITIZERS))
+	$(call heading,C threads with ThreadSanitizer)
+	@$(call C_TEST,thread,thread,$(THREADED))
 
 test-go: | machine
 	$(call heading,Go)
@@ -165,12 +171,21 @@ test-crash: deps-test
 	$(call heading,crashes of the store of visits)
 	$(PYTEST) tests/crash
 
+# Each target for some seconds, or FUZZ_SECONDS=n; prints how many inputs were tried.
+test-fuzz: deps-test
+	$(call heading,fuzzing)
+	$(PYTEST) -s tests/fuzz
+
 # The long forms: all tests, with what is drawn at random by fresh seeds, every bit of damage and more crashes; then C with more seeds, and
 # Go's threads more often.
+VALGRIND := --quiet --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite --fair-sched=yes
 nightly: export SAMEBYTES_NIGHTLY := 1
 nightly: test
 	$(call heading,C with more seeds)
 	SAMEBYTES_SEEDS=20 ctest --test-dir build/check/sanitize --output-on-failure --no-tests=error -j2 --repeat until-fail:3
+	$(call heading,C under Valgrind)
+	@for test in $$(find build/check/debug -maxdepth 1 -name 'test_*' -executable -type f | sort); do \
+		echo "valgrind $$test"; SAMEBYTES_NIGHTLY= valgrind $(VALGRIND) $$test > build/valgrind.log 2>&1 || { cat build/valgrind.log; exit 1; }; done
 	$(call heading,Go with the race detector again and again)
 	go test -race -count=10 ./...
 

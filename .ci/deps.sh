@@ -19,6 +19,11 @@ has_cmocka() {
   printf '#include <%s>\n' stdarg.h stddef.h stdint.h setjmp.h cmocka.h | "${CC:-cc}" -E -x c - >/dev/null 2>&1
 }
 
+# libFuzzer comes with clang; CLANG names another one than clang-19.
+has_fuzzer() {
+  echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' | "${CLANG:-clang-19}" -fsanitize=fuzzer,address -x c - -o /dev/null 2>/dev/null
+}
+
 check_python() {
   if ! have "$python"; then
     packages+=(python3 python3-venv python3-dev)
@@ -54,6 +59,8 @@ if [[ $level == test ]]; then
   need pkg-config pkg-config
   need strace strace
   has_cmocka || packages+=(libcmocka-dev)
+  has_fuzzer || packages+=(clang-19 libclang-rt-19-dev)
+  [[ -z ${SAMEBYTES_NIGHTLY:-} ]] || need valgrind valgrind
 fi
 
 if ((${#by_hand[@]})); then

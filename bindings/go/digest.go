@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x4f836e2f1c8e62e9ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xf9c4f7329909604dull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "4f836e2f1c8e62e9"
+const coreDigest = "f9c4f7329909604d"

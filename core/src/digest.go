@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x4f836e2f1c8e62e9ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xf9c4f7329909604dull
 import "C"

@@ -47,6 +47,7 @@ sb_status sb_priv_visit_copy_begin(visit_copy *copy, visit_log *log, int file, s
 /* Writes a decoded user's visits as few records, and notes where they are. */
 static sb_status copy_user(visit_copy *copy, const visit_user *user) {
   visit_writer *writer = &copy->writer;
+  if (user->count == 0) return SB_OK; /* and perhaps no arena */
   const uint8_t *data = user->arena + user->start;
   for (uint32_t i = 0; i < user->count;) {
     uint32_t count = 0;

@@ -14,15 +14,19 @@
 
 /* ---- reading ---- */
 
-static bool pages_fit(const visit_page *pages, uint32_t count, uint64_t index_offset) {
-  for (uint32_t i = 0; i < count; i++) {
-    const visit_page *page = &pages[i];
-    if (page->first > page->last || (i > 0 && page->first <= pages[i - 1].last)) return false;
-    if (page->offset < VISIT_LOG_START || page->offset % 8 != 0 || page->length < VISIT_HEAD ||
-        page->offset + visit_padded(page->length) > index_offset)
-      return false;
+/* Pages lie one after the other and are as large as their users need at least: so what the index claims is bounded by the file. */
+static bool pages_fit(const visit_base *base) {
+  uint64_t free_from = VISIT_LOG_START, users = 0;
+  for (uint32_t i = 0; i < base->page_count; i++) {
+    const visit_page *page = &base->pages[i];
+    if (page->first > page->last || (i > 0 && page->first <= page[-1].last)) return false;
+    if (page->offset < free_from || page->offset % 8 != 0 || page->offset > base->offset) return false;
+    if (page->users == 0 || page->users > PAGE_USERS_MAX || page->length < VISIT_HEAD + 16 * (uint64_t)page->users) return false;
+    free_from = page->offset + visit_padded(page->length);
+    if (free_from > base->offset) return false;
+    users += page->users;
   }
-  return true;
+  return base->max_visits > 0 && users == base->users;
 }
 
 sb_status sb_priv_visit_index_load(visit_log *log, uint64_t offset, uint64_t limit, sb_error *error) {
@@ -47,7 +51,7 @@ sb_status sb_priv_visit_index_load(visit_log *log, uint64_t offset, uint64_t lim
                                  visit_load64(row + 8)};
     base.size += visit_padded(base.pages[i].length);
   }
-  if (base.max_visits == 0 || !pages_fit(base.pages, base.page_count, offset)) {
+  if (!pages_fit(&base)) {
     free(base.pages);
     return sb_priv_visit_corrupt(error, offset, "the index contradicts itself");
   }
