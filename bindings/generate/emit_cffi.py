@@ -59,6 +59,9 @@ def cdef(api: Api) -> str:
     """What the headers declare, without annotations and comments. The C compiler holds it against the headers when it builds."""
     lines = ["typedef int32_t sb_status;"]
     lines += [f"typedef struct {c.name} {c.name};" for c in api.classes]
+    pointed = {f.ctype for s in api.structs for f in s.fields if f.kind is Kind.NATIVE and f.ctype.startswith("sb_")}
+    known = {c.name for c in api.classes} | {s.name for s in api.structs}
+    lines += [f"typedef struct {name} {name};" for name in sorted(pointed - known)]
     for struct in ordered(api.structs, api):
         lines += [f"typedef struct {struct.name} {{", *(f"  {field(f)}" for f in struct.fields), f"}} {struct.name};"]
     for function in api.functions:
@@ -96,4 +99,5 @@ if __name__ == "__main__":
 
 def emit(api: Api, root: Path) -> dict[str, str]:
     del root
+    api = api.bound()
     return {f"{PACKAGE}/_layer_cffi.py": CffiWriter(api).layer(), "bindings/python/cffi_source.py": source(api)}

@@ -102,4 +102,5 @@ class CtypesWriter(LayerWriter):
 
 def emit(api: Api, root: Path) -> dict[str, str]:
     del root
+    api = api.bound()
     return {f"{PACKAGE}/_layer_ctypes.py": CtypesWriter(api).layer()}

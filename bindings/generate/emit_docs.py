@@ -54,7 +54,7 @@ One concept has one name, by rule:
 | constant | `SB_TYPE_INT8` | `TYPE_INT8` | `TypeInt8` |
 
 What holds in all three: an output of C is a result in Python and Go, a pointer with a count is one buffer or list, and a status other than
-`SB_OK` is an exception or error.
+`SB_OK` is an exception or error. What is marked "C only" has no counterpart in the others.
 """
 
 
@@ -182,21 +182,24 @@ def constant_table(constants: list[Constant]) -> list[str]:
 
 
 def c_declaration(entity: Entity) -> str:
+    if "(*)" in entity.declaration:
+        return entity.declaration.replace("(*)", f"(*{entity.name})", 1)
     base, bracket, rest = entity.declaration.partition("[")
     return base + ("" if base.endswith("*") else " ") + entity.name + bracket + rest
 
 
 def structure(struct: Struct, in_go: bool) -> list[str]:
     """A structure that Go has no use for, because it has a better way, has no names in its column."""
-    lines = [f"### `{struct.name}`", "", struct.doc, ""]
+    lines = [f"### `{struct.name}`", "", struct.doc, "", *(["C only.", ""] if struct.native else [])]
     rows = []
     for entity in struct.fields:
-        shown = entity.kind not in (Kind.RESERVED, Kind.COUNT)
+        shown = entity.kind not in (Kind.RESERVED, Kind.COUNT, Kind.NATIVE)
         python = f"`{entity.name}`" if shown else ""
         go = f"`{go_name(entity.name)}`" if shown and in_go else ""
         rows.append([f"`{c_declaration(entity)}`", python, go, str(entity.offset), cell(entity.doc)])
-    lines += table(("C", "Python", "Go", "offset", "meaning"), rows)
-    return lines
+    if struct.native:
+        return lines + table(("C", "offset", "meaning"), ((row[0], *row[3:]) for row in rows))
+    return lines + table(("C", "Python", "Go", "offset", "meaning"), rows)
 
 
 def c_signature(function: Function) -> str:
@@ -219,7 +222,9 @@ def look_up(signatures: dict[str, str], name: str, function: Function) -> str:
 
 def function_block(function: Function, python: dict[str, str], go: dict[str, str]) -> list[str]:
     lines = [f"### `{function.name}`", "", function.summary, "", f"- C: `{c_signature(function)}`"]
-    if function.role == "init":
+    if function.native:
+        lines.append("- C only")
+    elif function.role == "init":
         lines += [
             "- Python: keyword arguments",
             f"- Go: `*{class_name(function.parameters[0].ctype)}`, nil for the defaults",

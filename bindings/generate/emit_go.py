@@ -40,8 +40,23 @@ FACES = {
     "sb_parser_parse",
     "sb_value",
 }
+FACES |= {"sb_visit", "sb_visits_get_all"} | {
+    f"sb_visit_manager_{name}"
+    for name in (
+        "open",
+        "close",
+        "finish",
+        "add_visit",
+        "add_visit_at",
+        "add_visits",
+        "get_recent_visits",
+        "get_recent_visits_of",
+        "clear_user",
+        "users",
+    )
+}
 # Classes whose Go object carries more than the handle: the type is written by hand.
-STATES = {"sb_schema": "schemaState"}
+STATES = {"sb_schema": "schemaState", "sb_visit_manager": "closing"}
 # sb_error is the Go type Error, written by hand because it is an error.
 ERROR = "sb_error"
 
@@ -101,6 +116,8 @@ def scalar_c(entity: Entity) -> str:
 
 def function_name(function: Function) -> str:
     """The name inside its class: GetBlock; of a constructor the whole name: NewPool, OpenMemoryHeap."""
+    if function.role == "constructor" and function.name in FACES:  # newX makes a Go object of a handle
+        return exported(function.name, go_function_name(function).replace("New", "Open"))
     return exported(function.name, go_function_name(function).rpartition(".")[2])
 
 
@@ -471,9 +488,11 @@ def emit_class(docs: Docs, cls: Class, taken: bool) -> list[str]:
     )
     lines = docs.comment(about + "the garbage collector closes it as well, but late.")
     lines += [*block(f"type {name} struct", "handle", *([STATES[cls.name]] if cls.name in STATES else [])), ""]
+    by_hand = cls.destructor.name in FACES
+    destroyer = f"{this}.destroyer()" if by_hand else f"destroy{name}"
     new = [
         f"{this} := new({name})",
-        f"own({this}, &{this}.handle, unsafe.Pointer(object), destroy{name})",
+        f"own({this}, &{this}.handle, unsafe.Pointer(object), {destroyer})",
         f"return {this}",
     ]
     lines += [*block(f"func new{name}(object *C.{cls.name}) *{name}", *new), ""]
@@ -483,6 +502,8 @@ def emit_class(docs: Docs, cls: Class, taken: bool) -> list[str]:
         code = block(f"if {this} == nil", f'return nil, refuse(op, "{name} is nil")')
         code += [f"object, err := {this}.handle.{verb}(op)", f"return (*C.{cls.name})(object), err"]
         lines += [*block(f"func ({this} *{name}) {verb}(op string) (*C.{cls.name}, error)", *code), ""]
+    if by_hand:
+        return lines
     lines += docs.function(cls.destructor)
     lines += [
         "//",
@@ -508,7 +529,7 @@ def field_type(entity: Entity) -> str:
 
 
 def visible(struct: Struct) -> list[Entity]:
-    return [f for f in struct.fields if f.kind not in (Kind.RESERVED, Kind.COUNT)]
+    return [f for f in struct.fields if f.kind not in (Kind.RESERVED, Kind.COUNT, Kind.NATIVE)]
 
 
 def emit_struct(docs: Docs, struct: Struct) -> list[str]:
@@ -569,7 +590,7 @@ def fill_field(struct: Struct, entity: Entity) -> list[str]:
                 else []
             )
             return [*check, f"{target} = C.{entity.ctype}(len(s.{items}))"]
-        case Kind.RESERVED:
+        case Kind.RESERVED | Kind.NATIVE:
             return []
     raise unknown(struct, entity, "pass")
 
@@ -706,7 +727,7 @@ def stamp(package: str, digest: str, constraint: str) -> str:
 def emit(api: Api, root: Path) -> dict[str, str]:
     digest = core_digest(api, root)
     return {
-        "bindings/go/raw.go": raw(api),
+        "bindings/go/raw.go": raw(api.bound()),
         "bindings/go/digest.go": stamp(PACKAGE, digest, "cgo"),
         "core/src/digest.go": stamp("core", digest, "cgo && !samebytes_shared"),
     }

@@ -335,6 +335,7 @@ if TYPE_CHECKING:
 
 def emit(api: Api, root: Path) -> dict[str, str]:
     del root
+    api = api.bound()
     version = ".".join(map(str, api.version))
     return {
         f"{PACKAGE}/_version.py": f'{HEAD}"""The version, where the build finds it."""\n\n__version__ = "{version}"\n',

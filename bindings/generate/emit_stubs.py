@@ -30,4 +30,5 @@ def stub(api: Api) -> str:
 
 def emit(api: Api, root: Path) -> dict[str, str]:
     del root
+    api = api.bound()
     return {f"{PACKAGE}/_layer_{backend}.pyi": stub(api) for backend in ("cffi", "ctypes")}

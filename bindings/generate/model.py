@@ -7,7 +7,7 @@ order of the headers, so that the output is deterministic.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 class Kind(enum.Enum):
@@ -34,6 +34,7 @@ class Kind(enum.Enum):
     STRUCT = "struct"  # const sb_s *: one structure
     OPTIONS = "options"  # const sb_x_options *: keyword arguments
     RESERVED = "reserved"  # field only: struct_size, reserved, reserved[N]: hidden from users
+    NATIVE = "native"  # field only: SB_NATIVE, or any field of an SB_NATIVE structure: for C only
 
     # Output parameters
     OUT_SCALAR = "out_scalar"  # intN_t *
@@ -93,6 +94,7 @@ class Function:
     errors: str
     since: str
     place: Place
+    native: bool = False  # for C only
 
     @property
     def short(self) -> str:
@@ -113,6 +115,7 @@ class Struct:
     options: bool  # named ..._options, filled by an init function
     doc: str
     place: Place
+    native: bool = False  # for C only
 
 
 @dataclass(frozen=True)
@@ -170,9 +173,25 @@ class Api:
     def struct(self, name: str) -> Struct:
         return next(s for s in self.structs if s.name == name)
 
+    def bound(self) -> Api:
+        """What bindings have: all but what is for C only."""
+        return replace(
+            self,
+            functions=tuple(f for f in self.functions if not f.native),
+            structs=tuple(s for s in self.structs if not s.native),
+            classes=tuple(
+                replace(
+                    c,
+                    constructors=tuple(f for f in c.constructors if not f.native),
+                    methods=tuple(f for f in c.methods if not f.native),
+                )
+                for c in self.classes
+            ),
+        )
+
 
 # The rule by which one name becomes three. Acronyms are written in capitals in Go, as its style asks.
-ACRONYMS = {"abi", "api", "crc32c", "fd", "id", "io"}
+ACRONYMS = {"abi", "api", "crc32c", "fd", "id", "io", "url"}
 
 
 def class_name(c_name: str) -> str:

@@ -51,7 +51,7 @@ def record(struct: str) -> str:
 
 def fields(struct: Struct) -> list[Entity]:
     """The fields that users see: no sizes, no reserved space, no counts."""
-    return [f for f in struct.fields if f.kind not in (Kind.RESERVED, Kind.COUNT)]
+    return [f for f in struct.fields if f.kind not in (Kind.RESERVED, Kind.COUNT, Kind.NATIVE)]
 
 
 def parameters(function: Function) -> list[Entity]:

@@ -27,9 +27,10 @@ LANGUAGE = "annotations.h"  # defines the annotations; is no part of the API its
 
 SCALARS = {f"{sign}int{bits}_t" for sign in ("", "u") for bits in (8, 16, 32, 64)} | {"size_t", "bool"}
 ROLES = ("function", "constructor", "method", "destructor", "init")
-FUNCTION_ANNOTATIONS = {"api", "api_void", "blocking", "owned", "borrowed", *ROLES}
+FUNCTION_ANNOTATIONS = {"api", "api_void", "blocking", "owned", "borrowed", "native", *ROLES}
 PARAMETER_ANNOTATIONS = {"in", "out", "inout", "count", "nullable", "owned", "borrowed", "takes"}
-FIELD_ANNOTATIONS = {"count", "nullable"}
+FIELD_ANNOTATIONS = {"count", "nullable", "native"}
+STRUCT_ANNOTATIONS = {"native"}
 SECTIONS = ("Ownership", "Threads and fork", "Errors", "Limits")
 LINES = ("Ownership", "Threads", "Errors", "Since")
 
@@ -116,6 +117,7 @@ class Reader:
     problems: list[tuple[Place, str, str]] = field(default_factory=list)
     handles: dict[str, Place] = field(default_factory=dict)
     structs: dict[str, Struct] = field(default_factory=dict)
+    native: set[str] = field(default_factory=set)  # of the structures, those for C only
     constants: list[Constant] = field(default_factory=list)
     functions: list[Function] = field(default_factory=list)
     headers: list[Header] = field(default_factory=list)
@@ -308,6 +310,11 @@ class Reader:
         place, name = place_of(cursor), cursor.spelling
         notes = self.annotations(cursor, FUNCTION_ANNOTATIONS, "function")
         roles = [role for role in ROLES if role in notes]
+        native = "native" in notes
+        if native and {"destructor", "init"} & notes.keys():
+            self.refuse(
+                place, name, f"is an SB_{roles[0].upper()}, which bindings need as well; it cannot be SB_NATIVE"
+            )
         if not re.fullmatch(r"sb_(?!priv_)[a-z][a-z0-9_]*", name):
             self.refuse(place, name, "a function of the API is called sb_..., in lower case")
         if any(f.name == name for f in self.functions):
@@ -337,6 +344,14 @@ class Reader:
             return
         places = {a.spelling: place_of(a) for a in arguments}
         complete = self.resolve_counts(complete, places)
+        if not native:
+            for parameter in complete:
+                if parameter.ctype in self.native:
+                    self.refuse(
+                        places[parameter.name],
+                        parameter.name,
+                        f"is a {parameter.ctype}, which is for C only; mark {name} SB_NATIVE too",
+                    )
         function = Function(
             name=name,
             role=roles[0],
@@ -350,6 +365,7 @@ class Reader:
             errors=lines["Errors"],
             since=lines["Since"],
             place=place,
+            native=native,
         )
         self.check_order(function, places)
         self.check_borrowed(function, places)
@@ -446,10 +462,19 @@ class Reader:
         place, name = place_of(cursor), cursor.spelling
         entities: list[Entity] = []
         places: dict[str, Place] = {}
+        options = name.endswith("_options")
+        native = "native" in self.annotations(cursor, STRUCT_ANNOTATIONS, "structure")
+        if native and options:
+            self.refuse(place, name, "is an options structure, which bindings fill; it cannot be SB_NATIVE")
         for child in cursor.get_children():
+            if child.kind == cindex.CursorKind.ANNOTATE_ATTR:
+                continue
             if child.kind == cindex.CursorKind.FIELD_DECL:
                 places[child.spelling] = place_of(child)
-                entity = self.field(child, cursor.type, first=not entities)
+                if native:
+                    entity = self.native_field(child, cursor.type)
+                else:
+                    entity = self.field(child, cursor.type, first=not entities, options=options)
                 if entity is not None:
                     entities.append(entity)
             else:
@@ -460,7 +485,6 @@ class Reader:
                 )
         doc = plain(cursor.raw_comment)
         sized = bool(entities) and entities[0].name == "struct_size" and entities[0].ctype == "uint32_t"
-        options = name.endswith("_options")
         if not doc:
             self.refuse(place, name, "has no comment; write what it holds")
         if options and not sized:
@@ -471,14 +495,46 @@ class Reader:
                 name,
                 "could not grow; start it with uint32_t struct_size, or say in its comment that it is Frozen",
             )
-        self.structs[name] = Struct(
-            name, tuple(self.resolve_counts(entities, places)), cursor.type.get_size(), sized, options, doc, place
+        fields = tuple(entities if native else self.resolve_counts(entities, places))
+        self.structs[name] = Struct(name, fields, cursor.type.get_size(), sized, options, doc, place, native)
+        if native:
+            self.native.add(name)
+
+    def native_field(self, cursor: cindex.Cursor, parent: cindex.Type) -> Entity | None:
+        """A field that only C sees: it may be of any type, also a pointer to a function."""
+        if cursor.is_bitfield():
+            self.refuse(
+                place_of(cursor),
+                cursor.spelling,
+                "is a bit-field, whose layout is the compiler's; use a bool or a flags integer",
+            )
+            return None
+        notes = self.annotations(cursor, FIELD_ANNOTATIONS - {"native"}, "field of a structure for C only")
+        return replace(
+            self.entity(cursor, self.shape(cursor.type), Kind.NATIVE, notes),
+            offset=parent.get_offset(cursor.spelling) // 8,
+            size=cursor.type.get_size(),
+            doc=unwrapped(plain(cursor.raw_comment)),
         )
 
-    def field(self, cursor: cindex.Cursor, parent: cindex.Type, first: bool) -> Entity | None:
+    def field(self, cursor: cindex.Cursor, parent: cindex.Type, first: bool, options: bool) -> Entity | None:
         place, name = place_of(cursor), cursor.spelling
         notes = self.annotations(cursor, FIELD_ANNOTATIONS, "field")
         shape = self.shape(cursor.type)
+        if "native" in notes and not options:
+            self.refuse(
+                place,
+                name,
+                "is SB_NATIVE, but only a field of an options structure has a default that bindings can leave; remove it",
+            )
+            return None
+        native = "native" in notes
+        if native and (not shape.category or "*" not in shape.text or "count" in notes):
+            self.refuse(place, name, "is SB_NATIVE, so it must be a pointer to one thing, of which NULL is the default")
+            return None
+        if shape.base in self.native and not native:
+            self.refuse(place, name, f"is a {shape.base}, which is for C only; mark the field SB_NATIVE too")
+            return None
         if cursor.is_bitfield():
             self.refuse(place, name, "is a bit-field, whose layout is the compiler's; use a bool or a flags integer")
             return None
@@ -486,8 +542,10 @@ class Reader:
             self.refuse(place, name, outside(cursor.type))
             return None
         hidden = name == "reserved" or (first and name == "struct_size")
-        if hidden and shape.text in ("scalar", "scalar[]"):
-            kind: Kind | None = Kind.RESERVED
+        if native:
+            kind: Kind | None = Kind.NATIVE
+        elif hidden and shape.text in ("scalar", "scalar[]"):
+            kind = Kind.RESERVED
         else:
             kind = FIELDS.get((shape.text, "count" in notes))
         if kind is None:
@@ -711,7 +769,8 @@ class Reader:
 
     def generated_names(self) -> Iterator[tuple[Place, str, tuple[str, str]]]:
         """Place, C name, and the names in Python and Go of everything that users see."""
-        for name, place in (*self.handles.items(), *((s.name, s.place) for s in self.structs.values())):
+        structs = ((s.name, s.place) for s in self.structs.values() if not s.native)
+        for name, place in (*self.handles.items(), *structs):
             # A class and its constructor have one name in Python.
             yield place, f"{name}_open" if name in self.handles else name, (model.class_name(name), "")
             yield place, name, ("", model.class_name(name))
@@ -719,7 +778,7 @@ class Reader:
             status = constant.group == "status"
             python = model.exception_name(constant.name) if status else constant.name.removeprefix("SB_")
             yield constant.place, constant.name, (python, model.go_constant_name(constant))
-        for function in self.functions:
+        for function in (f for f in self.functions if not f.native):
             yield function.place, function.name, (model.python_name(function), model.go_function_name(function))
 
     def classes(self) -> Iterator[Class]:
@@ -800,10 +859,10 @@ def digest(api: Api) -> int:
     """64 bits over all that a binding depends on, comments and places aside."""
     lines = [f"constant {c.name} {c.value}" for c in api.constants]
     for struct in api.structs:
-        lines.append(f"struct {struct.name} {struct.size} {struct.sized}")
+        lines.append(f"struct {struct.name} {struct.size} {struct.sized} {struct.native}")
         lines += [canonical(f) for f in struct.fields]
     for function in api.functions:
-        lines.append(f"{function.role} {function.name} {function.owner} {function.blocking}")
+        lines.append(f"{function.role} {function.name} {function.owner} {function.blocking} {function.native}")
         lines += [canonical(e) for e in (function.result, *function.parameters)]
     return int.from_bytes(hashlib.sha256("\n".join(lines).encode()).digest()[:8], "big")
 

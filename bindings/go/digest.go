@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xf9c4f7329909604dull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xac6440c01040cdaeull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "f9c4f7329909604d"
+const coreDigest = "ac6440c01040cdae"

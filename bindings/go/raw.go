@@ -250,6 +250,62 @@ package samebytes
 #cgo nocallback sb_schema_file_find
 #cgo noescape sb_schema_file_close
 #cgo nocallback sb_schema_file_close
+#cgo noescape sb_visit_manager_options_init
+#cgo nocallback sb_visit_manager_options_init
+#cgo noescape sb_visit_manager_open
+#cgo nocallback sb_visit_manager_open
+#cgo noescape sb_visit_manager_add_visit
+#cgo nocallback sb_visit_manager_add_visit
+#cgo noescape sb_visit_manager_add_visit_at
+#cgo nocallback sb_visit_manager_add_visit_at
+#cgo noescape sb_visit_manager_add_visits
+#cgo nocallback sb_visit_manager_add_visits
+#cgo noescape sb_visit_manager_get_recent_visits
+#cgo nocallback sb_visit_manager_get_recent_visits
+#cgo noescape sb_visit_manager_get_recent_visits_of
+#cgo nocallback sb_visit_manager_get_recent_visits_of
+#cgo noescape sb_visit_manager_delete_visits
+#cgo nocallback sb_visit_manager_delete_visits
+#cgo noescape sb_visit_manager_clear_user
+#cgo nocallback sb_visit_manager_clear_user
+#cgo noescape sb_visit_manager_users
+#cgo nocallback sb_visit_manager_users
+#cgo noescape sb_visit_manager_scan
+#cgo nocallback sb_visit_manager_scan
+#cgo noescape sb_visit_manager_copy_to
+#cgo nocallback sb_visit_manager_copy_to
+#cgo noescape sb_visit_manager_compact
+#cgo nocallback sb_visit_manager_compact
+#cgo noescape sb_visit_manager_sync
+#cgo nocallback sb_visit_manager_sync
+#cgo noescape sb_visit_manager_refresh
+#cgo nocallback sb_visit_manager_refresh
+#cgo noescape sb_visit_manager_verify
+#cgo nocallback sb_visit_manager_verify
+#cgo noescape sb_visit_manager_get_stats
+#cgo nocallback sb_visit_manager_get_stats
+#cgo noescape sb_visit_manager_finish
+#cgo nocallback sb_visit_manager_finish
+#cgo noescape sb_visit_manager_close
+#cgo nocallback sb_visit_manager_close
+#cgo noescape sb_verify_visits
+#cgo nocallback sb_verify_visits
+#cgo noescape sb_salvage_visits
+#cgo nocallback sb_salvage_visits
+#cgo noescape sb_visits_get_all
+#cgo nocallback sb_visits_get_all
+#cgo noescape sb_visits_count
+#cgo nocallback sb_visits_count
+#cgo noescape sb_visits_close
+#cgo nocallback sb_visits_close
+#cgo noescape sb_visit_users_get_all
+#cgo nocallback sb_visit_users_get_all
+#cgo noescape sb_visit_users_close
+#cgo nocallback sb_visit_users_close
+#cgo noescape sb_visit_scan_next
+#cgo nocallback sb_visit_scan_next
+#cgo noescape sb_visit_scan_close
+#cgo nocallback sb_visit_scan_close
 
 #include <samebytes/samebytes.h>
 */
@@ -369,6 +425,20 @@ const (
 	PoolAlignmentMax = 2097152
 	// SchemaFileSizeMax: bytes
 	SchemaFileSizeMax = 1048576
+	// VisitTextMax: bytes of url, and of text
+	VisitTextMax = 67108864
+	// VisitPathMax: bytes of the path's last component
+	VisitPathMax = 240
+	// VisitsMaxDefault: max_visits of a new file, where the options do not say
+	VisitsMaxDefault = 10
+	// VisitNow: as time_ns of a visit to add: now, and never earlier than the user's newest
+	VisitNow = -9223372036854775807
+	// DurabilityNone: when the system likes, at sync, and at a clean close
+	DurabilityNone = 0
+	// DurabilityInterval: interval_ms after it at the latest, by a thread of the library
+	DurabilityInterval = 1
+	// DurabilityAlways: before the call returns; concurrent calls share one sync
+	DurabilityAlways = 2
 )
 
 // MemoryStats tells what a provider did so far.
@@ -725,6 +795,158 @@ func goPoolStats(c *C.sb_pool_stats) PoolStats {
 	s.Failures = uint64(c.failures)
 	s.RefusedPuts = uint64(c.refused_puts)
 	return s
+}
+
+// visit is one visit. Frozen: it never grows.
+type visit struct {
+	// whose
+	User uint32
+	// unique among the visits that the user has
+	VisitID uint32
+	// nanoseconds since the Unix epoch, UTC; VisitNow to add one now
+	TimeNs int64
+	// any bytes but NUL; nil only where url_size is 0
+	URL []byte
+	// any bytes but NUL; nil only where text_size is 0
+	Text []byte
+}
+
+func (s *visit) fill(op string, c *C.sb_visit, held *holder) error {
+	c.user = C.uint32_t(s.User)
+	c.visit_id = C.uint32_t(s.VisitID)
+	c.time_ns = C.int64_t(s.TimeNs)
+	c.url = held.pin(unsafe.Pointer(unsafe.SliceData(s.URL)))
+	c.url_size = C.size_t(len(s.URL))
+	c.text = held.pin(unsafe.Pointer(unsafe.SliceData(s.Text)))
+	c.text_size = C.size_t(len(s.Text))
+	return nil
+}
+
+func goVisit(c *C.sb_visit) visit {
+	var s visit
+	s.User = uint32(c.user)
+	s.VisitID = uint32(c.visit_id)
+	s.TimeNs = int64(c.time_ns)
+	s.URL = unsafe.Slice((*byte)(c.url), int(c.url_size))
+	s.Text = unsafe.Slice((*byte)(c.text), int(c.text_size))
+	return s
+}
+
+// VisitUser is a user who has visits. Frozen: it never grows.
+type VisitUser struct {
+	User uint32
+
+	// above 0
+	VisitCount uint32
+}
+
+func goVisitUser(c *C.sb_visit_user) VisitUser {
+	var s VisitUser
+	s.User = uint32(c.user)
+	s.VisitCount = uint32(c.visit_count)
+	return s
+}
+
+// VisitReport tells what a check of a file, or a salvage, found.
+type VisitReport struct {
+	// 1, or 0 for the old format
+	Format uint32
+	// size of the file
+	Bytes uint64
+	// valid records
+	Records uint64
+	// users who have visits
+	Users uint64
+	// visits that they have
+	Visits uint64
+	// bytes that belong to no valid record
+	DamagedBytes uint64
+	// of the first of them; -1: none
+	DamagedOffset int64
+}
+
+func goVisitReport(c *C.sb_visit_report) VisitReport {
+	var s VisitReport
+	s.Format = uint32(c.format)
+	s.Bytes = uint64(c.bytes)
+	s.Records = uint64(c.records)
+	s.Users = uint64(c.users)
+	s.Visits = uint64(c.visits)
+	s.DamagedBytes = uint64(c.damaged_bytes)
+	s.DamagedOffset = int64(c.damaged_offset)
+	return s
+}
+
+// VisitStats tells what a store holds and did so far.
+type VisitStats struct {
+	// visits kept per user
+	MaxVisits uint32
+	// up to the end of the log
+	FileBytes uint64
+	// of them, about what compaction keeps
+	LiveBytes uint64
+	// of them, known to be on disk
+	DurableBytes uint64
+	// records of the log
+	Records uint64
+	// users in memory; others are read when they are asked for
+	UsersLoaded uint64
+	// by this handle
+	Syncs uint64
+	// by this handle
+	Compactions uint64
+	// unsynced bytes that this open cut off and kept beside the file
+	CutBytes uint64
+	// by this open, without those that an index made unnecessary
+	ReplayedRecords uint64
+	// this open made the file from one of the old format
+	Upgraded bool
+	// a compaction is under way
+	Compacting bool
+	// an fsync failed; changes are refused
+	Poisoned bool
+}
+
+func goVisitStats(c *C.sb_visit_stats) VisitStats {
+	var s VisitStats
+	s.MaxVisits = uint32(c.max_visits)
+	s.FileBytes = uint64(c.file_bytes)
+	s.LiveBytes = uint64(c.live_bytes)
+	s.DurableBytes = uint64(c.durable_bytes)
+	s.Records = uint64(c.records)
+	s.UsersLoaded = uint64(c.users_loaded)
+	s.Syncs = uint64(c.syncs)
+	s.Compactions = uint64(c.compactions)
+	s.CutBytes = uint64(c.cut_bytes)
+	s.ReplayedRecords = uint64(c.replayed_records)
+	s.Upgraded = bool(c.upgraded)
+	s.Compacting = bool(c.compacting)
+	s.Poisoned = bool(c.poisoned)
+	return s
+}
+
+// VisitManagerOptions tells how a manager works. 0 in every field is the default.
+type VisitManagerOptions struct {
+	// visits kept per user; 0: those of the file, or VisitsMaxDefault for a new one
+	MaxVisits uint32
+	// SB_DURABILITY_...
+	Durability int32
+	// of DurabilityInterval; 0: 100
+	IntervalMs uint32
+	// of one operation of a store that waits for something, such as a network; 0: none. The file does not
+	TimeoutMs uint32
+	// no lock and no change; shows a consistent state of the file, also beside a writer
+	ReadOnly bool
+}
+
+func (s *VisitManagerOptions) fill(op string, c *C.sb_visit_manager_options, held *holder) error {
+	C.sb_visit_manager_options_init(c, C.sizeof_sb_visit_manager_options)
+	c.max_visits = C.uint32_t(s.MaxVisits)
+	c.durability = C.int32_t(s.Durability)
+	c.interval_ms = C.uint32_t(s.IntervalMs)
+	c.timeout_ms = C.uint32_t(s.TimeoutMs)
+	c.read_only = C.bool(s.ReadOnly)
+	return nil
 }
 
 // Memory is a handle of the library; its manual is memory.h in core/include/samebytes. Close it when done:
@@ -3225,6 +3447,618 @@ func (s *SchemaFile) Find(name string) (*Schema, error) {
 	return newSchema(outSchema), nil
 }
 
+// VisitManager is a handle of the library; its manual is visits.h in core/include/samebytes. Close it when
+// done: the garbage collector closes it as well, but late.
+type VisitManager struct {
+	handle
+	closing
+}
+
+func newVisitManager(object *C.sb_visit_manager) *VisitManager {
+	v := new(VisitManager)
+	own(v, &v.handle, unsafe.Pointer(object), v.destroyer())
+	return v
+}
+
+func destroyVisitManager(object unsafe.Pointer) {
+	C.sb_visit_manager_close((*C.sb_visit_manager)(object))
+}
+
+func (v *VisitManager) enter(op string) (*C.sb_visit_manager, error) {
+	if v == nil {
+		return nil, refuse(op, "VisitManager is nil")
+	}
+	object, err := v.handle.enter(op)
+	return (*C.sb_visit_manager)(object), err
+}
+
+// openVisitManager opens the file at path, or makes it. A file of the old format is upgraded, and kept as
+// path.v0; an unsynced tail is cut off, and kept as path.cut.
+//
+//   - Ownership: the caller closes manager; nil options mean the defaults.
+//   - Threads: any.
+//   - Errors: ErrLocked when another handle writes the file; ErrCorrupt for a damaged file, which stays
+//     untouched; ErrNotFound when there is none and readOnly is set; ErrUnsupported for a file of a newer
+//     library; ErrInvalidArgument for a path that is no file, or an option out of its range; ErrIO;
+//     ErrNoMemory.
+//   - Since: 1.0
+func openVisitManager(path string, options *VisitManagerOptions) (*VisitManager, error) {
+	cPath, err := cText("NewVisitManager", "path", path)
+	if err != nil {
+		return nil, err
+	}
+	var held holder
+	defer held.release()
+	var cOptions C.sb_visit_manager_options
+	var pOptions *C.sb_visit_manager_options
+	if options != nil {
+		if err := options.fill("NewVisitManager", &cOptions, &held); err != nil {
+			return nil, err
+		}
+		pOptions = &cOptions
+	}
+	var outManager *C.sb_visit_manager
+	var outError C.sb_error
+	cStatus := C.sb_visit_manager_open((*C.char)(unsafe.Pointer(unsafe.SliceData(cPath))), pOptions, &outManager, &outError)
+	if cStatus != 0 {
+		return nil, failureOf("NewVisitManager", cStatus, &outError)
+	}
+	return newVisitManager(outManager), nil
+}
+
+// addVisit adds a visit now; its time is never earlier than that of the user's newest.
+//
+//   - Ownership: url and text are copied.
+//   - Threads: any.
+//   - Errors: ErrInvalidArgument for a NUL in url or text; ErrTooLarge above VisitTextMax; otherwise see the
+//     top.
+//   - Since: 1.0
+func (v *VisitManager) addVisit(user uint32, visitID uint32, url []byte, text []byte) error {
+	self, err := v.enter("VisitManager.AddVisit")
+	if err != nil {
+		return err
+	}
+	defer v.leave()
+	var outError C.sb_error
+	cStatus := C.sb_visit_manager_add_visit(self, C.uint32_t(user), C.uint32_t(visitID), unsafe.Pointer(unsafe.SliceData(url[:])), C.size_t(len(url)), unsafe.Pointer(unsafe.SliceData(text[:])), C.size_t(len(text)), &outError)
+	if cStatus != 0 {
+		return failureOf("VisitManager.AddVisit", cStatus, &outError)
+	}
+	return nil
+}
+
+// addVisitAt adds a visit with a time.
+//
+//   - Ownership: url and text are copied.
+//   - Threads: any.
+//   - Errors: as VisitManager.AddVisit; ErrOutOfRange for a time below VisitNow.
+//   - Since: 1.0
+func (v *VisitManager) addVisitAt(user uint32, visitID uint32, url []byte, text []byte, timeNs int64) error {
+	self, err := v.enter("VisitManager.AddVisitAt")
+	if err != nil {
+		return err
+	}
+	defer v.leave()
+	var outError C.sb_error
+	cStatus := C.sb_visit_manager_add_visit_at(self, C.uint32_t(user), C.uint32_t(visitID), unsafe.Pointer(unsafe.SliceData(url[:])), C.size_t(len(url)), unsafe.Pointer(unsafe.SliceData(text[:])), C.size_t(len(text)), C.int64_t(timeNs), &outError)
+	if cStatus != 0 {
+		return failureOf("VisitManager.AddVisitAt", cStatus, &outError)
+	}
+	return nil
+}
+
+// addVisits adds visits of any users, in order. Either all are added or none, a crash aside, which may keep
+// the first of them only.
+//
+//   - Ownership: visits and what they show are copied.
+//   - Threads: any.
+//   - Errors: as VisitManager.AddVisitAt, with the index of the visit in error.frame.
+//   - Since: 1.0
+func (v *VisitManager) addVisits(visits []visit) error {
+	var held holder
+	defer held.release()
+	self, err := v.enter("VisitManager.AddVisits")
+	if err != nil {
+		return err
+	}
+	defer v.leave()
+	cVisits := make([]C.sb_visit, len(visits))
+	for i := range visits {
+		if err := visits[i].fill("VisitManager.AddVisits", &cVisits[i], &held); err != nil {
+			return err
+		}
+	}
+	var outError C.sb_error
+	cStatus := C.sb_visit_manager_add_visits(self, unsafe.SliceData(cVisits), C.size_t(len(visits)), &outError)
+	if cStatus != 0 {
+		return failureOf("VisitManager.AddVisits", cStatus, &outError)
+	}
+	return nil
+}
+
+// getRecentVisits makes a snapshot of the visits of user, newest first; empty for a user who has none.
+//
+//   - Ownership: the caller closes visits, which may outlive the manager.
+//   - Threads: any.
+//   - Errors: see the top.
+//   - Since: 1.0
+func (v *VisitManager) getRecentVisits(user uint32) (*Visits, error) {
+	self, err := v.enter("VisitManager.GetRecentVisits")
+	if err != nil {
+		return nil, err
+	}
+	defer v.leave()
+	var outVisits *C.sb_visits
+	var outError C.sb_error
+	cStatus := C.sb_visit_manager_get_recent_visits(self, C.uint32_t(user), &outVisits, &outError)
+	if cStatus != 0 {
+		return nil, failureOf("VisitManager.GetRecentVisits", cStatus, &outError)
+	}
+	return newVisits(outVisits), nil
+}
+
+// getRecentVisitsOf makes one snapshot of the visits of many users: user by user in the order asked for,
+// newest first for each.
+//
+//   - Ownership: the caller closes visits, which may outlive the manager.
+//   - Threads: any.
+//   - Errors: see the top.
+//   - Since: 1.0
+func (v *VisitManager) getRecentVisitsOf(users []uint32) (*Visits, error) {
+	self, err := v.enter("VisitManager.GetRecentVisitsOf")
+	if err != nil {
+		return nil, err
+	}
+	defer v.leave()
+	var outVisits *C.sb_visits
+	var outError C.sb_error
+	cStatus := C.sb_visit_manager_get_recent_visits_of(self, (*C.uint32_t)(unsafe.Pointer(unsafe.SliceData(users))), C.size_t(len(users)), &outVisits, &outError)
+	if cStatus != 0 {
+		return nil, failureOf("VisitManager.GetRecentVisitsOf", cStatus, &outError)
+	}
+	return newVisits(outVisits), nil
+}
+
+// DeleteVisits deletes visits of user, and stores in found whether any of them was there.
+//
+//   - Ownership: visitIds is borrowed for the call.
+//   - Threads: any.
+//   - Errors: see the top.
+//   - Since: 1.0
+func (v *VisitManager) DeleteVisits(user uint32, visitIds []uint32) (bool, error) {
+	self, err := v.enter("VisitManager.DeleteVisits")
+	if err != nil {
+		return false, err
+	}
+	defer v.leave()
+	var outFound C.bool
+	var outError C.sb_error
+	cStatus := C.sb_visit_manager_delete_visits(self, C.uint32_t(user), (*C.uint32_t)(unsafe.Pointer(unsafe.SliceData(visitIds))), C.size_t(len(visitIds)), &outFound, &outError)
+	if cStatus != 0 {
+		return false, failureOf("VisitManager.DeleteVisits", cStatus, &outError)
+	}
+	return bool(outFound), nil
+}
+
+// clearUser deletes all visits of user. With erase their bytes are also gone from the file when it returns,
+// which rewrites it; files that were kept beside it (.cut, .v0) stay.
+//
+//   - Ownership: none.
+//   - Threads: any.
+//   - Errors: see the top. When only the erasing failed, the visits are deleted all the same.
+//   - Since: 1.0
+func (v *VisitManager) clearUser(user uint32, erase bool) error {
+	self, err := v.enter("VisitManager.ClearUser")
+	if err != nil {
+		return err
+	}
+	defer v.leave()
+	var outError C.sb_error
+	cStatus := C.sb_visit_manager_clear_user(self, C.uint32_t(user), C.bool(erase), &outError)
+	if cStatus != 0 {
+		return failureOf("VisitManager.ClearUser", cStatus, &outError)
+	}
+	return nil
+}
+
+// users makes a list of the users who have visits, ascending.
+//
+//   - Ownership: the caller closes users.
+//   - Threads: any.
+//   - Errors: see the top.
+//   - Since: 1.0
+func (v *VisitManager) users() (*VisitUsers, error) {
+	self, err := v.enter("VisitManager.Users")
+	if err != nil {
+		return nil, err
+	}
+	defer v.leave()
+	var outUsers *C.sb_visit_users
+	var outError C.sb_error
+	cStatus := C.sb_visit_manager_users(self, &outUsers, &outError)
+	if cStatus != 0 {
+		return nil, failureOf("VisitManager.Users", cStatus, &outError)
+	}
+	return newVisitUsers(outUsers), nil
+}
+
+// Scan begins a walk over all visits, by user ascending. Each user is shown as of the moment when the walk
+// comes to it.
+//
+//   - Ownership: the caller closes scan; when manager was closed, it refuses with ErrClosed.
+//   - Threads: any.
+//   - Errors: ErrClosed; ErrNoMemory.
+//   - Since: 1.0
+func (v *VisitManager) Scan() (*VisitScan, error) {
+	self, err := v.enter("VisitManager.Scan")
+	if err != nil {
+		return nil, err
+	}
+	defer v.leave()
+	var outScan *C.sb_visit_scan
+	var outError C.sb_error
+	cStatus := C.sb_visit_manager_scan(self, &outScan, &outError)
+	if cStatus != 0 {
+		return nil, failureOf("VisitManager.Scan", cStatus, &outError)
+	}
+	return newVisitScan(outScan), nil
+}
+
+// CopyTo copies the store, as it is at the beginning of the call, into a new file at path; changes go on
+// meanwhile.
+//
+//   - Ownership: none.
+//   - Threads: any.
+//   - Errors: ErrInvalidArgument when path exists; ErrUnsupported where the store is no file; otherwise see
+//     the top.
+//   - Since: 1.0
+func (v *VisitManager) CopyTo(path string) error {
+	cPath, err := cText("VisitManager.CopyTo", "path", path)
+	if err != nil {
+		return err
+	}
+	self, err := v.enter("VisitManager.CopyTo")
+	if err != nil {
+		return err
+	}
+	defer v.leave()
+	var outError C.sb_error
+	cStatus := C.sb_visit_manager_copy_to(self, (*C.char)(unsafe.Pointer(unsafe.SliceData(cPath))), &outError)
+	if cStatus != 0 {
+		return failureOf("VisitManager.CopyTo", cStatus, &outError)
+	}
+	return nil
+}
+
+// Compact writes the file anew with what is live, in steps between which others go on.
+//
+//   - Ownership: none.
+//   - Threads: any.
+//   - Errors: see the top; the old file is then still in place.
+//   - Since: 1.0
+func (v *VisitManager) Compact() error {
+	self, err := v.enter("VisitManager.Compact")
+	if err != nil {
+		return err
+	}
+	defer v.leave()
+	var outError C.sb_error
+	cStatus := C.sb_visit_manager_compact(self, &outError)
+	if cStatus != 0 {
+		return failureOf("VisitManager.Compact", cStatus, &outError)
+	}
+	return nil
+}
+
+// Sync waits until everything acknowledged before the call is on disk.
+//
+//   - Ownership: none.
+//   - Threads: any.
+//   - Errors: ErrIO, and the handle is poisoned; otherwise see the top.
+//   - Since: 1.0
+func (v *VisitManager) Sync() error {
+	self, err := v.enter("VisitManager.Sync")
+	if err != nil {
+		return err
+	}
+	defer v.leave()
+	var outError C.sb_error
+	cStatus := C.sb_visit_manager_sync(self, &outError)
+	if cStatus != 0 {
+		return failureOf("VisitManager.Sync", cStatus, &outError)
+	}
+	return nil
+}
+
+// Refresh reads on: brings a read-only handle to the file's present state, and stores in changed whether that
+// is another one.
+//
+//   - Ownership: none.
+//   - Threads: any.
+//   - Errors: ErrUnsupported for a handle that writes; otherwise see the top, and the handle shows what it
+//     showed before.
+//   - Since: 1.0
+func (v *VisitManager) Refresh() (bool, error) {
+	self, err := v.enter("VisitManager.Refresh")
+	if err != nil {
+		return false, err
+	}
+	defer v.leave()
+	var outChanged C.bool
+	var outError C.sb_error
+	cStatus := C.sb_visit_manager_refresh(self, &outChanged, &outError)
+	if cStatus != 0 {
+		return false, failureOf("VisitManager.Refresh", cStatus, &outError)
+	}
+	return bool(outChanged), nil
+}
+
+// Verify reads and checks every byte of the file up to its present end.
+//
+//   - Ownership: report is the caller's.
+//   - Threads: any.
+//   - Errors: ErrCorrupt with the offset; ErrInvalidArgument when struct_size is too small to be one of ours;
+//     otherwise see the top.
+//   - Since: 1.0
+func (v *VisitManager) Verify() (VisitReport, error) {
+	self, err := v.enter("VisitManager.Verify")
+	if err != nil {
+		return VisitReport{}, err
+	}
+	defer v.leave()
+	var outReport C.sb_visit_report
+	outReport.struct_size = C.sizeof_sb_visit_report
+	var outError C.sb_error
+	cStatus := C.sb_visit_manager_verify(self, &outReport, &outError)
+	if cStatus != 0 {
+		return VisitReport{}, failureOf("VisitManager.Verify", cStatus, &outError)
+	}
+	return goVisitReport(&outReport), nil
+}
+
+// GetStats tells what the store holds and did so far.
+//
+//   - Ownership: stats is the caller's.
+//   - Threads: any.
+//   - Errors: ErrInvalidArgument when struct_size is too small to be one of ours; otherwise see the top.
+//   - Since: 1.0
+func (v *VisitManager) GetStats() (VisitStats, error) {
+	self, err := v.enter("VisitManager.GetStats")
+	if err != nil {
+		return VisitStats{}, err
+	}
+	defer v.leave()
+	var outStats C.sb_visit_stats
+	outStats.struct_size = C.sizeof_sb_visit_stats
+	var outError C.sb_error
+	cStatus := C.sb_visit_manager_get_stats(self, &outStats, &outError)
+	if cStatus != 0 {
+		return VisitStats{}, failureOf("VisitManager.GetStats", cStatus, &outError)
+	}
+	return goVisitStats(&outStats), nil
+}
+
+// finish closes the file cleanly: everything is on disk, the lock is free. After it only VisitManager.Close
+// is of use; a second finish returns what the first did.
+//
+//   - Ownership: none.
+//   - Threads: nobody else may use manager during or after the call.
+//   - Errors: ErrIO; the lock is free all the same, and nothing acknowledged is lost to the end of the
+//     process.
+//   - Since: 1.0
+func (v *VisitManager) finish() error {
+	self, err := v.enter("VisitManager.Finish")
+	if err != nil {
+		return err
+	}
+	defer v.leave()
+	var outError C.sb_error
+	cStatus := C.sb_visit_manager_finish(self, &outError)
+	if cStatus != 0 {
+		return failureOf("VisitManager.Finish", cStatus, &outError)
+	}
+	return nil
+}
+
+// Visits is a handle of the library; its manual is visits.h in core/include/samebytes. Close it when done:
+// the garbage collector closes it as well, but late.
+type Visits struct {
+	handle
+}
+
+func newVisits(object *C.sb_visits) *Visits {
+	v := new(Visits)
+	own(v, &v.handle, unsafe.Pointer(object), destroyVisits)
+	return v
+}
+
+func destroyVisits(object unsafe.Pointer) {
+	C.sb_visits_close((*C.sb_visits)(object))
+}
+
+func (v *Visits) enter(op string) (*C.sb_visits, error) {
+	if v == nil {
+		return nil, refuse(op, "Visits is nil")
+	}
+	object, err := v.handle.enter(op)
+	return (*C.sb_visits)(object), err
+}
+
+// Close closes the snapshot. nil is allowed.
+//
+//   - Ownership: takes visits.
+//   - Threads: one user of visits at a time.
+//   - Errors: none.
+//   - Since: 1.0
+//
+// It may be called again, and while other goroutines are inside calls: the last of them closes then. It never fails.
+func (v *Visits) Close() error {
+	if v != nil {
+		v.close()
+	}
+	return nil
+}
+
+// getAll stores the visits of a snapshot.
+//
+//   - Ownership: rows and what they show are valid until visits is closed.
+//   - Threads: one user of visits at a time.
+//   - Errors: none.
+//   - Since: 1.0
+func (v *Visits) getAll() ([]visit, error) {
+	self, err := v.enter("Visits.GetAll")
+	if err != nil {
+		return nil, err
+	}
+	defer v.leave()
+	var outRows *C.sb_visit
+	var outRowCount C.size_t
+	cStatus := C.sb_visits_get_all(self, &outRows, &outRowCount)
+	if cStatus != 0 {
+		return nil, failure("Visits.GetAll", cStatus)
+	}
+	return goSlice(unsafe.Slice(outRows, int(outRowCount)), goVisit), nil
+}
+
+// Count returns the number of visits of a snapshot.
+//
+//   - Ownership: none.
+//   - Threads: one user of visits at a time.
+//   - Errors: none.
+//   - Since: 1.0
+func (v *Visits) Count() int {
+	self, err := v.enter("Visits.Count")
+	if err != nil {
+		return 0
+	}
+	defer v.leave()
+	return int(C.sb_visits_count(self))
+}
+
+// VisitUsers is a handle of the library; its manual is visits.h in core/include/samebytes. Close it when
+// done: the garbage collector closes it as well, but late.
+type VisitUsers struct {
+	handle
+}
+
+func newVisitUsers(object *C.sb_visit_users) *VisitUsers {
+	v := new(VisitUsers)
+	own(v, &v.handle, unsafe.Pointer(object), destroyVisitUsers)
+	return v
+}
+
+func destroyVisitUsers(object unsafe.Pointer) {
+	C.sb_visit_users_close((*C.sb_visit_users)(object))
+}
+
+func (v *VisitUsers) enter(op string) (*C.sb_visit_users, error) {
+	if v == nil {
+		return nil, refuse(op, "VisitUsers is nil")
+	}
+	object, err := v.handle.enter(op)
+	return (*C.sb_visit_users)(object), err
+}
+
+// Close closes the list. nil is allowed.
+//
+//   - Ownership: takes users.
+//   - Threads: one user of users at a time.
+//   - Errors: none.
+//   - Since: 1.0
+//
+// It may be called again, and while other goroutines are inside calls: the last of them closes then. It never fails.
+func (v *VisitUsers) Close() error {
+	if v != nil {
+		v.close()
+	}
+	return nil
+}
+
+// GetAll stores the users of a list.
+//
+//   - Ownership: rows is valid until users is closed.
+//   - Threads: one user of users at a time.
+//   - Errors: none.
+//   - Since: 1.0
+func (v *VisitUsers) GetAll() ([]VisitUser, error) {
+	self, err := v.enter("VisitUsers.GetAll")
+	if err != nil {
+		return nil, err
+	}
+	defer v.leave()
+	var outRows *C.sb_visit_user
+	var outRowCount C.size_t
+	cStatus := C.sb_visit_users_get_all(self, &outRows, &outRowCount)
+	if cStatus != 0 {
+		return nil, failure("VisitUsers.GetAll", cStatus)
+	}
+	return goSlice(unsafe.Slice(outRows, int(outRowCount)), goVisitUser), nil
+}
+
+// VisitScan is a handle of the library; its manual is visits.h in core/include/samebytes. Close it when done:
+// the garbage collector closes it as well, but late.
+type VisitScan struct {
+	handle
+}
+
+func newVisitScan(object *C.sb_visit_scan) *VisitScan {
+	v := new(VisitScan)
+	own(v, &v.handle, unsafe.Pointer(object), destroyVisitScan)
+	return v
+}
+
+func destroyVisitScan(object unsafe.Pointer) {
+	C.sb_visit_scan_close((*C.sb_visit_scan)(object))
+}
+
+func (v *VisitScan) enter(op string) (*C.sb_visit_scan, error) {
+	if v == nil {
+		return nil, refuse(op, "VisitScan is nil")
+	}
+	object, err := v.handle.enter(op)
+	return (*C.sb_visit_scan)(object), err
+}
+
+// Close closes the walk. nil is allowed.
+//
+//   - Ownership: takes scan.
+//   - Threads: one user of scan at a time.
+//   - Errors: none.
+//   - Since: 1.0
+//
+// It may be called again, and while other goroutines are inside calls: the last of them closes then. It never fails.
+func (v *VisitScan) Close() error {
+	if v != nil {
+		v.close()
+	}
+	return nil
+}
+
+// Next makes a snapshot of the visits of the next users, newest first for each, at least visitsMin visits
+// unless the walk ends; it is empty when the walk has ended.
+//
+//   - Ownership: the caller closes visits.
+//   - Threads: one user of scan at a time.
+//   - Errors: see the top; the walk stays where it was.
+//   - Since: 1.0
+func (v *VisitScan) Next(visitsMin int) (*Visits, error) {
+	if visitsMin < 0 {
+		return nil, refuse("VisitScan.Next", "visitsMin is negative")
+	}
+	self, err := v.enter("VisitScan.Next")
+	if err != nil {
+		return nil, err
+	}
+	defer v.leave()
+	var outVisits *C.sb_visits
+	var outError C.sb_error
+	cStatus := C.sb_visit_scan_next(self, C.size_t(visitsMin), &outVisits, &outError)
+	if cStatus != 0 {
+		return nil, failureOf("VisitScan.Next", cStatus, &outError)
+	}
+	return newVisits(outVisits), nil
+}
+
 // StatusName returns the name of status as C spells it, such as "ErrCorrupt", or "SB_UNKNOWN_STATUS" for a
 // number that is none.
 //
@@ -3439,4 +4273,54 @@ func ABIDigest() uint64 {
 //   - Since: 1.0
 func InstanceID() uint64 {
 	return uint64(C.sb_instance_id())
+}
+
+// VerifyVisits checks every byte of the file at path, which nobody need have open.
+//
+//   - Ownership: report is the caller's.
+//   - Threads: any.
+//   - Errors: ErrCorrupt with the offset of the first damage; ErrNotFound; ErrUnsupported for a file of a
+//     newer library; ErrInvalidArgument; ErrIO; ErrNoMemory.
+//   - Since: 1.0
+func VerifyVisits(path string) (VisitReport, error) {
+	cPath, err := cText("VerifyVisits", "path", path)
+	if err != nil {
+		return VisitReport{}, err
+	}
+	var outReport C.sb_visit_report
+	outReport.struct_size = C.sizeof_sb_visit_report
+	var outError C.sb_error
+	cStatus := C.sb_verify_visits((*C.char)(unsafe.Pointer(unsafe.SliceData(cPath))), &outReport, &outError)
+	if cStatus != 0 {
+		return VisitReport{}, failureOf("VerifyVisits", cStatus, &outError)
+	}
+	return goVisitReport(&outReport), nil
+}
+
+// SalvageVisits copies whatever is valid in the damaged file at path into a new file at target; the damaged
+// one stays as it is. What a damaged record said is missing: visits may be absent, and visits that it deleted
+// may be back.
+//
+//   - Ownership: report is the caller's, and says what was found.
+//   - Threads: any.
+//   - Errors: ErrCorrupt when nothing in the file is of use; ErrNotFound; ErrInvalidArgument when target
+//     exists; ErrIO; ErrNoMemory.
+//   - Since: 1.0
+func SalvageVisits(path string, target string) (VisitReport, error) {
+	cPath, err := cText("SalvageVisits", "path", path)
+	if err != nil {
+		return VisitReport{}, err
+	}
+	cTarget, err := cText("SalvageVisits", "target", target)
+	if err != nil {
+		return VisitReport{}, err
+	}
+	var outReport C.sb_visit_report
+	outReport.struct_size = C.sizeof_sb_visit_report
+	var outError C.sb_error
+	cStatus := C.sb_salvage_visits((*C.char)(unsafe.Pointer(unsafe.SliceData(cPath))), (*C.char)(unsafe.Pointer(unsafe.SliceData(cTarget))), &outReport, &outError)
+	if cStatus != 0 {
+		return VisitReport{}, failureOf("SalvageVisits", cStatus, &outError)
+	}
+	return goVisitReport(&outReport), nil
 }

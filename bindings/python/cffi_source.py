@@ -19,6 +19,11 @@ typedef struct sb_batch sb_batch;
 typedef struct sb_pipeline sb_pipeline;
 typedef struct sb_pool sb_pool;
 typedef struct sb_schema_file sb_schema_file;
+typedef struct sb_visit_manager sb_visit_manager;
+typedef struct sb_visits sb_visits;
+typedef struct sb_visit_users sb_visit_users;
+typedef struct sb_visit_scan sb_visit_scan;
+typedef struct sb_visit_store sb_visit_store;
 typedef struct sb_error {
   int32_t status;
   int32_t reserved;
@@ -131,6 +136,56 @@ typedef struct sb_pool_stats {
   uint64_t failures;
   uint64_t refused_puts;
 } sb_pool_stats;
+typedef struct sb_visit {
+  uint32_t user;
+  uint32_t visit_id;
+  int64_t time_ns;
+  const void *url;
+  size_t url_size;
+  const void *text;
+  size_t text_size;
+} sb_visit;
+typedef struct sb_visit_user {
+  uint32_t user;
+  uint32_t visit_count;
+} sb_visit_user;
+typedef struct sb_visit_report {
+  uint32_t struct_size;
+  uint32_t format;
+  uint64_t bytes;
+  uint64_t records;
+  uint64_t users;
+  uint64_t visits;
+  uint64_t damaged_bytes;
+  int64_t damaged_offset;
+} sb_visit_report;
+typedef struct sb_visit_stats {
+  uint32_t struct_size;
+  uint32_t max_visits;
+  uint64_t file_bytes;
+  uint64_t live_bytes;
+  uint64_t durable_bytes;
+  uint64_t records;
+  uint64_t users_loaded;
+  uint64_t syncs;
+  uint64_t compactions;
+  uint64_t cut_bytes;
+  uint64_t replayed_records;
+  bool upgraded;
+  bool compacting;
+  bool poisoned;
+  uint8_t reserved[5];
+} sb_visit_stats;
+typedef struct sb_visit_manager_options {
+  uint32_t struct_size;
+  uint32_t max_visits;
+  int32_t durability;
+  uint32_t interval_ms;
+  uint32_t timeout_ms;
+  bool read_only;
+  uint8_t reserved[3];
+  const sb_visit_store *store;
+} sb_visit_manager_options;
 const char *sb_status_name(sb_status status);
 const char *sb_status_message(sb_status status);
 sb_status sb_memory_open_default(sb_memory **memory);
@@ -261,6 +316,41 @@ size_t sb_schema_file_count(const sb_schema_file *file);
 sb_status sb_schema_file_get(const sb_schema_file *file, size_t index, sb_schema **schema);
 sb_status sb_schema_file_find(const sb_schema_file *file, const char *name, sb_schema **schema);
 void sb_schema_file_close(sb_schema_file *file);
+void sb_visit_manager_options_init(sb_visit_manager_options *options, size_t struct_size);
+sb_status sb_visit_manager_open(const char *path, const sb_visit_manager_options *options, sb_visit_manager
+  **manager, sb_error *error);
+sb_status sb_visit_manager_add_visit(sb_visit_manager *manager, uint32_t user, uint32_t visit_id, const void
+  *url, size_t url_size, const void *text, size_t text_size, sb_error *error);
+sb_status sb_visit_manager_add_visit_at(sb_visit_manager *manager, uint32_t user, uint32_t visit_id, const
+  void *url, size_t url_size, const void *text, size_t text_size, int64_t time_ns, sb_error *error);
+sb_status sb_visit_manager_add_visits(sb_visit_manager *manager, const sb_visit *visits, size_t visit_count,
+  sb_error *error);
+sb_status sb_visit_manager_get_recent_visits(sb_visit_manager *manager, uint32_t user, sb_visits **visits,
+  sb_error *error);
+sb_status sb_visit_manager_get_recent_visits_of(sb_visit_manager *manager, const uint32_t *users, size_t
+  user_count, sb_visits **visits, sb_error *error);
+sb_status sb_visit_manager_delete_visits(sb_visit_manager *manager, uint32_t user, const uint32_t *visit_ids,
+  size_t visit_id_count, bool *found, sb_error *error);
+sb_status sb_visit_manager_clear_user(sb_visit_manager *manager, uint32_t user, bool erase, sb_error *error);
+sb_status sb_visit_manager_users(sb_visit_manager *manager, sb_visit_users **users, sb_error *error);
+sb_status sb_visit_manager_scan(sb_visit_manager *manager, sb_visit_scan **scan, sb_error *error);
+sb_status sb_visit_manager_copy_to(sb_visit_manager *manager, const char *path, sb_error *error);
+sb_status sb_visit_manager_compact(sb_visit_manager *manager, sb_error *error);
+sb_status sb_visit_manager_sync(sb_visit_manager *manager, sb_error *error);
+sb_status sb_visit_manager_refresh(sb_visit_manager *manager, bool *changed, sb_error *error);
+sb_status sb_visit_manager_verify(sb_visit_manager *manager, sb_visit_report *report, sb_error *error);
+sb_status sb_visit_manager_get_stats(sb_visit_manager *manager, sb_visit_stats *stats, sb_error *error);
+sb_status sb_visit_manager_finish(sb_visit_manager *manager, sb_error *error);
+void sb_visit_manager_close(sb_visit_manager *manager);
+sb_status sb_verify_visits(const char *path, sb_visit_report *report, sb_error *error);
+sb_status sb_salvage_visits(const char *path, const char *target, sb_visit_report *report, sb_error *error);
+sb_status sb_visits_get_all(const sb_visits *visits, const sb_visit **rows, size_t *row_count);
+size_t sb_visits_count(const sb_visits *visits);
+void sb_visits_close(sb_visits *visits);
+sb_status sb_visit_users_get_all(const sb_visit_users *users, const sb_visit_user **rows, size_t *row_count);
+void sb_visit_users_close(sb_visit_users *users);
+sb_status sb_visit_scan_next(sb_visit_scan *scan, size_t visits_min, sb_visits **visits, sb_error *error);
+void sb_visit_scan_close(sb_visit_scan *scan);
 static const uint64_t sb_built_digest;
 """
 

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xf9c4f7329909604dull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xac6440c01040cdaeull
 import "C"

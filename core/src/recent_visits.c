@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "visits.h"
+#include <samebytes/visits.h>
 
 #define NS_PER_S 1000000000
 #define BUCKETS_MIN 64u

@@ -12,7 +12,7 @@
 
 #include "internal.h"
 #include "system.h"
-#include "visits.h"
+#include <samebytes/visits.h>
 
 /* ---- format ---- */
 

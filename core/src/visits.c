@@ -3,12 +3,14 @@
 /* VisitManager: checks what callers give, and hands it to a store. What order, eviction and repetition mean is the store's to keep, because
  * a store that many processes share must decide it where the visits are; the tests hold every store to the same meaning. */
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "visit_private.h"
 
 struct sb_visit_manager {
   sb_visit_store store;
+  atomic_size_t owners; /* the caller and the scans: the last one frees it, so that a scan may be closed late */
   uint32_t timeout_ms;
   bool finished;
   sb_status finish_status;
@@ -72,6 +74,7 @@ sb_status sb_visit_manager_open(const char *path, const sb_visit_manager_options
                          "the store lacks a function that every store has, or its struct_size is not set");
   sb_visit_manager *made = calloc(1, sizeof *made);
   if (made == NULL) return sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory to open the file");
+  atomic_init(&made->owners, 1);
   made->timeout_ms = used.timeout_ms;
   if (used.store != NULL)
     made->store = *used.store;
@@ -171,6 +174,7 @@ sb_status sb_visit_manager_scan(sb_visit_manager *manager, sb_visit_scan **scan,
   if (status != SB_OK) return status;
   sb_visit_scan *made = calloc(1, sizeof *made);
   if (made == NULL) return sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory for a scan");
+  atomic_fetch_add_explicit(&manager->owners, 1, memory_order_relaxed);
   made->manager = manager;
   *scan = made;
   return SB_OK;
@@ -197,7 +201,15 @@ sb_status sb_visit_scan_next(sb_visit_scan *scan, size_t visits_min, sb_visits *
   return SB_OK;
 }
 
-void sb_visit_scan_close(sb_visit_scan *scan) { free(scan); }
+static void leave(sb_visit_manager *manager) {
+  if (atomic_fetch_sub_explicit(&manager->owners, 1, memory_order_acq_rel) == 1) free(manager);
+}
+
+void sb_visit_scan_close(sb_visit_scan *scan) {
+  if (scan == NULL) return;
+  leave(scan->manager);
+  free(scan);
+}
 
 /* ---- deleting ---- */
 
@@ -283,5 +295,5 @@ void sb_visit_manager_close(sb_visit_manager *manager) {
   if (manager == NULL) return;
   (void)!sb_visit_manager_finish(manager, NULL);
   manager->store.close(manager->store.context);
-  free(manager);
+  leave(manager);
 }

@@ -241,9 +241,13 @@ class Library(NamedTuple):
         major, minor, patch = (
             _defined("core/include/samebytes/library.h", f"SB_VERSION_{part}") for part in ("MAJOR", "MINOR", "PATCH")
         )
-        lines = (ROOT / "core/abi/symbols.txt").read_text().split("\n")
-        symbols = [line for line in lines if line and not line.startswith("#")]
+        symbols = sorted(_names("core/abi/symbols.txt") - _names("core/abi/native.txt"))
         return cls(major << 16 | minor << 8 | patch, _defined("core/src/abi_digest.h", "SB_ABI_DIGEST"), symbols)
+
+
+def _names(path: str) -> set[str]:
+    lines = (ROOT / path).read_text().split("\n")
+    return {line for line in lines if line and not line.startswith("#")}
 
 
 def run_hello(testee: Testee, setup: Setup, library: Library) -> None:

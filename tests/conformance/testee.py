@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
@@ -427,6 +428,47 @@ def call_pipeline(sb: Any) -> None:
     sb.sb_pipeline_close(pipeline)
 
 
+def call_visits(sb: Any) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/visits"
+        manager = sb.sb_visit_manager_open(path, sb.sb_visit_manager_options_init()._replace(max_visits=3))
+        sb.sb_visit_manager_add_visit(manager, 7, 1, b"/now", b"text")
+        sb.sb_visit_manager_add_visit_at(manager, 7, 2, b"/then", b"", 5)
+        sb.sb_visit_manager_add_visits(manager, [(8, 1, 10, b"/8", b""), (7, 3, samebytes.VISIT_NOW)])
+        for visits, wanted in (
+            (sb.sb_visit_manager_get_recent_visits(manager, 7), [3, 1, 2]),
+            (sb.sb_visit_manager_get_recent_visits_of(manager, [8, 9, 7]), [1, 3, 1, 2]),
+        ):
+            expect(
+                (sb.sb_visits_count(visits), [v.visit_id for v in sb.sb_visits_get_all(visits)]), (len(wanted), wanted)
+            )
+            sb.sb_visits_close(visits)
+        users = sb.sb_visit_manager_users(manager)
+        expect(sb.sb_visit_users_get_all(users), [(7, 3), (8, 1)])
+        sb.sb_visit_users_close(users)
+        scan = sb.sb_visit_manager_scan(manager)
+        visits = sb.sb_visit_scan_next(scan, 4)
+        expect(sb.sb_visits_get_all(visits)[3], (8, 1, 10, b"/8", b""))
+        sb.sb_visits_close(visits)
+        sb.sb_visit_scan_close(scan)
+        expect(sb.sb_visit_manager_delete_visits(manager, 7, [1, 99]), True)
+        sb.sb_visit_manager_clear_user(manager, 8, True)
+        sb.sb_visit_manager_compact(manager)
+        sb.sb_visit_manager_sync(manager)
+        try:
+            sb.sb_visit_manager_refresh(manager)
+            raise AssertionError("a handle that writes was refreshed")
+        except samebytes.UnsupportedError:
+            pass
+        expect(sb.sb_visit_manager_verify(manager).visits, 2)
+        expect(sb.sb_visit_manager_get_stats(manager).max_visits, 3)
+        sb.sb_visit_manager_copy_to(manager, f"{path}.copy")
+        sb.sb_visit_manager_finish(manager)
+        sb.sb_visit_manager_close(manager)
+        expect(sb.sb_verify_visits(f"{path}.copy").visits, 2)
+        expect(sb.sb_salvage_visits(path, f"{path}.salvaged").visits, 2)
+
+
 def surface() -> list[str]:
     """Calls every function of the headers; returns their names."""
     recorder = Recorder()
@@ -440,6 +482,7 @@ def surface() -> list[str]:
         call_schema_file,
         call_echo,
         call_pipeline,
+        call_visits,
     ):
         call(recorder)
     return sorted(recorder.names)

@@ -381,6 +381,19 @@ static void what_a_store_lacks_is_unsupported(void **state) {
   close_file(manager);
 }
 
+static void a_scan_outlives_its_manager(void **state) {
+  (void)state;
+  sb_visit_manager *manager = open_file(SB_DURABILITY_NONE, 2);
+  sb_visit_scan *scan = NULL;
+  sb_visits *visits = NULL;
+  add(manager, 1, 1, "a", 1);
+  assert_ok(sb_visit_manager_scan(manager, &scan, &visit_error));
+  close_file(manager);
+  assert_status(sb_visit_scan_next(scan, 0, &visits, &visit_error), SB_CLOSED);
+  assert_null(visits);
+  sb_visit_scan_close(scan);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       visit_test(the_newest_come_first),
@@ -393,6 +406,7 @@ int main(void) {
       visit_test(clear_removes_a_user),
       visit_test(many_in_one_call_and_many_users_in_one_snapshot),
       visit_test(users_come_ascending),
+      visit_test(a_scan_outlives_its_manager),
       visit_test(wrong_arguments_are_refused_and_change_nothing),
       visit_test(random_operations_agree_with_the_model),
       visit_test(an_old_caller_of_a_newer_library_gets_defaults),

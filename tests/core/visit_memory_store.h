@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "visits.h"
+#include <samebytes/visits.h>
 
 typedef struct memory_row {
   sb_visit visit;

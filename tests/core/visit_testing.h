@@ -21,7 +21,7 @@
 
 #include "visit_memory_store.h"
 #include "visit_private.h"
-#include "visits.h"
+#include <samebytes/visits.h>
 
 #define assert_ok(call) \
   do { \

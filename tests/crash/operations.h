@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "visits.h"
+#include <samebytes/visits.h>
 
 enum {
   OPERATION_USERS = 6,

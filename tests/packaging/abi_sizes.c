@@ -25,6 +25,9 @@ typedef union guarded {
   sb_pool_stats pool_stats;
   sb_pool_class_stats class_stats;
   sb_memory_stats memory_stats;
+  sb_visit_manager_options visits;
+  sb_visit_stats visit_stats;
+  sb_visit_report report;
 } guarded;
 
 static int untouched(const guarded *memory, size_t from) {
@@ -41,6 +44,9 @@ static int init_writes_no_more_than_the_caller_has(void) {
     CHECK(untouched(&memory, size));
     memset(&memory, GUARD, sizeof memory);
     sb_parser_options_init(&memory.parser, size);
+    CHECK(untouched(&memory, size));
+    memset(&memory, GUARD, sizeof memory);
+    sb_visit_manager_options_init(&memory.visits, size);
     CHECK(untouched(&memory, size));
   }
   return 0;
@@ -64,18 +70,24 @@ static int options_of_another_size_are_read_to_their_end_only(void) {
     status = sb_parser_open(&schema, 1, memory, &parser, NULL);
     CHECK(status == SB_OK || (status == SB_INVALID_ARGUMENT && size < sizeof(sb_parser_options)));
     sb_parser_close(parser);
+    sb_visit_manager_options_init(memory, size);
+    sb_visit_manager *manager = NULL;
+    status = sb_visit_manager_open("", memory, &manager, NULL); /* no file has an empty path, so the options are all that is read */
+    CHECK(status != SB_OK && manager == NULL);
     free(memory);
   }
   sb_schema_close(schema);
   return 0;
 }
 
-static int results_fit_the_memory_that_the_caller_says_it_has(void) {
+static int results_fit_the_memory_that_the_caller_says_it_has(const char *path) {
   guarded memory;
   sb_pool *pool = NULL;
   sb_memory *provider = NULL;
   CHECK(sb_pool_open(NULL, &pool) == SB_OK);
   CHECK(sb_pool_memory(pool, &provider) == SB_OK);
+  sb_visit_manager *manager = NULL;
+  CHECK(sb_visit_manager_open(path, NULL, &manager, NULL) == SB_OK);
   for (uint32_t size = 0; size <= sizeof(sb_pool_stats) + 64; size++) {
     memset(&memory, GUARD, sizeof memory);
     memory.pool_stats.struct_size = size;
@@ -89,13 +101,23 @@ static int results_fit_the_memory_that_the_caller_says_it_has(void) {
     memory.memory_stats.struct_size = size;
     (void)!sb_memory_get_stats(provider, &memory.memory_stats);
     CHECK(untouched(&memory, size < 4 ? 4 : size));
+    memset(&memory, GUARD, sizeof memory);
+    memory.visit_stats.struct_size = size;
+    (void)!sb_visit_manager_get_stats(manager, &memory.visit_stats, NULL);
+    CHECK(untouched(&memory, size < 4 ? 4 : size));
+    memset(&memory, GUARD, sizeof memory);
+    memory.report.struct_size = size;
+    (void)!sb_visit_manager_verify(manager, &memory.report, NULL);
+    CHECK(untouched(&memory, size < 4 ? 4 : size));
   }
+  sb_visit_manager_close(manager);
   sb_memory_close(provider);
   sb_pool_close(pool);
   return 0;
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+  CHECK(argc == 2);
   return init_writes_no_more_than_the_caller_has() || options_of_another_size_are_read_to_their_end_only() ||
-         results_fit_the_memory_that_the_caller_says_it_has();
+         results_fit_the_memory_that_the_caller_says_it_has(argv[1]);
 }

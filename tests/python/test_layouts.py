@@ -23,7 +23,7 @@ STRUCTS = sorted(
 
 
 def test_every_structure_of_the_headers_is_declared() -> None:
-    declared = [struct.name for struct in reader.read(ROOT).structs]
+    declared = [struct.name for struct in reader.read(ROOT).bound().structs]
     assert [name.removeprefix("_") for name in STRUCTS] == sorted(declared)
 
 

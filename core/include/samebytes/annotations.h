@@ -21,7 +21,8 @@
  *  | SB_OWNED | output parameter, or function for its result | the caller gets it and closes it |
  *  | SB_BORROWED(of) | output parameter, or function for its result | it is valid as long as parameter `of` says; `forever` for constants |
  *  | SB_BORROWED(forever) | SB_IN address without a count | the library keeps the address, and never looks at what is there |
- *  | SB_TAKES | pointer parameter | the callee takes it over, unless it returns an error | */
+ *  | SB_TAKES | pointer parameter | the callee takes it over, unless it returns an error |
+ *  | SB_NATIVE | function, structure, field of options | for C only: bindings leave it out. A native structure may hold pointers to functions; a native field keeps its place, and bindings leave it 0 | */
 
 #if defined(SB_GENERATE)
 #define SB_ANNOTATE(text) __attribute__((annotate("sb:" text)))
@@ -55,6 +56,7 @@
 #define SB_OWNED SB_ANNOTATE("owned")
 #define SB_BORROWED(of) SB_ANNOTATE("borrowed=" #of)
 #define SB_TAKES SB_ANNOTATE("takes")
+#define SB_NATIVE SB_ANNOTATE("native")
 
 #if !defined(SB_GENERATE)
 #if !defined(__linux__) || !defined(__LP64__)

@@ -15,5 +15,6 @@
 #include <samebytes/schema_file.h>
 #include <samebytes/status.h>
 #include <samebytes/view.h>
+#include <samebytes/visits.h>
 
 #endif

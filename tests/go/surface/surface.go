@@ -69,6 +69,7 @@ func Run() (names []string, err error) {
 	schemaFile(c)
 	echo(c)
 	pipeline(c)
+	visits(c)
 	return nil, nil
 }
 

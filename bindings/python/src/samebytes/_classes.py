@@ -1403,6 +1403,384 @@ class SchemaFile(Handle):
             return public.Schema.adopt(layer.sb_schema_file_find(self._open(), name))
 
 
+class VisitManager(Handle):
+    """VisitManager: the recent visits of each user, in a file that loses nothing.
+
+    A store keeps, per user, the newest max_visits visits: a visit_id, a url, a text and a time. It survives
+    killed processes and, as its durability says, power loss; docs/file-format.md states every byte and every
+    promise.
+
+    Visits are ordered by time; among equal times, by arrival. A visit_id that the user has is ignored, and
+    adding it is a success: the same add may be repeated. An evicted id may come again. A visit older than all
+    of a user who has max_visits is a success and not kept.
+
+    Errors: Every function that touches the store returns ClosedError after VisitManager.finish and in a
+    forked child, IoError when the system fails, CorruptError with the offset in `error.stream_offset` when
+    the file contradicts its format, and NoMemoryError. Changes return UnsupportedError through a read-only
+    handle. A change that failed was not made, unless an fsync failed: then every later change fails with
+    IoError, and what a new open finds may include it. A store other than the file may return UnavailableError
+    and TimeoutError.
+
+    Limits: url and text: VISIT_TEXT_MAX bytes each, any but NUL. The last component of the path:
+    VISIT_PATH_MAX bytes. Times are nanoseconds since the Unix epoch, UTC.
+    """
+
+    _destroy = staticmethod(layer.sb_visit_manager_close)
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        max_visits: int = 0,
+        durability: int = 0,
+        interval_ms: int = 0,
+        timeout_ms: int = 0,
+        read_only: bool = False,
+    ) -> None:
+        """Opens the file at `path`, or makes it. A file of the old format is upgraded, and kept as `path`.v0; an
+        unsynced tail is cut off, and kept as `path`.cut.
+
+        Ownership: the caller closes `manager`; None options mean the defaults.
+        Threads: any.
+        Errors: LockedError when another handle writes the file; CorruptError for a damaged file, which stays
+        untouched; NotFoundError when there is none and `read_only` is set; UnsupportedError for a file of a
+        newer library; InvalidArgumentError for a path that is no file, or an option out of its range;
+        IoError; NoMemoryError.
+        Since: 1.0
+        """
+        self._own(layer.sb_visit_manager_open(
+            path,
+            _records.VisitManagerOptions(
+                max_visits=max_visits,
+                durability=durability,
+                interval_ms=interval_ms,
+                timeout_ms=timeout_ms,
+                read_only=read_only,
+            ),
+        ))
+
+    def add_visit(
+        self,
+        user: int,
+        visit_id: int,
+        url: ReadableBuffer | None,
+        text: ReadableBuffer | None,
+    ) -> None:
+        """Adds a visit now; its time is never earlier than that of the user's newest.
+
+        Ownership: `url` and `text` are copied.
+        Threads: any.
+        Errors: InvalidArgumentError for a NUL in `url` or `text`; TooLargeError above VISIT_TEXT_MAX;
+        otherwise see the top.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_visit_manager_add_visit(self._open(), user, visit_id, url, text)
+
+    def add_visit_at(
+        self,
+        user: int,
+        visit_id: int,
+        url: ReadableBuffer | None,
+        text: ReadableBuffer | None,
+        time_ns: int,
+    ) -> None:
+        """Adds a visit with a time.
+
+        Ownership: `url` and `text` are copied.
+        Threads: any.
+        Errors: as VisitManager.add_visit; OutOfRangeError for a time below VISIT_NOW.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_visit_manager_add_visit_at(self._open(), user, visit_id, url, text, time_ns)
+
+    def add_visits(self, visits: Sequence[_records.Visit | tuple[Any, ...]]) -> None:
+        """Adds visits of any users, in order. Either all are added or none, a crash aside, which may keep the
+        first of them only.
+
+        Ownership: `visits` and what they show are copied.
+        Threads: any.
+        Errors: as VisitManager.add_visit_at, with the index of the visit in `error.frame`.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_visit_manager_add_visits(self._open(), visits)
+
+    def get_recent_visits(self, user: int) -> public.Visits:
+        """Makes a snapshot of the visits of `user`, newest first; empty for a user who has none.
+
+        Ownership: the caller closes `visits`, which may outlive the manager.
+        Threads: any.
+        Errors: see the top.
+        Since: 1.0
+        """
+        with self._lock:
+            return public.Visits.adopt(layer.sb_visit_manager_get_recent_visits(self._open(), user))
+
+    def get_recent_visits_of(self, users: Sequence[int]) -> public.Visits:
+        """Makes one snapshot of the visits of many users: user by user in the order asked for, newest first for
+        each.
+
+        Ownership: the caller closes `visits`, which may outlive the manager.
+        Threads: any.
+        Errors: see the top.
+        Since: 1.0
+        """
+        with self._lock:
+            return public.Visits.adopt(layer.sb_visit_manager_get_recent_visits_of(self._open(), users))
+
+    def delete_visits(self, user: int, visit_ids: Sequence[int]) -> bool:
+        """Deletes visits of `user`, and stores in `found` whether any of them was there.
+
+        Ownership: `visit_ids` is borrowed for the call.
+        Threads: any.
+        Errors: see the top.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_visit_manager_delete_visits(self._open(), user, visit_ids)
+
+    def clear_user(self, user: int, erase: bool) -> None:
+        """Deletes all visits of `user`. With `erase` their bytes are also gone from the file when it returns,
+        which rewrites it; files that were kept beside it (.cut, .v0) stay.
+
+        Ownership: none.
+        Threads: any.
+        Errors: see the top. When only the erasing failed, the visits are deleted all the same.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_visit_manager_clear_user(self._open(), user, erase)
+
+    def users(self) -> public.VisitUsers:
+        """Makes a list of the users who have visits, ascending.
+
+        Ownership: the caller closes `users`.
+        Threads: any.
+        Errors: see the top.
+        Since: 1.0
+        """
+        with self._lock:
+            return public.VisitUsers.adopt(layer.sb_visit_manager_users(self._open()))
+
+    def scan(self) -> public.VisitScan:
+        """Begins a walk over all visits, by user ascending. Each user is shown as of the moment when the walk
+        comes to it.
+
+        Ownership: the caller closes `scan`; when `manager` was closed, it refuses with ClosedError.
+        Threads: any.
+        Errors: ClosedError; NoMemoryError.
+        Since: 1.0
+        """
+        with self._lock:
+            return public.VisitScan.adopt(layer.sb_visit_manager_scan(self._open()))
+
+    def copy_to(self, path: str) -> None:
+        """Copies the store, as it is at the beginning of the call, into a new file at `path`; changes go on
+        meanwhile.
+
+        Ownership: none.
+        Threads: any.
+        Errors: InvalidArgumentError when `path` exists; UnsupportedError where the store is no file;
+        otherwise see the top.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_visit_manager_copy_to(self._open(), path)
+
+    def compact(self) -> None:
+        """Writes the file anew with what is live, in steps between which others go on.
+
+        Ownership: none.
+        Threads: any.
+        Errors: see the top; the old file is then still in place.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_visit_manager_compact(self._open())
+
+    def sync(self) -> None:
+        """Waits until everything acknowledged before the call is on disk.
+
+        Ownership: none.
+        Threads: any.
+        Errors: IoError, and the handle is poisoned; otherwise see the top.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_visit_manager_sync(self._open())
+
+    def refresh(self) -> bool:
+        """Reads on: brings a read-only handle to the file's present state, and stores in `changed` whether that
+        is another one.
+
+        Ownership: none.
+        Threads: any.
+        Errors: UnsupportedError for a handle that writes; otherwise see the top, and the handle shows what it
+        showed before.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_visit_manager_refresh(self._open())
+
+    def verify(self) -> _records.VisitReport:
+        """Reads and checks every byte of the file up to its present end.
+
+        Ownership: `report` is the caller's.
+        Threads: any.
+        Errors: CorruptError with the offset; InvalidArgumentError when struct_size is too small to be one of
+        ours; otherwise see the top.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_visit_manager_verify(self._open())
+
+    def get_stats(self) -> _records.VisitStats:
+        """Tells what the store holds and did so far.
+
+        Ownership: `stats` is the caller's.
+        Threads: any.
+        Errors: InvalidArgumentError when struct_size is too small to be one of ours; otherwise see the top.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_visit_manager_get_stats(self._open())
+
+    def finish(self) -> None:
+        """Closes the file cleanly: everything is on disk, the lock is free. After it only VisitManager.close is
+        of use; a second finish returns what the first did.
+
+        Ownership: none.
+        Threads: nobody else may use `manager` during or after the call.
+        Errors: IoError; the lock is free all the same, and nothing acknowledged is lost to the end of the
+        process.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_visit_manager_finish(self._open())
+
+
+class Visits(Handle):
+    """VisitManager: the recent visits of each user, in a file that loses nothing.
+
+    A store keeps, per user, the newest max_visits visits: a visit_id, a url, a text and a time. It survives
+    killed processes and, as its durability says, power loss; docs/file-format.md states every byte and every
+    promise.
+
+    Visits are ordered by time; among equal times, by arrival. A visit_id that the user has is ignored, and
+    adding it is a success: the same add may be repeated. An evicted id may come again. A visit older than all
+    of a user who has max_visits is a success and not kept.
+
+    Errors: Every function that touches the store returns ClosedError after VisitManager.finish and in a
+    forked child, IoError when the system fails, CorruptError with the offset in `error.stream_offset` when
+    the file contradicts its format, and NoMemoryError. Changes return UnsupportedError through a read-only
+    handle. A change that failed was not made, unless an fsync failed: then every later change fails with
+    IoError, and what a new open finds may include it. A store other than the file may return UnavailableError
+    and TimeoutError.
+
+    Limits: url and text: VISIT_TEXT_MAX bytes each, any but NUL. The last component of the path:
+    VISIT_PATH_MAX bytes. Times are nanoseconds since the Unix epoch, UTC.
+    """
+
+    _destroy = staticmethod(layer.sb_visits_close)
+
+    def get_all(self) -> list[_records.Visit]:
+        """Stores the visits of a snapshot.
+
+        Ownership: `rows` and what they show are valid until `visits` is closed.
+        Threads: one user of `visits` at a time.
+        Errors: none.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_visits_get_all(self._open())
+
+    def count(self) -> int:
+        """Returns the number of visits of a snapshot.
+
+        Ownership: none.
+        Threads: one user of `visits` at a time.
+        Errors: none.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_visits_count(self._open())
+
+
+class VisitUsers(Handle):
+    """VisitManager: the recent visits of each user, in a file that loses nothing.
+
+    A store keeps, per user, the newest max_visits visits: a visit_id, a url, a text and a time. It survives
+    killed processes and, as its durability says, power loss; docs/file-format.md states every byte and every
+    promise.
+
+    Visits are ordered by time; among equal times, by arrival. A visit_id that the user has is ignored, and
+    adding it is a success: the same add may be repeated. An evicted id may come again. A visit older than all
+    of a user who has max_visits is a success and not kept.
+
+    Errors: Every function that touches the store returns ClosedError after VisitManager.finish and in a
+    forked child, IoError when the system fails, CorruptError with the offset in `error.stream_offset` when
+    the file contradicts its format, and NoMemoryError. Changes return UnsupportedError through a read-only
+    handle. A change that failed was not made, unless an fsync failed: then every later change fails with
+    IoError, and what a new open finds may include it. A store other than the file may return UnavailableError
+    and TimeoutError.
+
+    Limits: url and text: VISIT_TEXT_MAX bytes each, any but NUL. The last component of the path:
+    VISIT_PATH_MAX bytes. Times are nanoseconds since the Unix epoch, UTC.
+    """
+
+    _destroy = staticmethod(layer.sb_visit_users_close)
+
+    def get_all(self) -> list[_records.VisitUser]:
+        """Stores the users of a list.
+
+        Ownership: `rows` is valid until `users` is closed.
+        Threads: one user of `users` at a time.
+        Errors: none.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_visit_users_get_all(self._open())
+
+
+class VisitScan(Handle):
+    """VisitManager: the recent visits of each user, in a file that loses nothing.
+
+    A store keeps, per user, the newest max_visits visits: a visit_id, a url, a text and a time. It survives
+    killed processes and, as its durability says, power loss; docs/file-format.md states every byte and every
+    promise.
+
+    Visits are ordered by time; among equal times, by arrival. A visit_id that the user has is ignored, and
+    adding it is a success: the same add may be repeated. An evicted id may come again. A visit older than all
+    of a user who has max_visits is a success and not kept.
+
+    Errors: Every function that touches the store returns ClosedError after VisitManager.finish and in a
+    forked child, IoError when the system fails, CorruptError with the offset in `error.stream_offset` when
+    the file contradicts its format, and NoMemoryError. Changes return UnsupportedError through a read-only
+    handle. A change that failed was not made, unless an fsync failed: then every later change fails with
+    IoError, and what a new open finds may include it. A store other than the file may return UnavailableError
+    and TimeoutError.
+
+    Limits: url and text: VISIT_TEXT_MAX bytes each, any but NUL. The last component of the path:
+    VISIT_PATH_MAX bytes. Times are nanoseconds since the Unix epoch, UTC.
+    """
+
+    _destroy = staticmethod(layer.sb_visit_scan_close)
+
+    def next(self, visits_min: int) -> public.Visits:
+        """Makes a snapshot of the visits of the next users, newest first for each, at least `visits_min` visits
+        unless the walk ends; it is empty when the walk has ended.
+
+        Ownership: the caller closes `visits`.
+        Threads: one user of `scan` at a time.
+        Errors: see the top; the walk stays where it was.
+        Since: 1.0
+        """
+        with self._lock:
+            return public.Visits.adopt(layer.sb_visit_scan_next(self._open(), visits_min))
+
+
 def status_name(status: int) -> str:
     """Returns the name of `status` as C spells it, such as "CorruptError", or "UNKNOWN_STATUS" for a number that
     is none.
@@ -1563,11 +1941,41 @@ def instance_id() -> int:
     return layer.sb_instance_id()
 
 
+def verify_visits(path: str) -> _records.VisitReport:
+    """Checks every byte of the file at `path`, which nobody need have open.
+
+    Ownership: `report` is the caller's.
+    Threads: any.
+    Errors: CorruptError with the offset of the first damage; NotFoundError; UnsupportedError for a file of a
+    newer library; InvalidArgumentError; IoError; NoMemoryError.
+    Since: 1.0
+    """
+    return layer.sb_verify_visits(path)
+
+
+def salvage_visits(path: str, target: str) -> _records.VisitReport:
+    """Copies whatever is valid in the damaged file at `path` into a new file at `target`; the damaged one stays
+    as it is. What a damaged record said is missing: visits may be absent, and visits that it deleted may be
+    back.
+
+    Ownership: `report` is the caller's, and says what was found.
+    Threads: any.
+    Errors: CorruptError when nothing in the file is of use; NotFoundError; InvalidArgumentError when `target`
+    exists; IoError; NoMemoryError.
+    Since: 1.0
+    """
+    return layer.sb_salvage_visits(path, target)
+
+
 __all__ = [
     "Memory",
     "Pipeline",
     "Pool",
     "SchemaFile",
+    "VisitManager",
+    "VisitScan",
+    "VisitUsers",
+    "Visits",
     "abi_digest",
     "crc32c",
     "echo_add_request",
@@ -1578,7 +1986,9 @@ __all__ = [
     "echo_response_schema",
     "instance_id",
     "memory_live_blocks",
+    "salvage_visits",
     "status_message",
     "status_name",
+    "verify_visits",
     "version",
 ]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 BACKEND = "ctypes"
-ABI_DIGEST = 0x84e9975e76d24581
+ABI_DIGEST = 0x3e6e6e225e1d0585
 _library.check_part("_layer_ctypes", ABI_DIGEST)
 
 _address = _arguments.address
@@ -191,6 +191,71 @@ class _sb_pool_stats(_ctypes.Structure):
         ("outstanding", _ctypes.c_uint64),
         ("failures", _ctypes.c_uint64),
         ("refused_puts", _ctypes.c_uint64),
+    )
+
+
+class _sb_visit(_ctypes.Structure):
+    _fields_ = (
+        ("user", _ctypes.c_uint32),
+        ("visit_id", _ctypes.c_uint32),
+        ("time_ns", _ctypes.c_int64),
+        ("url", _ctypes.c_void_p),
+        ("url_size", _ctypes.c_size_t),
+        ("text", _ctypes.c_void_p),
+        ("text_size", _ctypes.c_size_t),
+    )
+
+
+class _sb_visit_user(_ctypes.Structure):
+    _fields_ = (
+        ("user", _ctypes.c_uint32),
+        ("visit_count", _ctypes.c_uint32),
+    )
+
+
+class _sb_visit_report(_ctypes.Structure):
+    _fields_ = (
+        ("struct_size", _ctypes.c_uint32),
+        ("format", _ctypes.c_uint32),
+        ("bytes", _ctypes.c_uint64),
+        ("records", _ctypes.c_uint64),
+        ("users", _ctypes.c_uint64),
+        ("visits", _ctypes.c_uint64),
+        ("damaged_bytes", _ctypes.c_uint64),
+        ("damaged_offset", _ctypes.c_int64),
+    )
+
+
+class _sb_visit_stats(_ctypes.Structure):
+    _fields_ = (
+        ("struct_size", _ctypes.c_uint32),
+        ("max_visits", _ctypes.c_uint32),
+        ("file_bytes", _ctypes.c_uint64),
+        ("live_bytes", _ctypes.c_uint64),
+        ("durable_bytes", _ctypes.c_uint64),
+        ("records", _ctypes.c_uint64),
+        ("users_loaded", _ctypes.c_uint64),
+        ("syncs", _ctypes.c_uint64),
+        ("compactions", _ctypes.c_uint64),
+        ("cut_bytes", _ctypes.c_uint64),
+        ("replayed_records", _ctypes.c_uint64),
+        ("upgraded", _ctypes.c_bool),
+        ("compacting", _ctypes.c_bool),
+        ("poisoned", _ctypes.c_bool),
+        ("reserved", _ctypes.c_uint8 * 5),
+    )
+
+
+class _sb_visit_manager_options(_ctypes.Structure):
+    _fields_ = (
+        ("struct_size", _ctypes.c_uint32),
+        ("max_visits", _ctypes.c_uint32),
+        ("durability", _ctypes.c_int32),
+        ("interval_ms", _ctypes.c_uint32),
+        ("timeout_ms", _ctypes.c_uint32),
+        ("read_only", _ctypes.c_bool),
+        ("reserved", _ctypes.c_uint8 * 3),
+        ("store", _ctypes.c_void_p),
     )
 
 
@@ -553,6 +618,152 @@ _lib.sb_schema_file_find.argtypes = [_ctypes.c_void_p, _ctypes.c_char_p, _ctypes
 _lib.sb_schema_file_find.restype = _ctypes.c_int32
 _lib.sb_schema_file_close.argtypes = [_ctypes.c_void_p]
 _lib.sb_schema_file_close.restype = None
+_lib.sb_visit_manager_options_init.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t]
+_lib.sb_visit_manager_options_init.restype = None
+_lib.sb_visit_manager_open.argtypes = [
+    _ctypes.c_char_p,
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+]
+_lib.sb_visit_manager_open.restype = _ctypes.c_int32
+_lib.sb_visit_manager_add_visit.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_uint32,
+    _ctypes.c_uint32,
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_void_p,
+]
+_lib.sb_visit_manager_add_visit.restype = _ctypes.c_int32
+_lib.sb_visit_manager_add_visit_at.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_uint32,
+    _ctypes.c_uint32,
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_int64,
+    _ctypes.c_void_p,
+]
+_lib.sb_visit_manager_add_visit_at.restype = _ctypes.c_int32
+_lib.sb_visit_manager_add_visits.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_void_p,
+]
+_lib.sb_visit_manager_add_visits.restype = _ctypes.c_int32
+_lib.sb_visit_manager_get_recent_visits.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_uint32,
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+]
+_lib.sb_visit_manager_get_recent_visits.restype = _ctypes.c_int32
+_lib.sb_visit_manager_get_recent_visits_of.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+]
+_lib.sb_visit_manager_get_recent_visits_of.restype = _ctypes.c_int32
+_lib.sb_visit_manager_delete_visits.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_uint32,
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+]
+_lib.sb_visit_manager_delete_visits.restype = _ctypes.c_int32
+_lib.sb_visit_manager_clear_user.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_uint32,
+    _ctypes.c_bool,
+    _ctypes.c_void_p,
+]
+_lib.sb_visit_manager_clear_user.restype = _ctypes.c_int32
+_lib.sb_visit_manager_users.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+]
+_lib.sb_visit_manager_users.restype = _ctypes.c_int32
+_lib.sb_visit_manager_scan.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+]
+_lib.sb_visit_manager_scan.restype = _ctypes.c_int32
+_lib.sb_visit_manager_copy_to.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_char_p,
+    _ctypes.c_void_p,
+]
+_lib.sb_visit_manager_copy_to.restype = _ctypes.c_int32
+_lib.sb_visit_manager_compact.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_visit_manager_compact.restype = _ctypes.c_int32
+_lib.sb_visit_manager_sync.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_visit_manager_sync.restype = _ctypes.c_int32
+_lib.sb_visit_manager_refresh.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+]
+_lib.sb_visit_manager_refresh.restype = _ctypes.c_int32
+_lib.sb_visit_manager_verify.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+]
+_lib.sb_visit_manager_verify.restype = _ctypes.c_int32
+_lib.sb_visit_manager_get_stats.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+]
+_lib.sb_visit_manager_get_stats.restype = _ctypes.c_int32
+_lib.sb_visit_manager_finish.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_visit_manager_finish.restype = _ctypes.c_int32
+_lib.sb_visit_manager_close.argtypes = [_ctypes.c_void_p]
+_lib.sb_visit_manager_close.restype = None
+_lib.sb_verify_visits.argtypes = [_ctypes.c_char_p, _ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_verify_visits.restype = _ctypes.c_int32
+_lib.sb_salvage_visits.argtypes = [
+    _ctypes.c_char_p,
+    _ctypes.c_char_p,
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+]
+_lib.sb_salvage_visits.restype = _ctypes.c_int32
+_lib.sb_visits_get_all.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_visits_get_all.restype = _ctypes.c_int32
+_lib.sb_visits_count.argtypes = [_ctypes.c_void_p]
+_lib.sb_visits_count.restype = _ctypes.c_size_t
+_lib.sb_visits_close.argtypes = [_ctypes.c_void_p]
+_lib.sb_visits_close.restype = None
+_lib.sb_visit_users_get_all.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+]
+_lib.sb_visit_users_get_all.restype = _ctypes.c_int32
+_lib.sb_visit_users_close.argtypes = [_ctypes.c_void_p]
+_lib.sb_visit_users_close.restype = None
+_lib.sb_visit_scan_next.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+]
+_lib.sb_visit_scan_next.restype = _ctypes.c_int32
+_lib.sb_visit_scan_close.argtypes = [_ctypes.c_void_p]
+_lib.sb_visit_scan_close.restype = None
 
 
 def _put_sb_schema_field(pins, target, value):
@@ -684,6 +895,44 @@ def _options_sb_pool_options(pins, value):
     return _byref(target)
 
 
+def _put_sb_visit(pins, target, value):
+    value = _record(value, _records.Visit)
+    target.user = _integer(value.user, "user", 0, 0xffffffff)
+    target.visit_id = _integer(value.visit_id, "visit_id", 0, 0xffffffff)
+    target.time_ns = _integer(value.time_ns, "time_ns", -0x8000000000000000, 0x7fffffffffffffff)
+    target.url, target.url_size = pins.located_or_null(value.url, "url")
+    target.text, target.text_size = pins.located_or_null(value.text, "text")
+
+
+def _put_many_sb_visit(pins, values, name):
+    values = _sequence(values, name)
+    target = pins.hold((_sb_visit * len(values))())
+    for index, value in enumerate(values):
+        try:
+            _put_sb_visit(pins, target[index], value)
+        except (TypeError, ValueError, OverflowError, BufferError) as error:
+            error.add_note(f"in {name}[{index}]")
+            raise
+    return target, len(values)
+
+
+def _put_sb_visit_manager_options(pins, target, value):
+    value = _record(value, _records.VisitManagerOptions)
+    target.max_visits = _integer(value.max_visits, "max_visits", 0, 0xffffffff)
+    target.durability = _integer(value.durability, "durability", -0x80000000, 0x7fffffff)
+    target.interval_ms = _integer(value.interval_ms, "interval_ms", 0, 0xffffffff)
+    target.timeout_ms = _integer(value.timeout_ms, "timeout_ms", 0, 0xffffffff)
+    target.read_only = _boolean(value.read_only, "read_only")
+
+
+def _options_sb_visit_manager_options(pins, value):
+    target = pins.hold(_sb_visit_manager_options())
+    _lib.sb_visit_manager_options_init(_byref(target), 32)
+    if value is not None:
+        _put_sb_visit_manager_options(pins, target, value)
+    return _byref(target)
+
+
 def _get_sb_error(source):
     return _records.Error(
         source.status,
@@ -795,6 +1044,63 @@ def _get_sb_pool_stats(source):
         source.outstanding,
         source.failures,
         source.refused_puts,
+    )
+
+
+def _get_sb_visit(source):
+    return _records.Visit(
+        source.user,
+        source.visit_id,
+        source.time_ns,
+        read_bytes(source.url or 0, source.url_size),
+        read_bytes(source.text or 0, source.text_size),
+    )
+
+
+def _get_sb_visit_user(source):
+    return _records.VisitUser(
+        source.user,
+        source.visit_count,
+    )
+
+
+def _get_sb_visit_report(source):
+    return _records.VisitReport(
+        source.format,
+        source.bytes,
+        source.records,
+        source.users,
+        source.visits,
+        source.damaged_bytes,
+        source.damaged_offset,
+    )
+
+
+def _get_sb_visit_stats(source):
+    return _records.VisitStats(
+        source.max_visits,
+        source.file_bytes,
+        source.live_bytes,
+        source.durable_bytes,
+        source.records,
+        source.users_loaded,
+        source.syncs,
+        source.compactions,
+        source.cut_bytes,
+        source.replayed_records,
+        source.upgraded,
+        source.compacting,
+        source.poisoned,
+    )
+
+
+def _get_sb_visit_manager_options(source):
+    return _records.VisitManagerOptions(
+        source.max_visits,
+        source.durability,
+        source.interval_ms,
+        source.timeout_ms,
+        source.read_only,
     )
 
 
@@ -2714,3 +3020,533 @@ def sb_schema_file_close(file: int | None = None) -> None:
     Since: 1.0
     """
     _lib.sb_schema_file_close(_address_or_null(file, "file"))
+
+
+def sb_visit_manager_options_init() -> _records.VisitManagerOptions:
+    """Fills `options` with the defaults, never writing past `struct_size` bytes.
+
+    Ownership: `options` is the caller's.
+    Threads: any.
+    Errors: none.
+    Since: 1.0
+    """
+    options_ = _sb_visit_manager_options()
+    _lib.sb_visit_manager_options_init(_byref(options_), 32)
+    return _get_sb_visit_manager_options(options_)
+
+
+def sb_visit_manager_open(
+    path: str,
+    options: _records.VisitManagerOptions | tuple[Any, ...] | None = None,
+) -> int:
+    """Opens the file at `path`, or makes it. A file of the old format is upgraded, and kept as `path`.v0; an
+    unsynced tail is cut off, and kept as `path`.cut.
+
+    Ownership: the caller closes `*manager`; NULL options mean the defaults.
+    Threads: any.
+    Errors: SB_LOCKED when another handle writes the file; SB_CORRUPT for a damaged file, which stays
+    untouched; SB_NOT_FOUND when there is none and `read_only` is set; SB_UNSUPPORTED for a file of a newer
+    library; SB_INVALID_ARGUMENT for a path that is no file, or an option out of its range; SB_IO;
+    SB_NO_MEMORY.
+    Since: 1.0
+    """
+    manager_ = _ctypes.c_void_p()
+    _error = _sb_error()
+    with _Pins() as _pins:
+        path_ = _pins.text(path, "path")
+        options_ = _options_sb_visit_manager_options(_pins, options)
+        _status = _lib.sb_visit_manager_open(path_, options_, _byref(manager_), _byref(_error))
+    if _status:
+        raise _failure("sb_visit_manager_open", _status, _error)
+    return manager_.value or 0
+
+
+def sb_visit_manager_add_visit(
+    manager: int,
+    user: int,
+    visit_id: int,
+    url: ReadableBuffer | None,
+    text: ReadableBuffer | None,
+) -> None:
+    """Adds a visit now; its time is never earlier than that of the user's newest.
+
+    Ownership: `url` and `text` are copied.
+    Threads: any.
+    Errors: SB_INVALID_ARGUMENT for a NUL in `url` or `text`; SB_TOO_LARGE above SB_VISIT_TEXT_MAX; otherwise
+    see the top.
+    Since: 1.0
+    """
+    _error = _sb_error()
+    with _Pins() as _pins:
+        url_, url_count = _pins.readable_or_null(url, "url")
+        text_, text_count = _pins.readable_or_null(text, "text")
+        _status = _lib.sb_visit_manager_add_visit(
+            _address(manager, "manager"),
+            _integer(user, "user", 0, 0xffffffff),
+            _integer(visit_id, "visit_id", 0, 0xffffffff),
+            url_,
+            url_count,
+            text_,
+            text_count,
+            _byref(_error),
+        )
+    if _status:
+        raise _failure("sb_visit_manager_add_visit", _status, _error)
+
+
+def sb_visit_manager_add_visit_at(
+    manager: int,
+    user: int,
+    visit_id: int,
+    url: ReadableBuffer | None,
+    text: ReadableBuffer | None,
+    time_ns: int,
+) -> None:
+    """Adds a visit with a time.
+
+    Ownership: `url` and `text` are copied.
+    Threads: any.
+    Errors: as sb_visit_manager_add_visit; SB_OUT_OF_RANGE for a time below SB_VISIT_NOW.
+    Since: 1.0
+    """
+    _error = _sb_error()
+    with _Pins() as _pins:
+        url_, url_count = _pins.readable_or_null(url, "url")
+        text_, text_count = _pins.readable_or_null(text, "text")
+        _status = _lib.sb_visit_manager_add_visit_at(
+            _address(manager, "manager"),
+            _integer(user, "user", 0, 0xffffffff),
+            _integer(visit_id, "visit_id", 0, 0xffffffff),
+            url_,
+            url_count,
+            text_,
+            text_count,
+            _integer(time_ns, "time_ns", -0x8000000000000000, 0x7fffffffffffffff),
+            _byref(_error),
+        )
+    if _status:
+        raise _failure("sb_visit_manager_add_visit_at", _status, _error)
+
+
+def sb_visit_manager_add_visits(manager: int, visits: Sequence[_records.Visit | tuple[Any, ...]]) -> None:
+    """Adds visits of any users, in order. Either all are added or none, a crash aside, which may keep the first
+    of them only.
+
+    Ownership: `visits` and what they show are copied.
+    Threads: any.
+    Errors: as sb_visit_manager_add_visit_at, with the index of the visit in `error.frame`.
+    Since: 1.0
+    """
+    _error = _sb_error()
+    with _Pins() as _pins:
+        visits_, visits_count = _put_many_sb_visit(_pins, visits, "visits")
+        _status = _lib.sb_visit_manager_add_visits(
+            _address(manager, "manager"),
+            visits_,
+            visits_count,
+            _byref(_error),
+        )
+    if _status:
+        raise _failure("sb_visit_manager_add_visits", _status, _error)
+
+
+def sb_visit_manager_get_recent_visits(manager: int, user: int) -> int:
+    """Makes a snapshot of the visits of `user`, newest first; empty for a user who has none.
+
+    Ownership: the caller closes `*visits`, which may outlive the manager.
+    Threads: any.
+    Errors: see the top.
+    Since: 1.0
+    """
+    visits_ = _ctypes.c_void_p()
+    _error = _sb_error()
+    _status = _lib.sb_visit_manager_get_recent_visits(
+        _address(manager, "manager"),
+        _integer(user, "user", 0, 0xffffffff),
+        _byref(visits_),
+        _byref(_error),
+    )
+    if _status:
+        raise _failure("sb_visit_manager_get_recent_visits", _status, _error)
+    return visits_.value or 0
+
+
+def sb_visit_manager_get_recent_visits_of(manager: int, users: Sequence[int]) -> int:
+    """Makes one snapshot of the visits of many users: user by user in the order asked for, newest first for
+    each.
+
+    Ownership: the caller closes `*visits`, which may outlive the manager.
+    Threads: any.
+    Errors: see the top.
+    Since: 1.0
+    """
+    visits_ = _ctypes.c_void_p()
+    _error = _sb_error()
+    with _Pins() as _pins:
+        users_, users_count = _pins.integers(users, "uint32_t", "users")
+        _status = _lib.sb_visit_manager_get_recent_visits_of(
+            _address(manager, "manager"),
+            users_,
+            users_count,
+            _byref(visits_),
+            _byref(_error),
+        )
+    if _status:
+        raise _failure("sb_visit_manager_get_recent_visits_of", _status, _error)
+    return visits_.value or 0
+
+
+def sb_visit_manager_delete_visits(manager: int, user: int, visit_ids: Sequence[int]) -> bool:
+    """Deletes visits of `user`, and stores in `*found` whether any of them was there.
+
+    Ownership: `visit_ids` is borrowed for the call.
+    Threads: any.
+    Errors: see the top.
+    Since: 1.0
+    """
+    found_ = _ctypes.c_bool()
+    _error = _sb_error()
+    with _Pins() as _pins:
+        visit_ids_, visit_ids_count = _pins.integers(visit_ids, "uint32_t", "visit_ids")
+        _status = _lib.sb_visit_manager_delete_visits(
+            _address(manager, "manager"),
+            _integer(user, "user", 0, 0xffffffff),
+            visit_ids_,
+            visit_ids_count,
+            _byref(found_),
+            _byref(_error),
+        )
+    if _status:
+        raise _failure("sb_visit_manager_delete_visits", _status, _error)
+    return found_.value
+
+
+def sb_visit_manager_clear_user(manager: int, user: int, erase: bool) -> None:
+    """Deletes all visits of `user`. With `erase` their bytes are also gone from the file when it returns, which
+    rewrites it; files that were kept beside it (.cut, .v0) stay.
+
+    Ownership: none.
+    Threads: any.
+    Errors: see the top. When only the erasing failed, the visits are deleted all the same.
+    Since: 1.0
+    """
+    _error = _sb_error()
+    _status = _lib.sb_visit_manager_clear_user(
+        _address(manager, "manager"),
+        _integer(user, "user", 0, 0xffffffff),
+        _boolean(erase, "erase"),
+        _byref(_error),
+    )
+    if _status:
+        raise _failure("sb_visit_manager_clear_user", _status, _error)
+
+
+def sb_visit_manager_users(manager: int) -> int:
+    """Makes a list of the users who have visits, ascending.
+
+    Ownership: the caller closes `*users`.
+    Threads: any.
+    Errors: see the top.
+    Since: 1.0
+    """
+    users_ = _ctypes.c_void_p()
+    _error = _sb_error()
+    _status = _lib.sb_visit_manager_users(_address(manager, "manager"), _byref(users_), _byref(_error))
+    if _status:
+        raise _failure("sb_visit_manager_users", _status, _error)
+    return users_.value or 0
+
+
+def sb_visit_manager_scan(manager: int) -> int:
+    """Begins a walk over all visits, by user ascending. Each user is shown as of the moment when the walk comes
+    to it.
+
+    Ownership: the caller closes `*scan`; when `manager` was closed, it refuses with SB_CLOSED.
+    Threads: any.
+    Errors: SB_CLOSED; SB_NO_MEMORY.
+    Since: 1.0
+    """
+    scan_ = _ctypes.c_void_p()
+    _error = _sb_error()
+    _status = _lib.sb_visit_manager_scan(_address(manager, "manager"), _byref(scan_), _byref(_error))
+    if _status:
+        raise _failure("sb_visit_manager_scan", _status, _error)
+    return scan_.value or 0
+
+
+def sb_visit_manager_copy_to(manager: int, path: str) -> None:
+    """Copies the store, as it is at the beginning of the call, into a new file at `path`; changes go on
+    meanwhile.
+
+    Ownership: none.
+    Threads: any.
+    Errors: SB_INVALID_ARGUMENT when `path` exists; SB_UNSUPPORTED where the store is no file; otherwise see
+    the top.
+    Since: 1.0
+    """
+    _error = _sb_error()
+    with _Pins() as _pins:
+        path_ = _pins.text(path, "path")
+        _status = _lib.sb_visit_manager_copy_to(_address(manager, "manager"), path_, _byref(_error))
+    if _status:
+        raise _failure("sb_visit_manager_copy_to", _status, _error)
+
+
+def sb_visit_manager_compact(manager: int) -> None:
+    """Writes the file anew with what is live, in steps between which others go on.
+
+    Ownership: none.
+    Threads: any.
+    Errors: see the top; the old file is then still in place.
+    Since: 1.0
+    """
+    _error = _sb_error()
+    _status = _lib.sb_visit_manager_compact(_address(manager, "manager"), _byref(_error))
+    if _status:
+        raise _failure("sb_visit_manager_compact", _status, _error)
+
+
+def sb_visit_manager_sync(manager: int) -> None:
+    """Waits until everything acknowledged before the call is on disk.
+
+    Ownership: none.
+    Threads: any.
+    Errors: SB_IO, and the handle is poisoned; otherwise see the top.
+    Since: 1.0
+    """
+    _error = _sb_error()
+    _status = _lib.sb_visit_manager_sync(_address(manager, "manager"), _byref(_error))
+    if _status:
+        raise _failure("sb_visit_manager_sync", _status, _error)
+
+
+def sb_visit_manager_refresh(manager: int) -> bool:
+    """Reads on: brings a read-only handle to the file's present state, and stores in `*changed` whether that is
+    another one.
+
+    Ownership: none.
+    Threads: any.
+    Errors: SB_UNSUPPORTED for a handle that writes; otherwise see the top, and the handle shows what it
+    showed before.
+    Since: 1.0
+    """
+    changed_ = _ctypes.c_bool()
+    _error = _sb_error()
+    _status = _lib.sb_visit_manager_refresh(
+        _address(manager, "manager"),
+        _byref(changed_),
+        _byref(_error),
+    )
+    if _status:
+        raise _failure("sb_visit_manager_refresh", _status, _error)
+    return changed_.value
+
+
+def sb_visit_manager_verify(manager: int) -> _records.VisitReport:
+    """Reads and checks every byte of the file up to its present end.
+
+    Ownership: `report` is the caller's.
+    Threads: any.
+    Errors: SB_CORRUPT with the offset; SB_INVALID_ARGUMENT when struct_size is too small to be one of ours;
+    otherwise see the top.
+    Since: 1.0
+    """
+    report_ = _sb_visit_report()
+    report_.struct_size = 56
+    _error = _sb_error()
+    _status = _lib.sb_visit_manager_verify(
+        _address(manager, "manager"),
+        _byref(report_),
+        _byref(_error),
+    )
+    if _status:
+        raise _failure("sb_visit_manager_verify", _status, _error)
+    return _get_sb_visit_report(report_)
+
+
+def sb_visit_manager_get_stats(manager: int) -> _records.VisitStats:
+    """Tells what the store holds and did so far.
+
+    Ownership: `stats` is the caller's.
+    Threads: any.
+    Errors: SB_INVALID_ARGUMENT when struct_size is too small to be one of ours; otherwise see the top.
+    Since: 1.0
+    """
+    stats_ = _sb_visit_stats()
+    stats_.struct_size = 88
+    _error = _sb_error()
+    _status = _lib.sb_visit_manager_get_stats(
+        _address(manager, "manager"),
+        _byref(stats_),
+        _byref(_error),
+    )
+    if _status:
+        raise _failure("sb_visit_manager_get_stats", _status, _error)
+    return _get_sb_visit_stats(stats_)
+
+
+def sb_visit_manager_finish(manager: int) -> None:
+    """Closes the file cleanly: everything is on disk, the lock is free. After it only sb_visit_manager_close is
+    of use; a second finish returns what the first did.
+
+    Ownership: none.
+    Threads: nobody else may use `manager` during or after the call.
+    Errors: SB_IO; the lock is free all the same, and nothing acknowledged is lost to the end of the process.
+    Since: 1.0
+    """
+    _error = _sb_error()
+    _status = _lib.sb_visit_manager_finish(_address(manager, "manager"), _byref(_error))
+    if _status:
+        raise _failure("sb_visit_manager_finish", _status, _error)
+
+
+def sb_visit_manager_close(manager: int | None = None) -> None:
+    """Closes the manager, finishing it first where nobody did. NULL is allowed.
+
+    Ownership: takes `manager`; snapshots stay valid.
+    Threads: nobody may use `manager` during or after the call.
+    Errors: none.
+    Since: 1.0
+    """
+    _lib.sb_visit_manager_close(_address_or_null(manager, "manager"))
+
+
+def sb_verify_visits(path: str) -> _records.VisitReport:
+    """Checks every byte of the file at `path`, which nobody need have open.
+
+    Ownership: `report` is the caller's.
+    Threads: any.
+    Errors: SB_CORRUPT with the offset of the first damage; SB_NOT_FOUND; SB_UNSUPPORTED for a file of a newer
+    library; SB_INVALID_ARGUMENT; SB_IO; SB_NO_MEMORY.
+    Since: 1.0
+    """
+    report_ = _sb_visit_report()
+    report_.struct_size = 56
+    _error = _sb_error()
+    with _Pins() as _pins:
+        path_ = _pins.text(path, "path")
+        _status = _lib.sb_verify_visits(path_, _byref(report_), _byref(_error))
+    if _status:
+        raise _failure("sb_verify_visits", _status, _error)
+    return _get_sb_visit_report(report_)
+
+
+def sb_salvage_visits(path: str, target: str) -> _records.VisitReport:
+    """Copies whatever is valid in the damaged file at `path` into a new file at `target`; the damaged one stays
+    as it is. What a damaged record said is missing: visits may be absent, and visits that it deleted may be
+    back.
+
+    Ownership: `report` is the caller's, and says what was found.
+    Threads: any.
+    Errors: SB_CORRUPT when nothing in the file is of use; SB_NOT_FOUND; SB_INVALID_ARGUMENT when `target`
+    exists; SB_IO; SB_NO_MEMORY.
+    Since: 1.0
+    """
+    report_ = _sb_visit_report()
+    report_.struct_size = 56
+    _error = _sb_error()
+    with _Pins() as _pins:
+        path_ = _pins.text(path, "path")
+        target_ = _pins.text(target, "target")
+        _status = _lib.sb_salvage_visits(path_, target_, _byref(report_), _byref(_error))
+    if _status:
+        raise _failure("sb_salvage_visits", _status, _error)
+    return _get_sb_visit_report(report_)
+
+
+def sb_visits_get_all(visits: int) -> list[_records.Visit]:
+    """Stores the visits of a snapshot.
+
+    Ownership: `*rows` and what they show are valid until `visits` is closed.
+    Threads: one user of `visits` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    rows_ = _ctypes.POINTER(_sb_visit)()
+    row_count_ = _ctypes.c_size_t()
+    _status = _lib.sb_visits_get_all(_address(visits, "visits"), _byref(rows_), _byref(row_count_))
+    if _status:
+        raise _failure("sb_visits_get_all", _status, None)
+    return [_get_sb_visit(rows_[index]) for index in range(row_count_.value)]
+
+
+def sb_visits_count(visits: int) -> int:
+    """Returns the number of visits of a snapshot.
+
+    Ownership: none.
+    Threads: one user of `visits` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    return _lib.sb_visits_count(_address(visits, "visits"))
+
+
+def sb_visits_close(visits: int | None = None) -> None:
+    """Closes the snapshot. NULL is allowed.
+
+    Ownership: takes `visits`.
+    Threads: one user of `visits` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    _lib.sb_visits_close(_address_or_null(visits, "visits"))
+
+
+def sb_visit_users_get_all(users: int) -> list[_records.VisitUser]:
+    """Stores the users of a list.
+
+    Ownership: `*rows` is valid until `users` is closed.
+    Threads: one user of `users` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    rows_ = _ctypes.POINTER(_sb_visit_user)()
+    row_count_ = _ctypes.c_size_t()
+    _status = _lib.sb_visit_users_get_all(_address(users, "users"), _byref(rows_), _byref(row_count_))
+    if _status:
+        raise _failure("sb_visit_users_get_all", _status, None)
+    return [_get_sb_visit_user(rows_[index]) for index in range(row_count_.value)]
+
+
+def sb_visit_users_close(users: int | None = None) -> None:
+    """Closes the list. NULL is allowed.
+
+    Ownership: takes `users`.
+    Threads: one user of `users` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    _lib.sb_visit_users_close(_address_or_null(users, "users"))
+
+
+def sb_visit_scan_next(scan: int, visits_min: int) -> int:
+    """Makes a snapshot of the visits of the next users, newest first for each, at least `visits_min` visits
+    unless the walk ends; it is empty when the walk has ended.
+
+    Ownership: the caller closes `*visits`.
+    Threads: one user of `scan` at a time.
+    Errors: see the top; the walk stays where it was.
+    Since: 1.0
+    """
+    visits_ = _ctypes.c_void_p()
+    _error = _sb_error()
+    _status = _lib.sb_visit_scan_next(
+        _address(scan, "scan"),
+        _integer(visits_min, "visits_min", 0, 0xffffffffffffffff),
+        _byref(visits_),
+        _byref(_error),
+    )
+    if _status:
+        raise _failure("sb_visit_scan_next", _status, _error)
+    return visits_.value or 0
+
+
+def sb_visit_scan_close(scan: int | None = None) -> None:
+    """Closes the walk. NULL is allowed.
+
+    Ownership: takes `scan`.
+    Threads: one user of `scan` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    _lib.sb_visit_scan_close(_address_or_null(scan, "scan"))

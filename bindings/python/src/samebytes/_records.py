@@ -96,6 +96,20 @@ POOL_ALIGNMENT_MAX = 2097152
 """bytes"""
 SCHEMA_FILE_SIZE_MAX = 1048576
 """bytes"""
+VISIT_TEXT_MAX = 67108864
+"""bytes of url, and of text"""
+VISIT_PATH_MAX = 240
+"""bytes of the path's last component"""
+VISITS_MAX_DEFAULT = 10
+"""max_visits of a new file, where the options do not say"""
+VISIT_NOW = -9223372036854775807
+"""as time_ns of a visit to add: now, and never earlier than the user's newest"""
+DURABILITY_NONE = 0
+"""when the system likes, at sync, and at a clean close"""
+DURABILITY_INTERVAL = 1
+"""interval_ms after it at the latest, by a thread of the library"""
+DURABILITY_ALWAYS = 2
+"""before the call returns; concurrent calls share one sync"""
 
 
 class Error(NamedTuple):
@@ -298,6 +312,94 @@ class PoolStats(NamedTuple):
     """puts of a foreign pointer or of a block that had been put back"""
 
 
+class Visit(NamedTuple):
+    """One visit. Frozen: it never grows."""
+
+    user: int = 0
+    """whose"""
+    visit_id: int = 0
+    """unique among the visits that the user has"""
+    time_ns: int = 0
+    """nanoseconds since the Unix epoch, UTC; VISIT_NOW to add one now"""
+    url: ReadableBuffer | None = b""
+    """any bytes but NUL; None only where url_size is 0"""
+    text: ReadableBuffer | None = b""
+    """any bytes but NUL; None only where text_size is 0"""
+
+
+class VisitUser(NamedTuple):
+    """A user who has visits. Frozen: it never grows."""
+
+    user: int = 0
+    visit_count: int = 0
+    """above 0"""
+
+
+class VisitReport(NamedTuple):
+    """What a check of a file, or a salvage, found."""
+
+    format: int = 0
+    """1, or 0 for the old format"""
+    bytes: int = 0
+    """size of the file"""
+    records: int = 0
+    """valid records"""
+    users: int = 0
+    """users who have visits"""
+    visits: int = 0
+    """visits that they have"""
+    damaged_bytes: int = 0
+    """bytes that belong to no valid record"""
+    damaged_offset: int = 0
+    """of the first of them; -1: none"""
+
+
+class VisitStats(NamedTuple):
+    """What a store holds and did so far."""
+
+    max_visits: int = 0
+    """visits kept per user"""
+    file_bytes: int = 0
+    """up to the end of the log"""
+    live_bytes: int = 0
+    """of them, about what compaction keeps"""
+    durable_bytes: int = 0
+    """of them, known to be on disk"""
+    records: int = 0
+    """records of the log"""
+    users_loaded: int = 0
+    """users in memory; others are read when they are asked for"""
+    syncs: int = 0
+    """by this handle"""
+    compactions: int = 0
+    """by this handle"""
+    cut_bytes: int = 0
+    """unsynced bytes that this open cut off and kept beside the file"""
+    replayed_records: int = 0
+    """by this open, without those that an index made unnecessary"""
+    upgraded: bool = False
+    """this open made the file from one of the old format"""
+    compacting: bool = False
+    """a compaction is under way"""
+    poisoned: bool = False
+    """an fsync failed; changes are refused"""
+
+
+class VisitManagerOptions(NamedTuple):
+    """How a manager works. 0 in every field is the default."""
+
+    max_visits: int = 0
+    """visits kept per user; 0: those of the file, or VISITS_MAX_DEFAULT for a new one"""
+    durability: int = 0
+    """DURABILITY_..."""
+    interval_ms: int = 0
+    """of DURABILITY_INTERVAL; 0: 100"""
+    timeout_ms: int = 0
+    """of one operation of a store that waits for something, such as a network; 0: none. The file does not"""
+    read_only: bool = False
+    """no lock and no change; shows a consistent state of the file, also beside a writer"""
+
+
 __all__ = [
     "ARRAY_ITEMS_MAX",
     "BLOCK_SIZE_MAX",
@@ -310,6 +412,9 @@ __all__ = [
     "CORRUPT",
     "DIRECTION_REQUEST",
     "DIRECTION_RESPONSE",
+    "DURABILITY_ALWAYS",
+    "DURABILITY_INTERVAL",
+    "DURABILITY_NONE",
     "FIELD_NAME_MAX",
     "INVALID_ARGUMENT",
     "IO",
@@ -352,6 +457,10 @@ __all__ = [
     "VERSION_MAJOR",
     "VERSION_MINOR",
     "VERSION_PATCH",
+    "VISITS_MAX_DEFAULT",
+    "VISIT_NOW",
+    "VISIT_PATH_MAX",
+    "VISIT_TEXT_MAX",
     "Bytes",
     "Column",
     "EchoRequest",
@@ -366,4 +475,9 @@ __all__ = [
     "Row",
     "SchemaField",
     "Value",
+    "Visit",
+    "VisitManagerOptions",
+    "VisitReport",
+    "VisitStats",
+    "VisitUser",
 ]

@@ -1,12 +1,7 @@
-/* Moves to core/include/samebytes when the generator knows SB_NATIVE and the bindings come. Until then nothing of it is exported. */
-
 #ifndef SAMEBYTES_VISITS_H
 #define SAMEBYTES_VISITS_H
 
 #include <samebytes/status.h>
-
-/* For C callers only: the bindings leave the structure or field out; a field keeps its place and stays 0. Moves to annotations.h. */
-#define SB_NATIVE
 
 SB_BEGIN_DECLS
 
@@ -259,7 +254,7 @@ SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_users(sb_visit_manager *
 
 /** Begins a walk over all visits, by user ascending. Each user is shown as of the moment when the walk comes to it.
  *
- *  Ownership: the caller closes `*scan` before `manager`.      Threads: any.
+ *  Ownership: the caller closes `*scan`; when `manager` was closed, it refuses with SB_CLOSED.      Threads: any.
  *  Errors: SB_CLOSED; SB_NO_MEMORY.
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_visit_manager_scan(sb_visit_manager *manager, SB_OUT SB_OWNED sb_visit_scan **scan,
