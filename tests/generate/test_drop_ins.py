@@ -46,6 +46,7 @@ def test_no_binding_knows_them(thing_tree: Callable[[str], Path], tmp_path: Path
     assert {name for name, text in files.items() if "TakenCreate" in text} == {
         "core/abi/libsamebytes.map",
         "core/abi/symbols.txt",
+        "core/abi/native.txt",
     }
     (root / "core/include/taken.h").unlink()
     assert reader.read(root).digest == api.digest
