@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xac6440c01040cdaeull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x653f886f9782019full
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "ac6440c01040cdae"
+const coreDigest = "653f886f9782019f"

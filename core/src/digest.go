@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xac6440c01040cdaeull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x653f886f9782019full
 import "C"

@@ -22,7 +22,7 @@
  *  | SB_BORROWED(of) | output parameter, or function for its result | it is valid as long as parameter `of` says; `forever` for constants |
  *  | SB_BORROWED(forever) | SB_IN address without a count | the library keeps the address, and never looks at what is there |
  *  | SB_TAKES | pointer parameter | the callee takes it over, unless it returns an error |
- *  | SB_NATIVE | function, structure, field of options | for C only: bindings leave it out. A native structure may hold pointers to functions; a native field keeps its place, and bindings leave it 0 | */
+ *  | SB_NATIVE | function, structure, pointer in options | for C only: bindings leave it out, the pointer 0; such a structure may have functions | */
 
 #if defined(SB_GENERATE)
 #define SB_ANNOTATE(text) __attribute__((annotate("sb:" text)))
