@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"reflect"
+	"slices"
 	"testing"
 
 	samebytes "github.com/samebytes/samebytes/bindings/go"
@@ -144,4 +145,67 @@ func TestEchoAmongOtherMessagesIsRead(t *testing.T) {
 	batch.Close()
 	_, err = samebytes.EchoGetRequests(batch, nil)
 	wantError(t, "a closed batch", err, samebytes.ErrClosed)
+}
+
+func TestCopiesAreTheCallers(t *testing.T) {
+	leakCheck(t)
+	builder := must(samebytes.NewBuilder(nil))
+	defer builder.Close()
+	requests := echoRequests(300)
+	if err := samebytes.EchoAddRequests(builder, requests); err != nil {
+		t.Fatal(err)
+	}
+	schema := must(samebytes.EchoRequestSchema())
+	defer schema.Close()
+	batch := parsed(t, must(builder.Bytes()), schema)
+	var got []samebytes.EchoRequest
+	offset := int64(0)
+	err := samebytes.EchoCopyRequests(batch, func(row *samebytes.Row, request *samebytes.EchoRequest) {
+		if row.StreamOffset != offset || row.Sequence != request.Sequence {
+			t.Fatalf("the row is at %d, not %d", row.StreamOffset, offset)
+		}
+		offset += 4 + int64(row.FrameSize)
+		got = append(got, *request)
+	})
+	if err != nil || len(got) != len(requests) {
+		t.Fatalf("%d requests, %v", len(got), err)
+	}
+	batch.Close()
+	for i := range got {
+		_ = append(got[i].Subject, "reaches nobody"...)
+		_ = append(got[i].Metadata, 12345)
+		_ = append(got[i].Body, "reaches nobody"...)
+	}
+	for i := range got {
+		want := &requests[i]
+		if got[i].Timestamp != want.Timestamp || !bytes.Equal(got[i].Subject, want.Subject) || !slices.Equal(got[i].Metadata, want.Metadata) ||
+			!bytes.Equal(got[i].Body, want.Body) {
+			t.Fatalf("row %d: %+v", i, got[i])
+		}
+	}
+	wantError(t, "a closed batch", samebytes.EchoCopyRequests(batch, nil), samebytes.ErrClosed)
+	empty := must(samebytes.NewBatch())
+	defer empty.Close()
+	if err := samebytes.EchoCopyResponses(empty, nil); err != nil {
+		t.Errorf("an empty batch: %v", err)
+	}
+}
+
+func TestNothingIsCopiedOfAnotherSchema(t *testing.T) {
+	leakCheck(t)
+	fields := must(samebytes.NewFields("a", "int64", "b", "string", "c", "array<int16>"))
+	request := must(samebytes.EchoRequestSchema())
+	other := must(samebytes.NewSchema("Other", samebytes.DirectionRequest, 1, fields))
+	defer request.Close()
+	defer other.Close()
+	builder := must(samebytes.NewBuilder(nil))
+	defer builder.Close()
+	if err := errors.Join(samebytes.EchoAddRequests(builder, echoRequests(3)), builder.Add(other, 0, 1, "", []int16{})); err != nil {
+		t.Fatal(err)
+	}
+	batch := parsed(t, must(builder.Bytes()), request, other)
+	err := samebytes.EchoCopyRequests(batch, func(*samebytes.Row, *samebytes.EchoRequest) { t.Error("a row was copied") })
+	wantError(t, "a row of another schema", err, samebytes.ErrInvalidArgument)
+	err = samebytes.EchoCopyResponses(batch, func(*samebytes.Row, *samebytes.EchoResponse) { t.Error("a row was copied") })
+	wantError(t, "requests as responses", err, samebytes.ErrInvalidArgument)
 }

@@ -235,3 +235,40 @@ func TestManyAtOnceAreThoseOfOneByOne(t *testing.T) {
 		t.Errorf("too many items: %v", err)
 	}
 }
+
+func TestAppendUsesTheCallersMemory(t *testing.T) {
+	leakCheck(t)
+	builder := must(echo.NewBuilder(nil))
+	defer builder.Close()
+	for range 3 {
+		if err := builder.Add(request); err != nil {
+			t.Fatal(err)
+		}
+	}
+	parser := must(echo.NewParser(samebytes.DirectionRequest, nil))
+	defer parser.Close()
+	rows := append(make([]echo.Request, 0, 8), echo.Request{Timestamp: 1})
+	if err := parser.Feed(must(builder.Bytes())); err != nil {
+		t.Fatal(err)
+	}
+	got := must(parser.AppendRequests(rows))
+	if len(got) != 4 || &got[0] != &rows[0] || got[0].Timestamp != 1 || string(got[3].Body) != string(request.Body) {
+		t.Errorf("%+v", got)
+	}
+	if same, err := parser.AppendResponses([]echo.Response{{ID: 7}}); err == nil || len(same) != 1 || same[0].ID != 7 {
+		t.Errorf("responses of a parser of requests: %+v, %v", same, err)
+	}
+	responses := must(echo.NewBuilder(nil))
+	defer responses.Close()
+	if err := responses.AddResponse(echo.Response{ID: 5, Subject: []byte("s")}); err != nil {
+		t.Fatal(err)
+	}
+	client := must(echo.NewParser(samebytes.DirectionResponse, nil))
+	defer client.Close()
+	if err := client.Feed(must(responses.Bytes())); err != nil {
+		t.Fatal(err)
+	}
+	if all := must(client.AppendResponses([]echo.Response{{ID: 7}})); len(all) != 2 || all[0].ID != 7 || all[1].ID != 5 || string(all[1].Subject) != "s" {
+		t.Errorf("%+v", all)
+	}
+}

@@ -1,6 +1,7 @@
 package echo
 
 import (
+	"slices"
 	"sync"
 
 	samebytes "github.com/samebytes/samebytes/bindings/go"
@@ -11,9 +12,7 @@ type Parser struct {
 	parser    *samebytes.Parser
 	batch     *samebytes.Batch
 	direction int32
-	showing   sync.Mutex               // held while messages are copied from the batch, so that no Close comes in between
-	requests  []samebytes.EchoRequest  // empty; its memory serves each parse
-	responses []samebytes.EchoResponse // likewise
+	showing   sync.Mutex // held while messages are copied from the batch, so that no Close comes in between
 }
 
 // NewParser makes a parser for samebytes.DirectionRequest or samebytes.DirectionResponse; nil options mean the defaults.
@@ -66,12 +65,23 @@ func (p *Parser) Commit(size int) error {
 // A frame that is bad is left out and listed by Errors. A Size that cannot be ends the stream: Parse first delivers the requests before
 // it, then returns the error, at once where there are none.
 func (p *Parser) Parse() ([]Request, error) {
-	return parse(p, samebytes.DirectionRequest, copyRequests)
+	return p.AppendRequests(nil)
+}
+
+// AppendRequests is Parse for a caller who uses the memory of earlier requests again: it appends to requests, and returns them as they
+// were together with an error.
+func (p *Parser) AppendRequests(requests []Request) ([]Request, error) {
+	return parse(p, samebytes.DirectionRequest, requests, appendRequests)
 }
 
 // ParseResponses is Parse for a parser of responses.
 func (p *Parser) ParseResponses() ([]Response, error) {
-	return parse(p, samebytes.DirectionResponse, copyResponses)
+	return p.AppendResponses(nil)
+}
+
+// AppendResponses is AppendRequests for a parser of responses.
+func (p *Parser) AppendResponses(responses []Response) ([]Response, error) {
+	return parse(p, samebytes.DirectionResponse, responses, appendResponses)
 }
 
 // Errors returns what the last parse refused, in the order of the stream.
@@ -92,73 +102,30 @@ func (p *Parser) Close() error {
 	return p.parser.Close()
 }
 
-func parse[T any](p *Parser, direction int32, copied func(*Parser, []samebytes.Row) ([]T, error)) ([]T, error) {
+func parse[T any](p *Parser, direction int32, messages []T, appendCopies func(*samebytes.Batch, []T) ([]T, error)) ([]T, error) {
 	if p.direction != direction {
-		return nil, refuse("Parse is for requests, ParseResponses for responses; the parser was made for the other direction")
+		return messages, refuse("Parse is for requests, ParseResponses for responses; the parser was made for the other direction")
 	}
 	p.showing.Lock()
 	defer p.showing.Unlock()
 	if err := p.parser.Parse(p.batch); err != nil {
-		return nil, err
+		return messages, err
 	}
-	rows, err := p.batch.GetRows()
-	if err != nil {
-		return nil, err
-	}
-	return copied(p, rows)
+	return appendCopies(p.batch, slices.Grow(messages, p.batch.RowCount()))
 }
 
-// copyRequests copies what the batch shows, because it goes with the next parse: into one piece of memory, not three for each request.
-func copyRequests(p *Parser, rows []samebytes.Row) ([]Request, error) {
-	shown, err := samebytes.EchoGetRequests(p.batch, p.requests[:0])
-	defer clear(shown) // it points to memory that is not there for long
-	p.requests = shown[:0]
-	if err != nil {
-		return nil, err
-	}
-	size, count := 0, 0
-	for i := range shown {
-		size += len(shown[i].Subject) + len(shown[i].Body)
-		count += len(shown[i].Metadata)
-	}
-	bytes, numbers := make([]byte, size), make([]int16, count)
-	requests := make([]Request, len(rows))
-	for i := range shown {
-		row, from, to := &rows[i], &shown[i], &requests[i]
-		to.StreamOffset, to.APIKey, to.Sequence, to.Timestamp = row.StreamOffset, row.APIKey, row.Sequence, from.Timestamp
-		to.Subject, bytes = carve(bytes, from.Subject)
-		to.Metadata, numbers = carve(numbers, from.Metadata)
-		to.Body, bytes = carve(bytes, from.Body)
-	}
-	return requests, nil
+func appendRequests(batch *samebytes.Batch, requests []Request) ([]Request, error) {
+	err := samebytes.EchoCopyRequests(batch, func(row *samebytes.Row, from *samebytes.EchoRequest) {
+		requests = append(requests, Request{StreamOffset: row.StreamOffset, APIKey: row.APIKey, Sequence: row.Sequence,
+			Timestamp: from.Timestamp, Subject: from.Subject, Metadata: from.Metadata, Body: from.Body})
+	})
+	return requests, err
 }
 
-func copyResponses(p *Parser, rows []samebytes.Row) ([]Response, error) {
-	shown, err := samebytes.EchoGetResponses(p.batch, p.responses[:0])
-	defer clear(shown) // it points to memory that is not there for long
-	p.responses = shown[:0]
-	if err != nil {
-		return nil, err
-	}
-	size := 0
-	for i := range shown {
-		size += len(shown[i].Subject) + len(shown[i].Body)
-	}
-	bytes := make([]byte, size)
-	responses := make([]Response, len(rows))
-	for i := range shown {
-		row, from, to := &rows[i], &shown[i], &responses[i]
-		to.StreamOffset, to.APIKey, to.Sequence = row.StreamOffset, row.APIKey, row.Sequence
-		to.ID, to.Timestamp = from.ID, from.Timestamp
-		to.Subject, bytes = carve(bytes, from.Subject)
-		to.Body, bytes = carve(bytes, from.Body)
-	}
-	return responses, nil
-}
-
-// carve copies items into the room of memory. The copy's capacity ends with it, so that an append to it cannot reach the next one.
-func carve[T any](memory, items []T) (copied, rest []T) {
-	copied = memory[:len(items):len(items)]
-	copy(copied, items)
-	return copied, memory[len(items):]
+func appendResponses(batch *samebytes.Batch, responses []Response) ([]Response, error) {
+	err := samebytes.EchoCopyResponses(batch, func(row *samebytes.Row, from *samebytes.EchoResponse) {
+		responses = append(responses, Response{StreamOffset: row.StreamOffset, APIKey: row.APIKey, Sequence: row.Sequence,
+			ID: from.ID, Timestamp: from.Timestamp, Subject: from.Subject, Body: from.Body})
+	})
+	return responses, err
 }

@@ -117,11 +117,13 @@ func byView() func(chunk []byte) int64 {
 
 func byLibrary() func(chunk []byte) int64 {
 	parser := must(echo.NewParser(samebytes.DirectionRequest, nil))
+	var rows []echo.Request
 	return func(chunk []byte) int64 {
 		check(parser.Feed(chunk))
+		rows = must(parser.AppendRequests(rows[:0]))
 		var sum int64
-		for _, row := range must(parser.Parse()) {
-			sum += consume(row.Timestamp, row.Subject, row.Metadata, row.Body)
+		for i := range rows {
+			sum += consume(rows[i].Timestamp, rows[i].Subject, rows[i].Metadata, rows[i].Body)
 		}
 		return sum
 	}
