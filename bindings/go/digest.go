@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x653f886f9782019full
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xdf47ca79e83df653ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "653f886f9782019f"
+const coreDigest = "df47ca79e83df653"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x653f886f9782019full
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xdf47ca79e83df653ull
 import "C"

@@ -1,7 +1,8 @@
 //go:build !samebytes_shared
 
-/* Verify reads everything twice: once as a replay of the whole log, once through the index, and holds one against the other. Salvage takes
- * every record that is valid by itself, wherever it lies. */
+/* Verify replays the whole log once, from its beginning to its end, and keeps of each visit where it lies, not its bytes. When it comes to
+ * the index that the next open will use, it holds that against what it knows. Salvage takes every record that is valid by itself, wherever
+ * it lies. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -16,94 +17,87 @@ static sb_status count_all(visit_log *log, sb_visit_report *found, sb_error *err
   sb_status status = sb_priv_visit_walk_begin(&walk, log, 0);
   while (status == SB_OK) {
     uint64_t user;
-    visit_user peeked;
     status = sb_priv_visit_walk_next(&walk, &user, error);
     if (status != SB_OK || user >> 32 != 0) break;
     const visit_user *known = sb_priv_visit_table_find(&log->table, (uint32_t)user);
-    if (known != NULL && known->decoded) {
-      found->visits += known->count;
-      found->users += known->count > 0;
-      continue;
-    }
-    status = sb_priv_visit_log_peek(log, (uint32_t)user, &peeked, error);
+    if (known == NULL || !known->decoded) status = sb_priv_visit_log_peek(log, (uint32_t)user, &known, error);
     if (status != SB_OK) break;
-    found->visits += peeked.count;
-    found->users += peeked.count > 0;
-    sb_priv_visit_user_bytes_free(&peeked);
+    found->visits += known->count;
+    found->users += known->count > 0;
   }
   return status;
 }
 
-static bool same_visits(const visit_user *a, const visit_user *b) {
-  if (a->count != b->count || a->end - a->start != b->end - b->start) return false;
-  for (uint32_t i = 0; i < a->count; i++) {
-    const visit_entry *left = &a->entries[a->first + i], *right = &b->entries[b->first + i];
-    if (left->visit_id != right->visit_id || left->time_ns != right->time_ns || left->size != right->size) return false;
-  }
-  return a->count == 0 || memcmp(a->arena + a->start, b->arena + b->start, a->end - a->start) == 0;
-}
-
-/* Holds what the index leads to against what the whole log says. */
-static sb_status compare(visit_log *whole, visit_log *indexed, sb_error *error) {
-  visit_walk walk;
-  sb_status status = sb_priv_visit_walk_begin(&walk, whole, 0);
-  uint64_t users = 0, expected = 0;
-  while (status == SB_OK) {
-    uint64_t user;
-    visit_user left, right;
-    status = sb_priv_visit_walk_next(&walk, &user, error);
-    if (status != SB_OK || user >> 32 != 0) break;
-    status = sb_priv_visit_log_peek(whole, (uint32_t)user, &left, error);
-    if (status != SB_OK) break;
-    status = sb_priv_visit_log_peek(indexed, (uint32_t)user, &right, error);
-    if (status == SB_OK) {
-      if (!same_visits(&left, &right)) status = sb_priv_visit_corrupt(error, indexed->base.offset, "the index contradicts the log");
-      users += left.count > 0;
-      sb_priv_visit_user_bytes_free(&right);
+/* Whether the runs that the index has of a user are those of the visits that the log left it. */
+static bool same_places(const visit_user *user, const uint8_t *runs, uint32_t count) {
+  uint64_t entry = 0;
+  for (uint32_t i = 0; i < count; i++) {
+    const uint64_t run = visit_load64(runs + 8 * (size_t)i);
+    for (uint32_t item = 0; item < visit_run_count(run); item++, entry++) {
+      if (entry >= user->count ||
+          user->entries[user->first + entry].run != visit_run(visit_run_offset(run), visit_run_first(run) + item, 1))
+        return false;
     }
-    sb_priv_visit_user_bytes_free(&left);
   }
-  /* And nobody may be in the index who is not in the log. */
-  if (status == SB_OK) {
-    sb_visit_report found = {0};
-    status = count_all(indexed, &found, error);
-    expected = found.users;
-  }
-  if (status == SB_OK && users != expected)
-    status = sb_priv_visit_corrupt(error, indexed->base.offset, "the index has users that the log does not");
-  return status;
+  return entry == user->count;
 }
 
-static sb_status check_index(visit_log *whole, uint64_t end, sb_error *error) {
-  if (!sb_priv_visit_slot_index_holds(&whole->slot) || whole->slot.index >= end) return SB_OK;
+/* Holds an index against what the log before it says. */
+static sb_status compare(visit_log *log, visit_log *indexed, sb_error *error) {
+  uint64_t users = 0, visits = 0, user;
+  if (indexed->base.max_visits != log->table.max_visits)
+    return sb_priv_visit_corrupt(error, indexed->base.offset, "the index contradicts the log");
+  for (uint64_t from = 0;; from = user + 1) {
+    const uint8_t *runs;
+    uint32_t count;
+    sb_status status = sb_priv_visit_index_next(indexed, from, &user, error);
+    if (status == SB_OK && user >> 32 != 0) break;
+    if (status == SB_OK) status = sb_priv_visit_index_find(indexed, (uint32_t)user, &runs, &count, error);
+    if (status != SB_OK) return status;
+    const visit_user *known = sb_priv_visit_table_find(&log->table, (uint32_t)user);
+    if (known == NULL || !same_places(known, runs, count))
+      return sb_priv_visit_corrupt(error, indexed->base.offset, "the index contradicts the log");
+    users++;
+    visits += known->count;
+  }
+  /* And nobody may be in the log who is not in the index. */
+  for (size_t i = 0; i < log->table.slot_count; i++)
+    if (log->table.slots[i] != NULL && log->table.slots[i]->count > 0) users--;
+  if (users != 0 || visits != indexed->base.visits)
+    return sb_priv_visit_corrupt(error, indexed->base.offset, "the index has not the users that the log has");
+  return SB_OK;
+}
+
+/* The log has come to an index. Only the one that the next open will use counts. */
+static sb_status check_index(visit_log *log, uint64_t offset, sb_error *error) {
+  if (offset != log->slot.index || !sb_priv_visit_slot_index_holds(&log->slot)) return SB_OK;
   visit_log indexed;
-  uint64_t tail;
-  sb_priv_visit_log_init(&indexed, whole->file, true);
-  memcpy(indexed.uuid, whole->uuid, sizeof indexed.uuid);
-  indexed.seed = whole->seed;
-  indexed.slot = whole->slot;
-  sb_status status = sb_priv_visit_index_load(&indexed, whole->slot.index, end, error);
-  if (status == SB_CORRUPT && whole->slot.index >= whole->slot.length)
-    status = SB_OK; /* never synced: not used */
-  else {
-    if (status == SB_OK) status = sb_priv_visit_log_follow(&indexed, end, &tail, error);
-    if (status == SB_OK) status = compare(whole, &indexed, error);
-  }
+  sb_priv_visit_log_init(&indexed, log->file, true);
+  memcpy(indexed.uuid, log->uuid, sizeof indexed.uuid);
+  indexed.seed = log->seed;
+  indexed.slot = log->slot;
+  sb_status status = sb_priv_visit_index_load(&indexed, offset, UINT64_MAX, error);
+  if (status == SB_OK) status = compare(log, &indexed, error);
   sb_priv_visit_log_free(&indexed);
+  log->indexed = NULL; /* it was seen */
   return status;
 }
 
 static sb_status check_ours(visit_log *log, const uint8_t *page, uint64_t end, sb_visit_report *found, sb_error *error) {
   sb_status status = sb_priv_visit_header_decode(page, true, log->uuid, &log->slot, error);
   if (status != SB_OK) return status;
+  if (end < log->slot.length && log->slot.length <= found->bytes) end = log->slot.length; /* has grown meanwhile */
   if (end < log->slot.length) return sb_priv_visit_corrupt(error, end, "the file is shorter than it was when it was on disk");
   log->seed = sb_priv_visit_seed(log->uuid);
   log->end = VISIT_LOG_START;
   log->table.max_visits = UINT32_MAX;
+  log->places_only = true;
+  log->indexed = check_index;
   uint64_t tail;
   status = sb_priv_visit_log_follow(log, end, &tail, error);
-  if (status == SB_OK) status = check_index(log, log->end, error);
   if (status != SB_OK) return status;
+  if (log->indexed != NULL && sb_priv_visit_slot_index_holds(&log->slot) && log->slot.index < log->slot.length)
+    return sb_priv_visit_corrupt(error, log->slot.index, "the index is not where the header says");
   found->format = 1;
   found->records = log->replayed;
   found->damaged_bytes = tail;

@@ -53,17 +53,15 @@ static sb_status copy_user(visit_copy *copy, const visit_user *user) {
     uint32_t count = 0;
     size_t bytes = 0, start;
     while (i + count < user->count && count < VISIT_ITEMS_MAX && (count == 0 || bytes < VISIT_RECORD_GOAL))
-      bytes += user->entries[user->first + i + count++].size + VISIT_ITEM_HEAD - 4;
+      bytes += user->entries[user->first + i + count++].size + VISIT_ITEM_HEAD - 1;
     const uint64_t offset = writer->end;
     sb_status status = sb_priv_visit_bytes_reserve(&copy->runs, 8);
     if (status == SB_OK) status = sb_priv_visit_writer_begin(writer, VISIT_VISITS, user->user, bytes, &start);
     if (status != SB_OK) return status;
     for (const uint32_t end = i + count; i < end; i++) {
       const visit_entry *entry = &user->entries[user->first + i];
-      uint32_t url_size;
-      memcpy(&url_size, data, 4);
-      sb_priv_visit_writer_item(writer, entry->time_ns, entry->visit_id, data + 4, url_size, data + 4 + url_size,
-                                entry->size - 4 - url_size);
+      const uint32_t url_size = visit_url_size(data, entry->size);
+      sb_priv_visit_writer_item(writer, entry->time_ns, entry->visit_id, data, url_size, data + url_size + 1, entry->size - 1 - url_size);
       data += entry->size;
     }
     sb_priv_visit_writer_end(writer, start, count);
@@ -76,14 +74,13 @@ static sb_status copy_user(visit_copy *copy, const visit_user *user) {
 sb_status sb_priv_visit_copy_step(visit_copy *copy, visit_log *log, uint64_t bytes, sb_error *error) {
   const uint64_t before = copy->writer.end;
   for (unsigned users = 0; copy->next < copy->user_count && users < STEP_USERS_MAX && copy->writer.end - before < bytes; users++) {
-    visit_user *found = sb_priv_visit_table_find(&log->table, copy->users[copy->next]), peeked = {0};
-    if (found == NULL || !found->decoded) {
-      const sb_status status = sb_priv_visit_log_peek(log, copy->users[copy->next], &peeked, error);
-      if (status != SB_OK) return status;
-    }
+    visit_user *found = sb_priv_visit_table_find(&log->table, copy->users[copy->next]);
     const bool in_memory = found != NULL && found->decoded;
-    const sb_status status = copy_user(copy, in_memory ? found : &peeked);
-    sb_priv_visit_user_bytes_free(&peeked);
+    const visit_user *peeked = NULL;
+    sb_status status = SB_OK;
+    if (!in_memory) status = sb_priv_visit_log_peek(log, copy->users[copy->next], &peeked, error);
+    if (status != SB_OK) return status;
+    status = copy_user(copy, in_memory ? found : peeked);
     if (status != SB_OK)
       return status == SB_NO_MEMORY ? no_memory(error) : sb_priv_error(error, status, NULL, "the new file would be too large");
     copy->run_ends[copy->next++] = copy->runs.size / 8;

@@ -345,14 +345,11 @@ static sb_status file_scan(void *context, uint64_t *next, size_t visits_min, sb_
     }
     status = sb_priv_visit_walk_next(&walk, &user, error);
     if (status != SB_OK || user >> 32 != 0) break;
-    visit_user *found = sb_priv_visit_table_find(&file->log.table, (uint32_t)user), peeked = {0};
-    if (found == NULL || !found->decoded) {
-      /* Not kept: a walk over a large file must not fill the memory. */
-      status = sb_priv_visit_log_peek(&file->log, (uint32_t)user, &peeked, error);
-      found = &peeked;
-    }
-    if (status == SB_OK && found->count > 0) status = sb_priv_visit_user_show(found, visits);
-    if (status == SB_OK || found != &peeked) sb_priv_visit_user_bytes_free(&peeked);
+    const visit_user *found = sb_priv_visit_table_find(&file->log.table, (uint32_t)user);
+    if (found != NULL && found->decoded)
+      status = sb_priv_visit_user_show(found, visits);
+    else /* not kept: a walk over a large file must not fill the memory */
+      status = sb_priv_visit_log_show(&file->log, (uint32_t)user, visits, error);
   }
   (void)pthread_rwlock_unlock(&file->state_lock);
   if (status == SB_OK) *next = user;

@@ -90,6 +90,8 @@ static sb_status page_load(visit_log *log, uint32_t index, sb_error *error) {
   if (status != SB_OK || log->page.type != VISIT_PAGE || log->page.user != page->first || log->page.count != page->users)
     return sb_priv_visit_corrupt(error, page->offset, "a page of the index is not valid");
   log->page_index = index;
+  log->row = 0;
+  log->row_runs = 0;
   return SB_OK;
 }
 
@@ -118,10 +120,11 @@ sb_status sb_priv_visit_index_find(visit_log *log, uint32_t user, const uint8_t 
   const visit_record *page = &log->page;
   const uint32_t row = page_row(page, user);
   if (row == page->count || page_user(page, row) != user) return SB_OK;
-  uint64_t before = 0;
-  for (uint32_t i = 0; i < row; i++) before += visit_load32(page->payload + 8 * (size_t)i + 4);
+  if (row < log->row) log->row = 0, log->row_runs = 0;
+  for (; log->row < row; log->row++)
+    log->row_runs += visit_load32(page->payload + 8 * (size_t)log->row + 4); /* a walk goes on from there */
   *count = visit_load32(page->payload + 8 * (size_t)row + 4);
-  *runs = page->payload + 8 * (size_t)page->count + 8 * before;
+  *runs = page->payload + 8 * (size_t)page->count + 8 * log->row_runs;
   return SB_OK;
 }
 
@@ -143,7 +146,15 @@ sb_status sb_priv_visit_walk_begin(visit_walk *walk, visit_log *log, uint64_t fr
   *walk = (visit_walk){.log = log, .from = from};
   const sb_status status = sb_priv_visit_table_sorted(&log->table, &walk->users);
   if (status == SB_OK) walk->user_count = log->table.used;
-  while (walk->next < walk->user_count && walk->users[walk->next]->user < from) walk->next++;
+  size_t low = 0, high = walk->user_count;
+  while (low < high) {
+    const size_t middle = low + (high - low) / 2;
+    if (walk->users[middle]->user < from)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  walk->next = low;
   return status;
 }
 

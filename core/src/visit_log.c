@@ -17,7 +17,9 @@
 
 #define CHUNK_SEQUENTIAL (256u << 10)
 #define CHUNK_RANDOM 4096u
-#define REREADS 3 /* of a record that a writer may be writing just now */
+#define VISIT_SHORT 256u       /* visits of a user who is shown as its record lies there */
+#define SCRATCH_MAX (4u << 20) /* bytes that are kept for the next user */
+#define REREADS 3              /* of a record that a writer may be writing just now */
 
 sb_status sb_priv_visit_io(sb_error *error, int problem, const char *what) {
   if (problem == ENOMEM) return sb_priv_error(error, SB_NO_MEMORY, NULL, "%s: no memory", what);
@@ -39,7 +41,10 @@ sb_status sb_priv_visit_corrupt(sb_error *error, uint64_t offset, const char *wh
 static sb_status fetch(visit_reader *reader, uint64_t offset, size_t size, uint64_t limit, const uint8_t **data) {
   visit_bytes *bytes = &reader->bytes;
   if (offset < reader->offset || offset + size > reader->offset + bytes->size) {
-    size_t wanted = size > reader->chunk ? size : reader->chunk;
+    /* Who asks for what follows goes on, it seems, as a walk over a compacted file does. */
+    const bool follows = bytes->size > 0 && offset > reader->offset && offset <= reader->offset + bytes->size;
+    const size_t chunk = follows && reader->ahead > 0 ? reader->ahead : reader->chunk;
+    size_t wanted = size > chunk ? size : chunk;
     if (wanted > limit - offset) wanted = (size_t)(limit - offset);
     bytes->size = 0;
     const sb_status status = sb_priv_visit_bytes_reserve(bytes, wanted);
@@ -108,7 +113,7 @@ static sb_status explain(const visit_reader *reader, sb_status status, uint64_t 
 void sb_priv_visit_log_init(visit_log *log, int file, bool read_only) {
   *log = (visit_log){.file = file, .read_only = read_only};
   log->sequential = (visit_reader){.file = file, .chunk = CHUNK_SEQUENTIAL};
-  log->random = (visit_reader){.file = file, .chunk = CHUNK_RANDOM};
+  log->random = (visit_reader){.file = file, .chunk = CHUNK_RANDOM, .ahead = CHUNK_SEQUENTIAL};
   log->pages = (visit_reader){.file = file, .chunk = CHUNK_RANDOM};
 }
 
@@ -116,6 +121,7 @@ void sb_priv_visit_log_free(visit_log *log) {
   sb_priv_visit_table_free(&log->table);
   free(log->base.pages);
   free(log->limits);
+  sb_priv_visit_user_bytes_free(&log->scratch);
   sb_priv_visit_bytes_free(&log->sequential.bytes);
   sb_priv_visit_bytes_free(&log->random.bytes);
   sb_priv_visit_bytes_free(&log->pages.bytes);
@@ -143,7 +149,7 @@ static sb_status take_change(visit_log *log, const visit_record *record, sb_erro
   if (user == NULL) {
     user = sb_priv_visit_table_make(&log->table, record->user);
     if (user == NULL) return SB_NO_MEMORY;
-    user->decoded = false;
+    user->decoded = log->places_only;
   }
   if (user->decoded) {
     const sb_status status = sb_priv_visit_log_prepare(log, record, error);
@@ -161,6 +167,8 @@ sb_status sb_priv_visit_log_take(visit_log *log, const visit_record *record, sb_
     status = take_limit(log, record);
   else if (record->type < VISIT_LIMIT)
     status = take_change(log, record, error);
+  else if (log->indexed != NULL && record->type == VISIT_INDEX)
+    status = log->indexed(log, record->offset, error);
   if (status == SB_NO_MEMORY) return sb_priv_error(error, status, NULL, "no memory to read the file");
   if (status != SB_OK) return status;
   log->sequence = record->sequence;
@@ -298,7 +306,7 @@ static sb_status insert_items(visit_table *table, visit_user *user, const visit_
     sb_priv_visit_user_insert(table, user, &item, visit_run(record->offset, i, 1));
   }
   user->reserved_count -= count;
-  user->reserved_bytes -= (uint32_t)(bytes + UINT64_C(4) * count);
+  user->reserved_bytes -= (uint32_t)(bytes + count);
   return SB_OK;
 }
 
@@ -327,9 +335,24 @@ static sb_status apply_to(visit_table *table, visit_user *user, const visit_reco
   return SB_OK;
 }
 
-/* Makes a user what base and its records say. `base_live` and `pending_live` are what the table counted for it so far. */
-static sb_status decode(visit_log *log, const visit_user *noted, visit_user *user, uint64_t *base_live, uint64_t *pending_live,
+/* Empties the scratch, and gives it to `user`. */
+static visit_user *scratch_for(visit_log *log, uint32_t user) {
+  visit_user *scratch = &log->scratch;
+  if (scratch->room > SCRATCH_MAX || scratch->capacity > SCRATCH_MAX / sizeof *scratch->entries) {
+    sb_priv_visit_user_bytes_free(scratch);
+    *scratch = (visit_user){0};
+  }
+  scratch->user = user;
+  scratch->decoded = true;
+  scratch->count = scratch->first = scratch->start = scratch->end = scratch->reserved_count = scratch->reserved_bytes = 0;
+  return scratch;
+}
+
+/* Puts into the scratch what base and its records say of a user. `base_live` and `pending_live` are what the table counted for it so
+ * far. */
+static sb_status decode(visit_log *log, uint32_t id, const visit_user *noted, uint64_t *base_live, uint64_t *pending_live,
                         sb_error *error) {
+  visit_user *user = scratch_for(log, id);
   visit_table table = {.max_visits = log->base.pages != NULL ? log->base.max_visits : UINT32_MAX};
   sb_status status = decode_base(log, &table, user, error);
   *base_live = table.live_bytes;
@@ -343,7 +366,7 @@ static sb_status decode(visit_log *log, const visit_user *noted, visit_user *use
     }
     visit_record record;
     status = sb_priv_visit_reader_get(&log->random, log->seed, offset, log->end, &record);
-    if (status == SB_OK && record.user != user->user) status = SB_CORRUPT;
+    if (status == SB_OK && record.user != id) status = SB_CORRUPT;
     if (status == SB_OK) status = apply_to(&table, user, &record);
     if (status != SB_OK) return explain(&log->random, status, offset, error);
     if (record.type == VISIT_VISITS) *pending_live += record.length;
@@ -352,12 +375,61 @@ static sb_status decode(visit_log *log, const visit_user *noted, visit_user *use
   return status;
 }
 
-sb_status sb_priv_visit_log_peek(visit_log *log, uint32_t user, visit_user *peeked, sb_error *error) {
+sb_status sb_priv_visit_log_peek(visit_log *log, uint32_t user, const visit_user **peeked, sb_error *error) {
   uint64_t base_live, pending_live;
-  *peeked = (visit_user){.user = user, .decoded = true};
-  const sb_status status = decode(log, sb_priv_visit_table_find(&log->table, user), peeked, &base_live, &pending_live, error);
-  if (status != SB_OK) sb_priv_visit_user_bytes_free(peeked);
+  *peeked = &log->scratch;
+  return decode(log, user, sb_priv_visit_table_find(&log->table, user), &base_live, &pending_live, error);
+}
+
+/* Puts a whole record of visits, oldest first, into a snapshot, newest first. */
+static sb_status show_record(const visit_record *record, sb_visits *visits) {
+  uint32_t places[VISIT_SHORT];
+  const uint8_t *data = record->payload;
+  visit_item item;
+  for (uint32_t i = 0; i < record->count; i++) {
+    places[i] = (uint32_t)(data - record->payload);
+    data = sb_priv_visit_item_next(data, &item);
+  }
+  sb_status status = sb_visits_reserve(visits, record->count, (size_t)(data - record->payload) - record->count * (size_t)VISIT_ITEM_HEAD);
+  for (uint32_t i = record->count; i > 0 && status == SB_OK; i--) {
+    (void)sb_priv_visit_item_next(record->payload + places[i - 1], &item);
+    const sb_visit visit = {.user = record->user,
+                            .visit_id = item.visit_id,
+                            .time_ns = item.time_ns,
+                            .url = item.bytes,
+                            .url_size = item.url_size,
+                            .text = item.bytes + item.url_size,
+                            .text_size = item.text_size};
+    status = sb_visits_put(visits, &visit);
+  }
   return status;
+}
+
+/* Most users of a compacted file have one record and nothing since: that can be shown as it lies there. */
+static sb_status show_plain(visit_log *log, uint32_t user, sb_visits *visits, bool *shown, sb_error *error) {
+  const uint8_t *runs;
+  uint32_t count;
+  visit_record record;
+  *shown = false;
+  sb_status status = sb_priv_visit_index_find(log, user, &runs, &count, error);
+  if (status != SB_OK || count != 1) return status;
+  const uint64_t run = visit_load64(runs), offset = visit_run_offset(run);
+  if (visit_run_first(run) != 0 || visit_run_count(run) > VISIT_SHORT || offset < VISIT_LOG_START) return SB_OK;
+  status = sb_priv_visit_reader_get(&log->random, log->seed, offset, log->base.offset, &record);
+  if (status != SB_OK) return explain(&log->random, status, offset, error);
+  if (record.type != VISIT_VISITS || record.user != user || record.count != visit_run_count(run)) return SB_OK;
+  *shown = true;
+  return show_record(&record, visits);
+}
+
+sb_status sb_priv_visit_log_show(visit_log *log, uint32_t user, sb_visits *visits, sb_error *error) {
+  bool shown = false;
+  const visit_user *peeked = NULL;
+  sb_status status = SB_OK;
+  if (log->limit_count == 0 && sb_priv_visit_table_find(&log->table, user) == NULL) status = show_plain(log, user, visits, &shown, error);
+  if (status != SB_OK || shown) return status;
+  status = sb_priv_visit_log_peek(log, user, &peeked, error);
+  return status == SB_OK ? sb_priv_visit_user_show(peeked, visits) : status;
 }
 
 static sb_status base_has(visit_log *log, uint32_t user, bool *has, sb_error *error) {
@@ -386,14 +458,12 @@ sb_status sb_priv_visit_log_load(visit_log *log, uint32_t user, bool make, visit
     if (!has) return SB_OK;
     noted->decoded = false;
   }
-  visit_user whole = {.user = user, .decoded = true};
+  visit_user whole;
   uint64_t base_live, pending_live;
-  const sb_status status = decode(log, noted, &whole, &base_live, &pending_live, error);
-  if (status != SB_OK) {
-    sb_priv_visit_user_bytes_free(&whole);
-    return status;
-  }
-  if (whole.first == 0 && whole.start == 0) sb_priv_visit_user_fit(&whole);
+  sb_status status = decode(log, user, noted, &base_live, &pending_live, error);
+  if (status != SB_OK) return status;
+  status = sb_priv_visit_user_copy(&whole, &log->scratch);
+  if (status != SB_OK) return sb_priv_error(error, status, NULL, "no memory for the visits of user %u", (unsigned)user);
   sb_priv_visit_user_bytes_free(noted);
   *noted = whole;
   log->table.live_bytes += sb_priv_visit_user_live(noted) - base_live - pending_live;
@@ -405,10 +475,10 @@ sb_status sb_priv_visit_log_load(visit_log *log, uint32_t user, bool make, visit
 /* ---- changes ---- */
 
 sb_status sb_priv_visit_log_prepare(visit_log *log, const visit_record *record, sb_error *error) {
-  visit_user *user;
+  visit_user *user = NULL;
   sb_status status = sb_priv_visit_log_load(log, record->user, true, &user, error);
   if (status != SB_OK || record->type != VISIT_VISITS) return status;
-  const uint64_t bytes = record->length - VISIT_HEAD - (uint64_t)VISIT_ITEM_HEAD * record->count;
+  const uint64_t bytes = log->places_only ? 0 : record->length - VISIT_HEAD - (uint64_t)VISIT_ITEM_HEAD * record->count;
   status = sb_priv_visit_user_reserve(user, record->count, bytes);
   if (status != SB_OK)
     return sb_priv_error(error, status, NULL,
@@ -426,9 +496,10 @@ bool sb_priv_visit_log_apply(visit_log *log, const visit_record *record) {
     if (record->type == VISIT_VISITS) {
       visit_item item;
       data = sb_priv_visit_item_next(data, &item);
+      if (log->places_only) item.url_size = item.text_size = 0;
       sb_priv_visit_user_insert(&log->table, user, &item, visit_run(record->offset, i, 1));
       user->reserved_count--;
-      user->reserved_bytes -= 4 + item.url_size + item.text_size;
+      user->reserved_bytes -= item.url_size + 1 + item.text_size;
     } else if (record->type == VISIT_DELETE) {
       if (sb_priv_visit_user_delete(&log->table, user, visit_load32(data + 4 * (size_t)i))) found = true;
     }

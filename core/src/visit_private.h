@@ -127,12 +127,12 @@ typedef struct visit_entry {
   int64_t time_ns;
   uint64_t run; /* where the file has it; of one visit */
   uint32_t visit_id;
-  uint32_t size; /* bytes in the arena: url size, url, text */
+  uint32_t size; /* bytes in the arena: url, a NUL, which neither has, text */
 } visit_entry;
 
 /* A user. Decoded: its visits, oldest first, entries[first] to entries[first + count - 1], whose bytes lie in the same order and without
  * holes at arena[start] to arena[end - 1]. Not decoded: the records about it since the index, `count` of them.
- * A visit costs what its bytes cost and 28 more; that is why sizes are 32-bit and nothing is allocated per visit. */
+ * A visit costs what its bytes cost and 25 more; that is why sizes are 32-bit and nothing is allocated per visit. */
 typedef struct visit_user {
   uint32_t user;
   uint32_t count, first, capacity;
@@ -178,8 +178,12 @@ void sb_priv_visit_user_clear(visit_table *table, visit_user *user);
 void sb_priv_visit_user_trim(visit_table *table, visit_user *user, uint32_t max_visits);
 /* Adds a record to a user that is not decoded. */
 sb_status sb_priv_visit_user_pend(visit_user *user, uint64_t offset);
-/* Gives back what a user who was read from the file has too much of. Its visits begin at the front. */
-void sb_priv_visit_user_fit(visit_user *user);
+/* Makes `user` a copy of `other` that takes no more memory than it needs. */
+sb_status sb_priv_visit_user_copy(visit_user *user, const visit_user *other);
+/* The url of a visit at `data` in the arena ends where its text begins, a NUL between them. */
+static inline uint32_t visit_url_size(const uint8_t *data, uint32_t size) {
+  return (uint32_t)((const uint8_t *)memchr(data, 0, size) - data);
+}
 /* Puts the visits, newest first, into a snapshot. */
 sb_status sb_priv_visit_user_show(const visit_user *user, sb_visits *visits);
 void sb_priv_visit_user_bytes_free(visit_user *user);
@@ -189,6 +193,7 @@ void sb_priv_visit_user_bytes_free(visit_user *user);
 typedef struct visit_reader {
   int file;
   size_t chunk;    /* bytes to read at once */
+  size_t ahead;    /* the same where reads follow each other; 0: never more than `chunk` */
   uint64_t offset; /* of the bytes in memory */
   visit_bytes bytes;
   int problem; /* errno of the last SB_IO */
@@ -214,7 +219,8 @@ typedef struct visit_limit {
   uint32_t max_visits;
 } visit_limit;
 
-typedef struct visit_log {
+typedef struct visit_log visit_log;
+struct visit_log {
   int file;
   bool read_only;
   uint8_t uuid[16];
@@ -233,10 +239,16 @@ typedef struct visit_log {
   visit_reader pages; /* for the index; it still has the page that was used last */
   visit_record page;
   uint32_t page_index; /* of base.pages; page_count: none */
+  uint32_t row;        /* of the page, as found last */
+  uint64_t row_runs;   /* before it */
+  visit_user scratch;  /* where a user is put together */
+  /* For a check of the whole file: users are decoded as their records come, without urls and texts, and each index is told of. */
+  bool places_only;
+  sb_status (*indexed)(visit_log *log, uint64_t offset, sb_error *error);
   /* Told of each user that is read from the file: a compaction under way knows a newer place for its visits. */
   void (*loaded)(void *context, visit_user *user);
   void *loaded_context;
-} visit_log;
+};
 
 sb_status sb_priv_visit_io(sb_error *error, int problem, const char *what);
 sb_status sb_priv_visit_corrupt(sb_error *error, uint64_t offset, const char *what);
@@ -252,8 +264,10 @@ sb_status sb_priv_visit_log_take(visit_log *log, const visit_record *record, sb_
 sb_status sb_priv_visit_log_follow(visit_log *log, uint64_t size, uint64_t *tail, sb_error *error);
 /* The user, decoded; NULL in `*found` when there is none (never for `make`). */
 sb_status sb_priv_visit_log_load(visit_log *log, uint32_t user, bool make, visit_user **found, sb_error *error);
-/* Decodes into a user that belongs to no table; for walks that must not fill the memory. */
-sb_status sb_priv_visit_log_peek(visit_log *log, uint32_t user, visit_user *peeked, sb_error *error);
+/* Decodes a user who stays out of the table, for walks that must not fill the memory. It is valid until the next user is read. */
+sb_status sb_priv_visit_log_peek(visit_log *log, uint32_t user, const visit_user **peeked, sb_error *error);
+/* Puts a user who is not in memory into a snapshot, newest first. */
+sb_status sb_priv_visit_log_show(visit_log *log, uint32_t user, sb_visits *visits, sb_error *error);
 /* Makes room in memory for what a record will change, then makes the change, which cannot fail. */
 sb_status sb_priv_visit_log_prepare(visit_log *log, const visit_record *record, sb_error *error);
 bool sb_priv_visit_log_apply(visit_log *log, const visit_record *record);

@@ -123,7 +123,7 @@ sb_status sb_priv_visit_table_sorted(visit_table *table, visit_user ***users) {
 
 /* ---- one user ---- */
 
-static uint64_t entry_live(const visit_entry *entry) { return VISIT_ITEM_HEAD - 4 + entry->size; }
+static uint64_t entry_live(const visit_entry *entry) { return VISIT_ITEM_HEAD - 1 + entry->size; }
 
 uint64_t sb_priv_visit_user_live(const visit_user *user) {
   assert(user->decoded);
@@ -179,7 +179,7 @@ static sb_status reserve_arena(visit_user *user, uint64_t bytes) {
 
 sb_status sb_priv_visit_user_reserve(visit_user *user, uint32_t count, uint64_t bytes) {
   assert(user->decoded);
-  bytes += UINT64_C(4) * count;
+  bytes += count;
   if (!reserve_entries(user, count)) return SB_NO_MEMORY;
   const sb_status status = reserve_arena(user, bytes);
   if (status != SB_OK) return status;
@@ -213,7 +213,7 @@ void sb_priv_visit_user_insert(visit_table *table, visit_user *user, const visit
   assert(user->decoded);
   if (sb_priv_visit_user_too_old(table, user, item->time_ns) || sb_priv_visit_user_has(user, item->visit_id)) return;
   if (user->count >= table->max_visits) evict_oldest(table, user);
-  const uint32_t size = 4 + item->url_size + item->text_size;
+  const uint32_t size = item->url_size + 1 + item->text_size;
   assert(user->first + user->count < user->capacity && size <= user->room - user->end);
   if (user->count == 0) table->live_bytes += VISIT_HEAD;
   visit_entry *at = &user->entries[user->first + user->count];
@@ -224,8 +224,10 @@ void sb_priv_visit_user_insert(visit_table *table, visit_user *user, const visit
     memmove(user->arena + position + size, user->arena + position, user->end - position);
   }
   *at = (visit_entry){.time_ns = item->time_ns, .run = run, .visit_id = item->visit_id, .size = size};
-  memcpy(user->arena + position, &item->url_size, 4);
-  memcpy(user->arena + position + 4, item->bytes, size - 4);
+  uint8_t *data = user->arena + position;
+  memcpy(data, item->bytes, item->url_size);
+  data[item->url_size] = 0;
+  memcpy(data + item->url_size + 1, item->bytes + item->url_size, item->text_size);
   user->end += size;
   user->count++;
   table->live_bytes += entry_live(at);
@@ -282,23 +284,22 @@ sb_status sb_priv_visit_user_pend(visit_user *user, uint64_t offset) {
   return SB_OK;
 }
 
-void sb_priv_visit_user_fit(visit_user *user) {
-  assert(user->decoded && user->first == 0 && user->start == 0);
-  user->reserved_count = user->reserved_bytes = 0;
-  if (user->capacity > user->count && user->count > 0) {
-    visit_entry *entries = realloc(user->entries, user->count * sizeof *entries);
-    if (entries != NULL) {
-      user->entries = entries;
-      user->capacity = user->count;
+sb_status sb_priv_visit_user_copy(visit_user *user, const visit_user *other) {
+  assert(other->decoded && other->reserved_count == 0);
+  visit_user made = {.user = other->user, .decoded = true, .count = other->count, .capacity = other->count};
+  made.end = made.room = other->end - other->start;
+  if (made.count > 0) {
+    made.entries = malloc(made.count * sizeof *made.entries);
+    made.arena = malloc(made.end);
+    if (made.entries == NULL || made.arena == NULL) {
+      sb_priv_visit_user_bytes_free(&made);
+      return SB_NO_MEMORY;
     }
+    memcpy(made.entries, other->entries + other->first, made.count * sizeof *made.entries);
+    memcpy(made.arena, other->arena + other->start, made.end);
   }
-  if (user->room > user->end && user->end > 0) {
-    uint8_t *arena = realloc(user->arena, user->end);
-    if (arena != NULL) {
-      user->arena = arena;
-      user->room = user->end;
-    }
-  }
+  *user = made;
+  return SB_OK;
 }
 
 sb_status sb_priv_visit_user_show(const visit_user *user, sb_visits *visits) {
@@ -309,15 +310,14 @@ sb_status sb_priv_visit_user_show(const visit_user *user, sb_visits *visits) {
   for (uint32_t i = user->count; i > 0 && status == SB_OK; i--) {
     const visit_entry *entry = &user->entries[user->first + i - 1];
     data -= entry->size;
-    uint32_t url_size;
-    memcpy(&url_size, data, 4);
+    const uint32_t url_size = visit_url_size(data, entry->size);
     const sb_visit visit = {.user = user->user,
                             .visit_id = entry->visit_id,
                             .time_ns = entry->time_ns,
-                            .url = data + 4,
+                            .url = data,
                             .url_size = url_size,
-                            .text = data + 4 + url_size,
-                            .text_size = entry->size - 4 - url_size};
+                            .text = data + url_size + 1,
+                            .text_size = entry->size - 1 - url_size};
     status = sb_visits_put(visits, &visit);
   }
   return status;
