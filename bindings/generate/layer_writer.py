@@ -22,7 +22,17 @@ from .python_rules import (
     used_structs,
 )
 
-PINNED = {Kind.BYTES, Kind.BUFFER, Kind.SCALARS, Kind.HANDLES, Kind.STRUCTS, Kind.STRUCT, Kind.OPTIONS, Kind.TEXT}
+PINNED = {
+    Kind.BYTES,
+    Kind.BUFFER,
+    Kind.SCALARS,
+    Kind.HANDLES,
+    Kind.ADDRESSES,
+    Kind.STRUCTS,
+    Kind.STRUCT,
+    Kind.OPTIONS,
+    Kind.TEXT,
+}
 
 HEADER = """
 from __future__ import annotations
@@ -48,6 +58,7 @@ _record = _arguments.record
 _sequence = _arguments.sequence
 _lib = _support.lib
 _numbers = _support.numbers
+_room = _support.room
 _text = _support.text
 _Pins = _support.Pins
 {support}
@@ -125,6 +136,8 @@ class LayerWriter(ABC):
                 return [f'{both} = _pins.integers({value}, "{p.ctype}", "{p.name}")']
             case Kind.HANDLES:
                 return [f'{both} = _pins.handles({value}, "{p.ctype}", "{p.name}")']
+            case Kind.ADDRESSES:
+                return [f'{both} = _pins.addresses({value}, "{p.name}")']
             case Kind.STRUCTS:
                 return [f'{both} = _put_many_{p.ctype}(_pins, {value}, "{p.name}")']
             case Kind.STRUCT:

@@ -29,6 +29,7 @@ class Kind(enum.Enum):
     BUFFER = "buffer"  # SB_OUT SB_COUNT(n) void *: the caller's memory, written by C, n bytes
     SCALARS = "scalars"  # SB_COUNT(n) const intN_t *: n items in native order
     HANDLES = "handles"  # SB_COUNT(n) sb_x *const *: n handles
+    ADDRESSES = "addresses"  # SB_COUNT(n) void *const x[]: n addresses
     STRUCTS = "structs"  # SB_COUNT(n) const sb_s *: n structures
     COUNT = "count"  # size_t n that another parameter or field names: implied by it
     STRUCT = "struct"  # const sb_s *: one structure
@@ -40,6 +41,7 @@ class Kind(enum.Enum):
     OUT_SCALAR = "out_scalar"  # intN_t *
     OUT_HANDLE = "out_handle"  # sb_x **
     OUT_ADDRESS = "out_address"  # void **, with or without a count
+    OUT_ADDRESSES = "out_addresses"  # void *x[]: the caller's memory, written by C, as many as an input says
     OUT_STRUCT = "out_struct"  # sb_s *
     OUT_STRUCTS = "out_structs"  # const sb_s **, counted by an OUT_COUNT, borrowed
     OUT_COUNT = "out_count"  # size_t * that counts an OUT_ADDRESS (then it is a result too) or an OUT_STRUCTS (then it is implied)

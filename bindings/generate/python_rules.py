@@ -35,7 +35,15 @@ def _integers() -> dict[str, Scalar]:
 
 
 INTEGERS = _integers()
-OUTS = {Kind.OUT_SCALAR, Kind.OUT_HANDLE, Kind.OUT_ADDRESS, Kind.OUT_STRUCT, Kind.OUT_STRUCTS, Kind.OUT_COUNT}
+OUTS = {
+    Kind.OUT_SCALAR,
+    Kind.OUT_HANDLE,
+    Kind.OUT_ADDRESS,
+    Kind.OUT_ADDRESSES,
+    Kind.OUT_STRUCT,
+    Kind.OUT_STRUCTS,
+    Kind.OUT_COUNT,
+}
 HIDDEN = {*OUTS, Kind.COUNT, Kind.ERROR}
 
 
@@ -98,6 +106,8 @@ def output_type(output: Entity) -> str:
             return f"list[{record(output.ctype)}]"
         case Kind.OUT_SCALAR:
             return scalar_type(output.ctype)
+        case Kind.OUT_ADDRESSES:
+            return "list[int]"
         case _:
             return "int"
 
@@ -115,7 +125,7 @@ def input_type(entity: Entity) -> str:
             name = "WriteableBuffer"
         case Kind.SCALARS:
             name = "Sequence[int]"
-        case Kind.HANDLES:
+        case Kind.HANDLES | Kind.ADDRESSES:
             name = "Sequence[int]"
         case Kind.STRUCTS:
             name = f"Sequence[{record(entity.ctype)} | tuple[Any, ...]]"

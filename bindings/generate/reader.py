@@ -51,6 +51,8 @@ PARAMETERS = {
     ("const scalar *", "in", True): Kind.SCALARS,
     ("handle *const *", "in", True): Kind.HANDLES,
     ("handle *const *", "takes", True): Kind.HANDLES,
+    ("void *const[]", "in", True): Kind.ADDRESSES,
+    ("void *const[]", "takes", True): Kind.ADDRESSES,
     ("const struct *", "in", True): Kind.STRUCTS,
     ("const struct *", "in", False): Kind.STRUCT,
     ("scalar *", "out", False): Kind.OUT_SCALAR,
@@ -59,6 +61,7 @@ PARAMETERS = {
     ("void **", "out", True): Kind.OUT_ADDRESS,
     ("const void **", "out", False): Kind.OUT_ADDRESS,
     ("const void **", "out", True): Kind.OUT_ADDRESS,
+    ("void *[]", "out", True): Kind.OUT_ADDRESSES,
     ("struct *", "out", False): Kind.OUT_STRUCT,
     ("const struct **", "out", True): Kind.OUT_STRUCTS,
 }
@@ -87,13 +90,14 @@ OUTPUTS = {
     Kind.OUT_SCALAR,
     Kind.OUT_HANDLE,
     Kind.OUT_ADDRESS,
+    Kind.OUT_ADDRESSES,
     Kind.OUT_STRUCT,
     Kind.OUT_STRUCTS,
     Kind.OUT_COUNT,
     Kind.ERROR,
 }
 # What a count is implied by; the count of memory that a call hands out is an input or result of its own.
-IMPLYING = {Kind.BYTES, Kind.BUFFER, Kind.SCALARS, Kind.HANDLES, Kind.STRUCTS}
+IMPLYING = {Kind.BYTES, Kind.BUFFER, Kind.SCALARS, Kind.HANDLES, Kind.ADDRESSES, Kind.STRUCTS}
 
 
 class HeaderError(Exception):
@@ -142,6 +146,9 @@ class Reader:
         if ctype.kind == cindex.TypeKind.CONSTANTARRAY:
             array = ctype.element_count
             ctype = ctype.element_type
+        many = ctype.kind == cindex.TypeKind.INCOMPLETEARRAY
+        if many:
+            ctype = ctype.element_type
         stars = ""
         while ctype.kind == cindex.TypeKind.POINTER:
             stars = ("*const " if ctype.is_const_qualified() else "*") + stars
@@ -150,7 +157,7 @@ class Reader:
         category = self.category(base)
         text = ("const " if ctype.is_const_qualified() else "") + category + (f" {stars}" if stars else "")
         return Shape(
-            base, category, text.rstrip() + ("[]" if array is not None else ""), ctype.is_const_qualified(), array
+            base, category, text.rstrip() + ("[]" if array is not None or many else ""), ctype.is_const_qualified(), array
         )
 
     def category(self, base: str) -> str:
@@ -230,6 +237,7 @@ class Reader:
         allowed = {
             Kind.OUT_HANDLE: {"owned"},
             Kind.OUT_ADDRESS: {"owned", "borrowed"},
+            Kind.OUT_ADDRESSES: {"owned", "borrowed"},
             Kind.OUT_STRUCTS: {"borrowed"},
         }.get(kind, set())
         if allowed and len(said) != 1:
@@ -804,6 +812,8 @@ def place_of(cursor: cindex.Cursor) -> Place:
 
 
 def declaration(ctype: cindex.Type) -> str:
+    if ctype.kind == cindex.TypeKind.INCOMPLETEARRAY:  # of a parameter: C makes a pointer of it
+        return declaration(ctype.element_type).rstrip() + " *"
     spelling: str = ctype.spelling
     return spelling.replace("_Bool", "bool")
 

@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xdf47ca79e83df653ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x5a1b0e7875be5ea0ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "df47ca79e83df653"
+const coreDigest = "5a1b0e7875be5ea0"

@@ -2,29 +2,7 @@
 
 package samebytes
 
-import (
-	"errors"
-	"unsafe"
-)
-
-// Put puts data, which Get handed out, back. Class and pool are found from the address, so any part of the block that starts where it
-// starts will do. It works after Close as well, and on a nil Pool.
-//
-// Ownership: data is taken over, unless an error is returned: it must not be used any more.
-// Threads: any, also another than the one that got it.
-// Errors: ErrInvalidArgument when data is empty, is no block of this pool, or has been put back already.
-// Since: 1.0
-func (p *Pool) Put(data []byte) error {
-	address := unsafe.Pointer(unsafe.SliceData(data))
-	if cap(data) == 0 {
-		address = nil // the address of an empty slice is none
-	}
-	err := p.put(address)
-	if errors.Is(err, ErrClosed) {
-		err = (*Pool)(nil).put(address)
-	}
-	return err
-}
+import "unsafe"
 
 // Data returns the bytes of the block without copying. Nobody else may write to them while others read. After Close it returns nil.
 //

@@ -228,6 +228,10 @@ package samebytes
 #cgo nocallback sb_pool_get
 #cgo noescape sb_pool_put
 #cgo nocallback sb_pool_put
+#cgo noescape sb_pool_get_many
+#cgo nocallback sb_pool_get_many
+#cgo noescape sb_pool_put_many
+#cgo nocallback sb_pool_put_many
 #cgo noescape sb_pool_get_block
 #cgo nocallback sb_pool_get_block
 #cgo noescape sb_pool_memory
@@ -238,6 +242,18 @@ package samebytes
 #cgo nocallback sb_pool_get_stats
 #cgo noescape sb_pool_get_class_stats
 #cgo nocallback sb_pool_get_class_stats
+#cgo noescape sb_pool_tag
+#cgo nocallback sb_pool_tag
+#cgo noescape sb_pool_get_place
+#cgo nocallback sb_pool_get_place
+#cgo noescape sb_pool_handle
+#cgo nocallback sb_pool_handle
+#cgo noescape sb_pool_handle_get
+#cgo nocallback sb_pool_handle_get
+#cgo noescape sb_pool_handle_put
+#cgo nocallback sb_pool_handle_put
+#cgo noescape sb_pool_handle_free
+#cgo nocallback sb_pool_handle_free
 #cgo noescape sb_pool_close
 #cgo nocallback sb_pool_close
 #cgo noescape sb_schema_file_open
@@ -423,6 +439,8 @@ const (
 	PoolClassesMax = 32
 	// PoolAlignmentMax: bytes
 	PoolAlignmentMax = 2097152
+	// PoolManyMax: blocks in one call
+	PoolManyMax = 1024
 	// SchemaFileSizeMax: bytes
 	SchemaFileSizeMax = 1048576
 	// VisitTextMax: bytes of url, and of text
@@ -710,8 +728,14 @@ type PoolOptions struct {
 	ZeroOnGet bool
 	// blocks are filled with 0xDB when they are put back, to make use after put visible
 	PoisonOnPut bool
+	// each block lies between pages that nobody may touch, and cannot be touched after it is put back
+	GuardPages bool
+	// notes where each block was taken, for Pool.GetPlace
+	Trace bool
 	// for statistics and reports, at most 63 bytes, copied; nil: none
 	Name string
+	// bytes of free blocks that one thread may keep for itself; 0: 62 blocks or 1 MiB of each class
+	ThreadBytesMax uint64
 }
 
 func (s *PoolOptions) fill(op string, c *C.sb_pool_options, held *holder) error {
@@ -733,6 +757,8 @@ func (s *PoolOptions) fill(op string, c *C.sb_pool_options, held *holder) error 
 	c.alignment = C.uint32_t(s.Alignment)
 	c.zero_on_get = C.bool(s.ZeroOnGet)
 	c.poison_on_put = C.bool(s.PoisonOnPut)
+	c.guard_pages = C.bool(s.GuardPages)
+	c.trace = C.bool(s.Trace)
 	if s.Name != "" {
 		name, err := held.text(op, "Name", s.Name)
 		if err != nil {
@@ -740,6 +766,7 @@ func (s *PoolOptions) fill(op string, c *C.sb_pool_options, held *holder) error 
 		}
 		c.name = name
 	}
+	c.thread_bytes_max = C.uint64_t(s.ThreadBytesMax)
 	return nil
 }
 
@@ -794,6 +821,30 @@ func goPoolStats(c *C.sb_pool_stats) PoolStats {
 	s.Outstanding = uint64(c.outstanding)
 	s.Failures = uint64(c.failures)
 	s.RefusedPuts = uint64(c.refused_puts)
+	return s
+}
+
+// PoolPlace is a place where blocks were taken, as a pool with the option trace noted it.
+type PoolPlace struct {
+	// blocks that were taken there and are out
+	Blocks uint64
+	// their bytes
+	Bytes uint64
+	// blocks that were ever taken there
+	Taken uint64
+	// what Pool.Tag said, such as a file and line; may be empty
+	Tag string
+	// functions, or addresses in a program or library, the caller first; may be empty
+	Calls string
+}
+
+func goPoolPlace(c *C.sb_pool_place) PoolPlace {
+	var s PoolPlace
+	s.Blocks = uint64(c.blocks)
+	s.Bytes = uint64(c.bytes)
+	s.Taken = uint64(c.taken)
+	s.Tag = C.GoString(&c.tag[0])
+	s.Calls = C.GoString(&c.calls[0])
 	return s
 }
 
@@ -3107,6 +3158,7 @@ func (p *Pipeline) InFlight() int {
 // garbage collector closes it as well, but late.
 type Pool struct {
 	handle
+	poolState
 }
 
 func newPool(object *C.sb_pool) *Pool {
@@ -3169,7 +3221,7 @@ func NewPool(options *PoolOptions) (*Pool, error) {
 	return newPool(outPool), nil
 }
 
-// Get gets a block of at least size bytes and stores its address in data. Its content is what the last user
+// get gets a block of at least size bytes and stores its address in data. Its content is what the last user
 // left, unless the pool zeroes.
 //
 //   - Ownership: the caller puts data back with Pool.Put.
@@ -3177,7 +3229,7 @@ func NewPool(options *PoolOptions) (*Pool, error) {
 //   - Errors: ErrInvalidArgument for a size of 0 or above BlockSizeMax; ErrNoMemory at the pool's byte limit
 //     or the system's end.
 //   - Since: 1.0
-func (p *Pool) Get(size int) ([]byte, error) {
+func (p *Pool) get(size int) ([]byte, error) {
 	if size < 0 {
 		return nil, refuse("Pool.Get", "size is negative")
 	}
@@ -3214,6 +3266,61 @@ func (p *Pool) put(data unsafe.Pointer) error {
 	cStatus := C.sb_pool_put(self, data)
 	if cStatus != 0 {
 		return failure("Pool.Put", cStatus)
+	}
+	return nil
+}
+
+// getMany gets count blocks of at least size bytes each: all of them or none.
+//
+//   - Ownership: the caller puts each back, by Pool.Put or Pool.PutMany, together or one by one.
+//   - Threads: any.
+//   - Errors: as Pool.Get; ErrInvalidArgument for a count above PoolManyMax. A count of 0 succeeds and does
+//     nothing.
+//   - Since: 1.0
+func (p *Pool) getMany(size int, count int) ([]unsafe.Pointer, error) {
+	if size < 0 {
+		return nil, refuse("Pool.GetMany", "size is negative")
+	}
+	if count < 0 {
+		return nil, refuse("Pool.GetMany", "count is negative")
+	}
+	if count > 65536 {
+		return nil, refuse("Pool.GetMany", "count is too large")
+	}
+	self, err := p.enter("Pool.GetMany")
+	if err != nil {
+		return nil, err
+	}
+	defer p.leave()
+	outBlocks := make([]unsafe.Pointer, count)
+	cStatus := C.sb_pool_get_many(self, C.size_t(size), C.size_t(count), unsafe.SliceData(outBlocks))
+	if cStatus != 0 {
+		return nil, failure("Pool.GetMany", cStatus)
+	}
+	return outBlocks, nil
+}
+
+// putMany puts count blocks back: all of them or none. They may be of different classes, and if pool is nil
+// of different pools.
+//
+//   - Ownership: the blocks are taken over, unless an error is returned; the array is borrowed.
+//   - Threads: any, also another than the one that got them.
+//   - Errors: as Pool.Put, when any of them is wrong or stands there twice: then all stay out.
+//     ErrInvalidArgument for a count above PoolManyMax. A count of 0 succeeds and does nothing.
+//   - Since: 1.0
+func (p *Pool) putMany(blocks []uintptr) error {
+	var self *C.sb_pool
+	if p != nil {
+		object, err := p.enter("Pool.PutMany")
+		if err != nil {
+			return err
+		}
+		defer p.leave()
+		self = object
+	}
+	cStatus := C.sb_pool_put_many(self, (*unsafe.Pointer)(unsafe.Pointer(unsafe.SliceData(blocks))), C.size_t(len(blocks)))
+	if cStatus != 0 {
+		return failure("Pool.PutMany", cStatus)
 	}
 	return nil
 }
@@ -3319,6 +3426,80 @@ func (p *Pool) GetClassStats(index uint32) (PoolClassStats, error) {
 		return PoolClassStats{}, failure("Pool.GetClassStats", cStatus)
 	}
 	return goPoolClassStats(&outStats), nil
+}
+
+// tag says where the block at data was taken, in a pool with the option trace: Pool.GetPlace shows it. data
+// may also be the address of an Block's bytes. Of a longer tag the end is kept, because paths end with what
+// matters.
+//
+//   - Ownership: data stays the caller's; tag is copied.
+//   - Threads: any.
+//   - Errors: ErrUnsupported when the pool does not trace; ErrInvalidArgument when data is no block of this
+//     pool that is out; ErrNoMemory.
+//   - Since: 1.0
+func (p *Pool) tag(data unsafe.Pointer, tag string) error {
+	cTag, err := cText("Pool.Tag", "tag", tag)
+	if err != nil {
+		return err
+	}
+	self, err := p.enter("Pool.Tag")
+	if err != nil {
+		return err
+	}
+	defer p.leave()
+	cStatus := C.sb_pool_tag(self, data, (*C.char)(unsafe.Pointer(unsafe.SliceData(cTag))))
+	if cStatus != 0 {
+		return failure("Pool.Tag", cStatus)
+	}
+	return nil
+}
+
+// GetPlace tells of the place at index, from 0, how many of the blocks taken there are out: what leaks, and
+// whose it is. A place keeps its index; a new one comes behind the last. After 4,096 places all others are
+// one.
+//
+//   - Ownership: place is the caller's.
+//   - Threads: any.
+//   - Errors: ErrUnsupported when the pool does not trace; ErrOutOfRange when there are no more places;
+//     ErrInvalidArgument when struct_size is too small to be one of ours.
+//   - Since: 1.0
+func (p *Pool) GetPlace(index int) (PoolPlace, error) {
+	if index < 0 {
+		return PoolPlace{}, refuse("Pool.GetPlace", "index is negative")
+	}
+	self, err := p.enter("Pool.GetPlace")
+	if err != nil {
+		return PoolPlace{}, err
+	}
+	defer p.leave()
+	var outPlace C.sb_pool_place
+	outPlace.struct_size = C.sizeof_sb_pool_place
+	cStatus := C.sb_pool_get_place(self, C.size_t(index), &outPlace)
+	if cStatus != 0 {
+		return PoolPlace{}, failure("Pool.GetPlace", cStatus)
+	}
+	return goPoolPlace(&outPlace), nil
+}
+
+// Handle makes a number that stands for the pool where a pointer must not: it cannot dangle. The drop-in
+// functions of bytepool.h take the address of one. The first ones of a process are random.
+//
+//   - Ownership: the caller gives the number back by PoolHandleFree; it does not keep the pool open.
+//   - Threads: any.
+//   - Errors: ErrNoMemory, also when 65,536 handles exist.
+//   - Since: 1.0
+func (p *Pool) Handle() (uint64, error) {
+	self, err := p.enter("Pool.Handle")
+	if err != nil {
+		return 0, err
+	}
+	defer p.leave()
+	var outHandle C.uint64_t
+	cStatus := C.sb_pool_handle(self, &outHandle)
+	if cStatus != 0 {
+		return 0, failure("Pool.Handle", cStatus)
+	}
+	return uint64(outHandle), nil
 }
 
 // SchemaFile is a handle of the library; its manual is schema_file.h in core/include/samebytes. Close it when
@@ -4273,6 +4454,53 @@ func ABIDigest() uint64 {
 //   - Since: 1.0
 func InstanceID() uint64 {
 	return uint64(C.sb_instance_id())
+}
+
+// PoolHandleGet does Pool.Get for the pool of a handle.
+//
+//   - Ownership: the caller puts data back with PoolHandlePut or Pool.Put.
+//   - Threads: any, also while another closes the pool.
+//   - Errors: as Pool.Get; ErrNotFound when there is no such handle; ErrClosed when the pool has been closed.
+//   - Since: 1.0
+func PoolHandleGet(handle uint64, size int) ([]byte, error) {
+	if size < 0 {
+		return nil, refuse("PoolHandleGet", "size is negative")
+	}
+	var outData unsafe.Pointer
+	cStatus := C.sb_pool_handle_get(C.uint64_t(handle), C.size_t(size), &outData)
+	if cStatus != 0 {
+		return nil, failure("PoolHandleGet", cStatus)
+	}
+	return unsafe.Slice((*byte)(outData), size), nil
+}
+
+// poolHandlePut does Pool.Put for the pool of a handle, also after the pool has been closed.
+//
+//   - Ownership: data is taken over, unless an error is returned.
+//   - Threads: any, also while another closes the pool.
+//   - Errors: as Pool.Put; ErrNotFound when there is no such handle.
+//   - Since: 1.0
+func poolHandlePut(handle uint64, data unsafe.Pointer) error {
+	cStatus := C.sb_pool_handle_put(C.uint64_t(handle), data)
+	if cStatus != 0 {
+		return failure("PoolHandlePut", cStatus)
+	}
+	return nil
+}
+
+// PoolHandleFree gives a handle back: from then on there is no such handle. The pool and its blocks stay as
+// they are.
+//
+//   - Ownership: takes the number.
+//   - Threads: any.
+//   - Errors: ErrNotFound when there is no such handle.
+//   - Since: 1.0
+func PoolHandleFree(handle uint64) error {
+	cStatus := C.sb_pool_handle_free(C.uint64_t(handle))
+	if cStatus != 0 {
+		return failure("PoolHandleFree", cStatus)
+	}
+	return nil
 }
 
 // VerifyVisits checks every byte of the file at path, which nobody need have open.

@@ -115,8 +115,10 @@ typedef struct sb_pool_options {
   uint32_t alignment;
   bool zero_on_get;
   bool poison_on_put;
-  uint16_t reserved;
+  bool guard_pages;
+  bool trace;
   const char *name;
+  uint64_t thread_bytes_max;
 } sb_pool_options;
 typedef struct sb_pool_class_stats {
   uint32_t struct_size;
@@ -136,6 +138,15 @@ typedef struct sb_pool_stats {
   uint64_t failures;
   uint64_t refused_puts;
 } sb_pool_stats;
+typedef struct sb_pool_place {
+  uint32_t struct_size;
+  uint32_t reserved;
+  uint64_t blocks;
+  uint64_t bytes;
+  uint64_t taken;
+  char tag[128];
+  char calls[384];
+} sb_pool_place;
 typedef struct sb_visit {
   uint32_t user;
   uint32_t visit_id;
@@ -304,11 +315,19 @@ void sb_pool_options_init(sb_pool_options *options, size_t struct_size);
 sb_status sb_pool_open(const sb_pool_options *options, sb_pool **pool);
 sb_status sb_pool_get(sb_pool *pool, size_t size, void **data);
 sb_status sb_pool_put(sb_pool *pool, void *data);
+sb_status sb_pool_get_many(sb_pool *pool, size_t size, size_t count, void **blocks);
+sb_status sb_pool_put_many(sb_pool *pool, void *const *blocks, size_t count);
 sb_status sb_pool_get_block(sb_pool *pool, size_t size, sb_block **block);
 sb_status sb_pool_memory(sb_pool *pool, sb_memory **memory);
 void sb_pool_trim(sb_pool *pool);
 sb_status sb_pool_get_stats(sb_pool *pool, sb_pool_stats *stats);
 sb_status sb_pool_get_class_stats(sb_pool *pool, uint32_t index, sb_pool_class_stats *stats);
+sb_status sb_pool_tag(sb_pool *pool, void *data, const char *tag);
+sb_status sb_pool_get_place(sb_pool *pool, size_t index, sb_pool_place *place);
+sb_status sb_pool_handle(sb_pool *pool, uint64_t *handle);
+sb_status sb_pool_handle_get(uint64_t handle, size_t size, void **data);
+sb_status sb_pool_handle_put(uint64_t handle, void *data);
+sb_status sb_pool_handle_free(uint64_t handle);
 void sb_pool_close(sb_pool *pool);
 sb_status sb_schema_file_open(const void *text, size_t size, const char *name, sb_schema_file **file, sb_error
   *error);

@@ -2,6 +2,6 @@
 #ifndef SB_ABI_DIGEST_H
 #define SB_ABI_DIGEST_H
 
-#define SB_ABI_DIGEST 0x3e6e6e225e1d0585ull
+#define SB_ABI_DIGEST 0xf5fecacafa8626aaull
 
 #endif

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xdf47ca79e83df653ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x5a1b0e7875be5ea0ull
 import "C"

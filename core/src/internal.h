@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -65,6 +66,13 @@ int64_t sb_priv_pools_live_blocks(void);
 /* Copies the structure `ours`, which begins with its struct_size, to the caller's, which may be of another version: struct_size stays as the
  * caller set it, and what only a newer caller knows becomes 0. SB_INVALID_ARGUMENT when the caller's is smaller than version 1.0 had it. */
 sb_status sb_priv_fill(void *out, const void *ours, size_t size);
+
+/* Copies the caller's options, which may be of another version or NULL, to the structure `ours` of `size` bytes. What an older caller does not
+ * know becomes 0, the default. SB_INVALID_ARGUMENT when they are smaller than version 1.0 had them (nobody filled them then), SB_UNSUPPORTED
+ * when they say something that only a newer version knows. */
+sb_status sb_priv_options_read(void *ours, size_t size, const void *options, size_t size_1_0);
+/* The size of a structure up to the field that was its last in version 1.0. */
+#define SB_PRIV_OPTIONS_1_0(type, last) (offsetof(type, last) + sizeof((type *)NULL)->last)
 
 static inline sb_block *sb_priv_block_retain(sb_block *block) {
   atomic_fetch_add_explicit(&block->owners, 1, memory_order_relaxed);

@@ -42,9 +42,20 @@ FIELD(sb_pool_options, bytes_max, 16, 8);
 FIELD(sb_pool_options, alignment, 24, 4);
 FIELD(sb_pool_options, zero_on_get, 28, 1);
 FIELD(sb_pool_options, poison_on_put, 29, 1);
-FIELD(sb_pool_options, reserved, 30, 2);
+FIELD(sb_pool_options, guard_pages, 30, 1);
+FIELD(sb_pool_options, trace, 31, 1);
 FIELD(sb_pool_options, name, 32, 8);
-SIZE(sb_pool_options, 40);
+FIELD(sb_pool_options, thread_bytes_max, 40, 8);
+SIZE(sb_pool_options, 48);
+
+FIELD(sb_pool_place, struct_size, 0, 4);
+FIELD(sb_pool_place, reserved, 4, 4);
+FIELD(sb_pool_place, blocks, 8, 8);
+FIELD(sb_pool_place, bytes, 16, 8);
+FIELD(sb_pool_place, taken, 24, 8);
+FIELD(sb_pool_place, tag, 32, 128);
+FIELD(sb_pool_place, calls, 160, 384);
+SIZE(sb_pool_place, 544);
 
 FIELD(sb_pool_class_stats, struct_size, 0, 4);
 FIELD(sb_pool_class_stats, block_size, 4, 4);

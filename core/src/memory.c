@@ -131,6 +131,17 @@ sb_status sb_priv_fill(void *out, const void *ours, size_t size) {
   return SB_OK;
 }
 
+sb_status sb_priv_options_read(void *ours, size_t size, const void *options, size_t size_1_0) {
+  uint32_t given = 0;
+  memset(ours, 0, size);
+  if (options != NULL) memcpy(&given, options, sizeof given);
+  if (options != NULL && given < size_1_0) return SB_INVALID_ARGUMENT;
+  for (size_t i = size; i < given; i++)
+    if (((const uint8_t *)options)[i] != 0) return SB_UNSUPPORTED;
+  if (options != NULL) memcpy(ours, options, given < size ? given : size);
+  return SB_OK;
+}
+
 /* ---- blocks ---- */
 
 sb_block *sb_block_retain(sb_block *block) { return block == NULL ? NULL : sb_priv_block_retain(block); }

@@ -96,14 +96,12 @@ void sb_parser_options_init(sb_parser_options *options, size_t struct_size) {
   options->struct_size = struct_size > UINT32_MAX ? UINT32_MAX : (uint32_t)struct_size;
 }
 
-/* Copies what the caller's version of the structure has; what it lacks is 0, the default. */
 static sb_status read_options(const sb_parser_options *options, sb_parser_options *known, sb_error *error) {
-  memset(known, 0, sizeof *known);
-  if (options == NULL) return SB_OK;
-  if (options->struct_size < sizeof options->struct_size)
-    return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "options.struct_size is %" PRIu32 ": call sb_parser_options_init first",
-                         options->struct_size);
-  memcpy(known, options, options->struct_size < sizeof *known ? options->struct_size : sizeof *known);
+  const sb_status status = sb_priv_options_read(known, sizeof *known, options, SB_PRIV_OPTIONS_1_0(sb_parser_options, reserved));
+  if (status == SB_UNSUPPORTED)
+    return sb_priv_error(error, status, NULL, "options say something that this version of the library does not know: update it");
+  if (status != SB_OK)
+    return sb_priv_error(error, status, NULL, "options.struct_size is %" PRIu32 ": call sb_parser_options_init first", options->struct_size);
   if (known->max_frame_size < 0 || (known->max_frame_size > 0 && known->max_frame_size < HEADER_SIZE))
     return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL,
                          "options.max_frame_size is %" PRId32 "; it is 0 for the default, or 2 to 2147483647", known->max_frame_size);

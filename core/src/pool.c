@@ -15,12 +15,13 @@
 #include "pool_private.h"
 
 #define POISON 0xDB
+#define GUARDED_LARGE_KEPT 64 /* addresses of larger blocks that are nobody's, after a put */
 
 static const sb_pool_class default_classes[] = {{512, 4096}, {4096, 1024}, {16384, 256}, {65536, 64}, {1048576, 8}}; /* about 24 MiB */
 
 /* ---- all pools, and fork ---- */
 
-/* Locks are taken in this order: default_lock, pools_lock, a pool's lock, the locks of threads and of slabs. */
+/* Locks are taken in this order: default_lock, that of handles, pools_lock, a pool's lock, the locks of threads and of slabs. */
 static pthread_mutex_t default_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t pools_lock = PTHREAD_MUTEX_INITIALIZER;
 static sb_pool *open_pools;
@@ -31,6 +32,7 @@ static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 /* The child of a fork gets locks that nobody holds, lists that nobody was changing, and what the threads that it does not have kept. */
 static void fork_prepare(void) {
   (void)pthread_mutex_lock(&default_lock);
+  sb_priv_handles_lock();
   (void)pthread_mutex_lock(&pools_lock);
   for (sb_pool *pool = open_pools; pool != NULL; pool = pool->next) (void)pthread_mutex_lock(&pool->lock);
   sb_priv_thread_revoke_all();
@@ -42,6 +44,7 @@ static void fork_done(bool in_child) {
   sb_priv_thread_restore_all(in_child);
   for (sb_pool *pool = open_pools; pool != NULL; pool = pool->next) (void)pthread_mutex_unlock(&pool->lock);
   (void)pthread_mutex_unlock(&pools_lock);
+  sb_priv_handles_unlock(in_child);
   (void)pthread_mutex_unlock(&default_lock);
 }
 
@@ -86,6 +89,8 @@ static sb_pool *pool_make(void) {
 /* The opposite of pool_make. The pool is retired and has no blocks. */
 static void pool_recycle(sb_pool *pool) {
   assert(pool->taken == 0 && pool->bytes_held == 0 && pool->caches == NULL);
+  sb_priv_tracing_close(pool->traces);
+  pool->traces = NULL;
   (void)pthread_mutex_lock(&pools_lock);
   if (pool->slot < SB_PRIV_SLOTS) slots_used[pool->slot] = false;
   if (pool->previous != NULL) pool->previous->next = pool->next;
@@ -151,8 +156,19 @@ static sb_status take(sb_pool *pool, size_t size, uint8_t state, sb_priv_record 
   return status;
 }
 
+/* Notes where a block was taken, in a pool that traces. `caller` is where the function of the API returns to, or NULL. */
+static void trace(sb_pool *pool, sb_priv_record *record, const void *caller) {
+  sb_priv_frames frames;
+  sb_priv_frames_take(&frames, caller);
+  (void)pthread_mutex_lock(&pool->lock);
+  sb_priv_trace_note(pool->traces, record, &frames);
+  (void)pthread_mutex_unlock(&pool->lock);
+}
+
+#define CALLER __builtin_extract_return_addr(__builtin_return_address(0))
+
 /* What sb_pool_get does where the quick way is not enough: apart, so that the quick way saves no registers. */
-static __attribute__((noinline)) sb_status get_slowly(sb_pool *pool, size_t size, void **data) {
+static __attribute__((noinline)) sb_status get_slowly(sb_pool *pool, size_t size, const void *caller, void **data) {
   if (pool == NULL || data == NULL) return SB_INVALID_ARGUMENT;
   if (size == 0 || size > SB_BLOCK_SIZE_MAX) {
     atomic_fetch_add_explicit(&pool->failures, 1, memory_order_relaxed);
@@ -160,8 +176,10 @@ static __attribute__((noinline)) sb_status get_slowly(sb_pool *pool, size_t size
   }
   sb_priv_record *record;
   const sb_status status = take(pool, size, SB_PRIV_BLOCK_OUT, &record);
-  if (status == SB_OK) *data = record->block.data;
-  return status;
+  if (status != SB_OK) return status;
+  if (pool->traces != NULL) trace(pool, record, caller);
+  *data = record->block.data;
+  return SB_OK;
 }
 
 sb_status sb_pool_get(sb_pool *pool, size_t size, void **data) {
@@ -173,7 +191,56 @@ sb_status sb_pool_get(sb_pool *pool, size_t size, void **data) {
       return SB_OK;
     }
   }
-  return get_slowly(pool, size, data);
+  return get_slowly(pool, size, CALLER, data);
+}
+
+/* Takes `count` blocks from the magazine of the calling thread into `blocks`: all, or none because there are too few. */
+static inline bool take_many_quickly(const sb_pool *pool, uint32_t class_index, size_t count, void **blocks) {
+  size_t done = 0;
+  sb_priv_gate *gate = sb_priv_thread_own;
+  if (sb_priv_thread_enter(gate)) {
+    sb_priv_magazine *magazine = sb_priv_thread_magazine(gate, pool->magazines_at) + class_index;
+    SB_PRIV_FORGET(magazine);
+    const uint64_t counts = sb_priv_magazine_counts(magazine), have = counts & 0xff;
+    const sb_priv_item *items = magazine->items + have - count;
+    if (have >= count) {
+      while (done < count && sb_priv_record_state(items[done].record) == SB_PRIV_BLOCK_CACHED) done++;
+      if (done == count) {
+        for (size_t i = 0; i < count; i++) {
+          sb_priv_record_set(items[i].record, SB_PRIV_BLOCK_OUT);
+          blocks[i] = items[i].data;
+        }
+        sb_priv_magazine_set_counts(magazine, counts + count * 0x100 - count);
+      }
+    }
+  }
+  sb_priv_thread_leave(gate);
+  return done == count;
+}
+
+/* What sb_pool_get_many does where the quick way is not enough: one after the other, and back again if one fails. */
+static __attribute__((noinline)) sb_status get_many_slowly(sb_pool *pool, size_t size, size_t count, const void *caller, void **blocks) {
+  void *got[SB_POOL_MANY_MAX]; /* `blocks` is written on success only */
+  if (pool == NULL || (blocks == NULL && count > 0) || count > SB_POOL_MANY_MAX) return SB_INVALID_ARGUMENT;
+  for (size_t i = 0; i < count; i++) {
+    const sb_status status = get_slowly(pool, size, caller, &got[i]);
+    if (status != SB_OK) {
+      const sb_status put = sb_pool_put_many(pool, got, i);
+      assert(put == SB_OK);
+      (void)put;
+      return status;
+    }
+  }
+  if (count > 0) memcpy(blocks, got, count * sizeof *got);
+  return SB_OK;
+}
+
+sb_status sb_pool_get_many(sb_pool *pool, size_t size, size_t count, void *blocks[]) {
+  const size_t hint = SIZE_HINT(size); /* beyond all for 0 */
+  if (SB_PRIV_LIKELY(pool != NULL && blocks != NULL && hint < pool->quick_hints && count <= SB_PRIV_MAGAZINE_MAX &&
+                     take_many_quickly(pool, class_of(pool, size, hint), count, blocks)))
+    return SB_OK;
+  return get_many_slowly(pool, size, count, CALLER, blocks);
 }
 
 /* ---- put ---- */
@@ -204,10 +271,15 @@ static sb_status put_with_lock(sb_pool *pool, sb_priv_slab *slab, const void *da
     atomic_fetch_add_explicit(&pool->refused_puts, 1, memory_order_relaxed);
     return SB_INVALID_ARGUMENT;
   }
-  if (pool->poison_on_put) {
-    sb_priv_record_set(record, SB_PRIV_BLOCK_LEAVING); /* nobody gets or puts it while it is written without the lock */
+  if (pool->traces != NULL) sb_priv_trace_forget(record);
+  if (pool->poison_on_put || pool->guard_pages) {
+    sb_priv_record_set(record, SB_PRIV_BLOCK_LEAVING); /* nobody gets or puts it while this is done without the lock */
     (void)pthread_mutex_unlock(&pool->lock);
-    memset(record->block.data, POISON, record->block.size);
+    if (pool->guard_pages) {
+      sb_priv_slab_guard(slab);
+    } else {
+      memset(record->block.data, POISON, record->block.size);
+    }
     (void)pthread_mutex_lock(&pool->lock);
   }
   const bool last = sb_priv_depot_put(pool, thread, record, state);
@@ -243,12 +315,102 @@ sb_status sb_pool_put(sb_pool *pool, void *data) {
   return put_slowly(owner, slab, data, SB_PRIV_BLOCK_OUT);
 }
 
+/* The slab and record of a block that is known to be one. */
+static sb_priv_slab *slab_of_block(const void *data, sb_priv_record **record) {
+  sb_priv_slab *slab = sb_priv_slab_find(data);
+  if (slab == NULL) __builtin_unreachable();
+  (void)sb_priv_slab_record(slab, data, record);
+  return slab;
+}
+
+/* Undoes the first `count` steps of put_many_quickly or mark_leaving. */
+static void mark_out(void *const *blocks, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    sb_priv_record *record = NULL;
+    (void)slab_of_block(blocks[i], &record);
+    sb_priv_record_set(record, SB_PRIV_BLOCK_OUT);
+  }
+}
+
+/* Puts blocks of one class into the magazine of the calling thread: all, or none because it has no room or one of them is wrong. A block
+ * counts as back as soon as it was looked at, so one that stands there twice is wrong as well. */
+static inline bool put_many_quickly(const sb_pool *pool, void *const *blocks, size_t count) {
+  size_t done = 0;
+  sb_priv_slab *first = sb_priv_slab_find(blocks[0]);
+  sb_priv_gate *gate = sb_priv_thread_own;
+  if (first != NULL && sb_priv_thread_enter(gate)) {
+    const uint32_t magazine_at = atomic_load_explicit(&first->magazine_at, memory_order_relaxed);
+    sb_pool *owner = atomic_load_explicit(&first->pool, memory_order_acquire);
+    sb_priv_magazine *magazine = sb_priv_thread_magazine(gate, magazine_at);
+    SB_PRIV_FORGET(magazine);
+    const uint64_t counts = sb_priv_magazine_counts(magazine), have = counts & 0xff;
+    sb_priv_item *items = magazine->items + have;
+    if (owner != NULL && (pool == NULL || pool == owner) && have + count <= magazine->capacity) {
+      for (; done < count; done++) {
+        sb_priv_record *record = NULL;
+        sb_priv_slab *slab = sb_priv_slab_find(blocks[done]);
+        if (slab == NULL || atomic_load_explicit(&slab->magazine_at, memory_order_relaxed) != magazine_at ||
+            atomic_load_explicit(&slab->pool, memory_order_relaxed) != owner || !sb_priv_slab_record(slab, blocks[done], &record) ||
+            sb_priv_record_state(record) != SB_PRIV_BLOCK_OUT)
+          break;
+        sb_priv_record_set(record, SB_PRIV_BLOCK_CACHED);
+        items[done] = (sb_priv_item){blocks[done], record};
+      }
+      if (done == count) {
+        sb_priv_magazine_set_counts(magazine, counts + count);
+      } else {
+        mark_out(blocks, done);
+      }
+    }
+  }
+  sb_priv_thread_leave(gate);
+  return done == count;
+}
+
+/* Makes sure that all blocks are out, and nobody else's to put. */
+static sb_status mark_leaving(sb_pool *pool, void *const *blocks, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    sb_priv_record *record = NULL;
+    sb_priv_slab *slab = sb_priv_slab_find(blocks[i]);
+    sb_pool *owner = slab == NULL ? NULL : atomic_load_explicit(&slab->pool, memory_order_acquire);
+    if (owner == NULL || (pool != NULL && pool != owner) || !sb_priv_slab_record(slab, blocks[i], &record) ||
+        sb_priv_record_state(record) != SB_PRIV_BLOCK_OUT) {
+      mark_out(blocks, i);
+      return refuse_put(owner != NULL && pool == NULL ? owner : pool);
+    }
+    sb_priv_record_set(record, SB_PRIV_BLOCK_LEAVING);
+  }
+  return SB_OK;
+}
+
+static __attribute__((noinline)) sb_status put_many_slowly(sb_pool *pool, void *const *blocks, size_t count) {
+  if (count > SB_POOL_MANY_MAX || (blocks == NULL && count > 0)) return SB_INVALID_ARGUMENT;
+  const sb_status status = mark_leaving(pool, blocks, count);
+  if (status != SB_OK) return status;
+  for (size_t i = 0; i < count; i++) {
+    sb_priv_record *record = NULL;
+    sb_priv_slab *slab = slab_of_block(blocks[i], &record);
+    sb_pool *owner = atomic_load_explicit(&slab->pool, memory_order_acquire);
+    if (put_quickly(slab, blocks[i], record, SB_PRIV_BLOCK_LEAVING)) continue;
+    const sb_status put = put_slowly(owner, slab, blocks[i], SB_PRIV_BLOCK_LEAVING);
+    assert(put == SB_OK); /* it is ours alone since it was marked */
+    (void)put;
+  }
+  return SB_OK;
+}
+
+sb_status sb_pool_put_many(sb_pool *pool, void *const blocks[], size_t count) {
+  if (SB_PRIV_LIKELY(blocks != NULL && count > 0 && count <= SB_PRIV_MAGAZINE_MAX && put_many_quickly(pool, blocks, count))) return SB_OK;
+  return put_many_slowly(pool, blocks, count);
+}
+
 /* ---- the pool as a provider ---- */
 
 static sb_status pool_memory_get(sb_memory *memory, size_t size, sb_block **block) {
   sb_priv_record *record;
   const sb_status status = take((sb_pool *)memory, size, SB_PRIV_BLOCK_COUNTED, &record);
   if (status != SB_OK) return status;
+  if (((sb_pool *)memory)->traces != NULL) trace((sb_pool *)memory, record, NULL);
   atomic_store_explicit(&record->block.owners, 1, memory_order_relaxed);
   record->block.key = 0;
   record->block.metadata = NULL;
@@ -339,17 +501,13 @@ static int class_compare(const void *left, const void *right) {
 /* Copies the options to `all`, with the defaults in place, and the classes, sorted, to `classes`; checks everything. */
 static sb_status options_read(const sb_pool_options *options, sb_pool_options *all, sb_pool_class *classes) {
   sb_pool_options_init(all, sizeof *all);
-  if (options != NULL) {
-    if (options->struct_size < sizeof *options) return SB_INVALID_ARGUMENT; /* no version had it smaller */
-    for (size_t i = sizeof *options; i < options->struct_size; i++)         /* options that only a newer version knows */
-      if (((const uint8_t *)options)[i] != 0) return SB_UNSUPPORTED;
-    *all = *options;
-  }
+  const sb_status status = sb_priv_options_read(all, sizeof *all, options, SB_PRIV_OPTIONS_1_0(sb_pool_options, thread_bytes_max));
+  if (status != SB_OK) return status;
   if (all->class_count == 0) {
     all->classes = default_classes;
     all->class_count = sizeof default_classes / sizeof default_classes[0];
   }
-  if (all->classes == NULL || all->class_count > SB_POOL_CLASSES_MAX || all->reserved != 0) return SB_INVALID_ARGUMENT;
+  if (all->classes == NULL || all->class_count > SB_POOL_CLASSES_MAX) return SB_INVALID_ARGUMENT;
   memcpy(classes, all->classes, all->class_count * sizeof *classes);
   qsort(classes, all->class_count, sizeof *classes, class_compare);
   for (uint32_t i = 0; i < all->class_count; i++) {
@@ -369,8 +527,12 @@ sb_status sb_pool_open(const sb_pool_options *options, sb_pool **pool) {
   sb_pool_class classes[SB_POOL_CLASSES_MAX];
   const sb_status status = options_read(options, &all, classes);
   if (status != SB_OK) return status;
-  sb_pool *made = pool_make();
-  if (made == NULL) return SB_NO_MEMORY;
+  struct sb_priv_tracing *traces = all.trace ? sb_priv_tracing_open() : NULL;
+  sb_pool *made = all.trace && traces == NULL ? NULL : pool_make();
+  if (made == NULL) {
+    sb_priv_tracing_close(traces);
+    return SB_NO_MEMORY;
+  }
   (void)pthread_mutex_lock(&made->lock); /* a wrong put may still look at what this structure was before */
   sb_priv_memory_init(&made->memory, &pool_provider);
   made->retired = false;
@@ -379,16 +541,21 @@ sb_status sb_pool_open(const sb_pool_options *options, sb_pool **pool) {
   made->bytes_max = all.bytes_max;
   made->alignment = all.alignment;
   made->magazines_at = sb_priv_magazine_at(made->slot, 0);
-  made->quick_hints = all.zero_on_get ? 0 : SB_PRIV_CLASS_HINTS;
+  made->quick_hints = all.zero_on_get || all.trace ? 0 : SB_PRIV_CLASS_HINTS;
   made->zero_on_get = all.zero_on_get;
   made->poison_on_put = all.poison_on_put;
+  made->guard_pages = all.guard_pages;
+  made->with_lock = all.poison_on_put || all.guard_pages || all.trace;
+  made->traces = traces;
+  made->thread_bytes_max = all.thread_bytes_max;
+  atomic_store(&made->handle_count, 0);
   memcpy(made->name, all.name, strlen(all.name) + 1);
   made->class_count = all.class_count;
   memset(made->classes, 0, sizeof made->classes);
   for (uint32_t i = 0; i <= SB_POOL_CLASSES_MAX; i++) {
     const bool used = i < all.class_count;
     made->classes[i].block_size = used ? classes[i].block_size : 0;
-    made->classes[i].kept_max = used ? classes[i].kept_max : 0;
+    made->classes[i].kept_max = used ? classes[i].kept_max : all.guard_pages ? GUARDED_LARGE_KEPT : 0;
     made->block_sizes[i] = used ? classes[i].block_size : UINT32_MAX;
   }
   for (uint32_t hint = 0, index = 0; hint < SB_PRIV_CLASS_HINTS; hint++) {
@@ -401,7 +568,9 @@ sb_status sb_pool_open(const sb_pool_options *options, sb_pool **pool) {
 }
 
 void sb_pool_close(sb_pool *pool) {
-  if (pool != NULL) sb_memory_close(&pool->memory);
+  if (pool == NULL) return;
+  sb_priv_handles_close(pool);
+  sb_memory_close(&pool->memory);
 }
 
 void sb_pool_trim(sb_pool *pool) {
@@ -439,4 +608,32 @@ sb_status sb_pool_get_class_stats(sb_pool *pool, uint32_t index, sb_pool_class_s
   const sb_pool_class_stats now = sb_priv_depot_class_stats(pool, index);
   (void)pthread_mutex_unlock(&pool->lock);
   return sb_priv_fill(stats, &now, sizeof now);
+}
+
+/* ---- where blocks were taken ---- */
+
+sb_status sb_pool_tag(sb_pool *pool, void *data, const char *tag) {
+  if (pool == NULL || tag == NULL) return SB_INVALID_ARGUMENT;
+  if (pool->traces == NULL) return SB_UNSUPPORTED;
+  sb_status status = SB_INVALID_ARGUMENT;
+  sb_priv_record *record = NULL;
+  (void)pthread_mutex_lock(&pool->lock);
+  sb_priv_slab *slab = sb_priv_slab_find(data);
+  if (slab != NULL && atomic_load(&slab->pool) == pool && sb_priv_slab_record(slab, data, &record) && record->place != NULL)
+    status = sb_priv_trace_tag(pool->traces, record, tag);
+  (void)pthread_mutex_unlock(&pool->lock);
+  return status;
+}
+
+sb_status sb_pool_get_place(sb_pool *pool, size_t index, sb_pool_place *place) {
+  if (pool == NULL || place == NULL) return SB_INVALID_ARGUMENT;
+  if (pool->traces == NULL) return SB_UNSUPPORTED;
+  sb_pool_place now;
+  sb_priv_frames frames;
+  (void)pthread_mutex_lock(&pool->lock);
+  const bool found = sb_priv_trace_get(pool->traces, index, &now, &frames);
+  (void)pthread_mutex_unlock(&pool->lock);
+  if (!found) return SB_OUT_OF_RANGE;
+  sb_priv_frames_name(&frames, now.calls, sizeof now.calls);
+  return sb_priv_fill(place, &now, sizeof now);
 }

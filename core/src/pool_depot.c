@@ -22,6 +22,19 @@ static void list_add(sb_priv_class *class, int list, sb_priv_slab *slab) {
   slab->next[list] = head;
   if (head != NULL) head->previous[list] = slab;
   class->slabs[list] = slab;
+  if (class->slabs_last[list] == NULL) class->slabs_last[list] = slab;
+}
+
+static void list_append(sb_priv_class *class, int list, sb_priv_slab *slab) {
+  sb_priv_slab *last = class->slabs_last[list];
+  if (last == NULL) {
+    list_add(class, list, slab);
+    return;
+  }
+  slab->previous[list] = last;
+  slab->next[list] = NULL;
+  last->next[list] = slab;
+  class->slabs_last[list] = slab;
 }
 
 static void list_remove(sb_priv_class *class, int list, sb_priv_slab *slab) {
@@ -29,6 +42,7 @@ static void list_remove(sb_priv_class *class, int list, sb_priv_slab *slab) {
   if (previous != NULL) previous->next[list] = next;
   if (next != NULL) next->previous[list] = previous;
   if (class->slabs[list] == slab) class->slabs[list] = next;
+  if (class->slabs_last[list] == slab) class->slabs_last[list] = previous;
 }
 
 static bool slab_has_fresh(const sb_priv_slab *slab) {
@@ -43,9 +57,10 @@ static void slab_drop(sb_priv_class *class, sb_priv_slab *slab) {
   sb_priv_slab_close(slab);
 }
 
-static void kept_push(sb_priv_class *class, sb_priv_record *record) {
+static void kept_push(const sb_pool *pool, sb_priv_class *class, sb_priv_record *record) {
   sb_priv_slab *slab = sb_priv_slab_of(record);
-  if (slab->kept_first == SB_PRIV_BLOCK_NONE) list_add(class, SB_PRIV_SLAB_HAS_KEPT, slab);
+  if (slab->kept_first == SB_PRIV_BLOCK_NONE)
+    (pool->guard_pages ? list_append : list_add)(class, SB_PRIV_SLAB_HAS_KEPT, slab); /* the oldest guarded one goes first */
   record->next = slab->kept_first;
   slab->kept_first = (uint16_t)(record - slab->records);
   slab->kept_count++;
@@ -73,7 +88,7 @@ static sb_priv_record *fresh_pop(sb_pool *pool, sb_priv_class *class, sb_priv_sl
     const uint32_t index = slab->used_count++;
     record = &slab->records[index];
     record->block.memory = &pool->memory;
-    record->block.data = (uint8_t *)slab->data + (size_t)index * slab->stride;
+    record->block.data = (uint8_t *)slab->data + slab->front + (size_t)index * slab->stride;
     record->block.size = slab->block_size;
     record->block.token = slab;
   } else {
@@ -110,8 +125,10 @@ static void block_untaken(sb_pool *pool, sb_priv_class *class, sb_priv_record *r
   sb_priv_slab_of(record)->out_count--;
   class->taken--;
   pool->taken--;
+  /* What is guarded is kept so that its addresses are nobody else's for a while, and never handed out again. */
+  if (pool->guard_pages && class->kept > 0 && class->kept >= class->kept_max) block_discard(pool, class, kept_pop(class));
   if (!pool->retired && class->kept + class->batched + class->reserved < class->kept_max) {
-    kept_push(class, record);
+    kept_push(pool, class, record);
   } else {
     block_discard(pool, class, record);
   }
@@ -237,14 +254,20 @@ static void class_note_outstanding(sb_pool *pool, uint32_t class_index) {
 
 /* Gives a cache to a pool. Its magazines take half of what each class may keep and others have not taken. */
 static void cache_attach(sb_pool *pool, sb_priv_cache *cache) {
+  uint64_t bytes_left = pool->thread_bytes_max;
   for (uint32_t i = 0; i < pool->class_count; i++) {
     sb_priv_class *class = &pool->classes[i];
     uint64_t capacity = class->kept_max > class->reserved ? (class->kept_max - class->reserved) / 2 : 0;
     if (capacity > SB_PRIV_MAGAZINE_BYTES_MAX / class->block_size) capacity = SB_PRIV_MAGAZINE_BYTES_MAX / class->block_size;
     if (capacity > SB_PRIV_MAGAZINE_MAX) capacity = SB_PRIV_MAGAZINE_MAX;
+    if (pool->thread_bytes_max > 0) {
+      const uint64_t fair = bytes_left / (pool->class_count - i) / class->block_size; /* what small ones leave is for larger ones */
+      if (capacity > fair) capacity = fair;
+    }
     if (capacity < SB_PRIV_MAGAZINE_MIN) capacity = 0;
     sb_priv_magazine *magazine = &cache->magazines[i];
     magazine->capacity = capacity & ~(uint64_t)1; /* it has two halves */
+    bytes_left -= pool->thread_bytes_max > 0 ? magazine->capacity * class->block_size : 0;
     sb_priv_magazine_set_counts(magazine, 0);
     magazine->reserves = magazine->releases = 0;
     class->reserved += magazine->capacity;
@@ -277,7 +300,7 @@ static void cache_detach(sb_pool *pool, sb_priv_cache *cache) {
 
 /* The cache of `thread`, which is the caller's own, for `pool`; NULL if it can't have one. */
 static sb_priv_cache *cache_of(sb_pool *pool, sb_priv_thread *thread) {
-  if (thread == NULL || pool->slot == SB_PRIV_SLOTS || pool->retired || pool->poison_on_put) return NULL;
+  if (thread == NULL || pool->slot == SB_PRIV_SLOTS || pool->retired || pool->with_lock) return NULL;
   sb_priv_cache *cache = &thread->caches[pool->slot];
   if (atomic_load(&cache->pool) != pool) {
     cache->thread = thread;
@@ -308,14 +331,14 @@ static void pool_empty_magazines(sb_pool *pool) {
 
 void sb_priv_depot_shrink(sb_pool *pool, uint64_t bytes, bool magazines) {
   if (magazines) pool_empty_magazines(pool);
-  for (uint32_t i = pool->class_count; i-- > 0 && pool->bytes_held > bytes;) {
+  for (uint32_t i = pool->class_count + 1; i-- > 0 && pool->bytes_held > bytes;) {
     sb_priv_class *class = &pool->classes[i];
     batches_dissolve(pool, class);
     while (class->kept > 0 && pool->bytes_held > bytes) {
       sb_priv_slab *slab = class->slabs[SB_PRIV_SLAB_HAS_KEPT];
       if (slab->out_count == 0) {
         class->kept -= slab->kept_count;
-        pool->bytes_held -= (uint64_t)slab->kept_count * class->block_size;
+        pool->bytes_held -= (uint64_t)slab->kept_count * slab->block_size;
         slab_drop(class, slab);
       } else {
         block_discard(pool, class, kept_pop(class));
@@ -348,6 +371,7 @@ static sb_status take_fresh(sb_pool *pool, uint32_t class_index, uint32_t block_
         .block_size = block_size,
         .alignment = pool->alignment,
         .single = class_index == pool->class_count, /* sizes differ, so nobody else can use the rest */
+        .guarded = pool->guard_pages,
         .small_pages = class->slab_count == 0,      /* a pool that holds little shall cost little */
         .name = pool->name,
     };
@@ -367,7 +391,7 @@ static sb_status take_fresh(sb_pool *pool, uint32_t class_index, uint32_t block_
 static sb_status take_from_slabs(sb_pool *pool, uint32_t class_index, size_t size, sb_priv_record **record, bool *zero) {
   sb_priv_class *class = &pool->classes[class_index];
   if (class->kept == 0) batches_dissolve(pool, class); /* others have magazines */
-  *record = kept_pop(class);
+  *record = pool->guard_pages ? NULL : kept_pop(class);
   if (*record == NULL)
     return take_fresh(pool, class_index, class_index < pool->class_count ? class->block_size : (uint32_t)size, record, zero);
   block_taken(pool, class, *record);

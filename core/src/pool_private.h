@@ -31,8 +31,10 @@ enum {
   SB_PRIV_BLOCK_CACHED,    /* free, in a magazine or batch */
   SB_PRIV_BLOCK_OUT,       /* handed out by sb_pool_get */
   SB_PRIV_BLOCK_COUNTED,   /* handed out as an sb_block */
-  SB_PRIV_BLOCK_LEAVING,   /* being poisoned on its way back */
+  SB_PRIV_BLOCK_LEAVING,   /* on its way back: one of many, or being poisoned or guarded */
 };
+
+struct sb_priv_place;
 
 /* What is known of a block. It has a cache line of its own, so that threads with neighbouring blocks do not wait for each other, and it
  * lies apart from the data, so that an overrun does not reach it. `block` says where the data is, also while it is not handed out as one. */
@@ -40,6 +42,7 @@ typedef struct sb_priv_record {
   _Alignas(SB_PRIV_CACHE_LINE) sb_block block; /* first, so that one is found from the other */
   _Atomic uint8_t state;
   uint16_t next; /* index of the next block in the list of the slab that this one is in */
+  struct sb_priv_place *place; /* where it was taken, while it is out of a pool that traces; under the lock */
 } sb_priv_record;
 
 static_assert(sizeof(sb_priv_record) == SB_PRIV_CACHE_LINE, "a record fills a cache line");
@@ -63,6 +66,7 @@ typedef struct sb_priv_slab {
   size_t size;     /* mapped bytes */
   uint32_t stride; /* bytes from block to block */
   uint32_t block_count;
+  uint32_t front; /* bytes before the first block */
 
   _Alignas(SB_PRIV_CACHE_LINE) uint32_t block_size; /* bytes of a block that are handed out */
   uint32_t out_count;                               /* blocks in no list of the slab: handed out or cached */
@@ -83,6 +87,7 @@ typedef struct sb_priv_slab_shape {
   uint32_t alignment;  /* a power of two, SB_PRIV_BLOCK_ALIGNMENT_MIN to SB_POOL_ALIGNMENT_MAX */
   bool single;         /* one block only, whatever fits */
   bool small_pages;    /* spares memory: no huge page for the first touched byte */
+  bool guarded;        /* pages that nobody may touch around the block, which then is single */
   const char *name;    /* shown in /proc/PID/maps; empty: none */
 } sb_priv_slab_shape;
 
@@ -105,6 +110,8 @@ sb_status sb_priv_slab_open(const sb_priv_slab_shape *shape, sb_priv_slab **slab
 void sb_priv_slab_close(sb_priv_slab *slab);
 /* Gives the pages of a block back to the system, as far as it has them for itself. */
 void sb_priv_slab_discard(const sb_priv_slab *slab, uint32_t index);
+/* Takes the pages of a block away, which lies alone between guard pages: whoever touches it from now on is stopped. */
+void sb_priv_slab_guard(const sb_priv_slab *slab);
 /* For fork: nobody is changing the free headers while they are locked. */
 void sb_priv_slab_lock(void);
 void sb_priv_slab_unlock(void);
@@ -322,6 +329,7 @@ typedef struct sb_priv_class {
   uint64_t slab_count;
   sb_priv_batch *batches;
   sb_priv_slab *slabs[SB_PRIV_SLAB_LISTS];
+  sb_priv_slab *slabs_last[SB_PRIV_SLAB_LISTS];
 } sb_priv_class;
 
 struct sb_pool {    // NOLINT(clang-analyzer-optin.performance.Padding): what changes has cache lines of its own
@@ -337,7 +345,11 @@ struct sb_pool {    // NOLINT(clang-analyzer-optin.performance.Padding): what ch
   uint32_t alignment;
   bool zero_on_get;
   bool poison_on_put;
-  uint64_t bytes_max; /* UINT64_MAX: none */
+  bool guard_pages;
+  bool with_lock;                 /* no magazines: something is done with each block that is put */
+  struct sb_priv_tracing *traces; /* NULL: none */
+  uint64_t bytes_max;             /* UINT64_MAX: none */
+  uint64_t thread_bytes_max;      /* 0: each class has its own */
   char name[64];
 
   _Alignas(SB_PRIV_CACHE_LINE) pthread_mutex_t lock; /* of what follows, up to refused_puts */
@@ -351,9 +363,43 @@ struct sb_pool {    // NOLINT(clang-analyzer-optin.performance.Padding): what ch
   sb_priv_class classes[SB_POOL_CLASSES_MAX + 1];
   _Atomic uint64_t failures;
   _Atomic uint64_t refused_puts;
+  _Atomic uint32_t handle_count; /* of sb_pool_handle */
   sb_pool *next; /* in the list of all pools, or of free structures */
   sb_pool *previous;
 };
+
+/* ---- traces ---- */
+
+/* Where blocks were taken. All of it is under the pool's lock. */
+#define SB_PRIV_FRAMES_MAX 8u
+
+typedef struct sb_priv_frames {
+  uint32_t count;
+  const void *addresses[SB_PRIV_FRAMES_MAX]; /* return addresses, the caller's first */
+} sb_priv_frames;
+
+/* Notes the calls that lead to `caller`, the address that a function of the API returns to, or all if it is NULL. Takes no lock of ours. */
+void sb_priv_frames_take(sb_priv_frames *frames, const void *caller);
+/* What a pool that traces needs, or NULL; nothing is noted before sb_priv_trace_note. */
+struct sb_priv_tracing *sb_priv_tracing_open(void);
+void sb_priv_tracing_close(struct sb_priv_tracing *tracing);
+/* Notes that a block is out, and where it was taken. */
+void sb_priv_trace_note(struct sb_priv_tracing *tracing, sb_priv_record *record, const sb_priv_frames *frames);
+/* Gives the place of a block another tag. */
+sb_status sb_priv_trace_tag(struct sb_priv_tracing *tracing, sb_priv_record *record, const char *tag);
+/* Notes that a block is back. */
+void sb_priv_trace_forget(sb_priv_record *record);
+/* Copies the place at `index`; false if there is none. `frames` may be named without the lock by sb_priv_frames_name. */
+bool sb_priv_trace_get(const struct sb_priv_tracing *tracing, size_t index, sb_pool_place *place, sb_priv_frames *frames);
+void sb_priv_frames_name(const sb_priv_frames *frames, char *text, size_t size);
+
+/* ---- handles ---- */
+
+/* Sees to it that no handle leads to the pool any more, and that no call by one is inside. */
+void sb_priv_handles_close(sb_pool *pool);
+/* For fork: nobody is changing handles while they are locked. */
+void sb_priv_handles_lock(void);
+void sb_priv_handles_unlock(bool in_child);
 
 /* What pool_depot.c does. The pool's lock is held, but by sb_priv_depot_thread_ended. */
 

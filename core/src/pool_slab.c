@@ -153,14 +153,27 @@ static size_t stride_of(const sb_priv_slab_shape *shape) {
   return ((size_t)shape->block_size + shape->alignment - 1) & -(size_t)shape->alignment;
 }
 
-static bool is_single(const sb_priv_slab_shape *shape) { return shape->single || stride_of(shape) > SB_PRIV_SLAB_ALIGNMENT / 2; }
+static bool is_single(const sb_priv_slab_shape *shape) { return shape->single || shape->guarded || stride_of(shape) > SB_PRIV_SLAB_ALIGNMENT / 2; }
+
+static size_t page_size(void) { return (size_t)sysconf(_SC_PAGESIZE); }
+
+static size_t pages_of(size_t size) { return (size + page_size() - 1) & -page_size(); }
+
+/* Where a guarded block begins: as near to the page behind it as its alignment allows, with a page or more before it. */
+static uint32_t guarded_front(const sb_priv_slab_shape *shape) {
+  const size_t page = page_size(), stride = stride_of(shape);
+  if (shape->alignment >= page) return shape->alignment;
+  return (uint32_t)(page + pages_of(shape->block_size) - stride);
+}
 
 /* Fills the header of a new slab. */
 static void header_fill(sb_priv_slab *slab, const sb_priv_slab_shape *shape) {
   const size_t stride = stride_of(shape);
   const size_t fitting = SB_PRIV_SLAB_ALIGNMENT / stride;
   const bool single = is_single(shape);
-  slab->size = single ? (shape->block_size + SB_PRIV_SLAB_ALIGNMENT - 1) & -SB_PRIV_SLAB_ALIGNMENT : SB_PRIV_SLAB_ALIGNMENT;
+  slab->front = shape->guarded ? guarded_front(shape) : 0;
+  const size_t bytes = slab->front + (size_t)shape->block_size + (shape->guarded ? 2 * page_size() : 0);
+  slab->size = single ? (bytes + SB_PRIV_SLAB_ALIGNMENT - 1) & -SB_PRIV_SLAB_ALIGNMENT : SB_PRIV_SLAB_ALIGNMENT;
   slab->stride = (uint32_t)stride;
   slab->inverse = single ? 0 : (((uint64_t)1 << 43) + stride - 1) / stride;
   slab->block_count = single ? 1 : (uint32_t)fitting;
@@ -173,6 +186,18 @@ static void header_fill(sb_priv_slab *slab, const sb_priv_slab_shape *shape) {
   atomic_store(&slab->pool, shape->pool);
 }
 
+/* Forbids all pages of a slab but those of its block. */
+static bool guard_around(const sb_priv_slab *slab) {
+  const size_t first = slab->front & -page_size(), end = pages_of((size_t)slab->front + slab->block_size);
+  return mprotect((void *)slab->data, first, PROT_NONE) == 0 && mprotect((void *)(slab->data + end), slab->size - end, PROT_NONE) == 0;
+}
+
+void sb_priv_slab_guard(const sb_priv_slab *slab) {
+  /* One mapping becomes part of its neighbours, so this cannot fail for want of mappings. */
+  (void)madvise((void *)slab->data, slab->size, MADV_DONTNEED);
+  (void)mprotect((void *)slab->data, slab->size, PROT_NONE);
+}
+
 sb_status sb_priv_slab_open(const sb_priv_slab_shape *shape, sb_priv_slab **slab) {
   sb_priv_slab *made = header_get(is_single(shape));
   if (made == NULL) return SB_NO_MEMORY;
@@ -180,6 +205,7 @@ sb_status sb_priv_slab_open(const sb_priv_slab_shape *shape, sb_priv_slab **slab
   uint8_t *data = map_aligned(made->size);
   if (data == NULL) goto give_header_back;
   atomic_store(&made->data, (uintptr_t)data);
+  if (shape->guarded && !guard_around(made)) goto unmap;
   if (!map_set(made, made)) goto unmap;
   if (shape->small_pages) (void)madvise(data, made->size, MADV_NOHUGEPAGE);
   if (shape->name[0] != '\0') slab_name(made, shape->name);

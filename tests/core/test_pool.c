@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 
 #include <sys/wait.h>
@@ -640,6 +641,354 @@ static void a_poisoning_pool_overwrites_what_is_put(void **state) {
   assert_ok(sb_pool_put(NULL, last));
 }
 
+/* ---- many at a time ---- */
+
+static void many_blocks_are_got_and_put_in_one_call(void **state) {
+  (void)state;
+  sb_pool *pool = open_three();
+  static void *blocks[SB_POOL_MANY_MAX];
+  const size_t counts[] = {0, 1, 16, 31, 62, 63, 100, SB_POOL_MANY_MAX};
+  for (int round = 0; round < 3; round++) {
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+      const size_t size = i % 2 == 0 ? 512 : 5000, count = counts[i];
+      assert_ok(sb_pool_get_many(pool, size, count, blocks));
+      for (size_t j = 0; j < count; j++) memset(blocks[j], (int)j, size);
+      for (size_t j = 0; j < count; j++) assert_true(((uint8_t *)blocks[j])[0] == (uint8_t)j && ((uint8_t *)blocks[j])[size - 1] == (uint8_t)j);
+      assert_int_equal(pool_stats(pool).outstanding, count);
+      assert_ok(sb_pool_put_many(round == 0 ? pool : NULL, blocks, count));
+      assert_int_equal(pool_stats(pool).outstanding, 0);
+    }
+  }
+  assert_true(class_stats(pool, 0).hits > 16 + 62 + 2 * (1 + 16 + 62));
+  sb_pool_close(pool);
+}
+
+static void many_blocks_of_different_classes_and_pools_are_put_together(void **state) {
+  (void)state;
+  sb_pool *pool = open_three(), *other = open_three();
+  void *blocks[6] = {get(pool, 1), get(pool, 600), get(pool, 100000), get(pool, 1), get(other, 1), get(other, 1)};
+  assert_int_equal(sb_pool_put_many(pool, blocks, 6), SB_INVALID_ARGUMENT);
+  assert_int_equal(pool_stats(pool).outstanding + pool_stats(other).outstanding, 6);
+  assert_ok(sb_pool_put_many(NULL, blocks, 6));
+  assert_int_equal(pool_stats(pool).outstanding + pool_stats(other).outstanding, 0);
+  sb_pool_close(pool);
+  sb_pool_close(other);
+}
+
+/* Each of the blocks in turn is made wrong, in a magazine's size and beyond it. */
+static void one_wrong_block_of_many_and_all_stay_out(void **state) {
+  (void)state;
+  sb_pool *pool = open_three();
+  void *blocks[80], *all[80];
+  for (size_t count = 10; count <= 80; count += 70) {
+    assert_ok(sb_pool_get_many(pool, 512, count, all));
+    for (size_t i = 0; i < count; i++) {
+      void *wrong[] = {NULL, state, (uint8_t *)all[i] + 1, i > 0 ? all[i - 1] : all[1]};
+      for (size_t kind = 0; kind < 4; kind++) {
+        memcpy(blocks, all, sizeof blocks);
+        blocks[i] = wrong[kind];
+        assert_int_equal(sb_pool_put_many(kind % 2 == 0 ? pool : NULL, blocks, count), SB_INVALID_ARGUMENT);
+        assert_int_equal(pool_stats(pool).outstanding, count);
+      }
+    }
+    assert_ok(sb_pool_put_many(pool, all, count));
+    assert_int_equal(sb_pool_put_many(pool, all, count), SB_INVALID_ARGUMENT);
+    assert_int_equal(sb_pool_put_many(pool, all, 1), SB_INVALID_ARGUMENT);
+  }
+  assert_int_equal(pool_stats(pool).outstanding, 0);
+  sb_pool_close(pool);
+}
+
+static void many_that_the_limit_forbids_are_none(void **state) {
+  (void)state;
+  sb_pool_options options = options_for(three_classes, 3);
+  options.bytes_max = 20 * 512;
+  sb_pool *pool = open_with(&options);
+  void *blocks[21];
+  for (int i = 0; i < 21; i++) blocks[i] = state;
+  assert_int_equal(sb_pool_get_many(pool, 512, 21, blocks), SB_NO_MEMORY);
+  for (int i = 0; i < 21; i++) assert_ptr_equal(blocks[i], state);
+  assert_int_equal(pool_stats(pool).outstanding, 0);
+  assert_ok(sb_pool_get_many(pool, 512, 20, blocks));
+  assert_ok(sb_pool_put_many(pool, blocks, 20));
+  const size_t wrong[] = {0, (size_t)SB_BLOCK_SIZE_MAX + 1, SIZE_MAX};
+  for (int i = 0; i < 3; i++) assert_int_equal(sb_pool_get_many(pool, wrong[i], 2, blocks), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_pool_get_many(pool, 512, SB_POOL_MANY_MAX + 1, blocks), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_pool_get_many(pool, 512, SIZE_MAX, blocks), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_pool_put_many(pool, blocks, SB_POOL_MANY_MAX + 1), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_pool_get_many(NULL, 512, 1, blocks), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_pool_get_many(pool, 512, 1, NULL), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_pool_put_many(pool, NULL, 1), SB_INVALID_ARGUMENT);
+  assert_ok(sb_pool_get_many(pool, 512, 0, NULL));
+  assert_ok(sb_pool_put_many(NULL, NULL, 0));
+  sb_pool_close(pool);
+}
+
+static void many_of_a_pool_that_looks_at_each_block(void **state) {
+  (void)state;
+  for (int kind = 0; kind < 4; kind++) {
+    sb_pool_options options = options_for(three_classes, 3);
+    options.zero_on_get = kind == 0;
+    options.poison_on_put = kind == 1;
+    options.guard_pages = kind == 2;
+    options.trace = kind == 3;
+    sb_pool *pool = open_with(&options);
+    void *blocks[20];
+    for (int round = 0; round < 3; round++) {
+      assert_ok(sb_pool_get_many(pool, 512, 20, blocks));
+      for (int i = 0; i < 20; i++) {
+        for (int j = 0; kind == 0 && j < 512; j++) assert_true(((uint8_t *)blocks[i])[j] == 0);
+        memset(blocks[i], 1, 512);
+      }
+      assert_ok(sb_pool_put_many(pool, blocks, 20));
+      assert_true(kind != 1 || ((uint8_t *)blocks[7])[9] == 0xdb);
+      assert_int_equal(pool_stats(pool).outstanding, 0);
+    }
+    sb_pool_close(pool);
+  }
+}
+
+/* ---- guard pages ---- */
+
+/* The signal that ends a child which touches `data`; 0 if none does. */
+static int signal_of_touching(volatile uint8_t *data) {
+  const pid_t child = fork();
+  assert_true(child >= 0);
+  if (child == 0) {
+    (void)signal(SIGSEGV, SIG_DFL); /* sanitizers have their own */
+    *data = *data;
+    _exit(0);
+  }
+  int status = 0;
+  assert_int_equal(waitpid(child, &status, 0), child);
+  return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+static void a_guarded_block_cannot_be_touched_around_it_or_after_its_put(void **state) {
+  (void)state;
+  const uint32_t page = (uint32_t)sysconf(_SC_PAGESIZE), alignments[] = {0, 8 * page, SB_POOL_ALIGNMENT_MAX};
+  const size_t sizes[] = {512, 4096, 16384, 100000, 3 * MIB};
+  for (int a = 0; a < 3; a++) {
+    sb_pool_options options = options_for(three_classes, 3);
+    options.guard_pages = true;
+    options.alignment = alignments[a];
+    sb_pool *pool = open_with(&options);
+    for (int i = 0; i < 5; i++) {
+      uint8_t *data = get(pool, sizes[i]);
+      const size_t end = (sizes[i] + 63) & ~(size_t)63;
+      assert_int_equal((uintptr_t)data % (alignments[a] == 0 ? 64 : alignments[a]), 0);
+      memset(data, 1, sizes[i]);
+      assert_int_equal(signal_of_touching(data), 0);
+      assert_int_equal(signal_of_touching(data + (alignments[a] == 0 ? end : (sizes[i] + page - 1) / page * page)), SIGSEGV);
+      assert_int_equal(signal_of_touching(data - page), SIGSEGV);
+      assert_int_equal(sb_pool_put(pool, data + 64), SB_INVALID_ARGUMENT);
+      assert_ok(sb_pool_put(pool, data));
+      assert_int_equal(signal_of_touching(data), SIGSEGV);
+      assert_int_equal(signal_of_touching(data + sizes[i] - 1), SIGSEGV);
+      assert_int_equal(sb_pool_put(pool, data), SB_INVALID_ARGUMENT);
+      assert_true(get(pool, sizes[i]) != data); /* its addresses are nobody else's for a while */
+    }
+    sb_pool_close(pool); /* five are out for good */
+  }
+}
+
+static void a_guarded_sb_block_cannot_be_touched_after_its_close(void **state) {
+  (void)state;
+  sb_pool_options options = options_for(three_classes, 3);
+  options.guard_pages = true;
+  sb_pool *pool = open_with(&options);
+  sb_block *block = NULL;
+  assert_ok(sb_pool_get_block(pool, 100, &block));
+  uint8_t *data = sb_block_data(block);
+  memset(data, 1, 512);
+  sb_block_close(block);
+  assert_int_equal(signal_of_touching(data), SIGSEGV);
+  sb_pool_close(pool);
+}
+
+static void a_guarding_pool_keeps_so_many_and_the_oldest_goes(void **state) {
+  (void)state;
+  const sb_pool_class classes[] = {{512, 3}};
+  sb_pool_options options = options_for(classes, 1);
+  options.guard_pages = true;
+  sb_pool *pool = open_with(&options);
+  uint8_t *data[5];
+  for (int i = 0; i < 5; i++) data[i] = get(pool, 512);
+  for (int i = 0; i < 5; i++) assert_ok(sb_pool_put(pool, data[i]));
+  assert_int_equal(class_stats(pool, 0).kept, 3);
+  for (int i = 0; i < 5; i++) assert_int_equal(pages_resident(data[i], 1), i < 2 ? -1 : 0);
+  sb_pool_trim(pool);
+  assert_int_equal(class_stats(pool, 0).kept, 0);
+  for (int i = 0; i < 5; i++) assert_int_equal(pages_resident(data[i], 1), -1);
+  assert_int_equal(class_stats(pool, 0).hits, 0);
+  sb_pool_close(pool);
+}
+
+static void a_guarding_pool_without_mappings_says_so(void **state) {
+  (void)state;
+  sb_pool_options options = options_for(three_classes, 3);
+  options.guard_pages = true;
+  sb_pool *pool = open_with(&options);
+  static void *blocks[70000];
+  size_t count = 0;
+  while (count < 70000 && sb_pool_get(pool, 1, &blocks[count]) == SB_OK) count++;
+  assert_true(count > 20000 && count < 70000);
+  assert_int_equal(pool_stats(pool).outstanding, count);
+  for (size_t i = 0; i < count; i++) assert_ok(sb_pool_put(pool, blocks[i]));
+  assert_ok(sb_pool_put(pool, get(pool, 1)));
+  sb_pool_close(pool);
+}
+
+/* ---- where blocks were taken ---- */
+
+static sb_pool_place place_at(sb_pool *pool, size_t index) {
+  sb_pool_place place = {.struct_size = sizeof place};
+  assert_ok(sb_pool_get_place(pool, index, &place));
+  return place;
+}
+
+static __attribute__((noinline)) void *take_here(sb_pool *pool) {
+  void *data = get(pool, 512);
+  __asm__ volatile(""); /* no tail call */
+  return data;
+}
+
+static __attribute__((noinline)) void *take_there(sb_pool *pool) {
+  void *data = NULL;
+  assert_ok(sb_pool_get_many(pool, 4096, 1, &data));
+  return data;
+}
+
+static sb_pool *open_tracing(void) {
+  sb_pool_options options = options_for(three_classes, 3);
+  options.trace = true;
+  return open_with(&options);
+}
+
+static void what_is_not_put_back_is_known_by_place_and_tag(void **state) {
+  (void)state;
+  sb_pool *pool = open_tracing();
+  void *here[5], *there[3];
+  for (int i = 0; i < 5; i++) here[i] = take_here(pool);
+  for (int i = 0; i < 3; i++) there[i] = take_there(pool);
+  sb_pool_place first = place_at(pool, 0), second = place_at(pool, 1), none = {.struct_size = sizeof none};
+  assert_int_equal(first.blocks, 5);
+  assert_int_equal(first.bytes, 5 * 512);
+  assert_int_equal(second.blocks, 3);
+  assert_int_equal(second.bytes, 3 * 4096);
+  assert_string_equal(first.tag, "");
+  assert_non_null(strstr(first.calls, "test_pool+0x")); /* what addr2line takes */
+  assert_true(strcmp(first.calls, second.calls) != 0);
+  assert_int_equal(sb_pool_get_place(pool, 2, &none), SB_OUT_OF_RANGE);
+  assert_ok(sb_pool_tag(pool, here[4], "reader.c:42"));
+  assert_ok(sb_pool_tag(pool, here[3], "reader.c:42"));
+  const sb_pool_place third = place_at(pool, 2);
+  assert_string_equal(third.tag, "reader.c:42");
+  assert_string_equal(third.calls, first.calls);
+  assert_int_equal(third.blocks, 2);
+  for (int i = 0; i < 4; i++) assert_ok(sb_pool_put(pool, here[i]));
+  assert_ok(sb_pool_put_many(pool, there, 3));
+  assert_int_equal(place_at(pool, 0).blocks, 0);
+  assert_int_equal(place_at(pool, 0).taken, 3);
+  assert_int_equal(place_at(pool, 1).blocks, 0);
+  assert_int_equal(place_at(pool, 2).blocks, 1);
+  assert_int_equal(place_at(pool, 2).bytes, 512);
+  sb_pool_close(pool);
+  assert_ok(sb_pool_put(NULL, here[4]));
+}
+
+static void counted_blocks_and_large_ones_are_traced_too(void **state) {
+  (void)state;
+  sb_pool *pool = open_tracing();
+  sb_memory *memory = NULL;
+  sb_view *view = NULL;
+  assert_ok(sb_pool_memory(pool, &memory));
+  assert_ok(sb_view_open("text", 4, memory, &view));
+  void *large = get(pool, 5 * MIB);
+  assert_int_equal(place_at(pool, 0).blocks, 1);
+  assert_int_equal(place_at(pool, 0).bytes, 512);
+  assert_int_equal(place_at(pool, 1).bytes, 5 * MIB);
+  const void *bytes = NULL;
+  size_t size = 0;
+  assert_ok(sb_view_span(view, 0, &bytes, &size));
+  assert_ok(sb_pool_tag(pool, (void *)(uintptr_t)bytes, "view"));
+  assert_string_equal(place_at(pool, 2).tag, "view");
+  sb_view_close(view);
+  sb_memory_close(memory);
+  assert_ok(sb_pool_put(pool, large));
+  for (size_t i = 0; i < 3; i++) assert_int_equal(place_at(pool, i).blocks, 0);
+  sb_pool_close(pool);
+}
+
+static void wrong_tags_are_refused_and_long_ones_keep_their_end(void **state) {
+  (void)state;
+  sb_pool *pool = open_tracing(), *plain = open_three();
+  void *data = get(pool, 1);
+  sb_pool_place place = {.struct_size = sizeof place};
+  char tag[300];
+  memset(tag, 'x', sizeof tag);
+  strcpy(tag + 290, "end.c:7");
+  assert_int_equal(sb_pool_tag(plain, data, "a"), SB_UNSUPPORTED);
+  assert_int_equal(sb_pool_get_place(plain, 0, &place), SB_UNSUPPORTED);
+  assert_int_equal(sb_pool_tag(pool, (uint8_t *)data + 1, "a"), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_pool_tag(pool, NULL, "a"), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_pool_tag(pool, data, NULL), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_pool_tag(NULL, data, "a"), SB_INVALID_ARGUMENT);
+  assert_ok(sb_pool_tag(pool, data, tag));
+  assert_int_equal(strlen(place_at(pool, 1).tag), sizeof place.tag - 1);
+  assert_non_null(strstr(place_at(pool, 1).tag, "xxend.c:7"));
+  allocations_until_failure = 1;
+  assert_int_equal(sb_pool_tag(pool, data, "new"), SB_NO_MEMORY);
+  allocations_until_failure = 0;
+  assert_int_equal(place_at(pool, 1).blocks, 1);
+  place.struct_size = 8;
+  assert_int_equal(sb_pool_get_place(pool, 0, &place), SB_INVALID_ARGUMENT);
+  assert_ok(sb_pool_put(pool, data));
+  assert_int_equal(sb_pool_tag(pool, data, "late"), SB_INVALID_ARGUMENT);
+  sb_pool_close(pool);
+  sb_pool_close(plain);
+}
+
+static void places_beyond_the_limit_are_one(void **state) {
+  (void)state;
+  sb_pool *pool = open_tracing();
+  void *data = get(pool, 1);
+  for (int i = 0; i < 5000; i++) {
+    char tag[20];
+    (void)snprintf(tag, sizeof tag, "%d", i);
+    assert_ok(sb_pool_tag(pool, data, tag));
+  }
+  assert_string_equal(place_at(pool, 4096).tag, "(other places)");
+  assert_int_equal(place_at(pool, 4096).blocks, 1);
+  sb_pool_place none = {.struct_size = sizeof none};
+  assert_int_equal(sb_pool_get_place(pool, 4097, &none), SB_OUT_OF_RANGE);
+  assert_ok(sb_pool_put(pool, data));
+  sb_pool_close(pool);
+}
+
+/* ---- a cap per thread ---- */
+
+static void a_thread_keeps_no_more_bytes_than_it_may(void **state) {
+  (void)state;
+  const sb_pool_class classes[] = {{512, 1000}, {4096, 1000}, {16384, 1000}};
+  for (uint64_t cap = 4096; cap <= 1024 * KIB; cap *= 4) {
+    sb_pool_options options = options_for(classes, 3);
+    options.thread_bytes_max = cap;
+    sb_pool *pool = open_with(&options);
+    assert_ok(sb_pool_put(pool, get(pool, 1)));
+    uint64_t bytes = 0;
+    for (int i = 0; i < 3; i++) {
+      const sb_priv_thread *thread = (const sb_priv_thread *)(const void *)sb_priv_thread_own;
+      const uint64_t capacity = thread->magazines[pool->slot][i].capacity;
+      bytes += capacity * classes[i].block_size;
+      assert_true(cap < 1024 * KIB || capacity > 0);
+    }
+    assert_true(bytes <= cap);
+    assert_true(bytes > 0 || cap < 3 * 8 * 512);
+    sb_pool_close(pool);
+  }
+}
+
 /* ---- options and statistics ---- */
 
 static void the_defaults_are_what_the_header_says(void **state) {
@@ -671,7 +1020,7 @@ static void wrong_options_are_refused(void **state) {
   wrong[5].alignment = 3;
   wrong[6].alignment = SB_POOL_ALIGNMENT_MAX * 2;
   wrong[7].alignment = 96;
-  wrong[8].reserved = 1;
+  wrong[8].struct_size = sizeof(uint32_t);
   wrong[9].struct_size = 0;
   wrong[10].struct_size = sizeof wrong[10] - 1;
   wrong[11].name = name;
@@ -1363,6 +1712,20 @@ int main(void) {
       cmocka_unit_test(a_zeroing_pool_gives_zeros),
       cmocka_unit_test(a_block_given_back_and_used_again_is_zeroed_too),
       cmocka_unit_test(a_poisoning_pool_overwrites_what_is_put),
+      cmocka_unit_test(many_blocks_are_got_and_put_in_one_call),
+      cmocka_unit_test(many_blocks_of_different_classes_and_pools_are_put_together),
+      cmocka_unit_test(one_wrong_block_of_many_and_all_stay_out),
+      cmocka_unit_test(many_that_the_limit_forbids_are_none),
+      cmocka_unit_test(many_of_a_pool_that_looks_at_each_block),
+      cmocka_unit_test(a_guarded_block_cannot_be_touched_around_it_or_after_its_put),
+      cmocka_unit_test(a_guarded_sb_block_cannot_be_touched_after_its_close),
+      cmocka_unit_test(a_guarding_pool_keeps_so_many_and_the_oldest_goes),
+      cmocka_unit_test(a_guarding_pool_without_mappings_says_so),
+      cmocka_unit_test(what_is_not_put_back_is_known_by_place_and_tag),
+      cmocka_unit_test(counted_blocks_and_large_ones_are_traced_too),
+      cmocka_unit_test(wrong_tags_are_refused_and_long_ones_keep_their_end),
+      cmocka_unit_test(places_beyond_the_limit_are_one),
+      cmocka_unit_test(a_thread_keeps_no_more_bytes_than_it_may),
       cmocka_unit_test(the_defaults_are_what_the_header_says),
       cmocka_unit_test(wrong_options_are_refused),
       cmocka_unit_test(options_of_another_version_are_understood_or_refused),

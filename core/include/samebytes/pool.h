@@ -36,11 +36,19 @@ SB_BEGIN_DECLS
  *  A size of 0 or above SB_BLOCK_SIZE_MAX is SB_INVALID_ARGUMENT. A pointer that is not a block of this pool, or that has been put
  *  back already, is SB_INVALID_ARGUMENT, and nothing changes.
  *
+ *  ## Looking for wrong use
+ *  Three options make a pool slower and show more. `poison_on_put` fills what is put back, so that who reads it afterwards sees
+ *  0xDBDB... `guard_pages` gives each block pages of its own between pages that nobody may touch, and takes its pages away when it is put
+ *  back: an access past its end or after the put stops the program (SIGSEGV) where it happens. `trace` notes for every block where it was
+ *  taken; sb_pool_get_place tells of how many blocks each place has not put back.
+ *
  *  ## Limits
- *  At most SB_POOL_CLASSES_MAX classes. Alignment is at most SB_POOL_ALIGNMENT_MAX. */
+ *  At most SB_POOL_CLASSES_MAX classes. Alignment is at most SB_POOL_ALIGNMENT_MAX. At most SB_POOL_MANY_MAX blocks in one call. A pool
+ *  with guard pages can have about 30,000 blocks out and kept together, because Linux limits the mappings of a process. */
 
 #define SB_POOL_CLASSES_MAX 32
 #define SB_POOL_ALIGNMENT_MAX 0x200000u /* bytes */
+#define SB_POOL_MANY_MAX 1024           /* blocks in one call */
 
 typedef struct sb_pool sb_pool;
 
@@ -59,8 +67,10 @@ typedef struct sb_pool_options {
   uint32_t alignment;           /**< bytes, a power of two up to SB_POOL_ALIGNMENT_MAX, for every block; 0: 64 */
   bool zero_on_get;             /**< blocks come filled with zeros */
   bool poison_on_put;           /**< blocks are filled with 0xDB when they are put back, to make use after put visible */
-  uint16_t reserved;            /**< 0 */
+  bool guard_pages;             /**< each block lies between pages that nobody may touch, and cannot be touched after it is put back */
+  bool trace;                   /**< notes where each block was taken, for sb_pool_get_place */
   SB_NULLABLE const char *name; /**< for statistics and reports, at most 63 bytes, copied; NULL: none */
+  uint64_t thread_bytes_max;    /**< bytes of free blocks that one thread may keep for itself; 0: 62 blocks or 1 MiB of each class */
 } sb_pool_options;
 
 /** What one size class of a pool did so far. */
@@ -84,6 +94,17 @@ typedef struct sb_pool_stats {
   uint64_t failures;     /**< gets that failed */
   uint64_t refused_puts; /**< puts of a foreign pointer or of a block that had been put back */
 } sb_pool_stats;
+
+/** A place where blocks were taken, as a pool with the option `trace` noted it. */
+typedef struct sb_pool_place {
+  uint32_t struct_size; /**< bytes; the caller sets it to sizeof(sb_pool_place) */
+  uint32_t reserved;    /**< 0 */
+  uint64_t blocks;      /**< blocks that were taken there and are out */
+  uint64_t bytes;       /**< their bytes */
+  uint64_t taken;       /**< blocks that were ever taken there */
+  char tag[128];        /**< what sb_pool_tag said, such as a file and line; may be empty */
+  char calls[384];      /**< functions, or addresses in a program or library, the caller first; may be empty */
+} sb_pool_place;
 
 /** Fills `options` with the defaults, never writing past `struct_size` bytes.
  *
@@ -116,6 +137,23 @@ SB_API SB_METHOD sb_status sb_pool_get(sb_pool *pool, size_t size, SB_OUT SB_OWN
  *  Errors: SB_INVALID_ARGUMENT when `data` is NULL, is no block of this pool, or has been put back already.
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_pool_put(SB_NULLABLE sb_pool *pool, SB_TAKES void *data);
+
+/** Gets `count` blocks of at least `size` bytes each: all of them or none.
+ *
+ *  Ownership: the caller puts each back, by sb_pool_put or sb_pool_put_many, together or one by one.
+ *  Threads: any.
+ *  Errors: as sb_pool_get; SB_INVALID_ARGUMENT for a count above SB_POOL_MANY_MAX. A count of 0 succeeds and does nothing.
+ *  Since: 1.0 */
+SB_API SB_METHOD sb_status sb_pool_get_many(sb_pool *pool, size_t size, size_t count, SB_OUT SB_OWNED SB_COUNT(count) void *blocks[]);
+
+/** Puts `count` blocks back: all of them or none. They may be of different classes, and if `pool` is NULL of different pools.
+ *
+ *  Ownership: the blocks are taken over, unless an error is returned; the array is borrowed.
+ *  Threads: any, also another than the one that got them.
+ *  Errors: as sb_pool_put, when any of them is wrong or stands there twice: then all stay out. SB_INVALID_ARGUMENT for a count above
+ *  SB_POOL_MANY_MAX. A count of 0 succeeds and does nothing.
+ *  Since: 1.0 */
+SB_API SB_METHOD sb_status sb_pool_put_many(SB_NULLABLE sb_pool *pool, SB_TAKES SB_COUNT(count) void *const blocks[], size_t count);
 
 /** Gets a block of at least `size` bytes as a counted handle.
  *
@@ -153,6 +191,52 @@ SB_API SB_METHOD sb_status sb_pool_get_stats(sb_pool *pool, SB_OUT sb_pool_stats
  *  Errors: SB_INVALID_ARGUMENT when struct_size is too small to be one of ours; SB_OUT_OF_RANGE when there is no such class.
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_pool_get_class_stats(sb_pool *pool, uint32_t index, SB_OUT sb_pool_class_stats *stats);
+
+/** Says where the block at `data` was taken, in a pool with the option `trace`: sb_pool_get_place shows it. `data` may also be the address of
+ *  an sb_block's bytes. Of a longer tag the end is kept, because paths end with what matters.
+ *
+ *  Ownership: `data` stays the caller's; `tag` is copied.      Threads: any.
+ *  Errors: SB_UNSUPPORTED when the pool does not trace; SB_INVALID_ARGUMENT when `data` is no block of this pool that is out; SB_NO_MEMORY.
+ *  Since: 1.0 */
+SB_API SB_METHOD sb_status sb_pool_tag(sb_pool *pool, SB_IN void *data, SB_IN const char *tag);
+
+/** Tells of the place at `index`, from 0, how many of the blocks taken there are out: what leaks, and whose it is. A place keeps its index;
+ *  a new one comes behind the last. After 4,096 places all others are one.
+ *
+ *  Ownership: `place` is the caller's.      Threads: any.
+ *  Errors: SB_UNSUPPORTED when the pool does not trace; SB_OUT_OF_RANGE when there are no more places; SB_INVALID_ARGUMENT when struct_size is
+ *  too small to be one of ours.
+ *  Since: 1.0 */
+SB_API SB_METHOD SB_BLOCKING sb_status sb_pool_get_place(sb_pool *pool, size_t index, SB_OUT sb_pool_place *place);
+
+/** Makes a number that stands for the pool where a pointer must not: it cannot dangle. The drop-in functions of bytepool.h take the address
+ *  of one. The first ones of a process are random.
+ *
+ *  Ownership: the caller gives the number back by sb_pool_handle_free; it does not keep the pool open.      Threads: any.
+ *  Errors: SB_NO_MEMORY, also when 65,536 handles exist.
+ *  Since: 1.0 */
+SB_API SB_METHOD sb_status sb_pool_handle(sb_pool *pool, SB_OUT uint64_t *handle);
+
+/** Does sb_pool_get for the pool of a handle.
+ *
+ *  Ownership: the caller puts `*data` back with sb_pool_handle_put or sb_pool_put.      Threads: any, also while another closes the pool.
+ *  Errors: as sb_pool_get; SB_NOT_FOUND when there is no such handle; SB_CLOSED when the pool has been closed.
+ *  Since: 1.0 */
+SB_API SB_FUNCTION sb_status sb_pool_handle_get(uint64_t handle, size_t size, SB_OUT SB_OWNED SB_COUNT(size) void **data);
+
+/** Does sb_pool_put for the pool of a handle, also after the pool has been closed.
+ *
+ *  Ownership: `data` is taken over, unless an error is returned.      Threads: any, also while another closes the pool.
+ *  Errors: as sb_pool_put; SB_NOT_FOUND when there is no such handle.
+ *  Since: 1.0 */
+SB_API SB_FUNCTION sb_status sb_pool_handle_put(uint64_t handle, SB_TAKES void *data);
+
+/** Gives a handle back: from then on there is no such handle. The pool and its blocks stay as they are.
+ *
+ *  Ownership: takes the number.      Threads: any.
+ *  Errors: SB_NOT_FOUND when there is no such handle.
+ *  Since: 1.0 */
+SB_API SB_FUNCTION sb_status sb_pool_handle_free(uint64_t handle);
 
 /** Closes the handle. NULL is allowed.
  *

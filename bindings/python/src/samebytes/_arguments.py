@@ -8,6 +8,7 @@ from operator import index
 from typing import Any, NamedTuple, TypeVar
 
 ADDRESS_MAX = 0xFFFFFFFFFFFFFFFF
+ADDRESSES_MAX = 65536  # that one call may be asked to hand out, so that a wrong count does not ask for memory
 TYPECODES = {
     "int8_t": "b",
     "int16_t": "h",

@@ -1218,7 +1218,9 @@ class Pool(Handle):
     Errors: A size of 0 or above BLOCK_SIZE_MAX is InvalidArgumentError. A pointer that is not a block of this
     pool, or that has been put back already, is InvalidArgumentError, and nothing changes.
 
-    Limits: At most POOL_CLASSES_MAX classes. Alignment is at most POOL_ALIGNMENT_MAX.
+    Limits: At most POOL_CLASSES_MAX classes. Alignment is at most POOL_ALIGNMENT_MAX. At most POOL_MANY_MAX
+    blocks in one call. A pool with guard pages can have about 30,000 blocks out and kept together, because
+    Linux limits the mappings of a process.
     """
 
     _destroy = staticmethod(layer.sb_pool_close)
@@ -1231,7 +1233,10 @@ class Pool(Handle):
         alignment: int = 0,
         zero_on_get: bool = False,
         poison_on_put: bool = False,
+        guard_pages: bool = False,
+        trace: bool = False,
         name: str | None = None,
+        thread_bytes_max: int = 0,
     ) -> None:
         """Makes a pool.
 
@@ -1249,7 +1254,10 @@ class Pool(Handle):
                 alignment=alignment,
                 zero_on_get=zero_on_get,
                 poison_on_put=poison_on_put,
+                guard_pages=guard_pages,
+                trace=trace,
                 name=name,
+                thread_bytes_max=thread_bytes_max,
             ),
         ))
 
@@ -1278,6 +1286,31 @@ class Pool(Handle):
         """
         with self._lock:
             layer.sb_pool_put(self._address or None, data)
+
+    def get_many(self, size: int, count: int) -> list[int]:
+        """Gets `count` blocks of at least `size` bytes each: all of them or none.
+
+        Ownership: the caller puts each back, by Pool.put or Pool.put_many, together or one by one.
+        Threads: any.
+        Errors: as Pool.get; InvalidArgumentError for a count above POOL_MANY_MAX. A count of 0 succeeds and
+        does nothing.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_pool_get_many(self._open(), size, count)
+
+    def put_many(self, blocks: Sequence[int]) -> None:
+        """Puts `count` blocks back: all of them or none. They may be of different classes, and if `pool` is None
+        of different pools.
+
+        Ownership: the blocks are taken over, unless an error is returned; the array is borrowed.
+        Threads: any, also another than the one that got them.
+        Errors: as Pool.put, when any of them is wrong or stands there twice: then all stay out.
+        InvalidArgumentError for a count above POOL_MANY_MAX. A count of 0 succeeds and does nothing.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_pool_put_many(self._address or None, blocks)
 
     def get_block(self, size: int) -> public.Block:
         """Gets a block of at least `size` bytes as a counted handle.
@@ -1336,6 +1369,46 @@ class Pool(Handle):
         """
         with self._lock:
             return layer.sb_pool_get_class_stats(self._open(), index)
+
+    def tag(self, data: int, tag: str) -> None:
+        """Says where the block at `data` was taken, in a pool with the option `trace`: Pool.get_place shows it.
+        `data` may also be the address of a Block's bytes. Of a longer tag the end is kept, because paths end
+        with what matters.
+
+        Ownership: `data` stays the caller's; `tag` is copied.
+        Threads: any.
+        Errors: UnsupportedError when the pool does not trace; InvalidArgumentError when `data` is no block of
+        this pool that is out; NoMemoryError.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_pool_tag(self._open(), data, tag)
+
+    def get_place(self, index: int) -> _records.PoolPlace:
+        """Tells of the place at `index`, from 0, how many of the blocks taken there are out: what leaks, and
+        whose it is. A place keeps its index; a new one comes behind the last. After 4,096 places all others
+        are one.
+
+        Ownership: `place` is the caller's.
+        Threads: any.
+        Errors: UnsupportedError when the pool does not trace; OutOfRangeError when there are no more places;
+        InvalidArgumentError when struct_size is too small to be one of ours.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_pool_get_place(self._open(), index)
+
+    def handle(self) -> int:
+        """Makes a number that stands for the pool where a pointer must not: it cannot dangle. The drop-in
+        functions of bytepool.h take the address of one. The first ones of a process are random.
+
+        Ownership: the caller gives the number back by pool_handle_free; it does not keep the pool open.
+        Threads: any.
+        Errors: NoMemoryError, also when 65,536 handles exist.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_pool_handle(self._open())
 
 
 class SchemaFile(Handle):
@@ -1941,6 +2014,40 @@ def instance_id() -> int:
     return layer.sb_instance_id()
 
 
+def pool_handle_get(handle: int, size: int) -> int:
+    """Does Pool.get for the pool of a handle.
+
+    Ownership: the caller puts `data` back with pool_handle_put or Pool.put.
+    Threads: any, also while another closes the pool.
+    Errors: as Pool.get; NotFoundError when there is no such handle; ClosedError when the pool has been
+    closed.
+    Since: 1.0
+    """
+    return layer.sb_pool_handle_get(handle, size)
+
+
+def pool_handle_put(handle: int, data: int) -> None:
+    """Does Pool.put for the pool of a handle, also after the pool has been closed.
+
+    Ownership: `data` is taken over, unless an error is returned.
+    Threads: any, also while another closes the pool.
+    Errors: as Pool.put; NotFoundError when there is no such handle.
+    Since: 1.0
+    """
+    layer.sb_pool_handle_put(handle, data)
+
+
+def pool_handle_free(handle: int) -> None:
+    """Gives a handle back: from then on there is no such handle. The pool and its blocks stay as they are.
+
+    Ownership: takes the number.
+    Threads: any.
+    Errors: NotFoundError when there is no such handle.
+    Since: 1.0
+    """
+    layer.sb_pool_handle_free(handle)
+
+
 def verify_visits(path: str) -> _records.VisitReport:
     """Checks every byte of the file at `path`, which nobody need have open.
 
@@ -1986,6 +2093,9 @@ __all__ = [
     "echo_response_schema",
     "instance_id",
     "memory_live_blocks",
+    "pool_handle_free",
+    "pool_handle_get",
+    "pool_handle_put",
     "salvage_visits",
     "status_message",
     "status_name",

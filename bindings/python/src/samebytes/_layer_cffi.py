@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 BACKEND = "cffi"
-ABI_DIGEST = 0x3e6e6e225e1d0585
+ABI_DIGEST = 0xf5fecacafa8626aa
 _library.check_part("_layer_cffi", ABI_DIGEST)
 
 _address = _arguments.address
@@ -31,6 +31,7 @@ _record = _arguments.record
 _sequence = _arguments.sequence
 _lib = _support.lib
 _numbers = _support.numbers
+_room = _support.room
 _text = _support.text
 _Pins = _support.Pins
 _cast = _support.cast
@@ -159,12 +160,15 @@ def _put_sb_pool_options(pins, target, value):
     target.alignment = _integer(value.alignment, "alignment", 0, 0xffffffff)
     target.zero_on_get = _boolean(value.zero_on_get, "zero_on_get")
     target.poison_on_put = _boolean(value.poison_on_put, "poison_on_put")
+    target.guard_pages = _boolean(value.guard_pages, "guard_pages")
+    target.trace = _boolean(value.trace, "trace")
     target.name = pins.text_or_null(value.name, "name")
+    target.thread_bytes_max = _integer(value.thread_bytes_max, "thread_bytes_max", 0, 0xffffffffffffffff)
 
 
 def _options_sb_pool_options(pins, value):
     target = pins.hold(_new("sb_pool_options *"))
-    _lib.sb_pool_options_init(target, 40)
+    _lib.sb_pool_options_init(target, 48)
     if value is not None:
         _put_sb_pool_options(pins, target, value)
     return target
@@ -296,7 +300,10 @@ def _get_sb_pool_options(source):
         source.alignment,
         source.zero_on_get,
         source.poison_on_put,
+        source.guard_pages,
+        source.trace,
         _text(source.name),
+        source.thread_bytes_max,
     )
 
 
@@ -319,6 +326,16 @@ def _get_sb_pool_stats(source):
         source.outstanding,
         source.failures,
         source.refused_puts,
+    )
+
+
+def _get_sb_pool_place(source):
+    return _records.PoolPlace(
+        source.blocks,
+        source.bytes,
+        source.taken,
+        _text(source.tag),
+        _text(source.calls),
     )
 
 
@@ -2106,7 +2123,7 @@ def sb_pool_options_init() -> _records.PoolOptions:
     Since: 1.0
     """
     options_ = _new("sb_pool_options *")
-    _lib.sb_pool_options_init(options_, 40)
+    _lib.sb_pool_options_init(options_, 48)
     return _get_sb_pool_options(options_)
 
 
@@ -2165,6 +2182,48 @@ def sb_pool_put(pool: int | None, data: int) -> None:
     )
     if _status:
         raise _failure("sb_pool_put", _status, None)
+
+
+def sb_pool_get_many(pool: int, size: int, count: int) -> list[int]:
+    """Gets `count` blocks of at least `size` bytes each: all of them or none.
+
+    Ownership: the caller puts each back, by sb_pool_put or sb_pool_put_many, together or one by one.
+    Threads: any.
+    Errors: as sb_pool_get; SB_INVALID_ARGUMENT for a count above SB_POOL_MANY_MAX. A count of 0 succeeds and
+    does nothing.
+    Since: 1.0
+    """
+    blocks_ = _room(count, "count")
+    _status = _lib.sb_pool_get_many(
+        _cast("sb_pool *", _address(pool, "pool")),
+        _integer(size, "size", 0, 0xffffffffffffffff),
+        _integer(count, "count", 0, 0xffffffffffffffff),
+        blocks_,
+    )
+    if _status:
+        raise _failure("sb_pool_get_many", _status, None)
+    return [_number(each) for each in blocks_]
+
+
+def sb_pool_put_many(pool: int | None, blocks: Sequence[int]) -> None:
+    """Puts `count` blocks back: all of them or none. They may be of different classes, and if `pool` is NULL of
+    different pools.
+
+    Ownership: the blocks are taken over, unless an error is returned; the array is borrowed.
+    Threads: any, also another than the one that got them.
+    Errors: as sb_pool_put, when any of them is wrong or stands there twice: then all stay out.
+    SB_INVALID_ARGUMENT for a count above SB_POOL_MANY_MAX. A count of 0 succeeds and does nothing.
+    Since: 1.0
+    """
+    with _Pins() as _pins:
+        blocks_, blocks_count = _pins.addresses(blocks, "blocks")
+        _status = _lib.sb_pool_put_many(
+            _cast("sb_pool *", _address_or_null(pool, "pool")),
+            blocks_,
+            blocks_count,
+        )
+    if _status:
+        raise _failure("sb_pool_put_many", _status, None)
 
 
 def sb_pool_get_block(pool: int, size: int) -> int:
@@ -2249,6 +2308,115 @@ def sb_pool_get_class_stats(pool: int, index: int) -> _records.PoolClassStats:
     if _status:
         raise _failure("sb_pool_get_class_stats", _status, None)
     return _get_sb_pool_class_stats(stats_)
+
+
+def sb_pool_tag(pool: int, data: int, tag: str) -> None:
+    """Says where the block at `data` was taken, in a pool with the option `trace`: sb_pool_get_place shows it.
+    `data` may also be the address of an sb_block's bytes. Of a longer tag the end is kept, because paths end
+    with what matters.
+
+    Ownership: `data` stays the caller's; `tag` is copied.
+    Threads: any.
+    Errors: SB_UNSUPPORTED when the pool does not trace; SB_INVALID_ARGUMENT when `data` is no block of this
+    pool that is out; SB_NO_MEMORY.
+    Since: 1.0
+    """
+    with _Pins() as _pins:
+        tag_ = _pins.text(tag, "tag")
+        _status = _lib.sb_pool_tag(
+            _cast("sb_pool *", _address(pool, "pool")),
+            _cast("void *", _address(data, "data")),
+            tag_,
+        )
+    if _status:
+        raise _failure("sb_pool_tag", _status, None)
+
+
+def sb_pool_get_place(pool: int, index: int) -> _records.PoolPlace:
+    """Tells of the place at `index`, from 0, how many of the blocks taken there are out: what leaks, and whose
+    it is. A place keeps its index; a new one comes behind the last. After 4,096 places all others are one.
+
+    Ownership: `place` is the caller's.
+    Threads: any.
+    Errors: SB_UNSUPPORTED when the pool does not trace; SB_OUT_OF_RANGE when there are no more places;
+    SB_INVALID_ARGUMENT when struct_size is too small to be one of ours.
+    Since: 1.0
+    """
+    place_ = _new("sb_pool_place *")
+    place_.struct_size = 544
+    _status = _lib.sb_pool_get_place(
+        _cast("sb_pool *", _address(pool, "pool")),
+        _integer(index, "index", 0, 0xffffffffffffffff),
+        place_,
+    )
+    if _status:
+        raise _failure("sb_pool_get_place", _status, None)
+    return _get_sb_pool_place(place_)
+
+
+def sb_pool_handle(pool: int) -> int:
+    """Makes a number that stands for the pool where a pointer must not: it cannot dangle. The drop-in functions
+    of bytepool.h take the address of one. The first ones of a process are random.
+
+    Ownership: the caller gives the number back by sb_pool_handle_free; it does not keep the pool open.
+    Threads: any.
+    Errors: SB_NO_MEMORY, also when 65,536 handles exist.
+    Since: 1.0
+    """
+    handle_ = _new("uint64_t *")
+    _status = _lib.sb_pool_handle(_cast("sb_pool *", _address(pool, "pool")), handle_)
+    if _status:
+        raise _failure("sb_pool_handle", _status, None)
+    return handle_[0]
+
+
+def sb_pool_handle_get(handle: int, size: int) -> int:
+    """Does sb_pool_get for the pool of a handle.
+
+    Ownership: the caller puts `*data` back with sb_pool_handle_put or sb_pool_put.
+    Threads: any, also while another closes the pool.
+    Errors: as sb_pool_get; SB_NOT_FOUND when there is no such handle; SB_CLOSED when the pool has been
+    closed.
+    Since: 1.0
+    """
+    data_ = _new("void **")
+    _status = _lib.sb_pool_handle_get(
+        _integer(handle, "handle", 0, 0xffffffffffffffff),
+        _integer(size, "size", 0, 0xffffffffffffffff),
+        data_,
+    )
+    if _status:
+        raise _failure("sb_pool_handle_get", _status, None)
+    return _number(data_[0])
+
+
+def sb_pool_handle_put(handle: int, data: int) -> None:
+    """Does sb_pool_put for the pool of a handle, also after the pool has been closed.
+
+    Ownership: `data` is taken over, unless an error is returned.
+    Threads: any, also while another closes the pool.
+    Errors: as sb_pool_put; SB_NOT_FOUND when there is no such handle.
+    Since: 1.0
+    """
+    _status = _lib.sb_pool_handle_put(
+        _integer(handle, "handle", 0, 0xffffffffffffffff),
+        _cast("void *", _address(data, "data")),
+    )
+    if _status:
+        raise _failure("sb_pool_handle_put", _status, None)
+
+
+def sb_pool_handle_free(handle: int) -> None:
+    """Gives a handle back: from then on there is no such handle. The pool and its blocks stay as they are.
+
+    Ownership: takes the number.
+    Threads: any.
+    Errors: SB_NOT_FOUND when there is no such handle.
+    Since: 1.0
+    """
+    _status = _lib.sb_pool_handle_free(_integer(handle, "handle", 0, 0xffffffffffffffff))
+    if _status:
+        raise _failure("sb_pool_handle_free", _status, None)
 
 
 def sb_pool_close(pool: int | None = None) -> None:

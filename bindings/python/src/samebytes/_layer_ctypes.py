@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 BACKEND = "ctypes"
-ABI_DIGEST = 0x3e6e6e225e1d0585
+ABI_DIGEST = 0xf5fecacafa8626aa
 _library.check_part("_layer_ctypes", ABI_DIGEST)
 
 _address = _arguments.address
@@ -31,6 +31,7 @@ _record = _arguments.record
 _sequence = _arguments.sequence
 _lib = _support.lib
 _numbers = _support.numbers
+_room = _support.room
 _text = _support.text
 _Pins = _support.Pins
 _byref = _support.byref
@@ -165,8 +166,10 @@ class _sb_pool_options(_ctypes.Structure):
         ("alignment", _ctypes.c_uint32),
         ("zero_on_get", _ctypes.c_bool),
         ("poison_on_put", _ctypes.c_bool),
-        ("reserved", _ctypes.c_uint16),
+        ("guard_pages", _ctypes.c_bool),
+        ("trace", _ctypes.c_bool),
         ("name", _ctypes.c_char_p),
+        ("thread_bytes_max", _ctypes.c_uint64),
     )
 
 
@@ -191,6 +194,18 @@ class _sb_pool_stats(_ctypes.Structure):
         ("outstanding", _ctypes.c_uint64),
         ("failures", _ctypes.c_uint64),
         ("refused_puts", _ctypes.c_uint64),
+    )
+
+
+class _sb_pool_place(_ctypes.Structure):
+    _fields_ = (
+        ("struct_size", _ctypes.c_uint32),
+        ("reserved", _ctypes.c_uint32),
+        ("blocks", _ctypes.c_uint64),
+        ("bytes", _ctypes.c_uint64),
+        ("taken", _ctypes.c_uint64),
+        ("tag", _ctypes.c_char * 128),
+        ("calls", _ctypes.c_char * 384),
     )
 
 
@@ -586,6 +601,15 @@ _lib.sb_pool_get.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t, _ctypes.c_void_
 _lib.sb_pool_get.restype = _ctypes.c_int32
 _lib.sb_pool_put.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
 _lib.sb_pool_put.restype = _ctypes.c_int32
+_lib.sb_pool_get_many.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_size_t,
+    _ctypes.c_void_p,
+]
+_lib.sb_pool_get_many.restype = _ctypes.c_int32
+_lib.sb_pool_put_many.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p, _ctypes.c_size_t]
+_lib.sb_pool_put_many.restype = _ctypes.c_int32
 _lib.sb_pool_get_block.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t, _ctypes.c_void_p]
 _lib.sb_pool_get_block.restype = _ctypes.c_int32
 _lib.sb_pool_memory.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
@@ -600,6 +624,18 @@ _lib.sb_pool_get_class_stats.argtypes = [
     _ctypes.c_void_p,
 ]
 _lib.sb_pool_get_class_stats.restype = _ctypes.c_int32
+_lib.sb_pool_tag.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p, _ctypes.c_char_p]
+_lib.sb_pool_tag.restype = _ctypes.c_int32
+_lib.sb_pool_get_place.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t, _ctypes.c_void_p]
+_lib.sb_pool_get_place.restype = _ctypes.c_int32
+_lib.sb_pool_handle.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_pool_handle.restype = _ctypes.c_int32
+_lib.sb_pool_handle_get.argtypes = [_ctypes.c_uint64, _ctypes.c_size_t, _ctypes.c_void_p]
+_lib.sb_pool_handle_get.restype = _ctypes.c_int32
+_lib.sb_pool_handle_put.argtypes = [_ctypes.c_uint64, _ctypes.c_void_p]
+_lib.sb_pool_handle_put.restype = _ctypes.c_int32
+_lib.sb_pool_handle_free.argtypes = [_ctypes.c_uint64]
+_lib.sb_pool_handle_free.restype = _ctypes.c_int32
 _lib.sb_pool_close.argtypes = [_ctypes.c_void_p]
 _lib.sb_pool_close.restype = None
 _lib.sb_schema_file_open.argtypes = [
@@ -884,12 +920,15 @@ def _put_sb_pool_options(pins, target, value):
     target.alignment = _integer(value.alignment, "alignment", 0, 0xffffffff)
     target.zero_on_get = _boolean(value.zero_on_get, "zero_on_get")
     target.poison_on_put = _boolean(value.poison_on_put, "poison_on_put")
+    target.guard_pages = _boolean(value.guard_pages, "guard_pages")
+    target.trace = _boolean(value.trace, "trace")
     target.name = pins.text_or_null(value.name, "name")
+    target.thread_bytes_max = _integer(value.thread_bytes_max, "thread_bytes_max", 0, 0xffffffffffffffff)
 
 
 def _options_sb_pool_options(pins, value):
     target = pins.hold(_sb_pool_options())
-    _lib.sb_pool_options_init(_byref(target), 40)
+    _lib.sb_pool_options_init(_byref(target), 48)
     if value is not None:
         _put_sb_pool_options(pins, target, value)
     return _byref(target)
@@ -1021,7 +1060,10 @@ def _get_sb_pool_options(source):
         source.alignment,
         source.zero_on_get,
         source.poison_on_put,
+        source.guard_pages,
+        source.trace,
         _text(source.name),
+        source.thread_bytes_max,
     )
 
 
@@ -1044,6 +1086,16 @@ def _get_sb_pool_stats(source):
         source.outstanding,
         source.failures,
         source.refused_puts,
+    )
+
+
+def _get_sb_pool_place(source):
+    return _records.PoolPlace(
+        source.blocks,
+        source.bytes,
+        source.taken,
+        _text(source.tag),
+        _text(source.calls),
     )
 
 
@@ -2790,7 +2842,7 @@ def sb_pool_options_init() -> _records.PoolOptions:
     Since: 1.0
     """
     options_ = _sb_pool_options()
-    _lib.sb_pool_options_init(_byref(options_), 40)
+    _lib.sb_pool_options_init(_byref(options_), 48)
     return _get_sb_pool_options(options_)
 
 
@@ -2846,6 +2898,44 @@ def sb_pool_put(pool: int | None, data: int) -> None:
     _status = _lib.sb_pool_put(_address_or_null(pool, "pool"), _address(data, "data"))
     if _status:
         raise _failure("sb_pool_put", _status, None)
+
+
+def sb_pool_get_many(pool: int, size: int, count: int) -> list[int]:
+    """Gets `count` blocks of at least `size` bytes each: all of them or none.
+
+    Ownership: the caller puts each back, by sb_pool_put or sb_pool_put_many, together or one by one.
+    Threads: any.
+    Errors: as sb_pool_get; SB_INVALID_ARGUMENT for a count above SB_POOL_MANY_MAX. A count of 0 succeeds and
+    does nothing.
+    Since: 1.0
+    """
+    blocks_ = _room(count, "count")
+    _status = _lib.sb_pool_get_many(
+        _address(pool, "pool"),
+        _integer(size, "size", 0, 0xffffffffffffffff),
+        _integer(count, "count", 0, 0xffffffffffffffff),
+        blocks_,
+    )
+    if _status:
+        raise _failure("sb_pool_get_many", _status, None)
+    return [each or 0 for each in blocks_]
+
+
+def sb_pool_put_many(pool: int | None, blocks: Sequence[int]) -> None:
+    """Puts `count` blocks back: all of them or none. They may be of different classes, and if `pool` is NULL of
+    different pools.
+
+    Ownership: the blocks are taken over, unless an error is returned; the array is borrowed.
+    Threads: any, also another than the one that got them.
+    Errors: as sb_pool_put, when any of them is wrong or stands there twice: then all stay out.
+    SB_INVALID_ARGUMENT for a count above SB_POOL_MANY_MAX. A count of 0 succeeds and does nothing.
+    Since: 1.0
+    """
+    with _Pins() as _pins:
+        blocks_, blocks_count = _pins.addresses(blocks, "blocks")
+        _status = _lib.sb_pool_put_many(_address_or_null(pool, "pool"), blocks_, blocks_count)
+    if _status:
+        raise _failure("sb_pool_put_many", _status, None)
 
 
 def sb_pool_get_block(pool: int, size: int) -> int:
@@ -2930,6 +3020,111 @@ def sb_pool_get_class_stats(pool: int, index: int) -> _records.PoolClassStats:
     if _status:
         raise _failure("sb_pool_get_class_stats", _status, None)
     return _get_sb_pool_class_stats(stats_)
+
+
+def sb_pool_tag(pool: int, data: int, tag: str) -> None:
+    """Says where the block at `data` was taken, in a pool with the option `trace`: sb_pool_get_place shows it.
+    `data` may also be the address of an sb_block's bytes. Of a longer tag the end is kept, because paths end
+    with what matters.
+
+    Ownership: `data` stays the caller's; `tag` is copied.
+    Threads: any.
+    Errors: SB_UNSUPPORTED when the pool does not trace; SB_INVALID_ARGUMENT when `data` is no block of this
+    pool that is out; SB_NO_MEMORY.
+    Since: 1.0
+    """
+    with _Pins() as _pins:
+        tag_ = _pins.text(tag, "tag")
+        _status = _lib.sb_pool_tag(_address(pool, "pool"), _address(data, "data"), tag_)
+    if _status:
+        raise _failure("sb_pool_tag", _status, None)
+
+
+def sb_pool_get_place(pool: int, index: int) -> _records.PoolPlace:
+    """Tells of the place at `index`, from 0, how many of the blocks taken there are out: what leaks, and whose
+    it is. A place keeps its index; a new one comes behind the last. After 4,096 places all others are one.
+
+    Ownership: `place` is the caller's.
+    Threads: any.
+    Errors: SB_UNSUPPORTED when the pool does not trace; SB_OUT_OF_RANGE when there are no more places;
+    SB_INVALID_ARGUMENT when struct_size is too small to be one of ours.
+    Since: 1.0
+    """
+    place_ = _sb_pool_place()
+    place_.struct_size = 544
+    _status = _lib.sb_pool_get_place(
+        _address(pool, "pool"),
+        _integer(index, "index", 0, 0xffffffffffffffff),
+        _byref(place_),
+    )
+    if _status:
+        raise _failure("sb_pool_get_place", _status, None)
+    return _get_sb_pool_place(place_)
+
+
+def sb_pool_handle(pool: int) -> int:
+    """Makes a number that stands for the pool where a pointer must not: it cannot dangle. The drop-in functions
+    of bytepool.h take the address of one. The first ones of a process are random.
+
+    Ownership: the caller gives the number back by sb_pool_handle_free; it does not keep the pool open.
+    Threads: any.
+    Errors: SB_NO_MEMORY, also when 65,536 handles exist.
+    Since: 1.0
+    """
+    handle_ = _ctypes.c_uint64()
+    _status = _lib.sb_pool_handle(_address(pool, "pool"), _byref(handle_))
+    if _status:
+        raise _failure("sb_pool_handle", _status, None)
+    return handle_.value
+
+
+def sb_pool_handle_get(handle: int, size: int) -> int:
+    """Does sb_pool_get for the pool of a handle.
+
+    Ownership: the caller puts `*data` back with sb_pool_handle_put or sb_pool_put.
+    Threads: any, also while another closes the pool.
+    Errors: as sb_pool_get; SB_NOT_FOUND when there is no such handle; SB_CLOSED when the pool has been
+    closed.
+    Since: 1.0
+    """
+    data_ = _ctypes.c_void_p()
+    _status = _lib.sb_pool_handle_get(
+        _integer(handle, "handle", 0, 0xffffffffffffffff),
+        _integer(size, "size", 0, 0xffffffffffffffff),
+        _byref(data_),
+    )
+    if _status:
+        raise _failure("sb_pool_handle_get", _status, None)
+    return data_.value or 0
+
+
+def sb_pool_handle_put(handle: int, data: int) -> None:
+    """Does sb_pool_put for the pool of a handle, also after the pool has been closed.
+
+    Ownership: `data` is taken over, unless an error is returned.
+    Threads: any, also while another closes the pool.
+    Errors: as sb_pool_put; SB_NOT_FOUND when there is no such handle.
+    Since: 1.0
+    """
+    _status = _lib.sb_pool_handle_put(
+        _integer(handle, "handle", 0, 0xffffffffffffffff),
+        _address(data, "data"),
+    )
+    if _status:
+        raise _failure("sb_pool_handle_put", _status, None)
+
+
+def sb_pool_handle_free(handle: int) -> None:
+    """Gives a handle back: from then on there is no such handle. The pool and its blocks stay as they are.
+
+    Ownership: takes the number.
+    Threads: any.
+    Errors: SB_NOT_FOUND when there is no such handle.
+    Since: 1.0
+    """
+    _status = _lib.sb_pool_handle_free(_integer(handle, "handle", 0, 0xffffffffffffffff))
+    if _status:
+        raise _failure("sb_pool_handle_free", _status, None)
 
 
 def sb_pool_close(pool: int | None = None) -> None:

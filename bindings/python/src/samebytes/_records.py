@@ -94,6 +94,8 @@ PIPELINE_MAX = 256
 POOL_CLASSES_MAX = 32
 POOL_ALIGNMENT_MAX = 2097152
 """bytes"""
+POOL_MANY_MAX = 1024
+"""blocks in one call"""
 SCHEMA_FILE_SIZE_MAX = 1048576
 """bytes"""
 VISIT_TEXT_MAX = 67108864
@@ -274,8 +276,14 @@ class PoolOptions(NamedTuple):
     """blocks come filled with zeros"""
     poison_on_put: bool = False
     """blocks are filled with 0xDB when they are put back, to make use after put visible"""
+    guard_pages: bool = False
+    """each block lies between pages that nobody may touch, and cannot be touched after it is put back"""
+    trace: bool = False
+    """notes where each block was taken, for Pool.get_place"""
     name: str | None = None
     """for statistics and reports, at most 63 bytes, copied; None: none"""
+    thread_bytes_max: int = 0
+    """bytes of free blocks that one thread may keep for itself; 0: 62 blocks or 1 MiB of each class"""
 
 
 class PoolClassStats(NamedTuple):
@@ -310,6 +318,21 @@ class PoolStats(NamedTuple):
     """gets that failed"""
     refused_puts: int = 0
     """puts of a foreign pointer or of a block that had been put back"""
+
+
+class PoolPlace(NamedTuple):
+    """A place where blocks were taken, as a pool with the option `trace` noted it."""
+
+    blocks: int
+    """blocks that were taken there and are out"""
+    bytes: int
+    """their bytes"""
+    taken: int
+    """blocks that were ever taken there"""
+    tag: str
+    """what Pool.tag said, such as a file and line; may be empty"""
+    calls: str
+    """functions, or addresses in a program or library, the caller first; may be empty"""
 
 
 class Visit(NamedTuple):
@@ -435,6 +458,7 @@ __all__ = [
     "PIPELINE_MAX",
     "POOL_ALIGNMENT_MAX",
     "POOL_CLASSES_MAX",
+    "POOL_MANY_MAX",
     "PROVIDER",
     "SCHEMA_FIELDS_MAX",
     "SCHEMA_FILE_SIZE_MAX",
@@ -471,6 +495,7 @@ __all__ = [
     "PoolClass",
     "PoolClassStats",
     "PoolOptions",
+    "PoolPlace",
     "PoolStats",
     "Row",
     "SchemaField",

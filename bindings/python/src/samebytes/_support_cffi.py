@@ -97,6 +97,14 @@ class Pins:
         ]
         return self.hold(new(f"{ctype} *[]", addresses)), len(addresses)
 
+    def addresses(self, values: Any, name: str) -> tuple[Any, int]:
+        return self.handles(values, "void", name)
+
+
+def room(count: Any, name: str) -> Any:
+    """Memory for *count* addresses."""
+    return new("void *[]", _arguments.integer(count, name, 0, _arguments.ADDRESSES_MAX))
+
 
 def number(pointer: Any) -> int:
     return int(cast("uintptr_t", pointer))

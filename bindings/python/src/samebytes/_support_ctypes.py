@@ -130,6 +130,14 @@ class Pins:
         ]
         return self.hold((ctypes.c_void_p * len(addresses))(*addresses)), len(addresses)
 
+    def addresses(self, values: Any, name: str) -> tuple[Any, int]:
+        return self.handles(values, "void", name)
+
+
+def room(count: Any, name: str) -> Any:
+    """Memory for *count* addresses."""
+    return (ctypes.c_void_p * _arguments.integer(count, name, 0, _arguments.ADDRESSES_MAX))()
+
 
 def text(value: bytes | None) -> str | None:
     return None if value is None else _arguments.decoded(value)
