@@ -157,7 +157,11 @@ class Reader:
         category = self.category(base)
         text = ("const " if ctype.is_const_qualified() else "") + category + (f" {stars}" if stars else "")
         return Shape(
-            base, category, text.rstrip() + ("[]" if array is not None or many else ""), ctype.is_const_qualified(), array
+            base,
+            category,
+            text.rstrip() + ("[]" if array is not None or many else ""),
+            ctype.is_const_qualified(),
+            array,
         )
 
     def category(self, base: str) -> str:

@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x5a1b0e7875be5ea0ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x9ff30988b0c96604ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "5a1b0e7875be5ea0"
+const coreDigest = "9ff30988b0c96604"

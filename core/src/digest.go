@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x5a1b0e7875be5ea0ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x9ff30988b0c96604ull
 import "C"

@@ -145,7 +145,7 @@ struct sb_schema {
   uint32_t smallest_frame; /* bytes of a frame whose strings and arrays are empty, Size and header included */
   char name[SB_FIELD_NAME_MAX + 1];
   uint8_t types[SB_SCHEMA_FIELDS_MAX + 1]; /* SB_TYPE_..., one per field; then 0 */
-  char names[][SB_FIELD_NAME_MAX + 1]; /* one per field */
+  char names[][SB_FIELD_NAME_MAX + 1];     /* one per field */
 };
 
 /* Writes a message to `frame`, which has `room` bytes, and returns how many it took; 0 where it is not plain (builder_plain.c says what that

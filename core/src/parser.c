@@ -101,7 +101,8 @@ static sb_status read_options(const sb_parser_options *options, sb_parser_option
   if (status == SB_UNSUPPORTED)
     return sb_priv_error(error, status, NULL, "options say something that this version of the library does not know: update it");
   if (status != SB_OK)
-    return sb_priv_error(error, status, NULL, "options.struct_size is %" PRIu32 ": call sb_parser_options_init first", options->struct_size);
+    return sb_priv_error(error, status, NULL, "options.struct_size is %" PRIu32 ": call sb_parser_options_init first",
+                         options->struct_size);
   if (known->max_frame_size < 0 || (known->max_frame_size > 0 && known->max_frame_size < HEADER_SIZE))
     return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL,
                          "options.max_frame_size is %" PRId32 "; it is 0 for the default, or 2 to 2147483647", known->max_frame_size);

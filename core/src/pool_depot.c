@@ -372,7 +372,7 @@ static sb_status take_fresh(sb_pool *pool, uint32_t class_index, uint32_t block_
         .alignment = pool->alignment,
         .single = class_index == pool->class_count, /* sizes differ, so nobody else can use the rest */
         .guarded = pool->guard_pages,
-        .small_pages = class->slab_count == 0,      /* a pool that holds little shall cost little */
+        .small_pages = class->slab_count == 0, /* a pool that holds little shall cost little */
         .name = pool->name,
     };
     const sb_status status = sb_priv_slab_open(&shape, &slab);

@@ -161,6 +161,7 @@ void sb_priv_handles_lock(void) { (void)pthread_mutex_lock(&handles_lock); }
 
 void sb_priv_handles_unlock(bool in_child) {
   entry *entries = atomic_load(&table);
-  for (uint32_t i = 0; in_child && i < used_count; i++) (void)atomic_fetch_and(&entries[i].word, ~(uint64_t)USERS); /* those threads are gone */
+  for (uint32_t i = 0; in_child && i < used_count; i++)
+    (void)atomic_fetch_and(&entries[i].word, ~(uint64_t)USERS); /* those threads are gone */
   (void)pthread_mutex_unlock(&handles_lock);
 }

@@ -41,7 +41,7 @@ struct sb_priv_place;
 typedef struct sb_priv_record {
   _Alignas(SB_PRIV_CACHE_LINE) sb_block block; /* first, so that one is found from the other */
   _Atomic uint8_t state;
-  uint16_t next; /* index of the next block in the list of the slab that this one is in */
+  uint16_t next;               /* index of the next block in the list of the slab that this one is in */
   struct sb_priv_place *place; /* where it was taken, while it is out of a pool that traces; under the lock */
 } sb_priv_record;
 
@@ -364,7 +364,7 @@ struct sb_pool {    // NOLINT(clang-analyzer-optin.performance.Padding): what ch
   _Atomic uint64_t failures;
   _Atomic uint64_t refused_puts;
   _Atomic uint32_t handle_count; /* of sb_pool_handle */
-  sb_pool *next; /* in the list of all pools, or of free structures */
+  sb_pool *next;                 /* in the list of all pools, or of free structures */
   sb_pool *previous;
 };
 

@@ -153,7 +153,9 @@ static size_t stride_of(const sb_priv_slab_shape *shape) {
   return ((size_t)shape->block_size + shape->alignment - 1) & -(size_t)shape->alignment;
 }
 
-static bool is_single(const sb_priv_slab_shape *shape) { return shape->single || shape->guarded || stride_of(shape) > SB_PRIV_SLAB_ALIGNMENT / 2; }
+static bool is_single(const sb_priv_slab_shape *shape) {
+  return shape->single || shape->guarded || stride_of(shape) > SB_PRIV_SLAB_ALIGNMENT / 2;
+}
 
 static size_t page_size(void) { return (size_t)sysconf(_SC_PAGESIZE); }
 

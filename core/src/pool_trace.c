@@ -74,7 +74,8 @@ void sb_priv_frames_name(const sb_priv_frames *frames, char *text, size_t size) 
     if (dladdr(frames->addresses[i], &info) == 0) {
       length += (size_t)snprintf(text + length, size - length, "%s%#zx", before, (size_t)address);
     } else if (info.dli_sname != NULL) {
-      length += (size_t)snprintf(text + length, size - length, "%s%s+%#zx", before, info.dli_sname, (size_t)(address - (uintptr_t)info.dli_saddr));
+      length += (size_t)snprintf(text + length, size - length, "%s%s+%#zx", before, info.dli_sname,
+                                 (size_t)(address - (uintptr_t)info.dli_saddr));
     } else {
       const char *slash = strrchr(info.dli_fname, '/'); /* addr2line -e FILE OFFSET says more */
       length += (size_t)snprintf(text + length, size - length, "%s%s+%#zx", before, slash != NULL ? slash + 1 : info.dli_fname,

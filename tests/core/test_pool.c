@@ -653,7 +653,8 @@ static void many_blocks_are_got_and_put_in_one_call(void **state) {
       const size_t size = i % 2 == 0 ? 512 : 5000, count = counts[i];
       assert_ok(sb_pool_get_many(pool, size, count, blocks));
       for (size_t j = 0; j < count; j++) memset(blocks[j], (int)j, size);
-      for (size_t j = 0; j < count; j++) assert_true(((uint8_t *)blocks[j])[0] == (uint8_t)j && ((uint8_t *)blocks[j])[size - 1] == (uint8_t)j);
+      for (size_t j = 0; j < count; j++)
+        assert_true(((uint8_t *)blocks[j])[0] == (uint8_t)j && ((uint8_t *)blocks[j])[size - 1] == (uint8_t)j);
       assert_int_equal(pool_stats(pool).outstanding, count);
       assert_ok(sb_pool_put_many(round == 0 ? pool : NULL, blocks, count));
       assert_int_equal(pool_stats(pool).outstanding, 0);

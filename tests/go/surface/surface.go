@@ -124,13 +124,38 @@ func pool(c *calls) {
 	class, err := pool.GetClassStats(0)
 	c.did("sb_pool_get_class_stats", err)
 	c.says("sb_pool_get_class_stats", class.BlockSize == 512 && class.Outstanding == 1)
+	many := made[[][]byte](c, "sb_pool_get_many")(pool.GetMany(512, 20))
+	c.says("sb_pool_get_many", len(many) == 20 && len(many[19]) == 512)
+	c.did("sb_pool_put_many", pool.PutMany(many))
 	block.Close()
+	poolHandle(c, pool)
+	poolPlaces(c)
 	pool.Trim()
 	stats, err = pool.GetStats()
 	c.did("sb_pool_trim", err)
 	c.says("sb_pool_trim", stats.BytesKept == 0)
 	provider.Close()
 	c.did("sb_pool_close", pool.Close())
+}
+
+func poolHandle(c *calls, pool *samebytes.Pool) {
+	handle := made[uint64](c, "sb_pool_handle")(pool.Handle())
+	data := made[[]byte](c, "sb_pool_handle_get")(samebytes.PoolHandleGet(handle, 100))
+	c.says("sb_pool_handle_get", len(data) == 100)
+	c.did("sb_pool_handle_put", samebytes.PoolHandlePut(handle, data))
+	c.did("sb_pool_handle_free", samebytes.PoolHandleFree(handle))
+	_, err := samebytes.PoolHandleGet(handle, 100)
+	c.says("sb_pool_handle_free", errors.Is(err, samebytes.ErrNotFound))
+}
+
+func poolPlaces(c *calls) {
+	pool := made[*samebytes.Pool](c, "sb_pool_open")(samebytes.NewPool(&samebytes.PoolOptions{Trace: true}))
+	defer pool.Close()
+	data := made[[]byte](c, "sb_pool_get")(pool.Get(100))
+	c.did("sb_pool_tag", pool.Tag(data, "surface"))
+	leaks := made[[]samebytes.PoolPlace](c, "sb_pool_get_place")(pool.Leaks())
+	c.says("sb_pool_get_place", len(leaks) == 1 && leaks[0].Tag == "surface" && leaks[0].Bytes == 512)
+	c.did("sb_pool_put", pool.Put(data))
 }
 
 func view(c *calls) {
