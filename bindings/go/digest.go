@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x9ff30988b0c96604ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x0d960fac4c88a20cull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "9ff30988b0c96604"
+const coreDigest = "0d960fac4c88a20c"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x9ff30988b0c96604ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x0d960fac4c88a20cull
 import "C"

@@ -27,7 +27,7 @@ struct sb_visit_scan {
 void sb_visit_manager_options_init(sb_visit_manager_options *options, size_t struct_size) {
   if (options == NULL || struct_size < sizeof options->struct_size) return;
   memset(options, 0, struct_size);
-  options->struct_size = (uint32_t)(struct_size < sizeof *options ? struct_size : sizeof *options);
+  options->struct_size = struct_size > UINT32_MAX ? UINT32_MAX : (uint32_t)struct_size;
 }
 
 static sb_status nothing(sb_error *error) { return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "an argument that is needed is NULL"); }
@@ -52,12 +52,10 @@ static bool store_complete(const sb_visit_store *store) {
 }
 
 static sb_status options_read(const sb_visit_manager_options *given, sb_visit_manager_options *options, sb_error *error) {
-  sb_visit_manager_options_init(options, sizeof *options);
-  if (given == NULL) return SB_OK;
-  if (given->struct_size < sizeof given->struct_size)
-    return sb_priv_error(error, SB_INVALID_ARGUMENT, "struct_size", "options were not filled by sb_visit_manager_options_init");
-  memcpy(options, given, given->struct_size < sizeof *options ? given->struct_size : sizeof *options);
-  options->struct_size = sizeof *options;
+  const sb_status status = sb_priv_options_read(options, sizeof *options, given, SB_PRIV_OPTIONS_1_0(sb_visit_manager_options, store));
+  if (status == SB_UNSUPPORTED)
+    return sb_priv_error(error, status, NULL, "options say something that this version of the library does not know: update it");
+  if (status != SB_OK) return sb_priv_error(error, status, "struct_size", "options were not filled by sb_visit_manager_options_init");
   if (options->durability < SB_DURABILITY_NONE || options->durability > SB_DURABILITY_ALWAYS)
     return sb_priv_error(error, SB_INVALID_ARGUMENT, "durability", "durability is %d; use one of SB_DURABILITY_...",
                          (int)options->durability);
