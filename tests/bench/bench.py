@@ -1,4 +1,4 @@
-"""Measures samebytes beside its peers: `make bench [PART=pool|bytes|codec]`. docs/performance.md explains cases and settings.
+"""Measures samebytes beside its peers: `make bench [PART=pool|bytes|codec|visits]`. docs/performance.md explains cases and settings.
 
 All programs of a part run in turns, several rounds, and inside a program ours and peers take turns as well, so that what else happens on
 the machine hits both sides. What is told is the median, and the ratio above 1 where samebytes is ahead.
@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -149,7 +150,11 @@ def run_part(name: str, arguments: argparse.Namespace) -> None:
     folder = ROOT / "build/bench"
     folder.mkdir(parents=True, exist_ok=True)
     part = parts.PARTS[name](parts.Build(folder, arguments.library))
-    samples = measure(part, arguments.rounds, arguments.samples)
+    try:
+        samples = measure(part, arguments.rounds, arguments.samples)
+    finally:
+        if part.scratch is not None:
+            shutil.rmtree(part.scratch, ignore_errors=True)
     if part.counted is not None:
         cases = [(case, side) for case, _, side in samples if case.startswith("C ")]
         samples |= count_instructions(part.counted, cases, folder)

@@ -34,6 +34,7 @@ class Part:
     settings: list[str]
     targets: dict[tuple[str, str], float]
     counted: Program | None = None  # a C program whose cases are counted by callgrind as well
+    scratch: Path | None = None  # a folder that goes when the part was measured
 
 
 @dataclass(frozen=True)
@@ -43,14 +44,17 @@ class Build:
     folder: Path
     library: Path
 
-    def c_program(self, name: str) -> str:
-        """Compile tests/bench/c/*name*.c against the shared library, and return the program."""
+    def c_program(self, name: str, *libraries: str) -> str:
+        """Compile tests/bench/c/*name*.c, or all files of the folder *name*, against the shared library, and return the program."""
         program = self.folder / name
+        source = HERE / "c" / name
+        sources = sorted(source.glob("*.c")) if source.is_dir() else [source.with_suffix(".c")]
         command = [
-            os.environ.get("CC", "gcc"), *C_FLAGS, f"-I{ROOT / 'core/include'}", str(HERE / "c" / f"{name}.c"), "-o", str(program),
+            os.environ.get("CC", "gcc"), *C_FLAGS, f"-I{ROOT / 'core/include'}", *map(str, sources), "-o", str(program),
             "-pthread", f"-L{self.library}", "-lsamebytes", f"-Wl,-rpath,{self.library.resolve()}",
+            *(f"-l{library}" for library in libraries),
         ]  # fmt: skip
-        peers.run(command, f"tests/bench/c/{name}.c")
+        peers.run(command, f"tests/bench/c/{name}")
         return str(program)
 
 
@@ -186,4 +190,68 @@ def bytes_(build: Build) -> Part:
     return Part("bytes", [Program([build.c_program("bytes")]), Program([str(rust)])], settings, targets)
 
 
-PARTS: dict[str, Callable[[Build], Part]] = {"pool": pool, "bytes": bytes_, "codec": codec}
+def visits(build: Build) -> Part:
+    """The store of visits against stores that programs use for such things."""
+    packages = {
+        "LMDB": "liblmdb-dev",
+        "LevelDB": "libleveldb-dev",
+        "SQLite": "libsqlite3-dev",
+        "RocksDB": "librocksdb-dev",
+        "Redis": "redis-tools",  # the server is in it, by another name, and is not started as a service
+        "hiredis": "libhiredis-dev",
+    }
+    peers.install_packages(list(packages.values()))
+    program = build.c_program("visits", "lmdb", "leveldb", "rocksdb", "sqlite3", "hiredis")
+    scratch = build.folder / "visits-data"
+    peers.run(["rm", "-rf", str(scratch)], "visits-data")
+    scratch.mkdir()
+    print("visits: making stores of 1,000,000 visits", flush=True)
+    peers.run([program, "prepare", str(scratch / "large")], "stores of 1,000,000 visits", cwd=ROOT)
+    programs = [
+        Program([program, "small", str(scratch / "small")]),
+        Program([program, "large", str(scratch / "large")]),
+        Program([sys.executable, str(HERE / "python/visits.py"), str(scratch / "python")]),
+    ]
+    settings = ["visits: url 60 bytes, text 200, random letters; 100,000 of 10,000 users, or 1,000,000 of 100,000; the newest 10 are kept"]
+    settings += ["all sides: ignore a visit_id that the user has, order by time, keep the newest 10; held against a plain model before timing"]
+    settings += ["samebytes: durability none or always, everything else by default"]
+    settings += [f"{name}: {package} {peers.package_version(package)}" for name, package in packages.items()]
+    for file in ("peer_lmdb.c", "peer_leveldb.c", "lsm.h", "peer_rocksdb.c", "peer_sqlite.c", "peer_redis.c"):
+        settings.append(f"{file}: {about(HERE / 'c/visits' / file)}")
+    settings += [f"visits.sql: {line.partition('--')[0].strip()}" for line in lines_with(HERE / "visits.sql", "PRAGMA")]
+    settings += [f"redis.conf: {line}" for line in (HERE / "c/visits/redis.conf").read_text().splitlines() if line[0] != "#"]
+    settings += [f"Python {sys.version.split()[0]}: sqlite3 with the statements of visits.sql; a dict of deques that are searched and kept in order"]
+    return Part("visits", programs, settings, visits_targets(), scratch=scratch)
+
+
+def lines_with(path: Path, word: str) -> list[str]:
+    return [line for line in path.read_text().splitlines() if line.startswith(word)]
+
+
+def about(path: Path) -> str:
+    """Return the comment that a C file begins with, as one line."""
+    text = path.read_text()
+    return " ".join(text[text.index("/*") + 2 : text.index("*/")].replace("\n *", " ").split())
+
+
+def visits_targets() -> dict[tuple[str, str], float]:
+    lmdb, leveldb, sqlite, redis = "LMDB, no sync", "LevelDB, no sync", "SQLite WAL NORMAL", "Redis"
+    add, get, delete = "add, survives a killed process", "get 10, copied", "delete 3"
+    targets = {(add, lmdb): 4.0, (add, leveldb): 2.5, (add, sqlite): 10.0, (add, redis): 2.0}
+    targets |= {(get, lmdb): 1.5, (get, leveldb): 4.0, (get, sqlite): 8.0, (get, redis): 20.0}
+    targets |= {(delete, lmdb): 5.0, (delete, sqlite): 20.0}
+    targets |= {("durable add, 1 thread", "SQLite WAL FULL"): 1.5, ("durable add, 1 thread", "LMDB, sync"): 2.0}
+    targets |= {("durable add, 64 threads", "SQLite WAL FULL"): 8.0, ("durable add, 64 threads", "RocksDB, sync"): 1.0}
+    opened = "open 1,000,000 and get one user, after"
+    targets |= {(f"{opened} a clean close", "LevelDB"): 1.0, (f"{opened} a clean close", "SQLite"): 1.0}
+    targets |= {(f"{opened} a kill", "samebytes, all of the log"): 10.0}
+    targets |= {("full scan of 1,000,000", "LMDB"): 1.0, ("full scan of 1,000,000", "SQLite"): 8.0}
+    targets |= {("bytes on disk per visit, compacted", "the limit"): 1.0, ("resident bytes per visit, all decoded", "the limit"): 1.0}
+    for compaction in ("compact() runs", "it compacts by itself"):
+        targets[(f"add while {compaction}, 99.9th percentile", "samebytes, no compaction, and 10 ms")] = 1.0
+    for case in ("Python add", "Python get 10"):
+        targets |= {(case, "sqlite3 module"): 8.0, (case, "dict of deques, nothing stored"): 0.33}
+    return targets
+
+
+PARTS: dict[str, Callable[[Build], Part]] = {"pool": pool, "bytes": bytes_, "codec": codec, "visits": visits}
