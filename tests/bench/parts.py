@@ -210,17 +210,24 @@ def visits(build: Build) -> Part:
     programs = [
         Program([program, "small", str(scratch / "small")]),
         Program([program, "large", str(scratch / "large")]),
-        Program([sys.executable, str(HERE / "python/visits.py"), str(scratch / "python")]),
     ]
-    settings = ["visits: url 60 bytes, text 200, random letters; 100,000 of 10,000 users, or 1,000,000 of 100,000; the newest 10 are kept"]
-    settings += ["all sides: ignore a visit_id that the user has, order by time, keep the newest 10; held against a plain model before timing"]
+    settings = [
+        "visits: url 60 bytes, text 200, random letters; 100,000 of 10,000 users, or 1,000,000 of 100,000; the newest 10 are kept"
+    ]
+    settings += [
+        "all sides: ignore a visit_id that the user has, order by time, keep the newest 10; held against a plain model before timing"
+    ]
     settings += ["samebytes: durability none or always, everything else by default"]
     settings += [f"{name}: {package} {peers.package_version(package)}" for name, package in packages.items()]
     for file in ("peer_lmdb.c", "peer_leveldb.c", "lsm.h", "peer_rocksdb.c", "peer_sqlite.c", "peer_redis.c"):
         settings.append(f"{file}: {about(HERE / 'c/visits' / file)}")
     settings += [f"visits.sql: {line.partition('--')[0].strip()}" for line in lines_with(HERE / "visits.sql", "PRAGMA")]
-    settings += [f"redis.conf: {line}" for line in (HERE / "c/visits/redis.conf").read_text().splitlines() if line[0] != "#"]
-    settings += [f"Python {sys.version.split()[0]}: sqlite3 with the statements of visits.sql; a dict of deques that are searched and kept in order"]
+    settings += [
+        f"redis.conf: {line}" for line in (HERE / "c/visits/redis.conf").read_text().splitlines() if line[0] != "#"
+    ]
+    settings += [
+        f"Python {sys.version.split()[0]}: sqlite3 with the statements of visits.sql; a dict of deques that are searched and kept in order"
+    ]
     return Part("visits", programs, settings, visits_targets(), scratch=scratch)
 
 
@@ -246,7 +253,10 @@ def visits_targets() -> dict[tuple[str, str], float]:
     targets |= {(f"{opened} a clean close", "LevelDB"): 1.0, (f"{opened} a clean close", "SQLite"): 1.0}
     targets |= {(f"{opened} a kill", "samebytes, all of the log"): 10.0}
     targets |= {("full scan of 1,000,000", "LMDB"): 1.0, ("full scan of 1,000,000", "SQLite"): 8.0}
-    targets |= {("bytes on disk per visit, compacted", "the limit"): 1.0, ("resident bytes per visit, all decoded", "the limit"): 1.0}
+    targets |= {
+        ("bytes on disk per visit, compacted", "the limit"): 1.0,
+        ("resident bytes per visit, all decoded", "the limit"): 1.0,
+    }
     for compaction in ("compact() runs", "it compacts by itself"):
         targets[(f"add while {compaction}, 99.9th percentile", "samebytes, no compaction, and 10 ms")] = 1.0
     for case in ("Python add", "Python get 10"):

@@ -26,7 +26,8 @@ static void check(const store *self, int result, const char *what) {
 static char *read_sql(void) {
   FILE *file = fopen("tests/bench/visits.sql", "rb");
   char *text = store_alloc(65536);
-  if (file == NULL || fread(text, 1, 65535, file) == 0) bench_fail("SQLite: cannot read tests/bench/visits.sql; run it from the repository");
+  if (file == NULL || fread(text, 1, 65535, file) == 0)
+    bench_fail("SQLite: cannot read tests/bench/visits.sql; run it from the repository");
   (void)fclose(file);
   return text;
 }
@@ -40,8 +41,8 @@ static char *section(const char *text, const char *name) {
   start += strlen(line);
   const char *end = strstr(start, "\n-- ");
   size_t size = end != NULL ? (size_t)(end - start) : strlen(start);
-  char *copy = store_alloc(size + 1);
-  memcpy(copy, start, size);
+  char *copy = strndup(start, size);
+  if (copy == NULL) bench_fail("no memory");
   return copy;
 }
 

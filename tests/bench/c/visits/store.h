@@ -38,7 +38,7 @@ typedef struct store_kind {
   const char *name;
   void *(*open)(const char *folder, bench_purpose purpose);
   void (*add)(void *store, const bench_visit *visit); /* from any thread where it is durable */
-  void (*flush)(void *store);                   /* waits for adds that were pipelined */
+  void (*flush)(void *store);                         /* waits for adds that were pipelined */
   void (*get)(void *store, uint32_t user, bench_rows *rows);
   void (*done)(bench_rows *rows); /* frees what get took */
   bool (*delete_visits)(void *store, uint32_t user, const uint32_t *visit_ids, size_t count);
