@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x0d960fac4c88a20cull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xd18a816bda669497ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "0d960fac4c88a20c"
+const coreDigest = "d18a816bda669497"

@@ -198,19 +198,19 @@ func getAll[T any](op string, batch *Batch, messages []T, get func(*Batch, int) 
 		return messages, failure(op, status)
 	}
 	rows := unsafe.Slice(first, int(count))
-	values, together := allValues(self, len(rows))
-	checked := -1 // the schema of the row before
+	values, err := allValues(op, self)
+	if err != nil {
+		return messages, err
+	}
 	for i := range rows {
 		row := &rows[i]
-		if together && int(row.schema_index) == checked {
-			messages = append(messages, read(row, values[i*C.ECHO_FIELDS:(i+1)*C.ECHO_FIELDS:(i+1)*C.ECHO_FIELDS]))
-			continue
+		if i == 0 || row.schema_index != rows[0].schema_index {
+			if _, err := get(batch, i); err != nil { // one schema of a parser at most is that of the messages
+				return messages, err
+			}
 		}
-		message, err := get(batch, i)
-		if err != nil {
-			return messages, err
-		}
-		messages, checked = append(messages, message), int(row.schema_index)
+		at := i * C.ECHO_FIELDS // all rows so far have that schema
+		messages = append(messages, read(row, values[at:at+C.ECHO_FIELDS:at+C.ECHO_FIELDS]))
 	}
 	return messages, nil
 }
@@ -293,12 +293,10 @@ func copyAll[T any](op string, batch *Batch, array int, get func(*Batch, int) (T
 	if err != nil {
 		return err
 	}
-	var start *C.sb_value
-	var fields C.size_t
-	if status := C.sb_batch_get_values(self, 0, &start, &fields); status != 0 {
-		return failure(op, status)
+	values, err := allValues(op, self)
+	if err != nil {
+		return err
 	}
-	values := unsafe.Slice(start, len(rows)*C.ECHO_FIELDS) // one row's behind the other's, as all have the same schema
 	from := &copies{base: unsafe.Pointer(unsafe.SliceData(frames)), frames: append([]byte(nil), frames...)}
 	if array != noArray {
 		items := 0
@@ -316,18 +314,12 @@ func copyAll[T any](op string, batch *Batch, array int, get func(*Batch, int) (T
 	return nil
 }
 
-// allValues returns the values of all rows. A batch keeps them one row behind the other; that is no promise of the header, so
-// together tells whether the last row's are where that puts them.
-func allValues(batch *C.sb_batch, count int) (values []C.sb_value, together bool) {
-	if count < 2 {
-		return nil, false
+// allValues returns the values of all rows, one row's behind the other's.
+func allValues(op string, batch *C.sb_batch) ([]C.sb_value, error) {
+	var first *C.sb_value
+	var count C.size_t
+	if status := C.sb_batch_get_all_values(batch, &first, &count); status != 0 {
+		return nil, failure(op, status)
 	}
-	var first, last *C.sb_value
-	var fields C.size_t
-	if C.sb_batch_get_values(batch, 0, &first, &fields) != 0 || fields != C.ECHO_FIELDS ||
-		C.sb_batch_get_values(batch, C.size_t(count-1), &last, &fields) != 0 || fields != C.ECHO_FIELDS {
-		return nil, false
-	}
-	values = unsafe.Slice(first, count*C.ECHO_FIELDS)
-	return values, &values[(count-1)*C.ECHO_FIELDS] == last
+	return unsafe.Slice(first, int(count)), nil
 }

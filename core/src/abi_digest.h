@@ -2,6 +2,6 @@
 #ifndef SB_ABI_DIGEST_H
 #define SB_ABI_DIGEST_H
 
-#define SB_ABI_DIGEST 0xf5fecacafa8626aaull
+#define SB_ABI_DIGEST 0xfa0cac08765cdea7ull
 
 #endif

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x0d960fac4c88a20cull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xd18a816bda669497ull
 import "C"

@@ -623,6 +623,13 @@ sb_status sb_batch_get_values(const sb_batch *batch, size_t index, const sb_valu
   return SB_OK;
 }
 
+sb_status sb_batch_get_all_values(const sb_batch *batch, const sb_value **values, size_t *value_count) {
+  if (batch == NULL || values == NULL || value_count == NULL) return SB_INVALID_ARGUMENT;
+  *values = batch->values;
+  *value_count = batch->value_count;
+  return SB_OK;
+}
+
 sb_status sb_batch_get_frame(const sb_batch *batch, size_t index, sb_view **frame) {
   if (batch == NULL || frame == NULL) return SB_INVALID_ARGUMENT;
   if (index >= batch->row_count) return SB_OUT_OF_RANGE;

@@ -128,7 +128,7 @@ static sb_parser *open_parser(sb_schema *schema, bool accept_extra) {
 static void parse_both_ways(sb_schema *schema, const uint8_t *bytes, size_t size, bool accept_extra) {
   sb_parser *parser = open_parser(schema, accept_extra);
   sb_batch *batch = open_batch();
-  size_t row = 0, refused = 0;
+  size_t row = 0, refused = 0, value_count = 0;
   assert_ok(sb_parser_feed(parser, bytes, size));
   assert_ok(sb_parser_parse(parser, batch));
   for (size_t at = 0; at < size;) {
@@ -151,6 +151,15 @@ static void parse_both_ways(sb_schema *schema, const uint8_t *bytes, size_t size
     sb_batch_close(own);
     sb_parser_close(own_parser);
     at += frame;
+  }
+  const sb_value *all_values = NULL;
+  assert_ok(sb_batch_get_all_values(batch, &all_values, &value_count));
+  assert_int_equal(value_count, row * sb_schema_field_count(schema));
+  for (size_t i = 0; i < row; i++) {
+    const sb_value *values;
+    size_t count;
+    assert_ok(sb_batch_get_values(batch, i, &values, &count));
+    assert_ptr_equal(values, all_values + i * count);
   }
   assert_int_equal(sb_batch_row_count(batch), row);
   assert_int_equal(sb_batch_error_count(batch), refused);

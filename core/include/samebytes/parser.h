@@ -238,6 +238,16 @@ SB_API SB_METHOD sb_status sb_batch_get_values(const sb_batch *batch, size_t ind
                                                SB_OUT SB_BORROWED(batch) SB_COUNT(value_count) const sb_value **values,
                                                SB_OUT size_t *value_count);
 
+/** Stores the values of all rows: those of row 0, then those of row 1, and so on, as many for each as its schema has fields. One call instead of
+ *  one per row.
+ *
+ *  Ownership: `*values` and what they show are valid until `batch` is parsed into, cleared or closed.      Threads: one user of `batch` at a time.
+ *  Errors: none.
+ *  Since: 1.0 */
+SB_API SB_NATIVE SB_METHOD sb_status sb_batch_get_all_values(const sb_batch *batch,
+                                                             SB_OUT SB_BORROWED(batch) SB_COUNT(value_count) const sb_value **values,
+                                                             SB_OUT size_t *value_count);
+
 /** Stores address and size in bytes of a part of a column: one field, or SB_COLUMN_..., of all rows that follow the schema at
  *  `schema_index` of the parser, in the machine's own byte order and aligned. `*item_size` is the size of one item in bytes.
  *

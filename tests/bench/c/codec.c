@@ -51,11 +51,10 @@ static sb_builder *builder;
 
 static uint64_t consume_batch(void) {
   uint64_t sum = 0;
-  size_t rows = sb_batch_row_count(batch);
-  for (size_t i = 0; i < rows; i++) {
-    const sb_value *values;
-    size_t count;
-    if (sb_batch_get_values(batch, i, &values, &count) != SB_OK) bench_fail("row %zu is not there", i);
+  const sb_value *values;
+  size_t count;
+  if (sb_batch_get_all_values(batch, &values, &count) != SB_OK) bench_fail("there are no values");
+  for (const sb_value *const end = values + count; values < end; values += 4) {
     sum += consume(values[0].number, values[1].data, values[1].size, values[2].data, values[2].size, values[3].data, values[3].size);
   }
   return sum;

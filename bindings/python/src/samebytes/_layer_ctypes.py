@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 BACKEND = "ctypes"
-ABI_DIGEST = 0xf5fecacafa8626aa
+ABI_DIGEST = 0xfa0cac08765cdea7
 _library.check_part("_layer_ctypes", ABI_DIGEST)
 
 _address = _arguments.address
