@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xd18a816bda669497ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x290c917a6af6a23eull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "d18a816bda669497"
+const coreDigest = "290c917a6af6a23e"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xd18a816bda669497ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x290c917a6af6a23eull
 import "C"

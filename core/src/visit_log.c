@@ -381,15 +381,20 @@ sb_status sb_priv_visit_log_peek(visit_log *log, uint32_t user, const visit_user
   return decode(log, user, sb_priv_visit_table_find(&log->table, user), &base_live, &pending_live, error);
 }
 
-/* Puts a whole record of visits, oldest first, into a snapshot, newest first. */
-static sb_status show_record(const visit_record *record, sb_visits *visits) {
+/* Puts a whole record of visits, oldest first, into a snapshot, newest first. A record that is in another order is not shown: an index
+ * names none as a whole, but a file may say anything. */
+static sb_status show_record(const visit_record *record, sb_visits *visits, bool *shown) {
   uint32_t places[VISIT_SHORT];
+  int64_t before = INT64_MIN;
   const uint8_t *data = record->payload;
   visit_item item;
   for (uint32_t i = 0; i < record->count; i++) {
     places[i] = (uint32_t)(data - record->payload);
     data = sb_priv_visit_item_next(data, &item);
+    if (item.time_ns < before) return SB_OK;
+    before = item.time_ns;
   }
+  *shown = true;
   sb_status status = sb_visits_reserve(visits, record->count, (size_t)(data - record->payload) - record->count * (size_t)VISIT_ITEM_HEAD);
   for (uint32_t i = record->count; i > 0 && status == SB_OK; i--) {
     (void)sb_priv_visit_item_next(record->payload + places[i - 1], &item);
@@ -414,12 +419,12 @@ static sb_status show_plain(visit_log *log, uint32_t user, sb_visits *visits, bo
   sb_status status = sb_priv_visit_index_find(log, user, &runs, &count, error);
   if (status != SB_OK || count != 1) return status;
   const uint64_t run = visit_load64(runs), offset = visit_run_offset(run);
-  if (visit_run_first(run) != 0 || visit_run_count(run) > VISIT_SHORT || offset < VISIT_LOG_START) return SB_OK;
+  if (visit_run_first(run) != 0 || visit_run_count(run) > VISIT_SHORT || visit_run_count(run) > log->base.max_visits) return SB_OK;
+  if (offset < VISIT_LOG_START) return SB_OK;
   status = sb_priv_visit_reader_get(&log->random, log->seed, offset, log->base.offset, &record);
   if (status != SB_OK) return explain(&log->random, status, offset, error);
   if (record.type != VISIT_VISITS || record.user != user || record.count != visit_run_count(run)) return SB_OK;
-  *shown = true;
-  return show_record(&record, visits);
+  return show_record(&record, visits, shown);
 }
 
 sb_status sb_priv_visit_log_show(visit_log *log, uint32_t user, sb_visits *visits, sb_error *error) {

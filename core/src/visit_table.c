@@ -304,6 +304,7 @@ sb_status sb_priv_visit_user_copy(visit_user *user, const visit_user *other) {
 
 sb_status sb_priv_visit_user_show(const visit_user *user, sb_visits *visits) {
   assert(user->decoded);
+  if (user->count == 0) return SB_OK;
   const uint32_t bytes = user->end - user->start;
   sb_status status = sb_visits_reserve(visits, user->count, bytes);
   const uint8_t *data = user->arena + user->end;
