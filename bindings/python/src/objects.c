@@ -1,31 +1,19 @@
 /* samebytes._objects: what Python code cannot do, or only slowly. Block and View show their bytes through the buffer protocol, Window lends
- * memory for writing, Column shows a column of a Batch. Both function layers share them.
+ * memory for writing, Column shows a column of a Batch; Row (objects_rows.c) is a message of one. Both function layers share them.
  *
  * Only a type in C can show memory that is truly read-only: a memoryview made read-only in Python gives its writable origin away. It
  * keeps to the limited API, so that one build serves every Python from 3.11 on.
  *
  * Invariant: `exports` counts the buffers that are out. While it is above 0, `address` does not change (Handle.close refuses). */
 
-#define _GNU_SOURCE
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "objects.h"
 
 #include <dlfcn.h>
-#include <structmember.h>
-
-#include <samebytes/samebytes.h>
 
 #include "abi_digest.h"
 
-typedef struct {
-  PyObject_HEAD
-  void *address; /* the handle; NULL when closed */
-  Py_ssize_t exports;
-  char shared; /* blocks: somebody else may see the bytes, so they are not written any more */
-} Exporter;
-
 /* Raises the exception `name` of samebytes.errors. */
-static int raise_error(const char *name, const char *message) {
+int raise_error(const char *name, const char *message) {
   PyObject *errors = PyImport_ImportModule("samebytes.errors");
   PyObject *error = errors == NULL ? NULL : PyObject_GetAttrString(errors, name);
   if (error != NULL) PyErr_SetString(error, message);
@@ -180,15 +168,26 @@ static PyType_Spec view_spec = {"samebytes._objects.View", sizeof(Exporter), 0, 
 
 /* Batch */
 
+/* However a batch loses its handle, rows keep what they show. */
+static int batch_set_address(PyObject *object, PyObject *value, void *closure) {
+  return batch_keep_rows((Batch *)object) != 0 ? -1 : exporter_set_address(object, value, closure);
+}
+
+static PyGetSetDef batch_getset[] = {
+    {"_address", exporter_get_address, batch_set_address, "The address of the handle; 0 when closed.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
 static PyType_Slot batch_slots[] = {
-    {Py_tp_doc, "Counts the memoryviews of columns, while which it does not change."},
+    {Py_tp_doc, "Makes rows, and counts the memoryviews of columns, while which it does not change."},
     {Py_tp_dealloc, exporter_dealloc},
-    {Py_tp_getset, exporter_getset},
+    {Py_tp_getset, batch_getset},
     {Py_tp_members, exporter_members},
+    {Py_tp_methods, batch_methods},
     {0, NULL},
 };
 
-static PyType_Spec batch_spec = {"samebytes._objects.Batch", sizeof(Exporter), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, batch_slots};
+static PyType_Spec batch_spec = {"samebytes._objects.Batch", sizeof(Batch), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, batch_slots};
 
 /* Column: integers, or bytes, that lie in a batch. It counts as one of the batch's exports from when it is made until its last buffer is
  * released, and shows nothing after that: so what it shows cannot change. */
@@ -434,7 +433,8 @@ static int module_exec(PyObject *module) {
   unsigned long version = SB_VERSION_MAJOR << 16 | SB_VERSION_MINOR << 8 | SB_VERSION_PATCH;
   if (add_type(module, "Block", &block_spec) != 0 || add_type(module, "View", &view_spec) != 0) return -1;
   if (add_type(module, "Batch", &batch_spec) != 0 || add_type(module, "Column", &column_spec) != 0) return -1;
-  if (add_type(module, "Window", &window_spec) != 0) return -1;
+  if (add_type(module, "Window", &window_spec) != 0 || rows_add_types(module) != 0) return -1;
+  if (PyModule_AddFunctions(module, values_methods) != 0) return -1;
   return add_number(module, "BUILT_VERSION", version) != 0 ? -1 : add_number(module, "BUILT_DIGEST", SB_ABI_DIGEST);
 }
 
@@ -446,7 +446,7 @@ static PyModuleDef_Slot module_slots[] = {
 static struct PyModuleDef module_definition = {
     .m_base = PyModuleDef_HEAD_INIT,
     .m_name = "samebytes._objects",
-    .m_doc = "Block, View, Column and Window: memory of the library as Python's buffers.",
+    .m_doc = "Block, View, Column and Window: memory of the library as Python's buffers; Row: messages as Python's objects.",
     .m_methods = module_methods,
     .m_slots = module_slots,
 };

@@ -147,101 +147,33 @@ def column_of(field: SchemaField, values: Any) -> Column:
 # Values out of C
 
 
-def integer_from(value: Value) -> int:
-    return value.number
-
-
-def string_from(value: Value) -> bytes:
-    return layer.read_bytes(value.data, value.size)  # type: ignore[arg-type]  # what comes out is an address
-
-
-def strings_from(value: Value) -> tuple[bytes, ...]:
-    pairs = array("Q", layer.read_bytes(value.data, value.size * 16))  # type: ignore[arg-type]
-    return tuple(layer.read_bytes(pairs[i], pairs[i + 1]) for i in range(0, len(pairs), 2))
-
-
-def integers_from(typecode: str, value: Value) -> array[int]:
-    items = array(typecode)
-    items.frombytes(layer.read_bytes(value.data, value.size * items.itemsize))  # type: ignore[arg-type]
-    return items
-
-
-def reader(type_: int) -> Callable[[Value], Any]:
-    if type_ <= _records.TYPE_INT64:
-        return integer_from
-    if type_ == _records.TYPE_STRING:
-        return string_from
-    if type_ == _records.TYPE_ARRAY_STRING:
-        return strings_from
-    return functools.partial(integers_from, _arguments.TYPECODES[ITEMS[type_]])
-
-
-class Message:
+class Message(_objects.Row):
     """One decoded message: api_key, sequence and its fields as attributes, in the order of its schema when unpacked.
 
     stream_offset says where its frame began. Messages with the same name and values are equal, wherever they lay in a stream. A field
     that has a name of this class, such as `fields`, is in `fields()` only.
+
+    A message makes the value of a field each time it is asked for. It keeps the memory of all messages that were parsed with it;
+    copy.copy() of it is one that keeps only its own.
     """
 
-    __slots__ = ("_values", "api_key", "sequence", "stream_offset")
+    __slots__ = ()
 
     schema_name = "Message"
     field_names: tuple[str, ...] = ()
-
-    def __init__(self, stream_offset: int, api_key: int, sequence: int, values: tuple[Any, ...]) -> None:
-        self.stream_offset = stream_offset
-        self.api_key = api_key
-        self.sequence = sequence
-        self._values = values
-
-    def __iter__(self) -> Iterator[Any]:
-        yield self.api_key
-        yield self.sequence
-        yield from map(fresh, self._values)
-
-    def __len__(self) -> int:
-        return 2 + len(self._values)
-
-    def fields(self) -> dict[str, Any]:
-        """The fields by name, without api_key and sequence."""
-        return dict(zip(self.field_names, map(fresh, self._values)))
-
-    def __getattr__(self, name: str) -> Any:
-        raise AttributeError(
-            f"{self.schema_name} has no field {name!r}; it has: {', '.join(self.field_names) or 'none'}"
-        )
-
-    def _key(self) -> tuple[Any, ...]:
-        return (self.schema_name, self.field_names, *self)
-
-    def __eq__(self, other: object) -> bool:
-        return self._key() == other._key() if isinstance(other, Message) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash((self.schema_name, self.api_key, self.sequence))
 
     def __repr__(self) -> str:
         inner = "".join(f", {name}={value!r}" for name, value in self.fields().items())
         return f"{self.schema_name}(api_key={self.api_key}, sequence={self.sequence}{inner})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return message, (
-            self.schema_name,
-            self.field_names,
-            self.stream_offset,
-            self.api_key,
-            self.sequence,
-            self._values,
-        )
+        shape = self._shape
+        return message, (shape.name, shape.fields, *parts_of(self))
 
 
-def fresh(value: Any) -> Any:
-    """Arrays are handed out as new lists, so that nobody changes a message by its list."""
-    return list(value) if isinstance(value, (array, tuple)) else value
-
-
-def field_property(index: int) -> property:
-    return property(lambda self: fresh(self._values[index]))
+def parts_of(row: Message) -> tuple[Any, ...]:
+    """What a message is made of again."""
+    return row.stream_offset, row.api_key, row.sequence, row._values()
 
 
 @functools.lru_cache(maxsize=1024)
@@ -251,33 +183,45 @@ def message_class(name: str, field_names: tuple[str, ...]) -> type[Message]:
         "__slots__": (),
         "schema_name": name,
         "field_names": field_names,
+        "__match_args__": field_names,
         "__doc__": Message.__doc__,
     }
     taken = set(dir(Message))
-    body |= {field: field_property(i) for i, field in enumerate(field_names) if field not in taken}
+    body |= {field: _objects.Field(i) for i, field in enumerate(field_names) if field not in taken}
     return type(name, (Message,), body)
 
 
-def message(name: str, field_names: tuple[str, ...], *parts: Any) -> Message:
+def message(name: str, fields: tuple[SchemaField, ...], *parts: Any) -> Message:
     """Makes a pickled message again."""
-    return message_class(name, field_names)(*parts)
+    row: Message = _objects.row(shape_of(name, fields), *parts)
+    return row
 
 
-class Shape:
+class Shape(_objects.Shape):
     """What a schema says, on this side of the border."""
 
-    __slots__ = ("fields", "make", "readers")
+    __slots__ = ("fields",)
 
-    def __init__(self, name: str, fields: tuple[SchemaField, ...]) -> None:
+    fields: tuple[SchemaField, ...]
+    row_type: type[Message]
+
+    def __new__(
+        cls,
+        name: str,
+        fields: tuple[SchemaField, ...],
+        row_type: type[Message] | None = None,
+        fields_only: bool = False,
+    ) -> Shape:
+        if row_type is None:
+            row_type = message_class(name, tuple(field.name for field in fields))
+        self = super().__new__(cls, name, fields, row_type, fields_only)
         self.fields = fields
-        self.make = message_class(name, tuple(field.name for field in fields))
-        self.readers = tuple(reader(field.type) for field in fields)
+        return self
 
-    def values(self, name: str, values: Iterable[Any], hold: list[Any]) -> list[Value]:
-        values = list(values)
+    def values(self, values: Sequence[Any], hold: list[Any]) -> list[Value]:
         if len(values) != len(self.fields):
             raise errors.InvalidArgumentError(
-                f"{name} has {len(self.fields)} fields, but there are {len(values)} values"
+                f"{self.name} has {len(self.fields)} fields, but there are {len(values)} values"
             )
         return [value_of(field, value, hold) for field, value in zip(self.fields, values)]
 
@@ -285,13 +229,12 @@ class Shape:
         """The number of a column; a name that is a field's is the field."""
         if not isinstance(column, str):
             return column
-        names = self.make.field_names
-        if column in names:
-            return names.index(column)
+        if column in self.names:
+            return self.names.index(column)
         if column in COLUMNS:
             return COLUMNS[column]
         raise errors.NotFoundError(
-            f"{self.make.schema_name} has no column {column!r}; it has: {', '.join([*names, *COLUMNS])}"
+            f"{self.name} has no column {column!r}; it has: {', '.join([*self.names, *COLUMNS])}"
         )
 
     def column_format(self, column: int, part: int, item_size: int) -> str:
@@ -299,6 +242,12 @@ class Shape:
         type_ = self.fields[column].type if column >= 0 else _records.TYPE_INT64
         strings = type_ in (_records.TYPE_STRING, _records.TYPE_ARRAY_STRING)
         return "B" if strings and part == _records.PART_VALUES else FORMATS[item_size]
+
+
+@functools.lru_cache(maxsize=1024)
+def shape_of(name: str, fields: tuple[SchemaField, ...]) -> Shape:
+    """The shape of messages that come out of a pickle."""
+    return Shape(name, fields)
 
 
 class Schema(_classes.Schema):
@@ -360,8 +309,20 @@ class Builder(_classes.Builder):
         """
         if not isinstance(schema, Schema):
             raise TypeError(f"schema: a Schema is needed, not {_arguments.kind(schema)}")
-        hold: list[Any] = []
-        super().add(schema, sequence, schema.shape.values(schema.shape.make.schema_name, values, hold))
+        shape = schema.shape
+        if not isinstance(values, (list, tuple)):
+            values = values._values() if isinstance(values, Message) else list(values)
+        if not self._add_messages(schema, shape, (sequence,), (values,)):
+            hold: list[Any] = []
+            super().add(schema, sequence, shape.values(values, hold))
+
+    def _add_messages(self, schema: Schema, shape: Shape, sequences: Any, messages: Sequence[Any]) -> bool:
+        """Adds messages at once; False, and nothing is added, where a value is none that _objects takes."""
+        with self._lock:
+            added = _objects.add_messages(self._open(), schema._open(), shape, sequences, messages)
+        if isinstance(added, tuple):
+            raise raised(Error(*added))
+        return added
 
     def add_columns(self, schema: _classes.Schema, sequences: Sequence[int], columns: Iterable[Any]) -> None:
         """Adds one message per sequence, all of them or none: one column per field, in the schema's order.
@@ -385,7 +346,10 @@ class Builder(_classes.Builder):
         """Adds one message per row, all of them or none: a row holds one value per field, in the schema's order. Raises as add_columns."""
         if not isinstance(schema, Schema):
             raise TypeError(f"schema: a Schema is needed, not {_arguments.kind(schema)}")
-        given = list(rows)
+        given = rows if isinstance(rows, (list, tuple)) else list(rows)
+        if self._add_messages(schema, schema.shape, sequences, given):
+            return
+        given = [row._values() if isinstance(row, Message) else row for row in given]
         for index, row in enumerate(given):
             if len(row) != len(schema.fields):
                 raise errors.InvalidArgumentError(
@@ -400,27 +364,12 @@ class Batch(_classes.Batch):
     __doc__ = _classes.Batch.__doc__
 
     _shapes: tuple[Shape, ...] = ()
-    _messages: list[Message] | None = None
-
-    def _filled(self, shapes: tuple[Shape, ...]) -> None:
-        self._shapes = shapes
-        self._messages = None
 
     @property
     def rows(self) -> list[Message]:
-        """The messages of the last parse. They are copies, and stay valid when the batch goes."""
+        """The messages of the last parse, as a new list. They stay valid when the batch is parsed into again or closed."""
         with self._lock:
-            address = self._open()
-            if self._messages is None:
-                rows = layer.sb_batch_get_rows(address)
-                self._messages = [self._message(address, index, row) for index, row in enumerate(rows)]
-            return list(self._messages)
-
-    def _message(self, address: int, index: int, row: _records.Row) -> Message:
-        shape = self._shapes[row.schema_index]
-        values = layer.sb_batch_get_values(address, index)
-        read = tuple(convert(value) for convert, value in zip(shape.readers, values))
-        return shape.make(row.stream_offset, row.api_key, row.sequence, read)
+            return self._rows(self._shapes)
 
     @property
     def errors(self) -> list[Error]:
@@ -458,7 +407,7 @@ class Batch(_classes.Batch):
             if index < len(self._shapes):
                 return index
             raise errors.OutOfRangeError(f"schema: there is no schema {index}; the last parser had {len(self._shapes)}")
-        names = [shape.make.schema_name for shape in self._shapes]
+        names = [shape.name for shape in self._shapes]
         if schema not in names:
             raise errors.NotFoundError(
                 f"schema: there are no messages {schema!r}; the last parser had: {', '.join(names)}"
@@ -469,7 +418,6 @@ class Batch(_classes.Batch):
         with self._lock:
             self._idle()
             super().clear()
-            self._messages = None
 
     def swap(self, other: _classes.Batch) -> None:
         if not isinstance(other, Batch):
@@ -479,7 +427,10 @@ class Batch(_classes.Batch):
             other._idle()
             super().swap(other)
             self._shapes, other._shapes = other._shapes, self._shapes
-            self._messages = other._messages = None
+
+    def _idle(self) -> None:
+        super()._idle()
+        self._keep_rows()
 
     def __len__(self) -> int:
         return self.row_count()
@@ -530,7 +481,7 @@ class Parser(Lending, _classes.Parser):
                 address = self._open()
                 filled._idle()
                 self._explained(layer.sb_parser_parse, address, filled._open())
-                filled._filled(self._shapes)
+                filled._shapes = self._shapes
                 if layer.sb_parser_end(address) != _records.OK:
                     self._ending = filled.get_error(filled.error_count() - 1)
                     if filled.row_count() == 0:

@@ -16,8 +16,9 @@ import typing
 from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any, NamedTuple, TypeVar, dataclass_transform
 
-from . import _codec, errors
+from . import _codec, _objects, errors
 from ._codec import Message, Schema, Shape
+from ._records import SchemaField
 
 __all__ = ["array", "int8", "int16", "int32", "int64", "message", "schema_of", "string"]
 
@@ -131,11 +132,12 @@ def count(self: Any) -> int:
 
 def reduced(self: Any) -> tuple[Any, ...]:
     # A row's class is made, so it is found again by the class it stands for, which is its last base.
-    return restored, (type(self).__bases__[-1], self.stream_offset, self.api_key, self.sequence, self._values)
+    return restored, (type(self).__bases__[-1], *_codec.parts_of(self))
 
 
 def restored(cls: type, *parts: Any) -> Message:
-    return row_class(cls)(*parts)
+    row: Message = _objects.row(row_shape(cls), *parts)
+    return row
 
 
 @functools.cache
@@ -146,17 +148,22 @@ def row_class(cls: type) -> type[Message]:
     body: dict[str, Any] = {
         "__doc__": cls.__doc__,
         "__module__": cls.__module__,
-        "__iter__": values,
-        "__len__": count,
         "__eq__": equal,
         "__hash__": None,
         "__repr__": printed,
         "__reduce__": reduced,
+        "__dict__": property(_objects.Row.fields),  # that of its class would let a row hold itself
         "schema_name": cls.__name__,
         "field_names": names,
     }
-    body |= {name: _codec.field_property(index) for index, name in enumerate(names)}
+    body |= {name: _objects.Field(index) for index, name in enumerate(names)}
     return type(cls.__name__, (Message, cls), body)
+
+
+@functools.cache
+def row_shape(cls: type) -> Shape:
+    fields = tuple(SchemaField(name, _codec.TYPES[kind]) for name, kind in declaration_of(cls).fields)
+    return Shape(cls.__name__, fields, row_class(cls), True)
 
 
 @dataclass_transform(eq_default=True)
@@ -199,7 +206,5 @@ def schema_of(cls: type) -> Schema:
     """The schema of a class that message() made one, to be closed by the caller. Its rows are instances of the class."""
     declaration = declaration_of(cls)
     schema = Schema(cls.__name__, declaration.direction, declaration.api_key, declaration.fields)
-    shape = Shape(cls.__name__, schema.fields)
-    shape.make = row_class(cls)
-    schema._shape = shape
+    schema._shape = row_shape(cls)
     return schema

@@ -1,0 +1,411 @@
+/* Messages of Python's values, as C takes them: one pass over rows fills an array of sb_value, and one call adds them all.
+ *
+ * Only what is plain is taken here: ints, bytes-like objects, lists and tuples. For anything else the functions say False and have done
+ * nothing; _codec.py then converts it, or raises what is wrong with it. So there is one place that words errors.
+ *
+ * Converting may run other people's code (__index__, __buffer__), and so may the library's providers of memory. Therefore everything that
+ * is pointed at is held until values_release. */
+
+#include "objects.h"
+
+enum {
+  CHUNK_MIN = 4096,           /* bytes */
+  GIL_KEPT_MAX = 1024 * 1024, /* bytes that are added without letting other threads run */
+};
+
+/* ---- memory ---- */
+
+/* Makes `*items` hold one more than `count`. */
+static int grow(void **items, Py_ssize_t *capacity, Py_ssize_t count, size_t item_size) {
+  if (count < *capacity) return 0;
+  const Py_ssize_t larger = *capacity > 0 ? *capacity * 2 : 16;
+  void *moved = (size_t)larger > PY_SSIZE_T_MAX / item_size ? NULL : PyMem_Realloc(*items, (size_t)larger * item_size);
+  if (moved == NULL) {
+    PyErr_NoMemory();
+    return -1;
+  }
+  *items = moved;
+  *capacity = larger;
+  return 0;
+}
+
+static int hold(Values *all, PyObject *object) {
+  if (grow((void **)&all->held, &all->held_capacity, all->held_count, sizeof *all->held) != 0) return -1;
+  all->held[all->held_count++] = Py_NewRef(object);
+  return 0;
+}
+
+/* Memory that stays where it is, aligned to 8 bytes. */
+static void *get_memory(Values *all, size_t size) {
+  size = (size + 7) & ~(size_t)7;
+  if (all->left < size) {
+    size_t chunk_size = (size_t)CHUNK_MIN << (all->chunk_count < 10 ? all->chunk_count : 10);
+    if (chunk_size < size) chunk_size = size;
+    if (grow((void **)&all->chunks, &all->chunk_capacity, all->chunk_count, sizeof *all->chunks) != 0) return NULL;
+    void *chunk = PyMem_Malloc(chunk_size);
+    if (chunk == NULL) return PyErr_NoMemory();
+    all->chunks[all->chunk_count++] = chunk;
+    all->next = chunk;
+    all->left = chunk_size;
+  }
+  void *data = all->next;
+  all->next += size;
+  all->left -= size;
+  return data;
+}
+
+void values_release(Values *all) {
+  for (Py_ssize_t i = 0; i < all->held_count; i++) Py_DECREF(all->held[i]);
+  for (Py_ssize_t i = 0; i < all->buffer_count; i++) {
+    PyBuffer_Release(all->buffers[i]);
+    PyMem_Free(all->buffers[i]);
+  }
+  for (Py_ssize_t i = 0; i < all->chunk_count; i++) PyMem_Free(all->chunks[i]);
+  PyMem_Free(all->held);
+  PyMem_Free(all->buffers);
+  PyMem_Free(all->chunks);
+  PyMem_Free(all->sequences);
+  PyMem_Free(all->values);
+  memset(all, 0, sizeof *all);
+}
+
+/* ---- one value ---- */
+
+static int integer_of(PyObject *object, int64_t *number) {
+  int overflow = 0;
+  PyObject *index = PyLong_Check(object) ? Py_NewRef(object) : PyNumber_Index(object);
+  if (index == NULL) return -1;
+  *number = PyLong_AsLongLongAndOverflow(index, &overflow);
+  Py_DECREF(index);
+  if (overflow != 0) PyErr_SetString(PyExc_OverflowError, "an integer is not from -2^63 to 2^63-1");
+  return overflow != 0 || (*number == -1 && PyErr_Occurred()) ? -1 : 0;
+}
+
+/* The memory of a buffer, which stays locked until the end. */
+static const Py_buffer *buffer_of(Values *all, PyObject *object, int flags) {
+  if (grow((void **)&all->buffers, &all->buffer_capacity, all->buffer_count, sizeof *all->buffers) != 0) return NULL;
+  Py_buffer *buffer = PyMem_Malloc(sizeof *buffer);
+  if (buffer == NULL) {
+    PyErr_NoMemory();
+    return NULL;
+  }
+  if (PyObject_GetBuffer(object, buffer, flags) != 0) {
+    PyMem_Free(buffer);
+    return NULL;
+  }
+  return all->buffers[all->buffer_count++] = buffer;
+}
+
+static int string_of(Values *all, PyObject *object, const void **data, size_t *size) {
+  if (PyBytes_Check(object)) {
+    char *bytes = NULL;
+    Py_ssize_t length = 0;
+    if (PyBytes_AsStringAndSize(object, &bytes, &length) != 0 || hold(all, object) != 0) return -1;
+    *data = bytes;
+    *size = (size_t)length;
+    all->bytes += *size;
+    return 0;
+  }
+  const Py_buffer *buffer = buffer_of(all, object, PyBUF_SIMPLE);
+  if (buffer == NULL) return -1;
+  *data = buffer->buf != NULL ? buffer->buf : "";
+  *size = (size_t)buffer->len;
+  all->bytes += *size;
+  return 0;
+}
+
+/* The items of a list or tuple. Code of others may run between two of them, so that each is asked for by its index. */
+static Py_ssize_t size_of(PyObject *items) {
+  if (PyList_Check(items)) return PyList_Size(items);
+  if (PyTuple_Check(items)) return PyTuple_Size(items);
+  PyErr_SetString(PyExc_TypeError, "a list or tuple is needed");
+  return -1;
+}
+
+static PyObject *item_of(PyObject *items, Py_ssize_t index) { /* borrowed */
+  return PyTuple_Check(items) ? PyTuple_GetItem(items, index) : PyList_GetItem(items, index);
+}
+
+static size_t width_of(uint8_t type) {
+  switch (type) {
+  case SB_TYPE_ARRAY_INT8: return 1;
+  case SB_TYPE_ARRAY_INT16: return 2;
+  case SB_TYPE_ARRAY_INT32: return 4;
+  default: return 8;
+  }
+}
+
+static int store_item(void *items, Py_ssize_t index, size_t width, int64_t number) {
+  const int64_t most = (int64_t)(UINT64_MAX >> (65 - 8 * width));
+  if (number > most || number < -most - 1) {
+    PyErr_SetString(PyExc_OverflowError, "an item does not fit its array");
+    return -1;
+  }
+  switch (width) {
+  case 1: ((int8_t *)items)[index] = (int8_t)number; break;
+  case 2: ((int16_t *)items)[index] = (int16_t)number; break;
+  case 4: ((int32_t *)items)[index] = (int32_t)number; break;
+  default: ((int64_t *)items)[index] = number;
+  }
+  return 0;
+}
+
+/* A buffer of just these integers. */
+static int buffer_array(Values *all, PyObject *object, size_t width, sb_value *value) {
+  const Py_buffer *buffer = buffer_of(all, object, PyBUF_FORMAT | PyBUF_C_CONTIGUOUS);
+  if (buffer == NULL) return -1;
+  const char *format = buffer->format;
+  if (buffer->ndim != 1 || (size_t)buffer->itemsize != width || format == NULL || strlen(format) != 1 || !strchr("bhilq", *format)) {
+    PyErr_SetString(PyExc_TypeError, "other items than those of the array");
+    return -1;
+  }
+  value->size = (size_t)buffer->len / width;
+  value->data = buffer->buf;
+  if ((uintptr_t)buffer->buf % width == 0) return 0;
+  void *items = get_memory(all, (size_t)buffer->len);
+  if (items == NULL) return -1;
+  memcpy(items, buffer->buf, (size_t)buffer->len);
+  value->data = items;
+  return 0;
+}
+
+static int integers_of(Values *all, PyObject *object, size_t width, sb_value *value) {
+  if (!PyList_Check(object) && !PyTuple_Check(object)) return buffer_array(all, object, width, value);
+  const Py_ssize_t count = size_of(object);
+  value->size = (size_t)count;
+  if (count == 0 || count > SB_ARRAY_ITEMS_MAX) return 0; /* so many are refused without being looked at */
+  void *items = get_memory(all, (size_t)count * width);
+  if (items == NULL) return -1;
+  value->data = items;
+  for (Py_ssize_t i = 0; i < count; i++) {
+    PyObject *item = item_of(object, i);
+    int64_t number = 0;
+    if (item == NULL || integer_of(item, &number) != 0 || store_item(items, i, width, number) != 0) return -1;
+  }
+  return 0;
+}
+
+static int strings_of(Values *all, PyObject *object, sb_value *value) {
+  const Py_ssize_t count = size_of(object);
+  if (count < 0) return -1;
+  value->size = (size_t)count;
+  if (count == 0 || count > SB_ARRAY_ITEMS_MAX) return 0;
+  sb_bytes *items = get_memory(all, (size_t)count * sizeof *items);
+  if (items == NULL) return -1;
+  value->data = items;
+  for (Py_ssize_t i = 0; i < count; i++) {
+    PyObject *item = item_of(object, i);
+    if (item == NULL || string_of(all, item, &items[i].data, &items[i].size) != 0) return -1;
+  }
+  return 0;
+}
+
+static int value_of(Values *all, uint8_t type, PyObject *object, sb_value *value) {
+  if (type <= SB_TYPE_INT64) return integer_of(object, &value->number);
+  if (type == SB_TYPE_STRING) return string_of(all, object, &value->data, &value->size);
+  return type == SB_TYPE_ARRAY_STRING ? strings_of(all, object, value) : integers_of(all, object, width_of(type), value);
+}
+
+/* ---- one message ---- */
+
+/* Room for the values of one more message, which are counted when they are complete. */
+static int make_room(Values *all, Py_ssize_t count) {
+  while (all->capacity - all->count < count)
+    if (grow((void **)&all->values, &all->capacity, all->capacity, sizeof *all->values) != 0) return -1;
+  memset(all->values + all->count, 0, (size_t)count * sizeof *all->values);
+  return 0;
+}
+
+/* A row of another parser shows memory that it keeps. */
+static int add_row(Values *all, const Shape *shape, PyObject *message) {
+  const Row *row = (const Row *)message;
+  if (shapes_are_same(shape, row->shape)) {
+    if (hold(all, message) != 0) return -1;
+    memcpy(all->values + all->count, row->values, (size_t)shape->count * sizeof *all->values);
+    all->count += shape->count;
+    return 0;
+  }
+  PyObject *fields = row_fields(row);
+  const int result = fields == NULL ? -1 : values_add_message(all, shape, fields);
+  Py_XDECREF(fields);
+  return result;
+}
+
+/* The value of a field: of a mapping by its key, of another object as its attribute. A new reference. */
+static PyObject *named_value(PyObject *message, PyObject *name) {
+  if (!PyDict_Check(message)) return PyObject_GetAttr(message, name);
+  PyObject *value = PyDict_GetItemWithError(message, name);
+  if (value == NULL && !PyErr_Occurred()) PyErr_SetObject(PyExc_KeyError, name);
+  return Py_XNewRef(value);
+}
+
+static int add_named(Values *all, const Shape *shape, PyObject *message) {
+  for (Py_ssize_t i = 0; i < shape->count; i++) {
+    PyObject *value = named_value(message, PyTuple_GetItem(shape->names, i));
+    const int result = value == NULL ? -1 : value_of(all, shape->types[i], value, &all->values[all->count + i]);
+    Py_XDECREF(value);
+    if (result != 0) return -1;
+  }
+  all->count += shape->count;
+  return 0;
+}
+
+int values_add_message(Values *all, const Shape *shape, PyObject *message) {
+  if (make_room(all, shape->count) != 0) return -1;
+  if (!PyList_Check(message) && !PyTuple_Check(message)) {
+    if (PyObject_TypeCheck(message, rows_type())) return add_row(all, shape, message);
+    return add_named(all, shape, message);
+  }
+  if (size_of(message) != shape->count) {
+    PyErr_SetString(PyExc_ValueError, "another number of values than of fields");
+    return -1;
+  }
+  for (Py_ssize_t i = 0; i < shape->count; i++) {
+    PyObject *item = item_of(message, i);
+    if (item == NULL || value_of(all, shape->types[i], item, &all->values[all->count + i]) != 0) return -1;
+  }
+  all->count += shape->count;
+  return 0;
+}
+
+/* ---- sequences ---- */
+
+static int add_sequence(Values *all, Py_ssize_t index, int64_t number) {
+  if (number < INT8_MIN || number > INT8_MAX) {
+    PyErr_SetString(PyExc_OverflowError, "a sequence is no int8");
+    return -1;
+  }
+  if (grow((void **)&all->sequences, &all->sequence_capacity, index, 1) != 0) return -1;
+  all->sequences[index] = (int8_t)number;
+  return 0;
+}
+
+static int add_sequences(Values *all, PyObject *sequences, Py_ssize_t count) {
+  if (!PyList_Check(sequences) && !PyTuple_Check(sequences)) {
+    sb_value value = {0};
+    if (buffer_array(all, sequences, 1, &value) != 0) return -1;
+    if (value.size != (size_t)count) {
+      PyErr_SetString(PyExc_ValueError, "another number of sequences than of messages");
+      return -1;
+    }
+    for (Py_ssize_t i = 0; i < count; i++)
+      if (add_sequence(all, i, ((const int8_t *)value.data)[i]) != 0) return -1;
+    return 0;
+  }
+  if (size_of(sequences) != count) {
+    PyErr_SetString(PyExc_ValueError, "another number of sequences than of messages");
+    return -1;
+  }
+  for (Py_ssize_t i = 0; i < count; i++) {
+    PyObject *item = item_of(sequences, i);
+    int64_t number = 0;
+    if (item == NULL || integer_of(item, &number) != 0 || add_sequence(all, i, number) != 0) return -1;
+  }
+  return 0;
+}
+
+/* The number that a packet gives itself, or `otherwise`. */
+static int own_number(PyObject *packet, const char *name, int64_t otherwise, int64_t *number) {
+  *number = otherwise;
+  PyObject *key = PyUnicode_InternFromString(name);
+  PyObject *value = key == NULL ? NULL : named_value(packet, key);
+  Py_XDECREF(key);
+  if (value == NULL) {
+    if (!PyErr_ExceptionMatches(PyExc_KeyError) && !PyErr_ExceptionMatches(PyExc_AttributeError)) return -1;
+    PyErr_Clear();
+    return 0;
+  }
+  const int result = integer_of(value, number);
+  Py_DECREF(value);
+  return result;
+}
+
+/* A packet is a message that says its sequence itself, and perhaps its api_key. */
+static int add_packet(Values *all, const Shape *shape, PyObject *packet, Py_ssize_t index, int8_t api_key) {
+  int64_t sequence = 0, own_key = api_key;
+  if (PyObject_TypeCheck(packet, rows_type())) {
+    const Row *row = (const Row *)packet;
+    if (!shapes_are_same(shape, row->shape)) {
+      PyErr_SetString(PyExc_TypeError, "a message of another schema");
+      return -1;
+    }
+    sequence = row->head->sequence;
+    own_key = row->head->api_key;
+  } else if (PyList_Check(packet) || PyTuple_Check(packet)) {
+    PyErr_SetString(PyExc_TypeError, "a packet has names");
+    return -1;
+  } else if (own_number(packet, "sequence", 0, &sequence) != 0 || own_number(packet, "api_key", api_key, &own_key) != 0) {
+    return -1;
+  }
+  if (own_key != api_key) {
+    PyErr_SetString(PyExc_ValueError, "a packet of another api_key");
+    return -1;
+  }
+  return add_sequence(all, index, sequence) != 0 ? -1 : values_add_message(all, shape, packet);
+}
+
+/* ---- into a builder ---- */
+
+static int add_all(Values *all, const Shape *shape, const sb_schema *schema, PyObject *sequences, PyObject *messages) {
+  const Py_ssize_t count = size_of(messages);
+  if (count < 0) return -1;
+  if (sequences != Py_None && add_sequences(all, sequences, count) != 0) return -1;
+  const int8_t api_key = sb_schema_api_key(schema);
+  for (Py_ssize_t i = 0; i < count; i++) {
+    PyObject *message = item_of(messages, i);
+    if (message == NULL) return -1;
+    Py_INCREF(message);
+    const int result = sequences == Py_None ? add_packet(all, shape, message, i, api_key) : values_add_message(all, shape, message);
+    Py_DECREF(message);
+    if (result != 0) return -1;
+  }
+  return 0;
+}
+
+/* Calls the library, without the GIL where it takes long. */
+static sb_status add_values(sb_builder *builder, sb_schema *schema, const Values *all, size_t count, sb_error *error) {
+  if (all->bytes + (size_t)all->count * sizeof *all->values <= GIL_KEPT_MAX)
+    return sb_builder_add_rows(builder, schema, all->sequences, count, all->values, (size_t)all->count, error);
+  sb_schema *kept = sb_schema_retain(schema); /* another thread may close it meanwhile */
+  sb_status status;
+  Py_BEGIN_ALLOW_THREADS;
+  status = sb_builder_add_rows(builder, kept, all->sequences, count, all->values, (size_t)all->count, error);
+  Py_END_ALLOW_THREADS;
+  sb_schema_close(kept);
+  return status;
+}
+
+static PyObject *add_messages(PyObject *module, PyObject *args) {
+  (void)module;
+  PyObject *builder_address = NULL, *schema_address = NULL, *shape = NULL, *sequences = NULL, *messages = NULL;
+  if (!PyArg_UnpackTuple(args, "add_messages", 5, 5, &builder_address, &schema_address, &shape, &sequences, &messages)) return NULL;
+  if (shape_check(shape) != 0) return NULL;
+  sb_builder *builder = PyLong_AsVoidPtr(builder_address);
+  sb_schema *schema = PyLong_AsVoidPtr(schema_address);
+  if (PyErr_Occurred()) return NULL;
+  if (builder == NULL || schema == NULL || sb_schema_field_count(schema) != (size_t)((Shape *)shape)->count) {
+    PyErr_SetString(PyExc_ValueError, "a builder, and a schema with its shape are needed");
+    return NULL;
+  }
+  Values all = {0};
+  if (add_all(&all, (Shape *)shape, schema, sequences, messages) != 0) {
+    const bool told = PyErr_ExceptionMatches(PyExc_MemoryError) || !PyErr_ExceptionMatches(PyExc_Exception);
+    if (!told) PyErr_Clear();
+    values_release(&all);
+    if (told) return NULL;
+    Py_RETURN_FALSE;
+  }
+  sb_error error;
+  sb_status status = add_values(builder, schema, &all, (size_t)PyObject_Size(messages), &error);
+  values_release(&all);
+  if (status == SB_OK) Py_RETURN_TRUE;
+  return Py_BuildValue("iLLLss", (int)error.status, (long long)error.stream_offset, (long long)error.frame_offset, (long long)error.frame,
+                       error.field, error.message);
+}
+
+PyMethodDef values_methods[] = {
+    {"add_messages", add_messages, METH_VARARGS,
+     "add_messages(builder, schema, shape, sequences, messages): True when all were added, False when nothing was because a value is none\n"
+     "that is plain, and the fields of an Error when the library refused them. Without sequences (None) messages say them themselves."},
+    {NULL, NULL, 0, NULL},
+};
