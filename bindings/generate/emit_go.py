@@ -705,7 +705,7 @@ def raw(api: Api) -> str:
     for function in api.functions:
         lines += [f"#cgo noescape {function.name}", f"#cgo nocallback {function.name}"]
     imports = ["import (", '\t"slices"', '\t"unsafe"', ")"] if many else ['import "unsafe"']
-    lines += ["", "#include <samebytes/samebytes.h>", "*/", 'import "C"', "", *imports, ""]
+    lines += ["", "#define SB_BINDING", "#include <samebytes/samebytes.h>", "*/", 'import "C"', "", *imports, ""]
     lines += emit_constants(api, docs)
     for struct in api.structs:
         if struct.name in filled | read:

@@ -193,7 +193,7 @@ class Api:
 
 
 # The rule by which one name becomes three. Acronyms are written in capitals in Go, as its style asks.
-ACRONYMS = {"abi", "api", "crc32c", "fd", "id", "io", "url"}
+ACRONYMS = {"abi", "api", "crc32c", "fd", "id", "io", "utf8", "url"}
 
 
 def class_name(c_name: str) -> str:

@@ -45,6 +45,7 @@ PARAMETERS = {
     ("const char *", "in", False): Kind.TEXT,
     ("void *", "in", False): Kind.ADDRESS,
     ("void *", "takes", False): Kind.ADDRESS,
+    ("void *", "out", False): Kind.ADDRESS,  # SB_FOREIGN: the caller has the memory, and knows its layout
     ("const void *", "in", True): Kind.BYTES,
     ("void *", "out", True): Kind.BUFFER,
     ("void *", "inout", True): Kind.BUFFER,
@@ -676,7 +677,7 @@ class Reader:
         """The functions of the drop-in headers, which lie beside the folder of the API."""
         for path in sorted((self.root / INCLUDE).glob("*.h")):
             since = re.search(r"\bSince: (\d+\.\d+)\b", path.read_text(encoding="utf-8"))
-            for cursor in self.translate(path).cursor.get_children():
+            for cursor in self.translate(path, "-Wno-unused-function").cursor.get_children():
                 file = cursor.location.file
                 if cursor.kind != cindex.CursorKind.FUNCTION_DECL or Path(file.name).resolve() != path.resolve():
                     continue

@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x290c917a6af6a23eull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x1189b773373b2bf4ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "290c917a6af6a23e"
+const coreDigest = "1189b773373b2bf4"

@@ -74,32 +74,6 @@ package samebytes
 #cgo nocallback sb_view_equals
 #cgo noescape sb_view_close
 #cgo nocallback sb_view_close
-#cgo noescape sb_buf_open
-#cgo nocallback sb_buf_open
-#cgo noescape sb_buf_from_blocks
-#cgo nocallback sb_buf_from_blocks
-#cgo noescape sb_buf_size
-#cgo nocallback sb_buf_size
-#cgo noescape sb_buf_room
-#cgo nocallback sb_buf_room
-#cgo noescape sb_buf_reserve
-#cgo nocallback sb_buf_reserve
-#cgo noescape sb_buf_put
-#cgo nocallback sb_buf_put
-#cgo noescape sb_buf_put_view
-#cgo nocallback sb_buf_put_view
-#cgo noescape sb_buf_peek
-#cgo nocallback sb_buf_peek
-#cgo noescape sb_buf_take
-#cgo nocallback sb_buf_take
-#cgo noescape sb_buf_begin
-#cgo nocallback sb_buf_begin
-#cgo noescape sb_buf_commit
-#cgo nocallback sb_buf_commit
-#cgo noescape sb_buf_clear
-#cgo nocallback sb_buf_clear
-#cgo noescape sb_buf_close
-#cgo nocallback sb_buf_close
 #cgo noescape sb_schema_open
 #cgo nocallback sb_schema_open
 #cgo noescape sb_schema_retain
@@ -116,30 +90,6 @@ package samebytes
 #cgo nocallback sb_schema_get_field
 #cgo noescape sb_schema_close
 #cgo nocallback sb_schema_close
-#cgo noescape sb_builder_open
-#cgo nocallback sb_builder_open
-#cgo noescape sb_builder_add
-#cgo nocallback sb_builder_add
-#cgo noescape sb_builder_add_columns
-#cgo nocallback sb_builder_add_columns
-#cgo noescape sb_builder_add_rows
-#cgo nocallback sb_builder_add_rows
-#cgo noescape sb_builder_size
-#cgo nocallback sb_builder_size
-#cgo noescape sb_builder_frame_count
-#cgo nocallback sb_builder_frame_count
-#cgo noescape sb_builder_take
-#cgo nocallback sb_builder_take
-#cgo noescape sb_builder_copy_bytes
-#cgo nocallback sb_builder_copy_bytes
-#cgo noescape sb_builder_clear
-#cgo nocallback sb_builder_clear
-#cgo noescape sb_builder_memory
-#cgo nocallback sb_builder_memory
-#cgo noescape sb_builder_close
-#cgo nocallback sb_builder_close
-#cgo noescape sb_crc32c
-#cgo nocallback sb_crc32c
 #cgo noescape sb_parser_options_init
 #cgo nocallback sb_parser_options_init
 #cgo noescape sb_parser_open
@@ -192,6 +142,122 @@ package samebytes
 #cgo nocallback sb_batch_clear
 #cgo noescape sb_batch_close
 #cgo nocallback sb_batch_close
+#cgo noescape sb_visit_manager_options_init
+#cgo nocallback sb_visit_manager_options_init
+#cgo noescape sb_visit_manager_open
+#cgo nocallback sb_visit_manager_open
+#cgo noescape sb_visit_manager_add_visit
+#cgo nocallback sb_visit_manager_add_visit
+#cgo noescape sb_visit_manager_add_visit_at
+#cgo nocallback sb_visit_manager_add_visit_at
+#cgo noescape sb_visit_manager_add_visits
+#cgo nocallback sb_visit_manager_add_visits
+#cgo noescape sb_visit_manager_get_recent_visits
+#cgo nocallback sb_visit_manager_get_recent_visits
+#cgo noescape sb_visit_manager_get_recent_visits_of
+#cgo nocallback sb_visit_manager_get_recent_visits_of
+#cgo noescape sb_visit_manager_delete_visits
+#cgo nocallback sb_visit_manager_delete_visits
+#cgo noescape sb_visit_manager_clear_user
+#cgo nocallback sb_visit_manager_clear_user
+#cgo noescape sb_visit_manager_users
+#cgo nocallback sb_visit_manager_users
+#cgo noescape sb_visit_manager_scan
+#cgo nocallback sb_visit_manager_scan
+#cgo noescape sb_visit_manager_copy_to
+#cgo nocallback sb_visit_manager_copy_to
+#cgo noescape sb_visit_manager_compact
+#cgo nocallback sb_visit_manager_compact
+#cgo noescape sb_visit_manager_sync
+#cgo nocallback sb_visit_manager_sync
+#cgo noescape sb_visit_manager_refresh
+#cgo nocallback sb_visit_manager_refresh
+#cgo noescape sb_visit_manager_verify
+#cgo nocallback sb_visit_manager_verify
+#cgo noescape sb_visit_manager_get_stats
+#cgo nocallback sb_visit_manager_get_stats
+#cgo noescape sb_visit_manager_finish
+#cgo nocallback sb_visit_manager_finish
+#cgo noescape sb_visit_manager_close
+#cgo nocallback sb_visit_manager_close
+#cgo noescape sb_verify_visits
+#cgo nocallback sb_verify_visits
+#cgo noescape sb_salvage_visits
+#cgo nocallback sb_salvage_visits
+#cgo noescape sb_visits_get_all
+#cgo nocallback sb_visits_get_all
+#cgo noescape sb_visits_count
+#cgo nocallback sb_visits_count
+#cgo noescape sb_visits_close
+#cgo nocallback sb_visits_close
+#cgo noescape sb_visit_users_get_all
+#cgo nocallback sb_visit_users_get_all
+#cgo noescape sb_visit_users_close
+#cgo nocallback sb_visit_users_close
+#cgo noescape sb_visit_scan_next
+#cgo nocallback sb_visit_scan_next
+#cgo noescape sb_visit_scan_close
+#cgo nocallback sb_visit_scan_close
+#cgo noescape sb_schema_export_arrow
+#cgo nocallback sb_schema_export_arrow
+#cgo noescape sb_batch_export_arrow
+#cgo nocallback sb_batch_export_arrow
+#cgo noescape sb_batch_export_arrow_stream
+#cgo nocallback sb_batch_export_arrow_stream
+#cgo noescape sb_visits_export_arrow_stream
+#cgo nocallback sb_visits_export_arrow_stream
+#cgo noescape sb_visit_manager_export_arrow_stream
+#cgo nocallback sb_visit_manager_export_arrow_stream
+#cgo noescape sb_buf_open
+#cgo nocallback sb_buf_open
+#cgo noescape sb_buf_from_blocks
+#cgo nocallback sb_buf_from_blocks
+#cgo noescape sb_buf_size
+#cgo nocallback sb_buf_size
+#cgo noescape sb_buf_room
+#cgo nocallback sb_buf_room
+#cgo noescape sb_buf_reserve
+#cgo nocallback sb_buf_reserve
+#cgo noescape sb_buf_put
+#cgo nocallback sb_buf_put
+#cgo noescape sb_buf_put_view
+#cgo nocallback sb_buf_put_view
+#cgo noescape sb_buf_peek
+#cgo nocallback sb_buf_peek
+#cgo noescape sb_buf_take
+#cgo nocallback sb_buf_take
+#cgo noescape sb_buf_begin
+#cgo nocallback sb_buf_begin
+#cgo noescape sb_buf_commit
+#cgo nocallback sb_buf_commit
+#cgo noescape sb_buf_clear
+#cgo nocallback sb_buf_clear
+#cgo noescape sb_buf_close
+#cgo nocallback sb_buf_close
+#cgo noescape sb_builder_open
+#cgo nocallback sb_builder_open
+#cgo noescape sb_builder_add
+#cgo nocallback sb_builder_add
+#cgo noescape sb_builder_add_columns
+#cgo nocallback sb_builder_add_columns
+#cgo noescape sb_builder_add_rows
+#cgo nocallback sb_builder_add_rows
+#cgo noescape sb_builder_size
+#cgo nocallback sb_builder_size
+#cgo noescape sb_builder_frame_count
+#cgo nocallback sb_builder_frame_count
+#cgo noescape sb_builder_take
+#cgo nocallback sb_builder_take
+#cgo noescape sb_builder_copy_bytes
+#cgo nocallback sb_builder_copy_bytes
+#cgo noescape sb_builder_clear
+#cgo nocallback sb_builder_clear
+#cgo noescape sb_builder_memory
+#cgo nocallback sb_builder_memory
+#cgo noescape sb_builder_close
+#cgo nocallback sb_builder_close
+#cgo noescape sb_crc32c
+#cgo nocallback sb_crc32c
 #cgo noescape sb_echo_request_schema
 #cgo nocallback sb_echo_request_schema
 #cgo noescape sb_echo_response_schema
@@ -266,63 +332,8 @@ package samebytes
 #cgo nocallback sb_schema_file_find
 #cgo noescape sb_schema_file_close
 #cgo nocallback sb_schema_file_close
-#cgo noescape sb_visit_manager_options_init
-#cgo nocallback sb_visit_manager_options_init
-#cgo noescape sb_visit_manager_open
-#cgo nocallback sb_visit_manager_open
-#cgo noescape sb_visit_manager_add_visit
-#cgo nocallback sb_visit_manager_add_visit
-#cgo noescape sb_visit_manager_add_visit_at
-#cgo nocallback sb_visit_manager_add_visit_at
-#cgo noescape sb_visit_manager_add_visits
-#cgo nocallback sb_visit_manager_add_visits
-#cgo noescape sb_visit_manager_get_recent_visits
-#cgo nocallback sb_visit_manager_get_recent_visits
-#cgo noescape sb_visit_manager_get_recent_visits_of
-#cgo nocallback sb_visit_manager_get_recent_visits_of
-#cgo noescape sb_visit_manager_delete_visits
-#cgo nocallback sb_visit_manager_delete_visits
-#cgo noescape sb_visit_manager_clear_user
-#cgo nocallback sb_visit_manager_clear_user
-#cgo noescape sb_visit_manager_users
-#cgo nocallback sb_visit_manager_users
-#cgo noescape sb_visit_manager_scan
-#cgo nocallback sb_visit_manager_scan
-#cgo noescape sb_visit_manager_copy_to
-#cgo nocallback sb_visit_manager_copy_to
-#cgo noescape sb_visit_manager_compact
-#cgo nocallback sb_visit_manager_compact
-#cgo noescape sb_visit_manager_sync
-#cgo nocallback sb_visit_manager_sync
-#cgo noescape sb_visit_manager_refresh
-#cgo nocallback sb_visit_manager_refresh
-#cgo noescape sb_visit_manager_verify
-#cgo nocallback sb_visit_manager_verify
-#cgo noescape sb_visit_manager_get_stats
-#cgo nocallback sb_visit_manager_get_stats
-#cgo noescape sb_visit_manager_finish
-#cgo nocallback sb_visit_manager_finish
-#cgo noescape sb_visit_manager_close
-#cgo nocallback sb_visit_manager_close
-#cgo noescape sb_verify_visits
-#cgo nocallback sb_verify_visits
-#cgo noescape sb_salvage_visits
-#cgo nocallback sb_salvage_visits
-#cgo noescape sb_visits_get_all
-#cgo nocallback sb_visits_get_all
-#cgo noescape sb_visits_count
-#cgo nocallback sb_visits_count
-#cgo noescape sb_visits_close
-#cgo nocallback sb_visits_close
-#cgo noescape sb_visit_users_get_all
-#cgo nocallback sb_visit_users_get_all
-#cgo noescape sb_visit_users_close
-#cgo nocallback sb_visit_users_close
-#cgo noescape sb_visit_scan_next
-#cgo nocallback sb_visit_scan_next
-#cgo noescape sb_visit_scan_close
-#cgo nocallback sb_visit_scan_close
 
+#define SB_BINDING
 #include <samebytes/samebytes.h>
 */
 import "C"
@@ -402,8 +413,6 @@ const (
 	TypeArrayInt64 = 9
 	// TypeArrayString is SB_TYPE_ARRAY_STRING of C.
 	TypeArrayString = 10
-	// ArrayItemsMax is SB_ARRAY_ITEMS_MAX of C.
-	ArrayItemsMax = 32767
 	// MaxFrameSizeDefault: the value of Size
 	MaxFrameSizeDefault = 1048576
 	// ParserSchemasMax is SB_PARSER_SCHEMAS_MAX of C.
@@ -427,6 +436,28 @@ const (
 	PartItemOffsets = 3
 	// PartItemLengths: arrays of strings: int32, bytes of each string of all arrays
 	PartItemLengths = 4
+	// VisitTextMax: bytes of url, and of text
+	VisitTextMax = 67108864
+	// VisitPathMax: bytes of the path's last component
+	VisitPathMax = 240
+	// VisitsMaxDefault: max_visits of a new file, where the options do not say
+	VisitsMaxDefault = 10
+	// VisitNow: as time_ns of a visit to add: now, and never earlier than the user's newest
+	VisitNow = -9223372036854775807
+	// DurabilityNone: when the system likes, at sync, and at a clean close
+	DurabilityNone = 0
+	// DurabilityInterval: interval_ms after it at the latest, by a thread of the library
+	DurabilityInterval = 1
+	// DurabilityAlways: before the call returns; concurrent calls share one sync
+	DurabilityAlways = 2
+	// ArrowRowsMax: visits in one array of a stream
+	ArrowRowsMax = 65536
+	// StringsBinary: Arrow's binary: any bytes
+	StringsBinary = 0
+	// StringsUTF8: Arrow's utf8: text, checked
+	StringsUTF8 = 1
+	// ArrayItemsMax is SB_ARRAY_ITEMS_MAX of C.
+	ArrayItemsMax = 32767
 	// VersionMajor is SB_VERSION_MAJOR of C.
 	VersionMajor = 1
 	// VersionMinor is SB_VERSION_MINOR of C.
@@ -443,20 +474,6 @@ const (
 	PoolManyMax = 1024
 	// SchemaFileSizeMax: bytes
 	SchemaFileSizeMax = 1048576
-	// VisitTextMax: bytes of url, and of text
-	VisitTextMax = 67108864
-	// VisitPathMax: bytes of the path's last component
-	VisitPathMax = 240
-	// VisitsMaxDefault: max_visits of a new file, where the options do not say
-	VisitsMaxDefault = 10
-	// VisitNow: as time_ns of a visit to add: now, and never earlier than the user's newest
-	VisitNow = -9223372036854775807
-	// DurabilityNone: when the system likes, at sync, and at a clean close
-	DurabilityNone = 0
-	// DurabilityInterval: interval_ms after it at the latest, by a thread of the library
-	DurabilityInterval = 1
-	// DurabilityAlways: before the call returns; concurrent calls share one sync
-	DurabilityAlways = 2
 )
 
 // MemoryStats tells what a provider did so far.
@@ -540,45 +557,6 @@ func goValue(c *C.sb_value) value {
 	return s
 }
 
-// Column is the values of one field for many messages, as Batch.GetColumn gives them (its parts are these
-// members). Frozen: it never grows.
-//
-//	| field | values | offsets, lengths | item_offsets, item_lengths |
-//	|---|---|---|---|
-//	| integer | integers as wide as the field, or int64, one per message | | |
-//	| string | bytes | of the string of each message, in bytes | |
-//	| array of an integer | items, as wide as the field's | of the array of each message, in items | |
-//	| array of string | bytes | of the array of each message, in strings | of each string, in bytes |
-//
-// Integers are in the machine's own byte order and aligned. Without offsets what has lengths lies one behind
-// the other.
-type Column struct {
-	// see above
-	Values []byte
-	// see above
-	Offsets []int64
-	// see above
-	Lengths []int32
-	// see above
-	ItemOffsets []int64
-	// see above
-	ItemLengths []int32
-}
-
-func (s *Column) fill(op string, c *C.sb_column, held *holder) error {
-	c.values = held.pin(unsafe.Pointer(unsafe.SliceData(s.Values)))
-	c.size = C.size_t(len(s.Values))
-	c.offsets = (*C.int64_t)(held.pin(unsafe.Pointer(unsafe.SliceData(s.Offsets))))
-	c.offset_count = C.size_t(len(s.Offsets))
-	c.lengths = (*C.int32_t)(held.pin(unsafe.Pointer(unsafe.SliceData(s.Lengths))))
-	c.length_count = C.size_t(len(s.Lengths))
-	c.item_offsets = (*C.int64_t)(held.pin(unsafe.Pointer(unsafe.SliceData(s.ItemOffsets))))
-	c.item_offset_count = C.size_t(len(s.ItemOffsets))
-	c.item_lengths = (*C.int32_t)(held.pin(unsafe.Pointer(unsafe.SliceData(s.ItemLengths))))
-	c.item_length_count = C.size_t(len(s.ItemLengths))
-	return nil
-}
-
 // ParserOptions tells how a parser works. 0 in every field is the default.
 type ParserOptions struct {
 	// largest value of Size; 0: MaxFrameSizeDefault
@@ -629,6 +607,197 @@ func goRow(c *C.sb_row) Row {
 	s.APIKey = int8(c.api_key)
 	s.Sequence = int8(c.sequence)
 	return s
+}
+
+// visit is one visit. Frozen: it never grows.
+type visit struct {
+	// whose
+	User uint32
+	// unique among the visits that the user has
+	VisitID uint32
+	// nanoseconds since the Unix epoch, UTC; VisitNow to add one now
+	TimeNs int64
+	// any bytes but NUL; nil only where url_size is 0
+	URL []byte
+	// any bytes but NUL; nil only where text_size is 0
+	Text []byte
+}
+
+func (s *visit) fill(op string, c *C.sb_visit, held *holder) error {
+	c.user = C.uint32_t(s.User)
+	c.visit_id = C.uint32_t(s.VisitID)
+	c.time_ns = C.int64_t(s.TimeNs)
+	c.url = held.pin(unsafe.Pointer(unsafe.SliceData(s.URL)))
+	c.url_size = C.size_t(len(s.URL))
+	c.text = held.pin(unsafe.Pointer(unsafe.SliceData(s.Text)))
+	c.text_size = C.size_t(len(s.Text))
+	return nil
+}
+
+func goVisit(c *C.sb_visit) visit {
+	var s visit
+	s.User = uint32(c.user)
+	s.VisitID = uint32(c.visit_id)
+	s.TimeNs = int64(c.time_ns)
+	s.URL = unsafe.Slice((*byte)(c.url), int(c.url_size))
+	s.Text = unsafe.Slice((*byte)(c.text), int(c.text_size))
+	return s
+}
+
+// VisitUser is a user who has visits. Frozen: it never grows.
+type VisitUser struct {
+	User uint32
+
+	// above 0
+	VisitCount uint32
+}
+
+func goVisitUser(c *C.sb_visit_user) VisitUser {
+	var s VisitUser
+	s.User = uint32(c.user)
+	s.VisitCount = uint32(c.visit_count)
+	return s
+}
+
+// VisitReport tells what a check of a file, or a salvage, found.
+type VisitReport struct {
+	// 1, or 0 for the old format
+	Format uint32
+	// size of the file
+	Bytes uint64
+	// valid records
+	Records uint64
+	// users who have visits
+	Users uint64
+	// visits that they have
+	Visits uint64
+	// bytes that belong to no valid record
+	DamagedBytes uint64
+	// of the first of them; -1: none
+	DamagedOffset int64
+}
+
+func goVisitReport(c *C.sb_visit_report) VisitReport {
+	var s VisitReport
+	s.Format = uint32(c.format)
+	s.Bytes = uint64(c.bytes)
+	s.Records = uint64(c.records)
+	s.Users = uint64(c.users)
+	s.Visits = uint64(c.visits)
+	s.DamagedBytes = uint64(c.damaged_bytes)
+	s.DamagedOffset = int64(c.damaged_offset)
+	return s
+}
+
+// VisitStats tells what a store holds and did so far.
+type VisitStats struct {
+	// visits kept per user
+	MaxVisits uint32
+	// up to the end of the log
+	FileBytes uint64
+	// of them, about what compaction keeps
+	LiveBytes uint64
+	// of them, known to be on disk
+	DurableBytes uint64
+	// records of the log
+	Records uint64
+	// users in memory; others are read when they are asked for
+	UsersLoaded uint64
+	// by this handle
+	Syncs uint64
+	// by this handle
+	Compactions uint64
+	// unsynced bytes that this open cut off and kept beside the file
+	CutBytes uint64
+	// by this open, without those that an index made unnecessary
+	ReplayedRecords uint64
+	// this open made the file from one of the old format
+	Upgraded bool
+	// a compaction is under way
+	Compacting bool
+	// an fsync failed; changes are refused
+	Poisoned bool
+}
+
+func goVisitStats(c *C.sb_visit_stats) VisitStats {
+	var s VisitStats
+	s.MaxVisits = uint32(c.max_visits)
+	s.FileBytes = uint64(c.file_bytes)
+	s.LiveBytes = uint64(c.live_bytes)
+	s.DurableBytes = uint64(c.durable_bytes)
+	s.Records = uint64(c.records)
+	s.UsersLoaded = uint64(c.users_loaded)
+	s.Syncs = uint64(c.syncs)
+	s.Compactions = uint64(c.compactions)
+	s.CutBytes = uint64(c.cut_bytes)
+	s.ReplayedRecords = uint64(c.replayed_records)
+	s.Upgraded = bool(c.upgraded)
+	s.Compacting = bool(c.compacting)
+	s.Poisoned = bool(c.poisoned)
+	return s
+}
+
+// VisitManagerOptions tells how a manager works. 0 in every field is the default.
+type VisitManagerOptions struct {
+	// visits kept per user; 0: those of the file, or VisitsMaxDefault for a new one
+	MaxVisits uint32
+	// SB_DURABILITY_...
+	Durability int32
+	// of DurabilityInterval; 0: 100
+	IntervalMs uint32
+	// of one operation of a store that waits for something, such as a network; 0: none. The file does not
+	TimeoutMs uint32
+	// no lock and no change; shows a consistent state of the file, also beside a writer
+	ReadOnly bool
+}
+
+func (s *VisitManagerOptions) fill(op string, c *C.sb_visit_manager_options, held *holder) error {
+	C.sb_visit_manager_options_init(c, C.sizeof_sb_visit_manager_options)
+	c.max_visits = C.uint32_t(s.MaxVisits)
+	c.durability = C.int32_t(s.Durability)
+	c.interval_ms = C.uint32_t(s.IntervalMs)
+	c.timeout_ms = C.uint32_t(s.TimeoutMs)
+	c.read_only = C.bool(s.ReadOnly)
+	return nil
+}
+
+// Column is the values of one field for many messages, as Batch.GetColumn gives them (its parts are these
+// members). Frozen: it never grows.
+//
+//	| field | values | offsets, lengths | item_offsets, item_lengths |
+//	|---|---|---|---|
+//	| integer | integers as wide as the field, or int64, one per message | | |
+//	| string | bytes | of the string of each message, in bytes | |
+//	| array of an integer | items, as wide as the field's | of the array of each message, in items | |
+//	| array of string | bytes | of the array of each message, in strings | of each string, in bytes |
+//
+// Integers are in the machine's own byte order and aligned. Without offsets what has lengths lies one behind
+// the other.
+type Column struct {
+	// see above
+	Values []byte
+	// see above
+	Offsets []int64
+	// see above
+	Lengths []int32
+	// see above
+	ItemOffsets []int64
+	// see above
+	ItemLengths []int32
+}
+
+func (s *Column) fill(op string, c *C.sb_column, held *holder) error {
+	c.values = held.pin(unsafe.Pointer(unsafe.SliceData(s.Values)))
+	c.size = C.size_t(len(s.Values))
+	c.offsets = (*C.int64_t)(held.pin(unsafe.Pointer(unsafe.SliceData(s.Offsets))))
+	c.offset_count = C.size_t(len(s.Offsets))
+	c.lengths = (*C.int32_t)(held.pin(unsafe.Pointer(unsafe.SliceData(s.Lengths))))
+	c.length_count = C.size_t(len(s.Lengths))
+	c.item_offsets = (*C.int64_t)(held.pin(unsafe.Pointer(unsafe.SliceData(s.ItemOffsets))))
+	c.item_offset_count = C.size_t(len(s.ItemOffsets))
+	c.item_lengths = (*C.int32_t)(held.pin(unsafe.Pointer(unsafe.SliceData(s.ItemLengths))))
+	c.item_length_count = C.size_t(len(s.ItemLengths))
+	return nil
 }
 
 // EchoRequest is an Echo request. Frozen: it never grows.
@@ -846,158 +1015,6 @@ func goPoolPlace(c *C.sb_pool_place) PoolPlace {
 	s.Tag = C.GoString(&c.tag[0])
 	s.Calls = C.GoString(&c.calls[0])
 	return s
-}
-
-// visit is one visit. Frozen: it never grows.
-type visit struct {
-	// whose
-	User uint32
-	// unique among the visits that the user has
-	VisitID uint32
-	// nanoseconds since the Unix epoch, UTC; VisitNow to add one now
-	TimeNs int64
-	// any bytes but NUL; nil only where url_size is 0
-	URL []byte
-	// any bytes but NUL; nil only where text_size is 0
-	Text []byte
-}
-
-func (s *visit) fill(op string, c *C.sb_visit, held *holder) error {
-	c.user = C.uint32_t(s.User)
-	c.visit_id = C.uint32_t(s.VisitID)
-	c.time_ns = C.int64_t(s.TimeNs)
-	c.url = held.pin(unsafe.Pointer(unsafe.SliceData(s.URL)))
-	c.url_size = C.size_t(len(s.URL))
-	c.text = held.pin(unsafe.Pointer(unsafe.SliceData(s.Text)))
-	c.text_size = C.size_t(len(s.Text))
-	return nil
-}
-
-func goVisit(c *C.sb_visit) visit {
-	var s visit
-	s.User = uint32(c.user)
-	s.VisitID = uint32(c.visit_id)
-	s.TimeNs = int64(c.time_ns)
-	s.URL = unsafe.Slice((*byte)(c.url), int(c.url_size))
-	s.Text = unsafe.Slice((*byte)(c.text), int(c.text_size))
-	return s
-}
-
-// VisitUser is a user who has visits. Frozen: it never grows.
-type VisitUser struct {
-	User uint32
-
-	// above 0
-	VisitCount uint32
-}
-
-func goVisitUser(c *C.sb_visit_user) VisitUser {
-	var s VisitUser
-	s.User = uint32(c.user)
-	s.VisitCount = uint32(c.visit_count)
-	return s
-}
-
-// VisitReport tells what a check of a file, or a salvage, found.
-type VisitReport struct {
-	// 1, or 0 for the old format
-	Format uint32
-	// size of the file
-	Bytes uint64
-	// valid records
-	Records uint64
-	// users who have visits
-	Users uint64
-	// visits that they have
-	Visits uint64
-	// bytes that belong to no valid record
-	DamagedBytes uint64
-	// of the first of them; -1: none
-	DamagedOffset int64
-}
-
-func goVisitReport(c *C.sb_visit_report) VisitReport {
-	var s VisitReport
-	s.Format = uint32(c.format)
-	s.Bytes = uint64(c.bytes)
-	s.Records = uint64(c.records)
-	s.Users = uint64(c.users)
-	s.Visits = uint64(c.visits)
-	s.DamagedBytes = uint64(c.damaged_bytes)
-	s.DamagedOffset = int64(c.damaged_offset)
-	return s
-}
-
-// VisitStats tells what a store holds and did so far.
-type VisitStats struct {
-	// visits kept per user
-	MaxVisits uint32
-	// up to the end of the log
-	FileBytes uint64
-	// of them, about what compaction keeps
-	LiveBytes uint64
-	// of them, known to be on disk
-	DurableBytes uint64
-	// records of the log
-	Records uint64
-	// users in memory; others are read when they are asked for
-	UsersLoaded uint64
-	// by this handle
-	Syncs uint64
-	// by this handle
-	Compactions uint64
-	// unsynced bytes that this open cut off and kept beside the file
-	CutBytes uint64
-	// by this open, without those that an index made unnecessary
-	ReplayedRecords uint64
-	// this open made the file from one of the old format
-	Upgraded bool
-	// a compaction is under way
-	Compacting bool
-	// an fsync failed; changes are refused
-	Poisoned bool
-}
-
-func goVisitStats(c *C.sb_visit_stats) VisitStats {
-	var s VisitStats
-	s.MaxVisits = uint32(c.max_visits)
-	s.FileBytes = uint64(c.file_bytes)
-	s.LiveBytes = uint64(c.live_bytes)
-	s.DurableBytes = uint64(c.durable_bytes)
-	s.Records = uint64(c.records)
-	s.UsersLoaded = uint64(c.users_loaded)
-	s.Syncs = uint64(c.syncs)
-	s.Compactions = uint64(c.compactions)
-	s.CutBytes = uint64(c.cut_bytes)
-	s.ReplayedRecords = uint64(c.replayed_records)
-	s.Upgraded = bool(c.upgraded)
-	s.Compacting = bool(c.compacting)
-	s.Poisoned = bool(c.poisoned)
-	return s
-}
-
-// VisitManagerOptions tells how a manager works. 0 in every field is the default.
-type VisitManagerOptions struct {
-	// visits kept per user; 0: those of the file, or VisitsMaxDefault for a new one
-	MaxVisits uint32
-	// SB_DURABILITY_...
-	Durability int32
-	// of DurabilityInterval; 0: 100
-	IntervalMs uint32
-	// of one operation of a store that waits for something, such as a network; 0: none. The file does not
-	TimeoutMs uint32
-	// no lock and no change; shows a consistent state of the file, also beside a writer
-	ReadOnly bool
-}
-
-func (s *VisitManagerOptions) fill(op string, c *C.sb_visit_manager_options, held *holder) error {
-	C.sb_visit_manager_options_init(c, C.sizeof_sb_visit_manager_options)
-	c.max_visits = C.uint32_t(s.MaxVisits)
-	c.durability = C.int32_t(s.Durability)
-	c.interval_ms = C.uint32_t(s.IntervalMs)
-	c.timeout_ms = C.uint32_t(s.TimeoutMs)
-	c.read_only = C.bool(s.ReadOnly)
-	return nil
 }
 
 // Memory is a handle of the library; its manual is memory.h in core/include/samebytes. Close it when done:
@@ -1725,301 +1742,6 @@ func (v *View) Equals(other *View) bool {
 	return bool(C.sb_view_equals(self, cOther))
 }
 
-// Buf is a handle of the library; its manual is buf.h in core/include/samebytes. Close it when done: the
-// garbage collector closes it as well, but late.
-type Buf struct {
-	handle
-}
-
-func newBuf(object *C.sb_buf) *Buf {
-	b := new(Buf)
-	own(b, &b.handle, unsafe.Pointer(object), destroyBuf)
-	return b
-}
-
-func destroyBuf(object unsafe.Pointer) {
-	C.sb_buf_close((*C.sb_buf)(object))
-}
-
-func (b *Buf) enter(op string) (*C.sb_buf, error) {
-	if b == nil {
-		return nil, refuse(op, "Buf is nil")
-	}
-	object, err := b.handle.enter(op)
-	return (*C.sb_buf)(object), err
-}
-
-// Close closes the buf. nil is allowed. Views taken from it stay valid.
-//
-//   - Ownership: takes buf.
-//   - Threads: one user of buf at a time.
-//   - Errors: none.
-//   - Since: 1.0
-//
-// It may be called again, and while other goroutines are inside calls: the last of them closes then. It never fails.
-func (b *Buf) Close() error {
-	if b != nil {
-		b.close()
-	}
-	return nil
-}
-
-// NewBuf makes an empty buf without room whose memory comes from memory.
-//
-//   - Ownership: the caller closes buf, which keeps the provider alive by itself.
-//   - Threads: any.
-//   - Errors: ErrNoMemory.
-//   - Since: 1.0
-func NewBuf(memory *Memory) (*Buf, error) {
-	var cMemory *C.sb_memory
-	if memory != nil {
-		object, err := memory.enter("NewBuf")
-		if err != nil {
-			return nil, err
-		}
-		defer memory.leave()
-		cMemory = object
-	}
-	var outBuf *C.sb_buf
-	cStatus := C.sb_buf_open(cMemory, &outBuf)
-	if cStatus != 0 {
-		return nil, failure("NewBuf", cStatus)
-	}
-	return newBuf(outBuf), nil
-}
-
-// BufFromBlocks makes an empty buf whose room is all of blocks, in that order. Memory that it needs beyond
-// that comes from memory.
-//
-//   - Ownership: takes all of blocks; the caller closes buf.
-//   - Threads: any.
-//   - Errors: ErrBusy when a block has other owners, who could write; ErrInvalidArgument when one is nil or
-//     stands there twice; ErrTooLarge when they exceed the address space together; ErrNoMemory. The blocks
-//     stay the caller's then.
-//   - Since: 1.0
-func BufFromBlocks(blocks []*Block, memory *Memory) (*Buf, error) {
-	var cMemory *C.sb_memory
-	if memory != nil {
-		object, err := memory.enter("BufFromBlocks")
-		if err != nil {
-			return nil, err
-		}
-		defer memory.leave()
-		cMemory = object
-	}
-	cBlocks, err := takeBlocks("BufFromBlocks", blocks)
-	if err != nil {
-		return nil, err
-	}
-	var outBuf *C.sb_buf
-	cStatus := C.sb_buf_from_blocks(unsafe.SliceData(cBlocks), C.size_t(len(blocks)), cMemory, &outBuf)
-	takenBlocks(blocks, cStatus == 0)
-	if cStatus != 0 {
-		return nil, failure("BufFromBlocks", cStatus)
-	}
-	return newBuf(outBuf), nil
-}
-
-// Size returns the number of filled bytes.
-//
-//   - Ownership: none.
-//   - Threads: one user of buf at a time.
-//   - Errors: none.
-//   - Since: 1.0
-func (b *Buf) Size() int {
-	self, err := b.enter("Buf.Size")
-	if err != nil {
-		return 0
-	}
-	defer b.leave()
-	return int(C.sb_buf_size(self))
-}
-
-// Room returns how many bytes can be put before more room must be reserved.
-//
-//   - Ownership: none.
-//   - Threads: one user of buf at a time.
-//   - Errors: none.
-//   - Since: 1.0
-func (b *Buf) Room() int {
-	self, err := b.enter("Buf.Room")
-	if err != nil {
-		return 0
-	}
-	defer b.leave()
-	return int(C.sb_buf_room(self))
-}
-
-// Reserve makes sure that there is room for at least size bytes.
-//
-//   - Ownership: none.
-//   - Threads: one user of buf at a time.
-//   - Errors: ErrNoMemory; ErrTooLarge when the filled part and the room would exceed the address space.
-//   - Since: 1.0
-func (b *Buf) Reserve(size int) error {
-	if size < 0 {
-		return refuse("Buf.Reserve", "size is negative")
-	}
-	self, err := b.enter("Buf.Reserve")
-	if err != nil {
-		return err
-	}
-	defer b.leave()
-	cStatus := C.sb_buf_reserve(self, C.size_t(size))
-	if cStatus != 0 {
-		return failure("Buf.Reserve", cStatus)
-	}
-	return nil
-}
-
-// Put adds size bytes at data to the end of the filled part of buf, across blocks where needed.
-//
-//   - Ownership: data is borrowed for the call.
-//   - Threads: one user of buf at a time.
-//   - Errors: ErrOutOfRange if the room is smaller than size; buf is then unchanged.
-//   - Since: 1.0
-func (b *Buf) Put(data []byte) error {
-	if data == nil {
-		data = noBytes[:0]
-	}
-	self, err := b.enter("Buf.Put")
-	if err != nil {
-		return err
-	}
-	defer b.leave()
-	cStatus := C.sb_buf_put(self, unsafe.Pointer(unsafe.SliceData(data[:])), C.size_t(len(data)))
-	if cStatus != 0 {
-		return failure("Buf.Put", cStatus)
-	}
-	return nil
-}
-
-// PutView adds the bytes of view at the end of the filled part without copying. The room after it stays.
-//
-//   - Ownership: view is borrowed for the call; the buf shares its blocks.
-//   - Threads: one user of each at a time.
-//   - Errors: ErrNoMemory; buf is then unchanged.
-//   - Since: 1.0
-func (b *Buf) PutView(view *View) error {
-	self, err := b.enter("Buf.PutView")
-	if err != nil {
-		return err
-	}
-	defer b.leave()
-	cView, err := view.enter("Buf.PutView")
-	if err != nil {
-		return err
-	}
-	defer view.leave()
-	cStatus := C.sb_buf_put_view(self, cView)
-	if cStatus != 0 {
-		return failure("Buf.PutView", cStatus)
-	}
-	return nil
-}
-
-// Peek makes a view of all filled bytes; they stay in the buf as well.
-//
-//   - Ownership: the caller closes view.
-//   - Threads: one user of buf at a time.
-//   - Errors: ErrNoMemory.
-//   - Since: 1.0
-func (b *Buf) Peek() (*View, error) {
-	self, err := b.enter("Buf.Peek")
-	if err != nil {
-		return nil, err
-	}
-	defer b.leave()
-	var outView *C.sb_view
-	cStatus := C.sb_buf_peek(self, &outView)
-	if cStatus != 0 {
-		return nil, failure("Buf.Peek", cStatus)
-	}
-	return newView(outView), nil
-}
-
-// Take takes the first size filled bytes out as a view. The rest stays filled, the room stays writable.
-//
-//   - Ownership: the caller closes view.
-//   - Threads: one user of buf at a time.
-//   - Errors: ErrOutOfRange when fewer are filled; ErrNoMemory; buf is then unchanged.
-//   - Since: 1.0
-func (b *Buf) Take(size int) (*View, error) {
-	if size < 0 {
-		return nil, refuse("Buf.Take", "size is negative")
-	}
-	self, err := b.enter("Buf.Take")
-	if err != nil {
-		return nil, err
-	}
-	defer b.leave()
-	var outView *C.sb_view
-	cStatus := C.sb_buf_take(self, C.size_t(size), &outView)
-	if cStatus != 0 {
-		return nil, failure("Buf.Take", cStatus)
-	}
-	return newView(outView), nil
-}
-
-// Begin begins direct writing: stores address and size of the first piece of room, for reading from a socket
-// for example. Room is not filled before Buf.Commit; without it nothing happened.
-//
-//   - Ownership: data may be written until the next call on buf.
-//   - Threads: one user of buf at a time.
-//   - Errors: ErrOutOfRange when there is no room.
-//   - Since: 1.0
-func (b *Buf) Begin() ([]byte, error) {
-	self, err := b.enter("Buf.Begin")
-	if err != nil {
-		return nil, err
-	}
-	defer b.leave()
-	var outData unsafe.Pointer
-	var outSize C.size_t
-	cStatus := C.sb_buf_begin(self, &outData, &outSize)
-	if cStatus != 0 {
-		return nil, failure("Buf.Begin", cStatus)
-	}
-	return unsafe.Slice((*byte)(outData), int(outSize)), nil
-}
-
-// Commit ends direct writing: the first size bytes of the piece that Buf.Begin gave are filled.
-//
-//   - Ownership: none.
-//   - Threads: one user of buf at a time.
-//   - Errors: ErrOutOfRange when the piece is smaller; buf is then unchanged.
-//   - Since: 1.0
-func (b *Buf) Commit(size int) error {
-	if size < 0 {
-		return refuse("Buf.Commit", "size is negative")
-	}
-	self, err := b.enter("Buf.Commit")
-	if err != nil {
-		return err
-	}
-	defer b.leave()
-	cStatus := C.sb_buf_commit(self, C.size_t(size))
-	if cStatus != 0 {
-		return failure("Buf.Commit", cStatus)
-	}
-	return nil
-}
-
-// Clear drops all filled bytes. The room stays.
-//
-//   - Ownership: none.
-//   - Threads: one user of buf at a time.
-//   - Errors: none.
-//   - Since: 1.0
-func (b *Buf) Clear() {
-	self, err := b.enter("Buf.Clear")
-	if err != nil {
-		return
-	}
-	defer b.leave()
-	C.sb_buf_clear(self)
-}
-
 // Schema is a handle of the library; its manual is schema.h in core/include/samebytes. Close it when done:
 // the garbage collector closes it as well, but late.
 type Schema struct {
@@ -2187,283 +1909,24 @@ func (s *Schema) GetField(index int) (SchemaField, error) {
 	return goSchemaField(&outField), nil
 }
 
-// Builder is a handle of the library; its manual is builder.h in core/include/samebytes. Close it when done:
-// the garbage collector closes it as well, but late.
-type Builder struct {
-	handle
-}
-
-func newBuilder(object *C.sb_builder) *Builder {
-	b := new(Builder)
-	own(b, &b.handle, unsafe.Pointer(object), destroyBuilder)
-	return b
-}
-
-func destroyBuilder(object unsafe.Pointer) {
-	C.sb_builder_close((*C.sb_builder)(object))
-}
-
-func (b *Builder) enter(op string) (*C.sb_builder, error) {
-	if b == nil {
-		return nil, refuse(op, "Builder is nil")
-	}
-	object, err := b.handle.enter(op)
-	return (*C.sb_builder)(object), err
-}
-
-// Close closes the builder. nil is allowed. Frames that were taken stay valid.
+// ExportArrow describes what a batch exports for messages of schema: fills arrowSchema, a struct type.
 //
-//   - Ownership: takes builder.
-//   - Threads: one user of builder at a time.
-//   - Errors: none.
-//   - Since: 1.0
-//
-// It may be called again, and while other goroutines are inside calls: the last of them closes then. It never fails.
-func (b *Builder) Close() error {
-	if b != nil {
-		b.close()
-	}
-	return nil
-}
-
-// NewBuilder makes an empty builder whose frames lie in memory of memory.
-//
-//   - Ownership: the caller closes builder, which keeps the provider alive by itself.
+//   - Ownership: the caller calls arrow_schema->release.
 //   - Threads: any.
-//   - Errors: ErrNoMemory.
+//   - Errors: ErrInvalidArgument when strings is none of SB_STRINGS_...; ErrNoMemory.
 //   - Since: 1.0
-func NewBuilder(memory *Memory) (*Builder, error) {
-	var cMemory *C.sb_memory
-	if memory != nil {
-		object, err := memory.enter("NewBuilder")
-		if err != nil {
-			return nil, err
-		}
-		defer memory.leave()
-		cMemory = object
-	}
-	var outBuilder *C.sb_builder
-	cStatus := C.sb_builder_open(cMemory, &outBuilder)
-	if cStatus != 0 {
-		return nil, failure("NewBuilder", cStatus)
-	}
-	return newBuilder(outBuilder), nil
-}
-
-// add adds one message. values holds one value per field of schema, in its order.
-//
-//   - Ownership: all is borrowed for the call.
-//   - Threads: one user of builder at a time.
-//   - Errors: ErrInvalidArgument when valueCount is not the schema's, or data is nil where size is not 0;
-//     ErrOutOfRange; ErrTooLarge; ErrNoMemory; nothing is added then. The error's frame counts the messages
-//     added since the last take or clear.
-//   - Since: 1.0
-func (b *Builder) add(schema *Schema, sequence int8, values []value) error {
-	var held holder
-	defer held.release()
-	self, err := b.enter("Builder.Add")
+func (s *Schema) ExportArrow(strings int32, arrowSchema unsafe.Pointer) error {
+	self, err := s.enter("Schema.ExportArrow")
 	if err != nil {
 		return err
 	}
-	defer b.leave()
-	cSchema, err := schema.enter("Builder.Add")
-	if err != nil {
-		return err
-	}
-	defer schema.leave()
-	cValues := make([]C.sb_value, len(values))
-	for i := range values {
-		if err := values[i].fill("Builder.Add", &cValues[i], &held); err != nil {
-			return err
-		}
-	}
+	defer s.leave()
 	var outError C.sb_error
-	cStatus := C.sb_builder_add(self, cSchema, C.int8_t(sequence), unsafe.SliceData(cValues), C.size_t(len(values)), &outError)
+	cStatus := C.sb_schema_export_arrow(self, C.int32_t(strings), arrowSchema, &outError)
 	if cStatus != 0 {
-		return failureOf("Builder.Add", cStatus, &outError)
+		return failureOf("Schema.ExportArrow", cStatus, &outError)
 	}
 	return nil
-}
-
-// AddColumns adds count messages in one call: all of them, or none. sequences holds one sequence per message,
-// columns one column per field of schema, in its order.
-//
-//   - Ownership: all is borrowed for the call.
-//   - Threads: one user of builder at a time.
-//   - Errors: ErrInvalidArgument when columnCount is not the schema's, or a column has not what count
-//     messages need; ErrOutOfRange for an integer that does not fit its field, or an offset and length
-//     outside of the values; ErrTooLarge; ErrNoMemory; nothing is added then. The error's frame counts the
-//     messages added since the last take or clear, and those of the call before it.
-//   - Since: 1.0
-func (b *Builder) AddColumns(schema *Schema, sequences []int8, columns []Column) error {
-	var held holder
-	defer held.release()
-	self, err := b.enter("Builder.AddColumns")
-	if err != nil {
-		return err
-	}
-	defer b.leave()
-	cSchema, err := schema.enter("Builder.AddColumns")
-	if err != nil {
-		return err
-	}
-	defer schema.leave()
-	cColumns := make([]C.sb_column, len(columns))
-	for i := range columns {
-		if err := columns[i].fill("Builder.AddColumns", &cColumns[i], &held); err != nil {
-			return err
-		}
-	}
-	var outError C.sb_error
-	cStatus := C.sb_builder_add_columns(self, cSchema, (*C.int8_t)(unsafe.Pointer(unsafe.SliceData(sequences))), C.size_t(len(sequences)), unsafe.SliceData(cColumns), C.size_t(len(columns)), &outError)
-	if cStatus != 0 {
-		return failureOf("Builder.AddColumns", cStatus, &outError)
-	}
-	return nil
-}
-
-// addRows adds count messages in one call: all of them, or none. sequences holds one sequence per message,
-// values one value per field of schema for the first message, in its order, then those of the next, and so
-// on.
-//
-//   - Ownership: all is borrowed for the call.
-//   - Threads: one user of builder at a time.
-//   - Errors: ErrInvalidArgument when valueCount is not that of the fields of count messages, or data is nil
-//     where size is not 0; ErrOutOfRange; ErrTooLarge; ErrNoMemory; nothing is added then. The error's frame
-//     counts the messages added since the last take or clear, and those of the call before it.
-//   - Since: 1.0
-func (b *Builder) addRows(schema *Schema, sequences []int8, values []value) error {
-	var held holder
-	defer held.release()
-	self, err := b.enter("Builder.AddRows")
-	if err != nil {
-		return err
-	}
-	defer b.leave()
-	cSchema, err := schema.enter("Builder.AddRows")
-	if err != nil {
-		return err
-	}
-	defer schema.leave()
-	cValues := make([]C.sb_value, len(values))
-	for i := range values {
-		if err := values[i].fill("Builder.AddRows", &cValues[i], &held); err != nil {
-			return err
-		}
-	}
-	var outError C.sb_error
-	cStatus := C.sb_builder_add_rows(self, cSchema, (*C.int8_t)(unsafe.Pointer(unsafe.SliceData(sequences))), C.size_t(len(sequences)), unsafe.SliceData(cValues), C.size_t(len(values)), &outError)
-	if cStatus != 0 {
-		return failureOf("Builder.AddRows", cStatus, &outError)
-	}
-	return nil
-}
-
-// Size returns the number of bytes of all frames added.
-//
-//   - Ownership: none.
-//   - Threads: one user of builder at a time.
-//   - Errors: none.
-//   - Since: 1.0
-func (b *Builder) Size() int {
-	self, err := b.enter("Builder.Size")
-	if err != nil {
-		return 0
-	}
-	defer b.leave()
-	return int(C.sb_builder_size(self))
-}
-
-// FrameCount returns the number of frames added.
-//
-//   - Ownership: none.
-//   - Threads: one user of builder at a time.
-//   - Errors: none.
-//   - Since: 1.0
-func (b *Builder) FrameCount() int {
-	self, err := b.enter("Builder.FrameCount")
-	if err != nil {
-		return 0
-	}
-	defer b.leave()
-	return int(C.sb_builder_frame_count(self))
-}
-
-// Take takes all frames out as one view, without copying; the builder is empty then.
-//
-//   - Ownership: the caller closes frames.
-//   - Threads: one user of builder at a time.
-//   - Errors: ErrNoMemory; the builder is then unchanged.
-//   - Since: 1.0
-func (b *Builder) Take() (*View, error) {
-	self, err := b.enter("Builder.Take")
-	if err != nil {
-		return nil, err
-	}
-	defer b.leave()
-	var outFrames *C.sb_view
-	cStatus := C.sb_builder_take(self, &outFrames)
-	if cStatus != 0 {
-		return nil, failure("Builder.Take", cStatus)
-	}
-	return newView(outFrames), nil
-}
-
-// CopyBytes copies all frames to the caller's memory; the builder keeps them.
-//
-//   - Ownership: data is the caller's.
-//   - Threads: one user of builder at a time.
-//   - Errors: ErrOutOfRange when size is not Builder.Size; data is then unchanged.
-//   - Since: 1.0
-func (b *Builder) CopyBytes(data []byte) error {
-	if data == nil {
-		data = noBytes[:0]
-	}
-	self, err := b.enter("Builder.CopyBytes")
-	if err != nil {
-		return err
-	}
-	defer b.leave()
-	cStatus := C.sb_builder_copy_bytes(self, unsafe.Pointer(unsafe.SliceData(data[:])), C.size_t(len(data)))
-	if cStatus != 0 {
-		return failure("Builder.CopyBytes", cStatus)
-	}
-	return nil
-}
-
-// Clear drops all frames.
-//
-//   - Ownership: none.
-//   - Threads: one user of builder at a time.
-//   - Errors: none.
-//   - Since: 1.0
-func (b *Builder) Clear() {
-	self, err := b.enter("Builder.Clear")
-	if err != nil {
-		return
-	}
-	defer b.leave()
-	C.sb_builder_clear(self)
-}
-
-// Memory opens the provider that the builder's memory comes from.
-//
-//   - Ownership: the caller closes memory.
-//   - Threads: one user of builder at a time.
-//   - Errors: ErrNoMemory.
-//   - Since: 1.0
-func (b *Builder) Memory() (*Memory, error) {
-	self, err := b.enter("Builder.Memory")
-	if err != nil {
-		return nil, err
-	}
-	defer b.leave()
-	var outMemory *C.sb_memory
-	cStatus := C.sb_builder_memory(self, &outMemory)
-	if cStatus != 0 {
-		return nil, failure("Builder.Memory", cStatus)
-	}
-	return newMemory(outMemory), nil
 }
 
 // Parser is a handle of the library; its manual is parser.h in core/include/samebytes. Close it when done:
@@ -3042,6 +2505,1285 @@ func (b *Batch) Clear() {
 	}
 	defer b.leave()
 	C.sb_batch_clear(self)
+}
+
+// ExportArrow copies the rows of batch that follow the schema at schemaIndex of the parser into arrowArray, a
+// struct array, and describes it in arrowSchema.
+//
+//   - Ownership: the caller calls release of both; they may outlive the batch.
+//   - Threads: one user of batch at a time.
+//   - Errors: ErrOutOfRange when there is no such schema; ErrInvalidArgument when strings is none of
+//     SB_STRINGS_..., or a string is not UTF-8, with field and stream_offset of its row in error; ErrTooLarge
+//     when the strings of a column are 2 GiB or more; ErrNoMemory.
+//   - Since: 1.0
+func (b *Batch) ExportArrow(schemaIndex int, strings int32, arrowSchema unsafe.Pointer, arrowArray unsafe.Pointer) error {
+	if schemaIndex < 0 {
+		return refuse("Batch.ExportArrow", "schemaIndex is negative")
+	}
+	self, err := b.enter("Batch.ExportArrow")
+	if err != nil {
+		return err
+	}
+	defer b.leave()
+	var outError C.sb_error
+	cStatus := C.sb_batch_export_arrow(self, C.size_t(schemaIndex), C.int32_t(strings), arrowSchema, arrowArray, &outError)
+	if cStatus != 0 {
+		return failureOf("Batch.ExportArrow", cStatus, &outError)
+	}
+	return nil
+}
+
+// ExportArrowStream does what Batch.ExportArrow does, as a stream of one struct array, which is what data
+// frames and databases read tables from.
+//
+//   - Ownership: the caller calls arrow_stream->release; it may outlive the batch.
+//   - Threads: one user of batch at a time.
+//   - Errors: as Batch.ExportArrow.
+//   - Since: 1.0
+func (b *Batch) ExportArrowStream(schemaIndex int, strings int32, arrowStream unsafe.Pointer) error {
+	if schemaIndex < 0 {
+		return refuse("Batch.ExportArrowStream", "schemaIndex is negative")
+	}
+	self, err := b.enter("Batch.ExportArrowStream")
+	if err != nil {
+		return err
+	}
+	defer b.leave()
+	var outError C.sb_error
+	cStatus := C.sb_batch_export_arrow_stream(self, C.size_t(schemaIndex), C.int32_t(strings), arrowStream, &outError)
+	if cStatus != 0 {
+		return failureOf("Batch.ExportArrowStream", cStatus, &outError)
+	}
+	return nil
+}
+
+// VisitManager is a handle of the library; its manual is visits.h in core/include/samebytes. Close it when
+// done: the garbage collector closes it as well, but late.
+type VisitManager struct {
+	handle
+	closing
+}
+
+func newVisitManager(object *C.sb_visit_manager) *VisitManager {
+	v := new(VisitManager)
+	own(v, &v.handle, unsafe.Pointer(object), v.destroyer())
+	return v
+}
+
+func destroyVisitManager(object unsafe.Pointer) {
+	C.sb_visit_manager_close((*C.sb_visit_manager)(object))
+}
+
+func (v *VisitManager) enter(op string) (*C.sb_visit_manager, error) {
+	if v == nil {
+		return nil, refuse(op, "VisitManager is nil")
+	}
+	object, err := v.handle.enter(op)
+	return (*C.sb_visit_manager)(object), err
+}
+
+// openVisitManager opens the file at path, or makes it. A file of the old format is upgraded, and kept as
+// path.v0; an unsynced tail is cut off, and kept as path.cut.
+//
+//   - Ownership: the caller closes manager; nil options mean the defaults.
+//   - Threads: any.
+//   - Errors: ErrLocked when another handle writes the file; ErrCorrupt for a damaged file, which stays
+//     untouched; ErrNotFound when there is none and readOnly is set; ErrUnsupported for a file of a newer
+//     library; ErrInvalidArgument for a path that is no file, or an option out of its range; ErrIO;
+//     ErrNoMemory.
+//   - Since: 1.0
+func openVisitManager(path string, options *VisitManagerOptions) (*VisitManager, error) {
+	cPath, err := cText("NewVisitManager", "path", path)
+	if err != nil {
+		return nil, err
+	}
+	var held holder
+	defer held.release()
+	var cOptions C.sb_visit_manager_options
+	var pOptions *C.sb_visit_manager_options
+	if options != nil {
+		if err := options.fill("NewVisitManager", &cOptions, &held); err != nil {
+			return nil, err
+		}
+		pOptions = &cOptions
+	}
+	var outManager *C.sb_visit_manager
+	var outError C.sb_error
+	cStatus := C.sb_visit_manager_open((*C.char)(unsafe.Pointer(unsafe.SliceData(cPath))), pOptions, &outManager, &outError)
+	if cStatus != 0 {
+		return nil, failureOf("NewVisitManager", cStatus, &outError)
+	}
+	return newVisitManager(outManager), nil
+}
+
+// addVisit adds a visit now; its time is never earlier than that of the user's newest.
+//
+//   - Ownership: url and text are copied.
+//   - Threads: any.
+//   - Errors: ErrInvalidArgument for a NUL in url or text; ErrTooLarge above VisitTextMax; otherwise see the
+//     top.
+//   - Since: 1.0
+func (v *VisitManager) addVisit(user uint32, visitID uint32, url []byte, text []byte) error {
+	self, err := v.enter("VisitManager.AddVisit")
+	if err != nil {
+		return err
+	}
+	defer v.leave()
+	var outError C.sb_error
+	cStatus := C.sb_visit_manager_add_visit(self, C.uint32_t(user), C.uint32_t(visitID), unsafe.Pointer(unsafe.SliceData(url[:])), C.size_t(len(url)), unsafe.Pointer(unsafe.SliceData(text[:])), C.size_t(len(text)), &outError)
+	if cStatus != 0 {
+		return failureOf("VisitManager.AddVisit", cStatus, &outError)
+	}
+	return nil
+}
+
+// addVisitAt adds a visit with a time.
+//
+//   - Ownership: url and text are copied.
+//   - Threads: any.
+//   - Errors: as VisitManager.AddVisit; ErrOutOfRange for a time below VisitNow.
+//   - Since: 1.0
+func (v *VisitManager) addVisitAt(user uint32, visitID uint32, url []byte, text []byte, timeNs int64) error {
+	self, err := v.enter("VisitManager.AddVisitAt")
+	if err != nil {
+		return err
+	}
+	defer v.leave()
+	var outError C.sb_error
+	cStatus := C.sb_visit_manager_add_visit_at(self, C.uint32_t(user), C.uint32_t(visitID), unsafe.Pointer(unsafe.SliceData(url[:])), C.size_t(len(url)), unsafe.Pointer(unsafe.SliceData(text[:])), C.size_t(len(text)), C.int64_t(timeNs), &outError)
+	if cStatus != 0 {
+		return failureOf("VisitManager.AddVisitAt", cStatus, &outError)
+	}
+	return nil
+}
+
+// addVisits adds visits of any users, in order. Either all are added or none, a crash aside, which may keep
+// the first of them only.
+//
+//   - Ownership: visits and what they show are copied.
+//   - Threads: any.
+//   - Errors: as VisitManager.AddVisitAt, with the index of the visit in error.frame.
+//   - Since: 1.0
+func (v *VisitManager) addVisits(visits []visit) error {
+	var held holder
+	defer held.release()
+	self, err := v.enter("VisitManager.AddVisits")
+	if err != nil {
+		return err
+	}
+	defer v.leave()
+	cVisits := make([]C.sb_visit, len(visits))
+	for i := range visits {
+		if err := visits[i].fill("VisitManager.AddVisits", &cVisits[i], &held); err != nil {
+			return err
+		}
+	}
+	var outError C.sb_error
+	cStatus := C.sb_visit_manager_add_visits(self, unsafe.SliceData(cVisits), C.size_t(len(visits)), &outError)
+	if cStatus != 0 {
+		return failureOf("VisitManager.AddVisits", cStatus, &outError)
+	}
+	return nil
+}
+
+// getRecentVisits makes a snapshot of the visits of user, newest first; empty for a user who has none.
+//
+//   - Ownership: the caller closes visits, which may outlive the manager.
+//   - Threads: any.
+//   - Errors: see the top.
+//   - Since: 1.0
+func (v *VisitManager) getRecentVisits(user uint32) (*Visits, error) {
+	self, err := v.enter("VisitManager.GetRecentVisits")
+	if err != nil {
+		return nil, err
+	}
+	defer v.leave()
+	var outVisits *C.sb_visits
+	var outError C.sb_error
+	cStatus := C.sb_visit_manager_get_recent_visits(self, C.uint32_t(user), &outVisits, &outError)
+	if cStatus != 0 {
+		return nil, failureOf("VisitManager.GetRecentVisits", cStatus, &outError)
+	}
+	return newVisits(outVisits), nil
+}
+
+// getRecentVisitsOf makes one snapshot of the visits of many users: user by user in the order asked for,
+// newest first for each.
+//
+//   - Ownership: the caller closes visits, which may outlive the manager.
+//   - Threads: any.
+//   - Errors: see the top.
+//   - Since: 1.0
+func (v *VisitManager) getRecentVisitsOf(users []uint32) (*Visits, error) {
+	self, err := v.enter("VisitManager.GetRecentVisitsOf")
+	if err != nil {
+		return nil, err
+	}
+	defer v.leave()
+	var outVisits *C.sb_visits
+	var outError C.sb_error
+	cStatus := C.sb_visit_manager_get_recent_visits_of(self, (*C.uint32_t)(unsafe.Pointer(unsafe.SliceData(users))), C.size_t(len(users)), &outVisits, &outError)
+	if cStatus != 0 {
+		return nil, failureOf("VisitManager.GetRecentVisitsOf", cStatus, &outError)
+	}
+	return newVisits(outVisits), nil
+}
+
+// DeleteVisits deletes visits of user, and stores in found whether any of them was there.
+//
+//   - Ownership: visitIds is borrowed for the call.
+//   - Threads: any.
+//   - Errors: see the top.
+//   - Since: 1.0
+func (v *VisitManager) DeleteVisits(user uint32, visitIds []uint32) (bool, error) {
+	self, err := v.enter("VisitManager.DeleteVisits")
+	if err != nil {
+		return false, err
+	}
+	defer v.leave()
+	var outFound C.bool
+	var outError C.sb_error
+	cStatus := C.sb_visit_manager_delete_visits(self, C.uint32_t(user), (*C.uint32_t)(unsafe.Pointer(unsafe.SliceData(visitIds))), C.size_t(len(visitIds)), &outFound, &outError)
+	if cStatus != 0 {
+		return false, failureOf("VisitManager.DeleteVisits", cStatus, &outError)
+	}
+	return bool(outFound), nil
+}
+
+// clearUser deletes all visits of user. With erase their bytes are also gone from the file when it returns,
+// which rewrites it; files that were kept beside it (.cut, .v0) stay.
+//
+//   - Ownership: none.
+//   - Threads: any.
+//   - Errors: see the top. When only the erasing failed, the visits are deleted all the same.
+//   - Since: 1.0
+func (v *VisitManager) clearUser(user uint32, erase bool) error {
+	self, err := v.enter("VisitManager.ClearUser")
+	if err != nil {
+		return err
+	}
+	defer v.leave()
+	var outError C.sb_error
+	cStatus := C.sb_visit_manager_clear_user(self, C.uint32_t(user), C.bool(erase), &outError)
+	if cStatus != 0 {
+		return failureOf("VisitManager.ClearUser", cStatus, &outError)
+	}
+	return nil
+}
+
+// users makes a list of the users who have visits, ascending.
+//
+//   - Ownership: the caller closes users.
+//   - Threads: any.
+//   - Errors: see the top.
+//   - Since: 1.0
+func (v *VisitManager) users() (*VisitUsers, error) {
+	self, err := v.enter("VisitManager.Users")
+	if err != nil {
+		return nil, err
+	}
+	defer v.leave()
+	var outUsers *C.sb_visit_users
+	var outError C.sb_error
+	cStatus := C.sb_visit_manager_users(self, &outUsers, &outError)
+	if cStatus != 0 {
+		return nil, failureOf("VisitManager.Users", cStatus, &outError)
+	}
+	return newVisitUsers(outUsers), nil
+}
+
+// Scan begins a walk over all visits, by user ascending. Each user is shown as of the moment when the walk
+// comes to it.
+//
+//   - Ownership: the caller closes scan; when manager was closed, it refuses with ErrClosed.
+//   - Threads: any.
+//   - Errors: ErrClosed; ErrNoMemory.
+//   - Since: 1.0
+func (v *VisitManager) Scan() (*VisitScan, error) {
+	self, err := v.enter("VisitManager.Scan")
+	if err != nil {
+		return nil, err
+	}
+	defer v.leave()
+	var outScan *C.sb_visit_scan
+	var outError C.sb_error
+	cStatus := C.sb_visit_manager_scan(self, &outScan, &outError)
+	if cStatus != 0 {
+		return nil, failureOf("VisitManager.Scan", cStatus, &outError)
+	}
+	return newVisitScan(outScan), nil
+}
+
+// CopyTo copies the store, as it is at the beginning of the call, into a new file at path; changes go on
+// meanwhile.
+//
+//   - Ownership: none.
+//   - Threads: any.
+//   - Errors: ErrInvalidArgument when path exists; ErrUnsupported where the store is no file; otherwise see
+//     the top.
+//   - Since: 1.0
+func (v *VisitManager) CopyTo(path string) error {
+	cPath, err := cText("VisitManager.CopyTo", "path", path)
+	if err != nil {
+		return err
+	}
+	self, err := v.enter("VisitManager.CopyTo")
+	if err != nil {
+		return err
+	}
+	defer v.leave()
+	var outError C.sb_error
+	cStatus := C.sb_visit_manager_copy_to(self, (*C.char)(unsafe.Pointer(unsafe.SliceData(cPath))), &outError)
+	if cStatus != 0 {
+		return failureOf("VisitManager.CopyTo", cStatus, &outError)
+	}
+	return nil
+}
+
+// Compact writes the file anew with what is live, in steps between which others go on.
+//
+//   - Ownership: none.
+//   - Threads: any.
+//   - Errors: see the top; the old file is then still in place.
+//   - Since: 1.0
+func (v *VisitManager) Compact() error {
+	self, err := v.enter("VisitManager.Compact")
+	if err != nil {
+		return err
+	}
+	defer v.leave()
+	var outError C.sb_error
+	cStatus := C.sb_visit_manager_compact(self, &outError)
+	if cStatus != 0 {
+		return failureOf("VisitManager.Compact", cStatus, &outError)
+	}
+	return nil
+}
+
+// Sync waits until everything acknowledged before the call is on disk.
+//
+//   - Ownership: none.
+//   - Threads: any.
+//   - Errors: ErrIO, and the handle is poisoned; otherwise see the top.
+//   - Since: 1.0
+func (v *VisitManager) Sync() error {
+	self, err := v.enter("VisitManager.Sync")
+	if err != nil {
+		return err
+	}
+	defer v.leave()
+	var outError C.sb_error
+	cStatus := C.sb_visit_manager_sync(self, &outError)
+	if cStatus != 0 {
+		return failureOf("VisitManager.Sync", cStatus, &outError)
+	}
+	return nil
+}
+
+// Refresh reads on: brings a read-only handle to the file's present state, and stores in changed whether that
+// is another one.
+//
+//   - Ownership: none.
+//   - Threads: any.
+//   - Errors: ErrUnsupported for a handle that writes; otherwise see the top, and the handle shows what it
+//     showed before.
+//   - Since: 1.0
+func (v *VisitManager) Refresh() (bool, error) {
+	self, err := v.enter("VisitManager.Refresh")
+	if err != nil {
+		return false, err
+	}
+	defer v.leave()
+	var outChanged C.bool
+	var outError C.sb_error
+	cStatus := C.sb_visit_manager_refresh(self, &outChanged, &outError)
+	if cStatus != 0 {
+		return false, failureOf("VisitManager.Refresh", cStatus, &outError)
+	}
+	return bool(outChanged), nil
+}
+
+// Verify reads and checks every byte of the file up to its present end.
+//
+//   - Ownership: report is the caller's.
+//   - Threads: any.
+//   - Errors: ErrCorrupt with the offset; ErrInvalidArgument when struct_size is too small to be one of ours;
+//     otherwise see the top.
+//   - Since: 1.0
+func (v *VisitManager) Verify() (VisitReport, error) {
+	self, err := v.enter("VisitManager.Verify")
+	if err != nil {
+		return VisitReport{}, err
+	}
+	defer v.leave()
+	var outReport C.sb_visit_report
+	outReport.struct_size = C.sizeof_sb_visit_report
+	var outError C.sb_error
+	cStatus := C.sb_visit_manager_verify(self, &outReport, &outError)
+	if cStatus != 0 {
+		return VisitReport{}, failureOf("VisitManager.Verify", cStatus, &outError)
+	}
+	return goVisitReport(&outReport), nil
+}
+
+// GetStats tells what the store holds and did so far.
+//
+//   - Ownership: stats is the caller's.
+//   - Threads: any.
+//   - Errors: ErrInvalidArgument when struct_size is too small to be one of ours; otherwise see the top.
+//   - Since: 1.0
+func (v *VisitManager) GetStats() (VisitStats, error) {
+	self, err := v.enter("VisitManager.GetStats")
+	if err != nil {
+		return VisitStats{}, err
+	}
+	defer v.leave()
+	var outStats C.sb_visit_stats
+	outStats.struct_size = C.sizeof_sb_visit_stats
+	var outError C.sb_error
+	cStatus := C.sb_visit_manager_get_stats(self, &outStats, &outError)
+	if cStatus != 0 {
+		return VisitStats{}, failureOf("VisitManager.GetStats", cStatus, &outError)
+	}
+	return goVisitStats(&outStats), nil
+}
+
+// finish closes the file cleanly: everything is on disk, the lock is free. After it only VisitManager.Close
+// is of use; a second finish returns what the first did.
+//
+//   - Ownership: none.
+//   - Threads: nobody else may use manager during or after the call.
+//   - Errors: ErrIO; the lock is free all the same, and nothing acknowledged is lost to the end of the
+//     process.
+//   - Since: 1.0
+func (v *VisitManager) finish() error {
+	self, err := v.enter("VisitManager.Finish")
+	if err != nil {
+		return err
+	}
+	defer v.leave()
+	var outError C.sb_error
+	cStatus := C.sb_visit_manager_finish(self, &outError)
+	if cStatus != 0 {
+		return failureOf("VisitManager.Finish", cStatus, &outError)
+	}
+	return nil
+}
+
+// ExportArrowStream copies all visits into a stream, by user ascending, newest first for each: a snapshot, as
+// VisitManager.Scan takes it, that needs as much memory as there are visits. Where that is too much, export
+// what VisitScan.Next gives, piece by piece.
+//
+//   - Ownership: the caller calls arrow_stream->release; it may outlive the manager.
+//   - Threads: any.
+//   - Errors: as Visits.ExportArrowStream, and as VisitScan.Next.
+//   - Since: 1.0
+func (v *VisitManager) ExportArrowStream(strings int32, arrowStream unsafe.Pointer) error {
+	self, err := v.enter("VisitManager.ExportArrowStream")
+	if err != nil {
+		return err
+	}
+	defer v.leave()
+	var outError C.sb_error
+	cStatus := C.sb_visit_manager_export_arrow_stream(self, C.int32_t(strings), arrowStream, &outError)
+	if cStatus != 0 {
+		return failureOf("VisitManager.ExportArrowStream", cStatus, &outError)
+	}
+	return nil
+}
+
+// Visits is a handle of the library; its manual is visits.h in core/include/samebytes. Close it when done:
+// the garbage collector closes it as well, but late.
+type Visits struct {
+	handle
+}
+
+func newVisits(object *C.sb_visits) *Visits {
+	v := new(Visits)
+	own(v, &v.handle, unsafe.Pointer(object), destroyVisits)
+	return v
+}
+
+func destroyVisits(object unsafe.Pointer) {
+	C.sb_visits_close((*C.sb_visits)(object))
+}
+
+func (v *Visits) enter(op string) (*C.sb_visits, error) {
+	if v == nil {
+		return nil, refuse(op, "Visits is nil")
+	}
+	object, err := v.handle.enter(op)
+	return (*C.sb_visits)(object), err
+}
+
+// Close closes the snapshot. nil is allowed.
+//
+//   - Ownership: takes visits.
+//   - Threads: one user of visits at a time.
+//   - Errors: none.
+//   - Since: 1.0
+//
+// It may be called again, and while other goroutines are inside calls: the last of them closes then. It never fails.
+func (v *Visits) Close() error {
+	if v != nil {
+		v.close()
+	}
+	return nil
+}
+
+// getAll stores the visits of a snapshot.
+//
+//   - Ownership: rows and what they show are valid until visits is closed.
+//   - Threads: one user of visits at a time.
+//   - Errors: none.
+//   - Since: 1.0
+func (v *Visits) getAll() ([]visit, error) {
+	self, err := v.enter("Visits.GetAll")
+	if err != nil {
+		return nil, err
+	}
+	defer v.leave()
+	var outRows *C.sb_visit
+	var outRowCount C.size_t
+	cStatus := C.sb_visits_get_all(self, &outRows, &outRowCount)
+	if cStatus != 0 {
+		return nil, failure("Visits.GetAll", cStatus)
+	}
+	return goSlice(unsafe.Slice(outRows, int(outRowCount)), goVisit), nil
+}
+
+// Count returns the number of visits of a snapshot.
+//
+//   - Ownership: none.
+//   - Threads: one user of visits at a time.
+//   - Errors: none.
+//   - Since: 1.0
+func (v *Visits) Count() int {
+	self, err := v.enter("Visits.Count")
+	if err != nil {
+		return 0
+	}
+	defer v.leave()
+	return int(C.sb_visits_count(self))
+}
+
+// ExportArrowStream copies the visits of a snapshot into a stream.
+//
+//   - Ownership: the caller calls arrow_stream->release; it may outlive the snapshot.
+//   - Threads: one user of visits at a time.
+//   - Errors: ErrInvalidArgument when strings is none of SB_STRINGS_..., or a string is not UTF-8, with its
+//     field in error, and visit and user in the message; ErrNoMemory.
+//   - Since: 1.0
+func (v *Visits) ExportArrowStream(strings int32, arrowStream unsafe.Pointer) error {
+	self, err := v.enter("Visits.ExportArrowStream")
+	if err != nil {
+		return err
+	}
+	defer v.leave()
+	var outError C.sb_error
+	cStatus := C.sb_visits_export_arrow_stream(self, C.int32_t(strings), arrowStream, &outError)
+	if cStatus != 0 {
+		return failureOf("Visits.ExportArrowStream", cStatus, &outError)
+	}
+	return nil
+}
+
+// VisitUsers is a handle of the library; its manual is visits.h in core/include/samebytes. Close it when
+// done: the garbage collector closes it as well, but late.
+type VisitUsers struct {
+	handle
+}
+
+func newVisitUsers(object *C.sb_visit_users) *VisitUsers {
+	v := new(VisitUsers)
+	own(v, &v.handle, unsafe.Pointer(object), destroyVisitUsers)
+	return v
+}
+
+func destroyVisitUsers(object unsafe.Pointer) {
+	C.sb_visit_users_close((*C.sb_visit_users)(object))
+}
+
+func (v *VisitUsers) enter(op string) (*C.sb_visit_users, error) {
+	if v == nil {
+		return nil, refuse(op, "VisitUsers is nil")
+	}
+	object, err := v.handle.enter(op)
+	return (*C.sb_visit_users)(object), err
+}
+
+// Close closes the list. nil is allowed.
+//
+//   - Ownership: takes users.
+//   - Threads: one user of users at a time.
+//   - Errors: none.
+//   - Since: 1.0
+//
+// It may be called again, and while other goroutines are inside calls: the last of them closes then. It never fails.
+func (v *VisitUsers) Close() error {
+	if v != nil {
+		v.close()
+	}
+	return nil
+}
+
+// GetAll stores the users of a list.
+//
+//   - Ownership: rows is valid until users is closed.
+//   - Threads: one user of users at a time.
+//   - Errors: none.
+//   - Since: 1.0
+func (v *VisitUsers) GetAll() ([]VisitUser, error) {
+	self, err := v.enter("VisitUsers.GetAll")
+	if err != nil {
+		return nil, err
+	}
+	defer v.leave()
+	var outRows *C.sb_visit_user
+	var outRowCount C.size_t
+	cStatus := C.sb_visit_users_get_all(self, &outRows, &outRowCount)
+	if cStatus != 0 {
+		return nil, failure("VisitUsers.GetAll", cStatus)
+	}
+	return goSlice(unsafe.Slice(outRows, int(outRowCount)), goVisitUser), nil
+}
+
+// VisitScan is a handle of the library; its manual is visits.h in core/include/samebytes. Close it when done:
+// the garbage collector closes it as well, but late.
+type VisitScan struct {
+	handle
+}
+
+func newVisitScan(object *C.sb_visit_scan) *VisitScan {
+	v := new(VisitScan)
+	own(v, &v.handle, unsafe.Pointer(object), destroyVisitScan)
+	return v
+}
+
+func destroyVisitScan(object unsafe.Pointer) {
+	C.sb_visit_scan_close((*C.sb_visit_scan)(object))
+}
+
+func (v *VisitScan) enter(op string) (*C.sb_visit_scan, error) {
+	if v == nil {
+		return nil, refuse(op, "VisitScan is nil")
+	}
+	object, err := v.handle.enter(op)
+	return (*C.sb_visit_scan)(object), err
+}
+
+// Close closes the walk. nil is allowed.
+//
+//   - Ownership: takes scan.
+//   - Threads: one user of scan at a time.
+//   - Errors: none.
+//   - Since: 1.0
+//
+// It may be called again, and while other goroutines are inside calls: the last of them closes then. It never fails.
+func (v *VisitScan) Close() error {
+	if v != nil {
+		v.close()
+	}
+	return nil
+}
+
+// Next makes a snapshot of the visits of the next users, newest first for each, at least visitsMin visits
+// unless the walk ends; it is empty when the walk has ended.
+//
+//   - Ownership: the caller closes visits.
+//   - Threads: one user of scan at a time.
+//   - Errors: see the top; the walk stays where it was.
+//   - Since: 1.0
+func (v *VisitScan) Next(visitsMin int) (*Visits, error) {
+	if visitsMin < 0 {
+		return nil, refuse("VisitScan.Next", "visitsMin is negative")
+	}
+	self, err := v.enter("VisitScan.Next")
+	if err != nil {
+		return nil, err
+	}
+	defer v.leave()
+	var outVisits *C.sb_visits
+	var outError C.sb_error
+	cStatus := C.sb_visit_scan_next(self, C.size_t(visitsMin), &outVisits, &outError)
+	if cStatus != 0 {
+		return nil, failureOf("VisitScan.Next", cStatus, &outError)
+	}
+	return newVisits(outVisits), nil
+}
+
+// Buf is a handle of the library; its manual is buf.h in core/include/samebytes. Close it when done: the
+// garbage collector closes it as well, but late.
+type Buf struct {
+	handle
+}
+
+func newBuf(object *C.sb_buf) *Buf {
+	b := new(Buf)
+	own(b, &b.handle, unsafe.Pointer(object), destroyBuf)
+	return b
+}
+
+func destroyBuf(object unsafe.Pointer) {
+	C.sb_buf_close((*C.sb_buf)(object))
+}
+
+func (b *Buf) enter(op string) (*C.sb_buf, error) {
+	if b == nil {
+		return nil, refuse(op, "Buf is nil")
+	}
+	object, err := b.handle.enter(op)
+	return (*C.sb_buf)(object), err
+}
+
+// Close closes the buf. nil is allowed. Views taken from it stay valid.
+//
+//   - Ownership: takes buf.
+//   - Threads: one user of buf at a time.
+//   - Errors: none.
+//   - Since: 1.0
+//
+// It may be called again, and while other goroutines are inside calls: the last of them closes then. It never fails.
+func (b *Buf) Close() error {
+	if b != nil {
+		b.close()
+	}
+	return nil
+}
+
+// NewBuf makes an empty buf without room whose memory comes from memory.
+//
+//   - Ownership: the caller closes buf, which keeps the provider alive by itself.
+//   - Threads: any.
+//   - Errors: ErrNoMemory.
+//   - Since: 1.0
+func NewBuf(memory *Memory) (*Buf, error) {
+	var cMemory *C.sb_memory
+	if memory != nil {
+		object, err := memory.enter("NewBuf")
+		if err != nil {
+			return nil, err
+		}
+		defer memory.leave()
+		cMemory = object
+	}
+	var outBuf *C.sb_buf
+	cStatus := C.sb_buf_open(cMemory, &outBuf)
+	if cStatus != 0 {
+		return nil, failure("NewBuf", cStatus)
+	}
+	return newBuf(outBuf), nil
+}
+
+// BufFromBlocks makes an empty buf whose room is all of blocks, in that order. Memory that it needs beyond
+// that comes from memory.
+//
+//   - Ownership: takes all of blocks; the caller closes buf.
+//   - Threads: any.
+//   - Errors: ErrBusy when a block has other owners, who could write; ErrInvalidArgument when one is nil or
+//     stands there twice; ErrTooLarge when they exceed the address space together; ErrNoMemory. The blocks
+//     stay the caller's then.
+//   - Since: 1.0
+func BufFromBlocks(blocks []*Block, memory *Memory) (*Buf, error) {
+	var cMemory *C.sb_memory
+	if memory != nil {
+		object, err := memory.enter("BufFromBlocks")
+		if err != nil {
+			return nil, err
+		}
+		defer memory.leave()
+		cMemory = object
+	}
+	cBlocks, err := takeBlocks("BufFromBlocks", blocks)
+	if err != nil {
+		return nil, err
+	}
+	var outBuf *C.sb_buf
+	cStatus := C.sb_buf_from_blocks(unsafe.SliceData(cBlocks), C.size_t(len(blocks)), cMemory, &outBuf)
+	takenBlocks(blocks, cStatus == 0)
+	if cStatus != 0 {
+		return nil, failure("BufFromBlocks", cStatus)
+	}
+	return newBuf(outBuf), nil
+}
+
+// Size returns the number of filled bytes.
+//
+//   - Ownership: none.
+//   - Threads: one user of buf at a time.
+//   - Errors: none.
+//   - Since: 1.0
+func (b *Buf) Size() int {
+	self, err := b.enter("Buf.Size")
+	if err != nil {
+		return 0
+	}
+	defer b.leave()
+	return int(C.sb_buf_size(self))
+}
+
+// Room returns how many bytes can be put before more room must be reserved.
+//
+//   - Ownership: none.
+//   - Threads: one user of buf at a time.
+//   - Errors: none.
+//   - Since: 1.0
+func (b *Buf) Room() int {
+	self, err := b.enter("Buf.Room")
+	if err != nil {
+		return 0
+	}
+	defer b.leave()
+	return int(C.sb_buf_room(self))
+}
+
+// Reserve makes sure that there is room for at least size bytes.
+//
+//   - Ownership: none.
+//   - Threads: one user of buf at a time.
+//   - Errors: ErrNoMemory; ErrTooLarge when the filled part and the room would exceed the address space.
+//   - Since: 1.0
+func (b *Buf) Reserve(size int) error {
+	if size < 0 {
+		return refuse("Buf.Reserve", "size is negative")
+	}
+	self, err := b.enter("Buf.Reserve")
+	if err != nil {
+		return err
+	}
+	defer b.leave()
+	cStatus := C.sb_buf_reserve(self, C.size_t(size))
+	if cStatus != 0 {
+		return failure("Buf.Reserve", cStatus)
+	}
+	return nil
+}
+
+// Put adds size bytes at data to the end of the filled part of buf, across blocks where needed.
+//
+//   - Ownership: data is borrowed for the call.
+//   - Threads: one user of buf at a time.
+//   - Errors: ErrOutOfRange if the room is smaller than size; buf is then unchanged.
+//   - Since: 1.0
+func (b *Buf) Put(data []byte) error {
+	if data == nil {
+		data = noBytes[:0]
+	}
+	self, err := b.enter("Buf.Put")
+	if err != nil {
+		return err
+	}
+	defer b.leave()
+	cStatus := C.sb_buf_put(self, unsafe.Pointer(unsafe.SliceData(data[:])), C.size_t(len(data)))
+	if cStatus != 0 {
+		return failure("Buf.Put", cStatus)
+	}
+	return nil
+}
+
+// PutView adds the bytes of view at the end of the filled part without copying. The room after it stays.
+//
+//   - Ownership: view is borrowed for the call; the buf shares its blocks.
+//   - Threads: one user of each at a time.
+//   - Errors: ErrNoMemory; buf is then unchanged.
+//   - Since: 1.0
+func (b *Buf) PutView(view *View) error {
+	self, err := b.enter("Buf.PutView")
+	if err != nil {
+		return err
+	}
+	defer b.leave()
+	cView, err := view.enter("Buf.PutView")
+	if err != nil {
+		return err
+	}
+	defer view.leave()
+	cStatus := C.sb_buf_put_view(self, cView)
+	if cStatus != 0 {
+		return failure("Buf.PutView", cStatus)
+	}
+	return nil
+}
+
+// Peek makes a view of all filled bytes; they stay in the buf as well.
+//
+//   - Ownership: the caller closes view.
+//   - Threads: one user of buf at a time.
+//   - Errors: ErrNoMemory.
+//   - Since: 1.0
+func (b *Buf) Peek() (*View, error) {
+	self, err := b.enter("Buf.Peek")
+	if err != nil {
+		return nil, err
+	}
+	defer b.leave()
+	var outView *C.sb_view
+	cStatus := C.sb_buf_peek(self, &outView)
+	if cStatus != 0 {
+		return nil, failure("Buf.Peek", cStatus)
+	}
+	return newView(outView), nil
+}
+
+// Take takes the first size filled bytes out as a view. The rest stays filled, the room stays writable.
+//
+//   - Ownership: the caller closes view.
+//   - Threads: one user of buf at a time.
+//   - Errors: ErrOutOfRange when fewer are filled; ErrNoMemory; buf is then unchanged.
+//   - Since: 1.0
+func (b *Buf) Take(size int) (*View, error) {
+	if size < 0 {
+		return nil, refuse("Buf.Take", "size is negative")
+	}
+	self, err := b.enter("Buf.Take")
+	if err != nil {
+		return nil, err
+	}
+	defer b.leave()
+	var outView *C.sb_view
+	cStatus := C.sb_buf_take(self, C.size_t(size), &outView)
+	if cStatus != 0 {
+		return nil, failure("Buf.Take", cStatus)
+	}
+	return newView(outView), nil
+}
+
+// Begin begins direct writing: stores address and size of the first piece of room, for reading from a socket
+// for example. Room is not filled before Buf.Commit; without it nothing happened.
+//
+//   - Ownership: data may be written until the next call on buf.
+//   - Threads: one user of buf at a time.
+//   - Errors: ErrOutOfRange when there is no room.
+//   - Since: 1.0
+func (b *Buf) Begin() ([]byte, error) {
+	self, err := b.enter("Buf.Begin")
+	if err != nil {
+		return nil, err
+	}
+	defer b.leave()
+	var outData unsafe.Pointer
+	var outSize C.size_t
+	cStatus := C.sb_buf_begin(self, &outData, &outSize)
+	if cStatus != 0 {
+		return nil, failure("Buf.Begin", cStatus)
+	}
+	return unsafe.Slice((*byte)(outData), int(outSize)), nil
+}
+
+// Commit ends direct writing: the first size bytes of the piece that Buf.Begin gave are filled.
+//
+//   - Ownership: none.
+//   - Threads: one user of buf at a time.
+//   - Errors: ErrOutOfRange when the piece is smaller; buf is then unchanged.
+//   - Since: 1.0
+func (b *Buf) Commit(size int) error {
+	if size < 0 {
+		return refuse("Buf.Commit", "size is negative")
+	}
+	self, err := b.enter("Buf.Commit")
+	if err != nil {
+		return err
+	}
+	defer b.leave()
+	cStatus := C.sb_buf_commit(self, C.size_t(size))
+	if cStatus != 0 {
+		return failure("Buf.Commit", cStatus)
+	}
+	return nil
+}
+
+// Clear drops all filled bytes. The room stays.
+//
+//   - Ownership: none.
+//   - Threads: one user of buf at a time.
+//   - Errors: none.
+//   - Since: 1.0
+func (b *Buf) Clear() {
+	self, err := b.enter("Buf.Clear")
+	if err != nil {
+		return
+	}
+	defer b.leave()
+	C.sb_buf_clear(self)
+}
+
+// Builder is a handle of the library; its manual is builder.h in core/include/samebytes. Close it when done:
+// the garbage collector closes it as well, but late.
+type Builder struct {
+	handle
+}
+
+func newBuilder(object *C.sb_builder) *Builder {
+	b := new(Builder)
+	own(b, &b.handle, unsafe.Pointer(object), destroyBuilder)
+	return b
+}
+
+func destroyBuilder(object unsafe.Pointer) {
+	C.sb_builder_close((*C.sb_builder)(object))
+}
+
+func (b *Builder) enter(op string) (*C.sb_builder, error) {
+	if b == nil {
+		return nil, refuse(op, "Builder is nil")
+	}
+	object, err := b.handle.enter(op)
+	return (*C.sb_builder)(object), err
+}
+
+// Close closes the builder. nil is allowed. Frames that were taken stay valid.
+//
+//   - Ownership: takes builder.
+//   - Threads: one user of builder at a time.
+//   - Errors: none.
+//   - Since: 1.0
+//
+// It may be called again, and while other goroutines are inside calls: the last of them closes then. It never fails.
+func (b *Builder) Close() error {
+	if b != nil {
+		b.close()
+	}
+	return nil
+}
+
+// NewBuilder makes an empty builder whose frames lie in memory of memory.
+//
+//   - Ownership: the caller closes builder, which keeps the provider alive by itself.
+//   - Threads: any.
+//   - Errors: ErrNoMemory.
+//   - Since: 1.0
+func NewBuilder(memory *Memory) (*Builder, error) {
+	var cMemory *C.sb_memory
+	if memory != nil {
+		object, err := memory.enter("NewBuilder")
+		if err != nil {
+			return nil, err
+		}
+		defer memory.leave()
+		cMemory = object
+	}
+	var outBuilder *C.sb_builder
+	cStatus := C.sb_builder_open(cMemory, &outBuilder)
+	if cStatus != 0 {
+		return nil, failure("NewBuilder", cStatus)
+	}
+	return newBuilder(outBuilder), nil
+}
+
+// add adds one message. values holds one value per field of schema, in its order.
+//
+//   - Ownership: all is borrowed for the call.
+//   - Threads: one user of builder at a time.
+//   - Errors: ErrInvalidArgument when valueCount is not the schema's, or data is nil where size is not 0;
+//     ErrOutOfRange; ErrTooLarge; ErrNoMemory; nothing is added then. The error's frame counts the messages
+//     added since the last take or clear.
+//   - Since: 1.0
+func (b *Builder) add(schema *Schema, sequence int8, values []value) error {
+	var held holder
+	defer held.release()
+	self, err := b.enter("Builder.Add")
+	if err != nil {
+		return err
+	}
+	defer b.leave()
+	cSchema, err := schema.enter("Builder.Add")
+	if err != nil {
+		return err
+	}
+	defer schema.leave()
+	cValues := make([]C.sb_value, len(values))
+	for i := range values {
+		if err := values[i].fill("Builder.Add", &cValues[i], &held); err != nil {
+			return err
+		}
+	}
+	var outError C.sb_error
+	cStatus := C.sb_builder_add(self, cSchema, C.int8_t(sequence), unsafe.SliceData(cValues), C.size_t(len(values)), &outError)
+	if cStatus != 0 {
+		return failureOf("Builder.Add", cStatus, &outError)
+	}
+	return nil
+}
+
+// AddColumns adds count messages in one call: all of them, or none. sequences holds one sequence per message,
+// columns one column per field of schema, in its order.
+//
+//   - Ownership: all is borrowed for the call.
+//   - Threads: one user of builder at a time.
+//   - Errors: ErrInvalidArgument when columnCount is not the schema's, or a column has not what count
+//     messages need; ErrOutOfRange for an integer that does not fit its field, or an offset and length
+//     outside of the values; ErrTooLarge; ErrNoMemory; nothing is added then. The error's frame counts the
+//     messages added since the last take or clear, and those of the call before it.
+//   - Since: 1.0
+func (b *Builder) AddColumns(schema *Schema, sequences []int8, columns []Column) error {
+	var held holder
+	defer held.release()
+	self, err := b.enter("Builder.AddColumns")
+	if err != nil {
+		return err
+	}
+	defer b.leave()
+	cSchema, err := schema.enter("Builder.AddColumns")
+	if err != nil {
+		return err
+	}
+	defer schema.leave()
+	cColumns := make([]C.sb_column, len(columns))
+	for i := range columns {
+		if err := columns[i].fill("Builder.AddColumns", &cColumns[i], &held); err != nil {
+			return err
+		}
+	}
+	var outError C.sb_error
+	cStatus := C.sb_builder_add_columns(self, cSchema, (*C.int8_t)(unsafe.Pointer(unsafe.SliceData(sequences))), C.size_t(len(sequences)), unsafe.SliceData(cColumns), C.size_t(len(columns)), &outError)
+	if cStatus != 0 {
+		return failureOf("Builder.AddColumns", cStatus, &outError)
+	}
+	return nil
+}
+
+// addRows adds count messages in one call: all of them, or none. sequences holds one sequence per message,
+// values one value per field of schema for the first message, in its order, then those of the next, and so
+// on.
+//
+//   - Ownership: all is borrowed for the call.
+//   - Threads: one user of builder at a time.
+//   - Errors: ErrInvalidArgument when valueCount is not that of the fields of count messages, or data is nil
+//     where size is not 0; ErrOutOfRange; ErrTooLarge; ErrNoMemory; nothing is added then. The error's frame
+//     counts the messages added since the last take or clear, and those of the call before it.
+//   - Since: 1.0
+func (b *Builder) addRows(schema *Schema, sequences []int8, values []value) error {
+	var held holder
+	defer held.release()
+	self, err := b.enter("Builder.AddRows")
+	if err != nil {
+		return err
+	}
+	defer b.leave()
+	cSchema, err := schema.enter("Builder.AddRows")
+	if err != nil {
+		return err
+	}
+	defer schema.leave()
+	cValues := make([]C.sb_value, len(values))
+	for i := range values {
+		if err := values[i].fill("Builder.AddRows", &cValues[i], &held); err != nil {
+			return err
+		}
+	}
+	var outError C.sb_error
+	cStatus := C.sb_builder_add_rows(self, cSchema, (*C.int8_t)(unsafe.Pointer(unsafe.SliceData(sequences))), C.size_t(len(sequences)), unsafe.SliceData(cValues), C.size_t(len(values)), &outError)
+	if cStatus != 0 {
+		return failureOf("Builder.AddRows", cStatus, &outError)
+	}
+	return nil
+}
+
+// Size returns the number of bytes of all frames added.
+//
+//   - Ownership: none.
+//   - Threads: one user of builder at a time.
+//   - Errors: none.
+//   - Since: 1.0
+func (b *Builder) Size() int {
+	self, err := b.enter("Builder.Size")
+	if err != nil {
+		return 0
+	}
+	defer b.leave()
+	return int(C.sb_builder_size(self))
+}
+
+// FrameCount returns the number of frames added.
+//
+//   - Ownership: none.
+//   - Threads: one user of builder at a time.
+//   - Errors: none.
+//   - Since: 1.0
+func (b *Builder) FrameCount() int {
+	self, err := b.enter("Builder.FrameCount")
+	if err != nil {
+		return 0
+	}
+	defer b.leave()
+	return int(C.sb_builder_frame_count(self))
+}
+
+// Take takes all frames out as one view, without copying; the builder is empty then.
+//
+//   - Ownership: the caller closes frames.
+//   - Threads: one user of builder at a time.
+//   - Errors: ErrNoMemory; the builder is then unchanged.
+//   - Since: 1.0
+func (b *Builder) Take() (*View, error) {
+	self, err := b.enter("Builder.Take")
+	if err != nil {
+		return nil, err
+	}
+	defer b.leave()
+	var outFrames *C.sb_view
+	cStatus := C.sb_builder_take(self, &outFrames)
+	if cStatus != 0 {
+		return nil, failure("Builder.Take", cStatus)
+	}
+	return newView(outFrames), nil
+}
+
+// CopyBytes copies all frames to the caller's memory; the builder keeps them.
+//
+//   - Ownership: data is the caller's.
+//   - Threads: one user of builder at a time.
+//   - Errors: ErrOutOfRange when size is not Builder.Size; data is then unchanged.
+//   - Since: 1.0
+func (b *Builder) CopyBytes(data []byte) error {
+	if data == nil {
+		data = noBytes[:0]
+	}
+	self, err := b.enter("Builder.CopyBytes")
+	if err != nil {
+		return err
+	}
+	defer b.leave()
+	cStatus := C.sb_builder_copy_bytes(self, unsafe.Pointer(unsafe.SliceData(data[:])), C.size_t(len(data)))
+	if cStatus != 0 {
+		return failure("Builder.CopyBytes", cStatus)
+	}
+	return nil
+}
+
+// Clear drops all frames.
+//
+//   - Ownership: none.
+//   - Threads: one user of builder at a time.
+//   - Errors: none.
+//   - Since: 1.0
+func (b *Builder) Clear() {
+	self, err := b.enter("Builder.Clear")
+	if err != nil {
+		return
+	}
+	defer b.leave()
+	C.sb_builder_clear(self)
+}
+
+// Memory opens the provider that the builder's memory comes from.
+//
+//   - Ownership: the caller closes memory.
+//   - Threads: one user of builder at a time.
+//   - Errors: ErrNoMemory.
+//   - Since: 1.0
+func (b *Builder) Memory() (*Memory, error) {
+	self, err := b.enter("Builder.Memory")
+	if err != nil {
+		return nil, err
+	}
+	defer b.leave()
+	var outMemory *C.sb_memory
+	cStatus := C.sb_builder_memory(self, &outMemory)
+	if cStatus != 0 {
+		return nil, failure("Builder.Memory", cStatus)
+	}
+	return newMemory(outMemory), nil
 }
 
 // Pipeline is a handle of the library; its manual is pipeline.h in core/include/samebytes. Close it when
@@ -3628,618 +4370,6 @@ func (s *SchemaFile) Find(name string) (*Schema, error) {
 	return newSchema(outSchema), nil
 }
 
-// VisitManager is a handle of the library; its manual is visits.h in core/include/samebytes. Close it when
-// done: the garbage collector closes it as well, but late.
-type VisitManager struct {
-	handle
-	closing
-}
-
-func newVisitManager(object *C.sb_visit_manager) *VisitManager {
-	v := new(VisitManager)
-	own(v, &v.handle, unsafe.Pointer(object), v.destroyer())
-	return v
-}
-
-func destroyVisitManager(object unsafe.Pointer) {
-	C.sb_visit_manager_close((*C.sb_visit_manager)(object))
-}
-
-func (v *VisitManager) enter(op string) (*C.sb_visit_manager, error) {
-	if v == nil {
-		return nil, refuse(op, "VisitManager is nil")
-	}
-	object, err := v.handle.enter(op)
-	return (*C.sb_visit_manager)(object), err
-}
-
-// openVisitManager opens the file at path, or makes it. A file of the old format is upgraded, and kept as
-// path.v0; an unsynced tail is cut off, and kept as path.cut.
-//
-//   - Ownership: the caller closes manager; nil options mean the defaults.
-//   - Threads: any.
-//   - Errors: ErrLocked when another handle writes the file; ErrCorrupt for a damaged file, which stays
-//     untouched; ErrNotFound when there is none and readOnly is set; ErrUnsupported for a file of a newer
-//     library; ErrInvalidArgument for a path that is no file, or an option out of its range; ErrIO;
-//     ErrNoMemory.
-//   - Since: 1.0
-func openVisitManager(path string, options *VisitManagerOptions) (*VisitManager, error) {
-	cPath, err := cText("NewVisitManager", "path", path)
-	if err != nil {
-		return nil, err
-	}
-	var held holder
-	defer held.release()
-	var cOptions C.sb_visit_manager_options
-	var pOptions *C.sb_visit_manager_options
-	if options != nil {
-		if err := options.fill("NewVisitManager", &cOptions, &held); err != nil {
-			return nil, err
-		}
-		pOptions = &cOptions
-	}
-	var outManager *C.sb_visit_manager
-	var outError C.sb_error
-	cStatus := C.sb_visit_manager_open((*C.char)(unsafe.Pointer(unsafe.SliceData(cPath))), pOptions, &outManager, &outError)
-	if cStatus != 0 {
-		return nil, failureOf("NewVisitManager", cStatus, &outError)
-	}
-	return newVisitManager(outManager), nil
-}
-
-// addVisit adds a visit now; its time is never earlier than that of the user's newest.
-//
-//   - Ownership: url and text are copied.
-//   - Threads: any.
-//   - Errors: ErrInvalidArgument for a NUL in url or text; ErrTooLarge above VisitTextMax; otherwise see the
-//     top.
-//   - Since: 1.0
-func (v *VisitManager) addVisit(user uint32, visitID uint32, url []byte, text []byte) error {
-	self, err := v.enter("VisitManager.AddVisit")
-	if err != nil {
-		return err
-	}
-	defer v.leave()
-	var outError C.sb_error
-	cStatus := C.sb_visit_manager_add_visit(self, C.uint32_t(user), C.uint32_t(visitID), unsafe.Pointer(unsafe.SliceData(url[:])), C.size_t(len(url)), unsafe.Pointer(unsafe.SliceData(text[:])), C.size_t(len(text)), &outError)
-	if cStatus != 0 {
-		return failureOf("VisitManager.AddVisit", cStatus, &outError)
-	}
-	return nil
-}
-
-// addVisitAt adds a visit with a time.
-//
-//   - Ownership: url and text are copied.
-//   - Threads: any.
-//   - Errors: as VisitManager.AddVisit; ErrOutOfRange for a time below VisitNow.
-//   - Since: 1.0
-func (v *VisitManager) addVisitAt(user uint32, visitID uint32, url []byte, text []byte, timeNs int64) error {
-	self, err := v.enter("VisitManager.AddVisitAt")
-	if err != nil {
-		return err
-	}
-	defer v.leave()
-	var outError C.sb_error
-	cStatus := C.sb_visit_manager_add_visit_at(self, C.uint32_t(user), C.uint32_t(visitID), unsafe.Pointer(unsafe.SliceData(url[:])), C.size_t(len(url)), unsafe.Pointer(unsafe.SliceData(text[:])), C.size_t(len(text)), C.int64_t(timeNs), &outError)
-	if cStatus != 0 {
-		return failureOf("VisitManager.AddVisitAt", cStatus, &outError)
-	}
-	return nil
-}
-
-// addVisits adds visits of any users, in order. Either all are added or none, a crash aside, which may keep
-// the first of them only.
-//
-//   - Ownership: visits and what they show are copied.
-//   - Threads: any.
-//   - Errors: as VisitManager.AddVisitAt, with the index of the visit in error.frame.
-//   - Since: 1.0
-func (v *VisitManager) addVisits(visits []visit) error {
-	var held holder
-	defer held.release()
-	self, err := v.enter("VisitManager.AddVisits")
-	if err != nil {
-		return err
-	}
-	defer v.leave()
-	cVisits := make([]C.sb_visit, len(visits))
-	for i := range visits {
-		if err := visits[i].fill("VisitManager.AddVisits", &cVisits[i], &held); err != nil {
-			return err
-		}
-	}
-	var outError C.sb_error
-	cStatus := C.sb_visit_manager_add_visits(self, unsafe.SliceData(cVisits), C.size_t(len(visits)), &outError)
-	if cStatus != 0 {
-		return failureOf("VisitManager.AddVisits", cStatus, &outError)
-	}
-	return nil
-}
-
-// getRecentVisits makes a snapshot of the visits of user, newest first; empty for a user who has none.
-//
-//   - Ownership: the caller closes visits, which may outlive the manager.
-//   - Threads: any.
-//   - Errors: see the top.
-//   - Since: 1.0
-func (v *VisitManager) getRecentVisits(user uint32) (*Visits, error) {
-	self, err := v.enter("VisitManager.GetRecentVisits")
-	if err != nil {
-		return nil, err
-	}
-	defer v.leave()
-	var outVisits *C.sb_visits
-	var outError C.sb_error
-	cStatus := C.sb_visit_manager_get_recent_visits(self, C.uint32_t(user), &outVisits, &outError)
-	if cStatus != 0 {
-		return nil, failureOf("VisitManager.GetRecentVisits", cStatus, &outError)
-	}
-	return newVisits(outVisits), nil
-}
-
-// getRecentVisitsOf makes one snapshot of the visits of many users: user by user in the order asked for,
-// newest first for each.
-//
-//   - Ownership: the caller closes visits, which may outlive the manager.
-//   - Threads: any.
-//   - Errors: see the top.
-//   - Since: 1.0
-func (v *VisitManager) getRecentVisitsOf(users []uint32) (*Visits, error) {
-	self, err := v.enter("VisitManager.GetRecentVisitsOf")
-	if err != nil {
-		return nil, err
-	}
-	defer v.leave()
-	var outVisits *C.sb_visits
-	var outError C.sb_error
-	cStatus := C.sb_visit_manager_get_recent_visits_of(self, (*C.uint32_t)(unsafe.Pointer(unsafe.SliceData(users))), C.size_t(len(users)), &outVisits, &outError)
-	if cStatus != 0 {
-		return nil, failureOf("VisitManager.GetRecentVisitsOf", cStatus, &outError)
-	}
-	return newVisits(outVisits), nil
-}
-
-// DeleteVisits deletes visits of user, and stores in found whether any of them was there.
-//
-//   - Ownership: visitIds is borrowed for the call.
-//   - Threads: any.
-//   - Errors: see the top.
-//   - Since: 1.0
-func (v *VisitManager) DeleteVisits(user uint32, visitIds []uint32) (bool, error) {
-	self, err := v.enter("VisitManager.DeleteVisits")
-	if err != nil {
-		return false, err
-	}
-	defer v.leave()
-	var outFound C.bool
-	var outError C.sb_error
-	cStatus := C.sb_visit_manager_delete_visits(self, C.uint32_t(user), (*C.uint32_t)(unsafe.Pointer(unsafe.SliceData(visitIds))), C.size_t(len(visitIds)), &outFound, &outError)
-	if cStatus != 0 {
-		return false, failureOf("VisitManager.DeleteVisits", cStatus, &outError)
-	}
-	return bool(outFound), nil
-}
-
-// clearUser deletes all visits of user. With erase their bytes are also gone from the file when it returns,
-// which rewrites it; files that were kept beside it (.cut, .v0) stay.
-//
-//   - Ownership: none.
-//   - Threads: any.
-//   - Errors: see the top. When only the erasing failed, the visits are deleted all the same.
-//   - Since: 1.0
-func (v *VisitManager) clearUser(user uint32, erase bool) error {
-	self, err := v.enter("VisitManager.ClearUser")
-	if err != nil {
-		return err
-	}
-	defer v.leave()
-	var outError C.sb_error
-	cStatus := C.sb_visit_manager_clear_user(self, C.uint32_t(user), C.bool(erase), &outError)
-	if cStatus != 0 {
-		return failureOf("VisitManager.ClearUser", cStatus, &outError)
-	}
-	return nil
-}
-
-// users makes a list of the users who have visits, ascending.
-//
-//   - Ownership: the caller closes users.
-//   - Threads: any.
-//   - Errors: see the top.
-//   - Since: 1.0
-func (v *VisitManager) users() (*VisitUsers, error) {
-	self, err := v.enter("VisitManager.Users")
-	if err != nil {
-		return nil, err
-	}
-	defer v.leave()
-	var outUsers *C.sb_visit_users
-	var outError C.sb_error
-	cStatus := C.sb_visit_manager_users(self, &outUsers, &outError)
-	if cStatus != 0 {
-		return nil, failureOf("VisitManager.Users", cStatus, &outError)
-	}
-	return newVisitUsers(outUsers), nil
-}
-
-// Scan begins a walk over all visits, by user ascending. Each user is shown as of the moment when the walk
-// comes to it.
-//
-//   - Ownership: the caller closes scan; when manager was closed, it refuses with ErrClosed.
-//   - Threads: any.
-//   - Errors: ErrClosed; ErrNoMemory.
-//   - Since: 1.0
-func (v *VisitManager) Scan() (*VisitScan, error) {
-	self, err := v.enter("VisitManager.Scan")
-	if err != nil {
-		return nil, err
-	}
-	defer v.leave()
-	var outScan *C.sb_visit_scan
-	var outError C.sb_error
-	cStatus := C.sb_visit_manager_scan(self, &outScan, &outError)
-	if cStatus != 0 {
-		return nil, failureOf("VisitManager.Scan", cStatus, &outError)
-	}
-	return newVisitScan(outScan), nil
-}
-
-// CopyTo copies the store, as it is at the beginning of the call, into a new file at path; changes go on
-// meanwhile.
-//
-//   - Ownership: none.
-//   - Threads: any.
-//   - Errors: ErrInvalidArgument when path exists; ErrUnsupported where the store is no file; otherwise see
-//     the top.
-//   - Since: 1.0
-func (v *VisitManager) CopyTo(path string) error {
-	cPath, err := cText("VisitManager.CopyTo", "path", path)
-	if err != nil {
-		return err
-	}
-	self, err := v.enter("VisitManager.CopyTo")
-	if err != nil {
-		return err
-	}
-	defer v.leave()
-	var outError C.sb_error
-	cStatus := C.sb_visit_manager_copy_to(self, (*C.char)(unsafe.Pointer(unsafe.SliceData(cPath))), &outError)
-	if cStatus != 0 {
-		return failureOf("VisitManager.CopyTo", cStatus, &outError)
-	}
-	return nil
-}
-
-// Compact writes the file anew with what is live, in steps between which others go on.
-//
-//   - Ownership: none.
-//   - Threads: any.
-//   - Errors: see the top; the old file is then still in place.
-//   - Since: 1.0
-func (v *VisitManager) Compact() error {
-	self, err := v.enter("VisitManager.Compact")
-	if err != nil {
-		return err
-	}
-	defer v.leave()
-	var outError C.sb_error
-	cStatus := C.sb_visit_manager_compact(self, &outError)
-	if cStatus != 0 {
-		return failureOf("VisitManager.Compact", cStatus, &outError)
-	}
-	return nil
-}
-
-// Sync waits until everything acknowledged before the call is on disk.
-//
-//   - Ownership: none.
-//   - Threads: any.
-//   - Errors: ErrIO, and the handle is poisoned; otherwise see the top.
-//   - Since: 1.0
-func (v *VisitManager) Sync() error {
-	self, err := v.enter("VisitManager.Sync")
-	if err != nil {
-		return err
-	}
-	defer v.leave()
-	var outError C.sb_error
-	cStatus := C.sb_visit_manager_sync(self, &outError)
-	if cStatus != 0 {
-		return failureOf("VisitManager.Sync", cStatus, &outError)
-	}
-	return nil
-}
-
-// Refresh reads on: brings a read-only handle to the file's present state, and stores in changed whether that
-// is another one.
-//
-//   - Ownership: none.
-//   - Threads: any.
-//   - Errors: ErrUnsupported for a handle that writes; otherwise see the top, and the handle shows what it
-//     showed before.
-//   - Since: 1.0
-func (v *VisitManager) Refresh() (bool, error) {
-	self, err := v.enter("VisitManager.Refresh")
-	if err != nil {
-		return false, err
-	}
-	defer v.leave()
-	var outChanged C.bool
-	var outError C.sb_error
-	cStatus := C.sb_visit_manager_refresh(self, &outChanged, &outError)
-	if cStatus != 0 {
-		return false, failureOf("VisitManager.Refresh", cStatus, &outError)
-	}
-	return bool(outChanged), nil
-}
-
-// Verify reads and checks every byte of the file up to its present end.
-//
-//   - Ownership: report is the caller's.
-//   - Threads: any.
-//   - Errors: ErrCorrupt with the offset; ErrInvalidArgument when struct_size is too small to be one of ours;
-//     otherwise see the top.
-//   - Since: 1.0
-func (v *VisitManager) Verify() (VisitReport, error) {
-	self, err := v.enter("VisitManager.Verify")
-	if err != nil {
-		return VisitReport{}, err
-	}
-	defer v.leave()
-	var outReport C.sb_visit_report
-	outReport.struct_size = C.sizeof_sb_visit_report
-	var outError C.sb_error
-	cStatus := C.sb_visit_manager_verify(self, &outReport, &outError)
-	if cStatus != 0 {
-		return VisitReport{}, failureOf("VisitManager.Verify", cStatus, &outError)
-	}
-	return goVisitReport(&outReport), nil
-}
-
-// GetStats tells what the store holds and did so far.
-//
-//   - Ownership: stats is the caller's.
-//   - Threads: any.
-//   - Errors: ErrInvalidArgument when struct_size is too small to be one of ours; otherwise see the top.
-//   - Since: 1.0
-func (v *VisitManager) GetStats() (VisitStats, error) {
-	self, err := v.enter("VisitManager.GetStats")
-	if err != nil {
-		return VisitStats{}, err
-	}
-	defer v.leave()
-	var outStats C.sb_visit_stats
-	outStats.struct_size = C.sizeof_sb_visit_stats
-	var outError C.sb_error
-	cStatus := C.sb_visit_manager_get_stats(self, &outStats, &outError)
-	if cStatus != 0 {
-		return VisitStats{}, failureOf("VisitManager.GetStats", cStatus, &outError)
-	}
-	return goVisitStats(&outStats), nil
-}
-
-// finish closes the file cleanly: everything is on disk, the lock is free. After it only VisitManager.Close
-// is of use; a second finish returns what the first did.
-//
-//   - Ownership: none.
-//   - Threads: nobody else may use manager during or after the call.
-//   - Errors: ErrIO; the lock is free all the same, and nothing acknowledged is lost to the end of the
-//     process.
-//   - Since: 1.0
-func (v *VisitManager) finish() error {
-	self, err := v.enter("VisitManager.Finish")
-	if err != nil {
-		return err
-	}
-	defer v.leave()
-	var outError C.sb_error
-	cStatus := C.sb_visit_manager_finish(self, &outError)
-	if cStatus != 0 {
-		return failureOf("VisitManager.Finish", cStatus, &outError)
-	}
-	return nil
-}
-
-// Visits is a handle of the library; its manual is visits.h in core/include/samebytes. Close it when done:
-// the garbage collector closes it as well, but late.
-type Visits struct {
-	handle
-}
-
-func newVisits(object *C.sb_visits) *Visits {
-	v := new(Visits)
-	own(v, &v.handle, unsafe.Pointer(object), destroyVisits)
-	return v
-}
-
-func destroyVisits(object unsafe.Pointer) {
-	C.sb_visits_close((*C.sb_visits)(object))
-}
-
-func (v *Visits) enter(op string) (*C.sb_visits, error) {
-	if v == nil {
-		return nil, refuse(op, "Visits is nil")
-	}
-	object, err := v.handle.enter(op)
-	return (*C.sb_visits)(object), err
-}
-
-// Close closes the snapshot. nil is allowed.
-//
-//   - Ownership: takes visits.
-//   - Threads: one user of visits at a time.
-//   - Errors: none.
-//   - Since: 1.0
-//
-// It may be called again, and while other goroutines are inside calls: the last of them closes then. It never fails.
-func (v *Visits) Close() error {
-	if v != nil {
-		v.close()
-	}
-	return nil
-}
-
-// getAll stores the visits of a snapshot.
-//
-//   - Ownership: rows and what they show are valid until visits is closed.
-//   - Threads: one user of visits at a time.
-//   - Errors: none.
-//   - Since: 1.0
-func (v *Visits) getAll() ([]visit, error) {
-	self, err := v.enter("Visits.GetAll")
-	if err != nil {
-		return nil, err
-	}
-	defer v.leave()
-	var outRows *C.sb_visit
-	var outRowCount C.size_t
-	cStatus := C.sb_visits_get_all(self, &outRows, &outRowCount)
-	if cStatus != 0 {
-		return nil, failure("Visits.GetAll", cStatus)
-	}
-	return goSlice(unsafe.Slice(outRows, int(outRowCount)), goVisit), nil
-}
-
-// Count returns the number of visits of a snapshot.
-//
-//   - Ownership: none.
-//   - Threads: one user of visits at a time.
-//   - Errors: none.
-//   - Since: 1.0
-func (v *Visits) Count() int {
-	self, err := v.enter("Visits.Count")
-	if err != nil {
-		return 0
-	}
-	defer v.leave()
-	return int(C.sb_visits_count(self))
-}
-
-// VisitUsers is a handle of the library; its manual is visits.h in core/include/samebytes. Close it when
-// done: the garbage collector closes it as well, but late.
-type VisitUsers struct {
-	handle
-}
-
-func newVisitUsers(object *C.sb_visit_users) *VisitUsers {
-	v := new(VisitUsers)
-	own(v, &v.handle, unsafe.Pointer(object), destroyVisitUsers)
-	return v
-}
-
-func destroyVisitUsers(object unsafe.Pointer) {
-	C.sb_visit_users_close((*C.sb_visit_users)(object))
-}
-
-func (v *VisitUsers) enter(op string) (*C.sb_visit_users, error) {
-	if v == nil {
-		return nil, refuse(op, "VisitUsers is nil")
-	}
-	object, err := v.handle.enter(op)
-	return (*C.sb_visit_users)(object), err
-}
-
-// Close closes the list. nil is allowed.
-//
-//   - Ownership: takes users.
-//   - Threads: one user of users at a time.
-//   - Errors: none.
-//   - Since: 1.0
-//
-// It may be called again, and while other goroutines are inside calls: the last of them closes then. It never fails.
-func (v *VisitUsers) Close() error {
-	if v != nil {
-		v.close()
-	}
-	return nil
-}
-
-// GetAll stores the users of a list.
-//
-//   - Ownership: rows is valid until users is closed.
-//   - Threads: one user of users at a time.
-//   - Errors: none.
-//   - Since: 1.0
-func (v *VisitUsers) GetAll() ([]VisitUser, error) {
-	self, err := v.enter("VisitUsers.GetAll")
-	if err != nil {
-		return nil, err
-	}
-	defer v.leave()
-	var outRows *C.sb_visit_user
-	var outRowCount C.size_t
-	cStatus := C.sb_visit_users_get_all(self, &outRows, &outRowCount)
-	if cStatus != 0 {
-		return nil, failure("VisitUsers.GetAll", cStatus)
-	}
-	return goSlice(unsafe.Slice(outRows, int(outRowCount)), goVisitUser), nil
-}
-
-// VisitScan is a handle of the library; its manual is visits.h in core/include/samebytes. Close it when done:
-// the garbage collector closes it as well, but late.
-type VisitScan struct {
-	handle
-}
-
-func newVisitScan(object *C.sb_visit_scan) *VisitScan {
-	v := new(VisitScan)
-	own(v, &v.handle, unsafe.Pointer(object), destroyVisitScan)
-	return v
-}
-
-func destroyVisitScan(object unsafe.Pointer) {
-	C.sb_visit_scan_close((*C.sb_visit_scan)(object))
-}
-
-func (v *VisitScan) enter(op string) (*C.sb_visit_scan, error) {
-	if v == nil {
-		return nil, refuse(op, "VisitScan is nil")
-	}
-	object, err := v.handle.enter(op)
-	return (*C.sb_visit_scan)(object), err
-}
-
-// Close closes the walk. nil is allowed.
-//
-//   - Ownership: takes scan.
-//   - Threads: one user of scan at a time.
-//   - Errors: none.
-//   - Since: 1.0
-//
-// It may be called again, and while other goroutines are inside calls: the last of them closes then. It never fails.
-func (v *VisitScan) Close() error {
-	if v != nil {
-		v.close()
-	}
-	return nil
-}
-
-// Next makes a snapshot of the visits of the next users, newest first for each, at least visitsMin visits
-// unless the walk ends; it is empty when the walk has ended.
-//
-//   - Ownership: the caller closes visits.
-//   - Threads: one user of scan at a time.
-//   - Errors: see the top; the walk stays where it was.
-//   - Since: 1.0
-func (v *VisitScan) Next(visitsMin int) (*Visits, error) {
-	if visitsMin < 0 {
-		return nil, refuse("VisitScan.Next", "visitsMin is negative")
-	}
-	self, err := v.enter("VisitScan.Next")
-	if err != nil {
-		return nil, err
-	}
-	defer v.leave()
-	var outVisits *C.sb_visits
-	var outError C.sb_error
-	cStatus := C.sb_visit_scan_next(self, C.size_t(visitsMin), &outVisits, &outError)
-	if cStatus != 0 {
-		return nil, failureOf("VisitScan.Next", cStatus, &outError)
-	}
-	return newVisits(outVisits), nil
-}
-
 // StatusName returns the name of status as C spells it, such as "ErrCorrupt", or "SB_UNKNOWN_STATUS" for a
 // number that is none.
 //
@@ -4271,6 +4401,56 @@ func StatusMessage(status Status) string {
 //   - Since: 1.0
 func MemoryLiveBlocks() int64 {
 	return int64(C.sb_memory_live_blocks())
+}
+
+// VerifyVisits checks every byte of the file at path, which nobody need have open.
+//
+//   - Ownership: report is the caller's.
+//   - Threads: any.
+//   - Errors: ErrCorrupt with the offset of the first damage; ErrNotFound; ErrUnsupported for a file of a
+//     newer library; ErrInvalidArgument; ErrIO; ErrNoMemory.
+//   - Since: 1.0
+func VerifyVisits(path string) (VisitReport, error) {
+	cPath, err := cText("VerifyVisits", "path", path)
+	if err != nil {
+		return VisitReport{}, err
+	}
+	var outReport C.sb_visit_report
+	outReport.struct_size = C.sizeof_sb_visit_report
+	var outError C.sb_error
+	cStatus := C.sb_verify_visits((*C.char)(unsafe.Pointer(unsafe.SliceData(cPath))), &outReport, &outError)
+	if cStatus != 0 {
+		return VisitReport{}, failureOf("VerifyVisits", cStatus, &outError)
+	}
+	return goVisitReport(&outReport), nil
+}
+
+// SalvageVisits copies whatever is valid in the damaged file at path into a new file at target; the damaged
+// one stays as it is. What a damaged record said is missing: visits may be absent, and visits that it deleted
+// may be back.
+//
+//   - Ownership: report is the caller's, and says what was found.
+//   - Threads: any.
+//   - Errors: ErrCorrupt when nothing in the file is of use; ErrNotFound; ErrInvalidArgument when target
+//     exists; ErrIO; ErrNoMemory.
+//   - Since: 1.0
+func SalvageVisits(path string, target string) (VisitReport, error) {
+	cPath, err := cText("SalvageVisits", "path", path)
+	if err != nil {
+		return VisitReport{}, err
+	}
+	cTarget, err := cText("SalvageVisits", "target", target)
+	if err != nil {
+		return VisitReport{}, err
+	}
+	var outReport C.sb_visit_report
+	outReport.struct_size = C.sizeof_sb_visit_report
+	var outError C.sb_error
+	cStatus := C.sb_salvage_visits((*C.char)(unsafe.Pointer(unsafe.SliceData(cPath))), (*C.char)(unsafe.Pointer(unsafe.SliceData(cTarget))), &outReport, &outError)
+	if cStatus != 0 {
+		return VisitReport{}, failureOf("SalvageVisits", cStatus, &outError)
+	}
+	return goVisitReport(&outReport), nil
 }
 
 // CRC32C returns the CRC-32C of the size bytes at data, continued from checksum, which is 0 at the start: the
@@ -4501,54 +4681,4 @@ func PoolHandleFree(handle uint64) error {
 		return failure("PoolHandleFree", cStatus)
 	}
 	return nil
-}
-
-// VerifyVisits checks every byte of the file at path, which nobody need have open.
-//
-//   - Ownership: report is the caller's.
-//   - Threads: any.
-//   - Errors: ErrCorrupt with the offset of the first damage; ErrNotFound; ErrUnsupported for a file of a
-//     newer library; ErrInvalidArgument; ErrIO; ErrNoMemory.
-//   - Since: 1.0
-func VerifyVisits(path string) (VisitReport, error) {
-	cPath, err := cText("VerifyVisits", "path", path)
-	if err != nil {
-		return VisitReport{}, err
-	}
-	var outReport C.sb_visit_report
-	outReport.struct_size = C.sizeof_sb_visit_report
-	var outError C.sb_error
-	cStatus := C.sb_verify_visits((*C.char)(unsafe.Pointer(unsafe.SliceData(cPath))), &outReport, &outError)
-	if cStatus != 0 {
-		return VisitReport{}, failureOf("VerifyVisits", cStatus, &outError)
-	}
-	return goVisitReport(&outReport), nil
-}
-
-// SalvageVisits copies whatever is valid in the damaged file at path into a new file at target; the damaged
-// one stays as it is. What a damaged record said is missing: visits may be absent, and visits that it deleted
-// may be back.
-//
-//   - Ownership: report is the caller's, and says what was found.
-//   - Threads: any.
-//   - Errors: ErrCorrupt when nothing in the file is of use; ErrNotFound; ErrInvalidArgument when target
-//     exists; ErrIO; ErrNoMemory.
-//   - Since: 1.0
-func SalvageVisits(path string, target string) (VisitReport, error) {
-	cPath, err := cText("SalvageVisits", "path", path)
-	if err != nil {
-		return VisitReport{}, err
-	}
-	cTarget, err := cText("SalvageVisits", "target", target)
-	if err != nil {
-		return VisitReport{}, err
-	}
-	var outReport C.sb_visit_report
-	outReport.struct_size = C.sizeof_sb_visit_report
-	var outError C.sb_error
-	cStatus := C.sb_salvage_visits((*C.char)(unsafe.Pointer(unsafe.SliceData(cPath))), (*C.char)(unsafe.Pointer(unsafe.SliceData(cTarget))), &outReport, &outError)
-	if cStatus != 0 {
-		return VisitReport{}, failureOf("SalvageVisits", cStatus, &outError)
-	}
-	return goVisitReport(&outReport), nil
 }

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x290c917a6af6a23eull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x1189b773373b2bf4ull
 import "C"

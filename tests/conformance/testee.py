@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 import samebytes
+from samebytes import _objects
 from samebytes._backend import layer
 
 REQUEST_SIZE_MAX = 1 << 28
@@ -483,6 +484,34 @@ def call_visits(sb: Any) -> None:
         expect(sb.sb_salvage_visits(path, f"{path}.salvaged").visits, 2)
 
 
+def call_arrow(sb: Any) -> None:
+    schema, batch = sb.sb_echo_request_schema(), sb.sb_batch_open()
+    parser = sb.sb_parser_open([schema])
+    sb.sb_parser_parse(parser, batch)
+    # The capsules release what is exported into them.
+    types = [_objects.arrow_capsule("arrow_schema") for _ in range(2)]
+    rows = _objects.arrow_capsule("arrow_array")
+    streams = [_objects.arrow_capsule("arrow_array_stream") for _ in range(3)]
+    sb.sb_schema_export_arrow(schema, samebytes.STRINGS_UTF8, types[0][1])
+    sb.sb_batch_export_arrow(batch, 0, samebytes.STRINGS_BINARY, types[1][1], rows[1])
+    sb.sb_batch_export_arrow_stream(batch, 0, samebytes.STRINGS_UTF8, streams[0][1])
+    with tempfile.TemporaryDirectory() as folder:
+        manager = sb.sb_visit_manager_open(f"{folder}/visits", None)
+        sb.sb_visit_manager_add_visit(manager, 7, 1, b"/now", b"\xff")
+        visits = sb.sb_visit_manager_get_recent_visits(manager, 7)
+        sb.sb_visit_manager_export_arrow_stream(manager, samebytes.STRINGS_BINARY, streams[1][1])
+        try:
+            sb.sb_visits_export_arrow_stream(visits, samebytes.STRINGS_UTF8, streams[2][1])
+            expect("no error", "InvalidArgumentError")
+        except samebytes.InvalidArgumentError as error:
+            expect("text of visit 1 of user 7" in str(error), True)
+        sb.sb_visits_close(visits)
+        sb.sb_visit_manager_close(manager)
+    sb.sb_batch_close(batch)
+    sb.sb_parser_close(parser)
+    sb.sb_schema_close(schema)
+
+
 def surface() -> list[str]:
     """Calls every function of the headers; returns their names."""
     recorder = Recorder()
@@ -497,6 +526,7 @@ def surface() -> list[str]:
         call_echo,
         call_pipeline,
         call_visits,
+        call_arrow,
     ):
         call(recorder)
     return sorted(recorder.names)

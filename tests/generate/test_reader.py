@@ -557,6 +557,21 @@ def test_good_header_is_read_whole(thing_tree: Callable[[str], Path]) -> None:
     assert api.headers[2].title == "Thing: a header that says enough, for tests to spoil"
 
 
+def test_a_foreign_structure_is_an_address_to_bindings(thing_tree: Callable[[str], Path]) -> None:
+    comment = """/** Fills it.
+ *
+ *  Ownership: none.      Threads: any.
+ *  Errors: none.
+ *  Since: 1.0 */
+"""
+    declaration = (
+        "SB_API SB_METHOD sb_status sb_thing_export(sb_thing *thing, SB_OUT SB_FOREIGN(struct Foreign) *foreign);\n"
+    )
+    text = f"{comment}{declaration}\n#endif".join(THING.rsplit("#endif", 1))
+    function = next(f for f in reader.read(thing_tree(text)).functions if f.name == "sb_thing_export")
+    assert [(p.kind, p.declaration) for p in function.parameters[1:]] == [(Kind.ADDRESS, "void *")]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "same"),
     [

@@ -26,6 +26,7 @@ BELOW = {
     "builder": {"schema"},
     "parser": {"schema"},
     "echo": {"builder", "parser"},
+    "arrow": {"parser", "visits"},
     "visits": set(),
 }
 

@@ -22,7 +22,8 @@
  *  | SB_BORROWED(of) | output parameter, or function for its result | it is valid as long as parameter `of` says; `forever` for constants |
  *  | SB_BORROWED(forever) | SB_IN address without a count | the library keeps the address, and never looks at what is there |
  *  | SB_TAKES | pointer parameter | the callee takes it over, unless it returns an error |
- *  | SB_NATIVE | function, structure, pointer in options | for C only: bindings leave it out, the pointer 0; such a structure may have functions | */
+ *  | SB_NATIVE | function, structure, pointer in options | for C only: bindings leave it out, the pointer 0; such a structure may have functions |
+ *  | SB_FOREIGN(type) | type of an SB_OUT parameter | somebody else's structure; `void` to bindings, which pass its address on | */
 
 #if defined(SB_GENERATE)
 #define SB_ANNOTATE(text) __attribute__((annotate("sb:" text)))
@@ -57,6 +58,12 @@
 #define SB_BORROWED(of) SB_ANNOTATE("borrowed=" #of)
 #define SB_TAKES SB_ANNOTATE("takes")
 #define SB_NATIVE SB_ANNOTATE("native")
+
+#if defined(SB_GENERATE) || defined(SB_BINDING)
+#define SB_FOREIGN(type) void
+#else
+#define SB_FOREIGN(type) type
+#endif
 
 #if !defined(SB_GENERATE)
 #if !defined(__linux__) || !defined(__LP64__)

@@ -2,6 +2,7 @@
 #define SAMEBYTES_SAMEBYTES_H
 
 /* Everything in one include. Each header is the manual of its part. */
+#include <samebytes/arrow.h>
 #include <samebytes/buf.h>
 #include <samebytes/builder.h>
 #include <samebytes/crc32c.h>

@@ -70,6 +70,7 @@ func Run() (names []string, err error) {
 	echo(c)
 	pipeline(c)
 	visits(c)
+	arrow(c)
 	return nil, nil
 }
 

@@ -395,170 +395,6 @@ class View(_objects.View, Handle):
             return layer.sb_view_equals(self._open(), other._open())
 
 
-class Buf(Handle):
-    """Buf: bytes being written.
-
-    A Buf is a filled part, then room. Bytes are put at the end of the filled part; what is filled is taken as
-    an immutable view while the room stays writable.
-
-    Errors: OutOfRangeError when the room or the filled part is too small; NoMemoryError; a call that fails
-    leaves the buf unchanged.
-
-    Limits: Sizes are those of memory.
-    """
-
-    _destroy = staticmethod(layer.sb_buf_close)
-
-    def __init__(self, memory: Memory | None = None) -> None:
-        """Makes an empty buf without room whose memory comes from `memory`.
-
-        Ownership: the caller closes `buf`, which keeps the provider alive by itself.
-        Threads: any.
-        Errors: NoMemoryError.
-        Since: 1.0
-        """
-        memory = expect_or_none(memory, Memory, "memory")
-        with calling(memory):
-            self._own(layer.sb_buf_open(None if memory is None else memory._open()))
-
-    @classmethod
-    def from_blocks(cls, blocks: Sequence[Block], memory: Memory | None = None) -> Self:
-        """Makes an empty buf whose room is all of `blocks`, in that order. Memory that it needs beyond that
-        comes from `memory`.
-
-        Ownership: takes all of `blocks`; the caller closes `buf`.
-        Threads: any.
-        Errors: BusyError when a block has other owners, who could write; InvalidArgumentError when one is
-        None or stands there twice; TooLargeError when they exceed the address space together; NoMemoryError.
-        The blocks stay the caller's then.
-        Since: 1.0
-        """
-        blocks = expect_all(blocks, Block, "blocks")
-        memory = expect_or_none(memory, Memory, "memory")
-        with calling(*blocks, memory):
-            for each in blocks:
-                each._idle()
-            _result = layer.sb_buf_from_blocks(
-                [each._open() for each in blocks],
-                None if memory is None else memory._open(),
-            )
-            for each in blocks:
-                each._taken()
-            return cls.adopt(_result)
-
-    def size(self) -> int:
-        """Returns the number of filled bytes.
-
-        Ownership: none.
-        Threads: one user of `buf` at a time.
-        Errors: none.
-        Since: 1.0
-        """
-        with self._lock:
-            return layer.sb_buf_size(self._open())
-
-    def room(self) -> int:
-        """Returns how many bytes can be put before more room must be reserved.
-
-        Ownership: none.
-        Threads: one user of `buf` at a time.
-        Errors: none.
-        Since: 1.0
-        """
-        with self._lock:
-            return layer.sb_buf_room(self._open())
-
-    def reserve(self, size: int) -> None:
-        """Makes sure that there is room for at least `size` bytes.
-
-        Ownership: none.
-        Threads: one user of `buf` at a time.
-        Errors: NoMemoryError; TooLargeError when the filled part and the room would exceed the address space.
-        Since: 1.0
-        """
-        with self._lock:
-            layer.sb_buf_reserve(self._open(), size)
-
-    def put(self, data: ReadableBuffer) -> None:
-        """Adds `size` bytes at `data` to the end of the filled part of `buf`, across blocks where needed.
-
-        Ownership: `data` is borrowed for the call.
-        Threads: one user of `buf` at a time.
-        Errors: OutOfRangeError if the room is smaller than `size`; `buf` is then unchanged.
-        Since: 1.0
-        """
-        with self._lock:
-            layer.sb_buf_put(self._open(), data)
-
-    def put_view(self, view: View) -> None:
-        """Adds the bytes of `view` at the end of the filled part without copying. The room after it stays.
-
-        Ownership: `view` is borrowed for the call; the buf shares its blocks.
-        Threads: one user of each at a time.
-        Errors: NoMemoryError; `buf` is then unchanged.
-        Since: 1.0
-        """
-        view = expect(view, View, "view")
-        with calling(self, view):
-            layer.sb_buf_put_view(self._open(), view._open())
-
-    def peek(self) -> public.View:
-        """Makes a view of all filled bytes; they stay in the buf as well.
-
-        Ownership: the caller closes `view`.
-        Threads: one user of `buf` at a time.
-        Errors: NoMemoryError.
-        Since: 1.0
-        """
-        with self._lock:
-            return public.View.adopt(layer.sb_buf_peek(self._open()))
-
-    def take(self, size: int) -> public.View:
-        """Takes the first `size` filled bytes out as a view. The rest stays filled, the room stays writable.
-
-        Ownership: the caller closes `view`.
-        Threads: one user of `buf` at a time.
-        Errors: OutOfRangeError when fewer are filled; NoMemoryError; `buf` is then unchanged.
-        Since: 1.0
-        """
-        with self._lock:
-            return public.View.adopt(layer.sb_buf_take(self._open(), size))
-
-    def begin(self) -> tuple[int, int]:
-        """Begins direct writing: stores address and size of the first piece of room, for reading from a socket
-        for example. Room is not filled before Buf.commit; without it nothing happened.
-
-        Ownership: `data` may be written until the next call on `buf`.
-        Threads: one user of `buf` at a time.
-        Errors: OutOfRangeError when there is no room.
-        Since: 1.0
-        """
-        with self._lock:
-            return layer.sb_buf_begin(self._open())
-
-    def commit(self, size: int) -> None:
-        """Ends direct writing: the first `size` bytes of the piece that Buf.begin gave are filled.
-
-        Ownership: none.
-        Threads: one user of `buf` at a time.
-        Errors: OutOfRangeError when the piece is smaller; `buf` is then unchanged.
-        Since: 1.0
-        """
-        with self._lock:
-            layer.sb_buf_commit(self._open(), size)
-
-    def clear(self) -> None:
-        """Drops all filled bytes. The room stays.
-
-        Ownership: none.
-        Threads: one user of `buf` at a time.
-        Errors: none.
-        Since: 1.0
-        """
-        with self._lock:
-            layer.sb_buf_clear(self._open())
-
-
 class Schema(Handle):
     """Schema: what a message is made of.
 
@@ -657,156 +493,16 @@ class Schema(Handle):
         with self._lock:
             return layer.sb_schema_get_field(self._open(), index)
 
+    def export_arrow(self, strings: int, arrow_schema: int) -> None:
+        """Describes what a batch exports for messages of `schema`: fills `arrow_schema`, a struct type.
 
-class Builder(Handle):
-    """Builder: from values to frames.
-
-    A builder turns messages into frames, one behind the other. The size of a frame is known before its first
-    byte is written.
-
-    Errors: OutOfRangeError for an integer that does not fit its field, TooLargeError for a string or array
-    that its length prefix cannot count, both with the field's name; nothing is written then.
-
-    Limits: A frame's Size is at most 2^31-1, a string has at most 2^31-1 bytes, an array at most 32,767
-    items.
-    """
-
-    _destroy = staticmethod(layer.sb_builder_close)
-
-    def __init__(self, memory: Memory | None = None) -> None:
-        """Makes an empty builder whose frames lie in memory of `memory`.
-
-        Ownership: the caller closes `builder`, which keeps the provider alive by itself.
+        Ownership: the caller calls `arrow_schema->release`.
         Threads: any.
-        Errors: NoMemoryError.
-        Since: 1.0
-        """
-        memory = expect_or_none(memory, Memory, "memory")
-        with calling(memory):
-            self._own(layer.sb_builder_open(None if memory is None else memory._open()))
-
-    def add(self, schema: Schema, sequence: int, values: Sequence[_records.Value | tuple[Any, ...]]) -> None:
-        """Adds one message. `values` holds one value per field of `schema`, in its order.
-
-        Ownership: all is borrowed for the call.
-        Threads: one user of `builder` at a time.
-        Errors: InvalidArgumentError when `value_count` is not the schema's, or data is None where size is not
-        0; OutOfRangeError; TooLargeError; NoMemoryError; nothing is added then. The error's `frame` counts
-        the messages added since the last take or clear.
-        Since: 1.0
-        """
-        schema = expect(schema, Schema, "schema")
-        with calling(self, schema):
-            layer.sb_builder_add(self._open(), schema._open(), sequence, values)
-
-    def add_columns(
-        self,
-        schema: Schema,
-        sequences: Sequence[int],
-        columns: Sequence[_records.Column | tuple[Any, ...]],
-    ) -> None:
-        """Adds `count` messages in one call: all of them, or none. `sequences` holds one sequence per message,
-        `columns` one column per field of `schema`, in its order.
-
-        Ownership: all is borrowed for the call.
-        Threads: one user of `builder` at a time.
-        Errors: InvalidArgumentError when `column_count` is not the schema's, or a column has not what `count`
-        messages need; OutOfRangeError for an integer that does not fit its field, or an offset and length
-        outside of the values; TooLargeError; NoMemoryError; nothing is added then. The error's `frame` counts
-        the messages added since the last take or clear, and those of the call before it.
-        Since: 1.0
-        """
-        schema = expect(schema, Schema, "schema")
-        with calling(self, schema):
-            layer.sb_builder_add_columns(self._open(), schema._open(), sequences, columns)
-
-    def add_rows(
-        self,
-        schema: Schema,
-        sequences: Sequence[int],
-        values: Sequence[_records.Value | tuple[Any, ...]],
-    ) -> None:
-        """Adds `count` messages in one call: all of them, or none. `sequences` holds one sequence per message,
-        `values` one value per field of `schema` for the first message, in its order, then those of the next,
-        and so on.
-
-        Ownership: all is borrowed for the call.
-        Threads: one user of `builder` at a time.
-        Errors: InvalidArgumentError when `value_count` is not that of the fields of `count` messages, or data
-        is None where size is not 0; OutOfRangeError; TooLargeError; NoMemoryError; nothing is added then. The
-        error's `frame` counts the messages added since the last take or clear, and those of the call before
-        it.
-        Since: 1.0
-        """
-        schema = expect(schema, Schema, "schema")
-        with calling(self, schema):
-            layer.sb_builder_add_rows(self._open(), schema._open(), sequences, values)
-
-    def size(self) -> int:
-        """Returns the number of bytes of all frames added.
-
-        Ownership: none.
-        Threads: one user of `builder` at a time.
-        Errors: none.
+        Errors: InvalidArgumentError when `strings` is none of STRINGS_...; NoMemoryError.
         Since: 1.0
         """
         with self._lock:
-            return layer.sb_builder_size(self._open())
-
-    def frame_count(self) -> int:
-        """Returns the number of frames added.
-
-        Ownership: none.
-        Threads: one user of `builder` at a time.
-        Errors: none.
-        Since: 1.0
-        """
-        with self._lock:
-            return layer.sb_builder_frame_count(self._open())
-
-    def take(self) -> public.View:
-        """Takes all frames out as one view, without copying; the builder is empty then.
-
-        Ownership: the caller closes `frames`.
-        Threads: one user of `builder` at a time.
-        Errors: NoMemoryError; the builder is then unchanged.
-        Since: 1.0
-        """
-        with self._lock:
-            return public.View.adopt(layer.sb_builder_take(self._open()))
-
-    def copy_bytes(self, data: WriteableBuffer) -> None:
-        """Copies all frames to the caller's memory; the builder keeps them.
-
-        Ownership: `data` is the caller's.
-        Threads: one user of `builder` at a time.
-        Errors: OutOfRangeError when `size` is not Builder.size(); `data` is then unchanged.
-        Since: 1.0
-        """
-        with self._lock:
-            layer.sb_builder_copy_bytes(self._open(), data)
-
-    def clear(self) -> None:
-        """Drops all frames.
-
-        Ownership: none.
-        Threads: one user of `builder` at a time.
-        Errors: none.
-        Since: 1.0
-        """
-        with self._lock:
-            layer.sb_builder_clear(self._open())
-
-    def memory(self) -> public.Memory:
-        """Opens the provider that the builder's memory comes from.
-
-        Ownership: the caller closes `memory`.
-        Threads: one user of `builder` at a time.
-        Errors: NoMemoryError.
-        Since: 1.0
-        """
-        with self._lock:
-            return public.Memory.adopt(layer.sb_builder_memory(self._open()))
+            layer.sb_schema_export_arrow(self._open(), strings, arrow_schema)
 
 
 class Parser(Handle):
@@ -1150,6 +846,756 @@ class Batch(_objects.Batch, Handle):
         with self._lock:
             layer.sb_batch_clear(self._open())
 
+    def export_arrow(self, schema_index: int, strings: int, arrow_schema: int, arrow_array: int) -> None:
+        """Copies the rows of `batch` that follow the schema at `schema_index` of the parser into `arrow_array`,
+        a struct array, and describes it in `arrow_schema`.
+
+        Ownership: the caller calls `release` of both; they may outlive the batch.
+        Threads: one user of `batch` at a time.
+        Errors: OutOfRangeError when there is no such schema; InvalidArgumentError when `strings` is none of
+        STRINGS_..., or a string is not UTF-8, with field and stream_offset of its row in `error`;
+        TooLargeError when the strings of a column are 2 GiB or more; NoMemoryError.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_batch_export_arrow(
+                self._open(),
+                schema_index,
+                strings,
+                arrow_schema,
+                arrow_array,
+            )
+
+    def export_arrow_stream(self, schema_index: int, strings: int, arrow_stream: int) -> None:
+        """Does what Batch.export_arrow does, as a stream of one struct array, which is what data frames and
+        databases read tables from.
+
+        Ownership: the caller calls `arrow_stream->release`; it may outlive the batch.
+        Threads: one user of `batch` at a time.
+        Errors: as Batch.export_arrow.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_batch_export_arrow_stream(self._open(), schema_index, strings, arrow_stream)
+
+
+class VisitManager(Handle):
+    """VisitManager: the recent visits of each user, in a file that loses nothing.
+
+    A store keeps, per user, the newest max_visits visits: a visit_id, a url, a text and a time. It survives
+    killed processes and, as its durability says, power loss; docs/file-format.md states every byte and every
+    promise.
+
+    Visits are ordered by time; among equal times, by arrival. A visit_id that the user has is ignored, and
+    adding it is a success: the same add may be repeated. An evicted id may come again. A visit older than all
+    of a user who has max_visits is a success and not kept.
+
+    Errors: Every function that touches the store returns ClosedError after VisitManager.finish and in a
+    forked child, IoError when the system fails, CorruptError with the offset in `error.stream_offset` when
+    the file contradicts its format, and NoMemoryError. Changes return UnsupportedError through a read-only
+    handle. A change that failed was not made, unless an fsync failed: then every later change fails with
+    IoError, and what a new open finds may include it. A store other than the file may return UnavailableError
+    and TimeoutError.
+
+    Limits: url and text: VISIT_TEXT_MAX bytes each, any but NUL. The last component of the path:
+    VISIT_PATH_MAX bytes. Times are nanoseconds since the Unix epoch, UTC.
+    """
+
+    _destroy = staticmethod(layer.sb_visit_manager_close)
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        max_visits: int = 0,
+        durability: int = 0,
+        interval_ms: int = 0,
+        timeout_ms: int = 0,
+        read_only: bool = False,
+    ) -> None:
+        """Opens the file at `path`, or makes it. A file of the old format is upgraded, and kept as `path`.v0; an
+        unsynced tail is cut off, and kept as `path`.cut.
+
+        Ownership: the caller closes `manager`; None options mean the defaults.
+        Threads: any.
+        Errors: LockedError when another handle writes the file; CorruptError for a damaged file, which stays
+        untouched; NotFoundError when there is none and `read_only` is set; UnsupportedError for a file of a
+        newer library; InvalidArgumentError for a path that is no file, or an option out of its range;
+        IoError; NoMemoryError.
+        Since: 1.0
+        """
+        self._own(layer.sb_visit_manager_open(
+            path,
+            _records.VisitManagerOptions(
+                max_visits=max_visits,
+                durability=durability,
+                interval_ms=interval_ms,
+                timeout_ms=timeout_ms,
+                read_only=read_only,
+            ),
+        ))
+
+    def add_visit(
+        self,
+        user: int,
+        visit_id: int,
+        url: ReadableBuffer | None,
+        text: ReadableBuffer | None,
+    ) -> None:
+        """Adds a visit now; its time is never earlier than that of the user's newest.
+
+        Ownership: `url` and `text` are copied.
+        Threads: any.
+        Errors: InvalidArgumentError for a NUL in `url` or `text`; TooLargeError above VISIT_TEXT_MAX;
+        otherwise see the top.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_visit_manager_add_visit(self._open(), user, visit_id, url, text)
+
+    def add_visit_at(
+        self,
+        user: int,
+        visit_id: int,
+        url: ReadableBuffer | None,
+        text: ReadableBuffer | None,
+        time_ns: int,
+    ) -> None:
+        """Adds a visit with a time.
+
+        Ownership: `url` and `text` are copied.
+        Threads: any.
+        Errors: as VisitManager.add_visit; OutOfRangeError for a time below VISIT_NOW.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_visit_manager_add_visit_at(self._open(), user, visit_id, url, text, time_ns)
+
+    def add_visits(self, visits: Sequence[_records.Visit | tuple[Any, ...]]) -> None:
+        """Adds visits of any users, in order. Either all are added or none, a crash aside, which may keep the
+        first of them only.
+
+        Ownership: `visits` and what they show are copied.
+        Threads: any.
+        Errors: as VisitManager.add_visit_at, with the index of the visit in `error.frame`.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_visit_manager_add_visits(self._open(), visits)
+
+    def get_recent_visits(self, user: int) -> public.Visits:
+        """Makes a snapshot of the visits of `user`, newest first; empty for a user who has none.
+
+        Ownership: the caller closes `visits`, which may outlive the manager.
+        Threads: any.
+        Errors: see the top.
+        Since: 1.0
+        """
+        with self._lock:
+            return public.Visits.adopt(layer.sb_visit_manager_get_recent_visits(self._open(), user))
+
+    def get_recent_visits_of(self, users: Sequence[int]) -> public.Visits:
+        """Makes one snapshot of the visits of many users: user by user in the order asked for, newest first for
+        each.
+
+        Ownership: the caller closes `visits`, which may outlive the manager.
+        Threads: any.
+        Errors: see the top.
+        Since: 1.0
+        """
+        with self._lock:
+            return public.Visits.adopt(layer.sb_visit_manager_get_recent_visits_of(self._open(), users))
+
+    def delete_visits(self, user: int, visit_ids: Sequence[int]) -> bool:
+        """Deletes visits of `user`, and stores in `found` whether any of them was there.
+
+        Ownership: `visit_ids` is borrowed for the call.
+        Threads: any.
+        Errors: see the top.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_visit_manager_delete_visits(self._open(), user, visit_ids)
+
+    def clear_user(self, user: int, erase: bool) -> None:
+        """Deletes all visits of `user`. With `erase` their bytes are also gone from the file when it returns,
+        which rewrites it; files that were kept beside it (.cut, .v0) stay.
+
+        Ownership: none.
+        Threads: any.
+        Errors: see the top. When only the erasing failed, the visits are deleted all the same.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_visit_manager_clear_user(self._open(), user, erase)
+
+    def users(self) -> public.VisitUsers:
+        """Makes a list of the users who have visits, ascending.
+
+        Ownership: the caller closes `users`.
+        Threads: any.
+        Errors: see the top.
+        Since: 1.0
+        """
+        with self._lock:
+            return public.VisitUsers.adopt(layer.sb_visit_manager_users(self._open()))
+
+    def scan(self) -> public.VisitScan:
+        """Begins a walk over all visits, by user ascending. Each user is shown as of the moment when the walk
+        comes to it.
+
+        Ownership: the caller closes `scan`; when `manager` was closed, it refuses with ClosedError.
+        Threads: any.
+        Errors: ClosedError; NoMemoryError.
+        Since: 1.0
+        """
+        with self._lock:
+            return public.VisitScan.adopt(layer.sb_visit_manager_scan(self._open()))
+
+    def copy_to(self, path: str) -> None:
+        """Copies the store, as it is at the beginning of the call, into a new file at `path`; changes go on
+        meanwhile.
+
+        Ownership: none.
+        Threads: any.
+        Errors: InvalidArgumentError when `path` exists; UnsupportedError where the store is no file;
+        otherwise see the top.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_visit_manager_copy_to(self._open(), path)
+
+    def compact(self) -> None:
+        """Writes the file anew with what is live, in steps between which others go on.
+
+        Ownership: none.
+        Threads: any.
+        Errors: see the top; the old file is then still in place.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_visit_manager_compact(self._open())
+
+    def sync(self) -> None:
+        """Waits until everything acknowledged before the call is on disk.
+
+        Ownership: none.
+        Threads: any.
+        Errors: IoError, and the handle is poisoned; otherwise see the top.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_visit_manager_sync(self._open())
+
+    def refresh(self) -> bool:
+        """Reads on: brings a read-only handle to the file's present state, and stores in `changed` whether that
+        is another one.
+
+        Ownership: none.
+        Threads: any.
+        Errors: UnsupportedError for a handle that writes; otherwise see the top, and the handle shows what it
+        showed before.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_visit_manager_refresh(self._open())
+
+    def verify(self) -> _records.VisitReport:
+        """Reads and checks every byte of the file up to its present end.
+
+        Ownership: `report` is the caller's.
+        Threads: any.
+        Errors: CorruptError with the offset; InvalidArgumentError when struct_size is too small to be one of
+        ours; otherwise see the top.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_visit_manager_verify(self._open())
+
+    def get_stats(self) -> _records.VisitStats:
+        """Tells what the store holds and did so far.
+
+        Ownership: `stats` is the caller's.
+        Threads: any.
+        Errors: InvalidArgumentError when struct_size is too small to be one of ours; otherwise see the top.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_visit_manager_get_stats(self._open())
+
+    def finish(self) -> None:
+        """Closes the file cleanly: everything is on disk, the lock is free. After it only VisitManager.close is
+        of use; a second finish returns what the first did.
+
+        Ownership: none.
+        Threads: nobody else may use `manager` during or after the call.
+        Errors: IoError; the lock is free all the same, and nothing acknowledged is lost to the end of the
+        process.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_visit_manager_finish(self._open())
+
+    def export_arrow_stream(self, strings: int, arrow_stream: int) -> None:
+        """Copies all visits into a stream, by user ascending, newest first for each: a snapshot, as
+        VisitManager.scan takes it, that needs as much memory as there are visits. Where that is too much,
+        export what VisitScan.next gives, piece by piece.
+
+        Ownership: the caller calls `arrow_stream->release`; it may outlive the manager.
+        Threads: any.
+        Errors: as Visits.export_arrow_stream, and as VisitScan.next.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_visit_manager_export_arrow_stream(self._open(), strings, arrow_stream)
+
+
+class Visits(Handle):
+    """VisitManager: the recent visits of each user, in a file that loses nothing.
+
+    A store keeps, per user, the newest max_visits visits: a visit_id, a url, a text and a time. It survives
+    killed processes and, as its durability says, power loss; docs/file-format.md states every byte and every
+    promise.
+
+    Visits are ordered by time; among equal times, by arrival. A visit_id that the user has is ignored, and
+    adding it is a success: the same add may be repeated. An evicted id may come again. A visit older than all
+    of a user who has max_visits is a success and not kept.
+
+    Errors: Every function that touches the store returns ClosedError after VisitManager.finish and in a
+    forked child, IoError when the system fails, CorruptError with the offset in `error.stream_offset` when
+    the file contradicts its format, and NoMemoryError. Changes return UnsupportedError through a read-only
+    handle. A change that failed was not made, unless an fsync failed: then every later change fails with
+    IoError, and what a new open finds may include it. A store other than the file may return UnavailableError
+    and TimeoutError.
+
+    Limits: url and text: VISIT_TEXT_MAX bytes each, any but NUL. The last component of the path:
+    VISIT_PATH_MAX bytes. Times are nanoseconds since the Unix epoch, UTC.
+    """
+
+    _destroy = staticmethod(layer.sb_visits_close)
+
+    def get_all(self) -> list[_records.Visit]:
+        """Stores the visits of a snapshot.
+
+        Ownership: `rows` and what they show are valid until `visits` is closed.
+        Threads: one user of `visits` at a time.
+        Errors: none.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_visits_get_all(self._open())
+
+    def count(self) -> int:
+        """Returns the number of visits of a snapshot.
+
+        Ownership: none.
+        Threads: one user of `visits` at a time.
+        Errors: none.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_visits_count(self._open())
+
+    def export_arrow_stream(self, strings: int, arrow_stream: int) -> None:
+        """Copies the visits of a snapshot into a stream.
+
+        Ownership: the caller calls `arrow_stream->release`; it may outlive the snapshot.
+        Threads: one user of `visits` at a time.
+        Errors: InvalidArgumentError when `strings` is none of STRINGS_..., or a string is not UTF-8, with its
+        field in `error`, and visit and user in the message; NoMemoryError.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_visits_export_arrow_stream(self._open(), strings, arrow_stream)
+
+
+class VisitUsers(Handle):
+    """VisitManager: the recent visits of each user, in a file that loses nothing.
+
+    A store keeps, per user, the newest max_visits visits: a visit_id, a url, a text and a time. It survives
+    killed processes and, as its durability says, power loss; docs/file-format.md states every byte and every
+    promise.
+
+    Visits are ordered by time; among equal times, by arrival. A visit_id that the user has is ignored, and
+    adding it is a success: the same add may be repeated. An evicted id may come again. A visit older than all
+    of a user who has max_visits is a success and not kept.
+
+    Errors: Every function that touches the store returns ClosedError after VisitManager.finish and in a
+    forked child, IoError when the system fails, CorruptError with the offset in `error.stream_offset` when
+    the file contradicts its format, and NoMemoryError. Changes return UnsupportedError through a read-only
+    handle. A change that failed was not made, unless an fsync failed: then every later change fails with
+    IoError, and what a new open finds may include it. A store other than the file may return UnavailableError
+    and TimeoutError.
+
+    Limits: url and text: VISIT_TEXT_MAX bytes each, any but NUL. The last component of the path:
+    VISIT_PATH_MAX bytes. Times are nanoseconds since the Unix epoch, UTC.
+    """
+
+    _destroy = staticmethod(layer.sb_visit_users_close)
+
+    def get_all(self) -> list[_records.VisitUser]:
+        """Stores the users of a list.
+
+        Ownership: `rows` is valid until `users` is closed.
+        Threads: one user of `users` at a time.
+        Errors: none.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_visit_users_get_all(self._open())
+
+
+class VisitScan(Handle):
+    """VisitManager: the recent visits of each user, in a file that loses nothing.
+
+    A store keeps, per user, the newest max_visits visits: a visit_id, a url, a text and a time. It survives
+    killed processes and, as its durability says, power loss; docs/file-format.md states every byte and every
+    promise.
+
+    Visits are ordered by time; among equal times, by arrival. A visit_id that the user has is ignored, and
+    adding it is a success: the same add may be repeated. An evicted id may come again. A visit older than all
+    of a user who has max_visits is a success and not kept.
+
+    Errors: Every function that touches the store returns ClosedError after VisitManager.finish and in a
+    forked child, IoError when the system fails, CorruptError with the offset in `error.stream_offset` when
+    the file contradicts its format, and NoMemoryError. Changes return UnsupportedError through a read-only
+    handle. A change that failed was not made, unless an fsync failed: then every later change fails with
+    IoError, and what a new open finds may include it. A store other than the file may return UnavailableError
+    and TimeoutError.
+
+    Limits: url and text: VISIT_TEXT_MAX bytes each, any but NUL. The last component of the path:
+    VISIT_PATH_MAX bytes. Times are nanoseconds since the Unix epoch, UTC.
+    """
+
+    _destroy = staticmethod(layer.sb_visit_scan_close)
+
+    def next(self, visits_min: int) -> public.Visits:
+        """Makes a snapshot of the visits of the next users, newest first for each, at least `visits_min` visits
+        unless the walk ends; it is empty when the walk has ended.
+
+        Ownership: the caller closes `visits`.
+        Threads: one user of `scan` at a time.
+        Errors: see the top; the walk stays where it was.
+        Since: 1.0
+        """
+        with self._lock:
+            return public.Visits.adopt(layer.sb_visit_scan_next(self._open(), visits_min))
+
+
+class Buf(Handle):
+    """Buf: bytes being written.
+
+    A Buf is a filled part, then room. Bytes are put at the end of the filled part; what is filled is taken as
+    an immutable view while the room stays writable.
+
+    Errors: OutOfRangeError when the room or the filled part is too small; NoMemoryError; a call that fails
+    leaves the buf unchanged.
+
+    Limits: Sizes are those of memory.
+    """
+
+    _destroy = staticmethod(layer.sb_buf_close)
+
+    def __init__(self, memory: Memory | None = None) -> None:
+        """Makes an empty buf without room whose memory comes from `memory`.
+
+        Ownership: the caller closes `buf`, which keeps the provider alive by itself.
+        Threads: any.
+        Errors: NoMemoryError.
+        Since: 1.0
+        """
+        memory = expect_or_none(memory, Memory, "memory")
+        with calling(memory):
+            self._own(layer.sb_buf_open(None if memory is None else memory._open()))
+
+    @classmethod
+    def from_blocks(cls, blocks: Sequence[Block], memory: Memory | None = None) -> Self:
+        """Makes an empty buf whose room is all of `blocks`, in that order. Memory that it needs beyond that
+        comes from `memory`.
+
+        Ownership: takes all of `blocks`; the caller closes `buf`.
+        Threads: any.
+        Errors: BusyError when a block has other owners, who could write; InvalidArgumentError when one is
+        None or stands there twice; TooLargeError when they exceed the address space together; NoMemoryError.
+        The blocks stay the caller's then.
+        Since: 1.0
+        """
+        blocks = expect_all(blocks, Block, "blocks")
+        memory = expect_or_none(memory, Memory, "memory")
+        with calling(*blocks, memory):
+            for each in blocks:
+                each._idle()
+            _result = layer.sb_buf_from_blocks(
+                [each._open() for each in blocks],
+                None if memory is None else memory._open(),
+            )
+            for each in blocks:
+                each._taken()
+            return cls.adopt(_result)
+
+    def size(self) -> int:
+        """Returns the number of filled bytes.
+
+        Ownership: none.
+        Threads: one user of `buf` at a time.
+        Errors: none.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_buf_size(self._open())
+
+    def room(self) -> int:
+        """Returns how many bytes can be put before more room must be reserved.
+
+        Ownership: none.
+        Threads: one user of `buf` at a time.
+        Errors: none.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_buf_room(self._open())
+
+    def reserve(self, size: int) -> None:
+        """Makes sure that there is room for at least `size` bytes.
+
+        Ownership: none.
+        Threads: one user of `buf` at a time.
+        Errors: NoMemoryError; TooLargeError when the filled part and the room would exceed the address space.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_buf_reserve(self._open(), size)
+
+    def put(self, data: ReadableBuffer) -> None:
+        """Adds `size` bytes at `data` to the end of the filled part of `buf`, across blocks where needed.
+
+        Ownership: `data` is borrowed for the call.
+        Threads: one user of `buf` at a time.
+        Errors: OutOfRangeError if the room is smaller than `size`; `buf` is then unchanged.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_buf_put(self._open(), data)
+
+    def put_view(self, view: View) -> None:
+        """Adds the bytes of `view` at the end of the filled part without copying. The room after it stays.
+
+        Ownership: `view` is borrowed for the call; the buf shares its blocks.
+        Threads: one user of each at a time.
+        Errors: NoMemoryError; `buf` is then unchanged.
+        Since: 1.0
+        """
+        view = expect(view, View, "view")
+        with calling(self, view):
+            layer.sb_buf_put_view(self._open(), view._open())
+
+    def peek(self) -> public.View:
+        """Makes a view of all filled bytes; they stay in the buf as well.
+
+        Ownership: the caller closes `view`.
+        Threads: one user of `buf` at a time.
+        Errors: NoMemoryError.
+        Since: 1.0
+        """
+        with self._lock:
+            return public.View.adopt(layer.sb_buf_peek(self._open()))
+
+    def take(self, size: int) -> public.View:
+        """Takes the first `size` filled bytes out as a view. The rest stays filled, the room stays writable.
+
+        Ownership: the caller closes `view`.
+        Threads: one user of `buf` at a time.
+        Errors: OutOfRangeError when fewer are filled; NoMemoryError; `buf` is then unchanged.
+        Since: 1.0
+        """
+        with self._lock:
+            return public.View.adopt(layer.sb_buf_take(self._open(), size))
+
+    def begin(self) -> tuple[int, int]:
+        """Begins direct writing: stores address and size of the first piece of room, for reading from a socket
+        for example. Room is not filled before Buf.commit; without it nothing happened.
+
+        Ownership: `data` may be written until the next call on `buf`.
+        Threads: one user of `buf` at a time.
+        Errors: OutOfRangeError when there is no room.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_buf_begin(self._open())
+
+    def commit(self, size: int) -> None:
+        """Ends direct writing: the first `size` bytes of the piece that Buf.begin gave are filled.
+
+        Ownership: none.
+        Threads: one user of `buf` at a time.
+        Errors: OutOfRangeError when the piece is smaller; `buf` is then unchanged.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_buf_commit(self._open(), size)
+
+    def clear(self) -> None:
+        """Drops all filled bytes. The room stays.
+
+        Ownership: none.
+        Threads: one user of `buf` at a time.
+        Errors: none.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_buf_clear(self._open())
+
+
+class Builder(Handle):
+    """Builder: from values to frames.
+
+    A builder turns messages into frames, one behind the other. The size of a frame is known before its first
+    byte is written.
+
+    Errors: OutOfRangeError for an integer that does not fit its field, TooLargeError for a string or array
+    that its length prefix cannot count, both with the field's name; nothing is written then.
+
+    Limits: A frame's Size is at most 2^31-1, a string has at most 2^31-1 bytes, an array at most 32,767
+    items.
+    """
+
+    _destroy = staticmethod(layer.sb_builder_close)
+
+    def __init__(self, memory: Memory | None = None) -> None:
+        """Makes an empty builder whose frames lie in memory of `memory`.
+
+        Ownership: the caller closes `builder`, which keeps the provider alive by itself.
+        Threads: any.
+        Errors: NoMemoryError.
+        Since: 1.0
+        """
+        memory = expect_or_none(memory, Memory, "memory")
+        with calling(memory):
+            self._own(layer.sb_builder_open(None if memory is None else memory._open()))
+
+    def add(self, schema: Schema, sequence: int, values: Sequence[_records.Value | tuple[Any, ...]]) -> None:
+        """Adds one message. `values` holds one value per field of `schema`, in its order.
+
+        Ownership: all is borrowed for the call.
+        Threads: one user of `builder` at a time.
+        Errors: InvalidArgumentError when `value_count` is not the schema's, or data is None where size is not
+        0; OutOfRangeError; TooLargeError; NoMemoryError; nothing is added then. The error's `frame` counts
+        the messages added since the last take or clear.
+        Since: 1.0
+        """
+        schema = expect(schema, Schema, "schema")
+        with calling(self, schema):
+            layer.sb_builder_add(self._open(), schema._open(), sequence, values)
+
+    def add_columns(
+        self,
+        schema: Schema,
+        sequences: Sequence[int],
+        columns: Sequence[_records.Column | tuple[Any, ...]],
+    ) -> None:
+        """Adds `count` messages in one call: all of them, or none. `sequences` holds one sequence per message,
+        `columns` one column per field of `schema`, in its order.
+
+        Ownership: all is borrowed for the call.
+        Threads: one user of `builder` at a time.
+        Errors: InvalidArgumentError when `column_count` is not the schema's, or a column has not what `count`
+        messages need; OutOfRangeError for an integer that does not fit its field, or an offset and length
+        outside of the values; TooLargeError; NoMemoryError; nothing is added then. The error's `frame` counts
+        the messages added since the last take or clear, and those of the call before it.
+        Since: 1.0
+        """
+        schema = expect(schema, Schema, "schema")
+        with calling(self, schema):
+            layer.sb_builder_add_columns(self._open(), schema._open(), sequences, columns)
+
+    def add_rows(
+        self,
+        schema: Schema,
+        sequences: Sequence[int],
+        values: Sequence[_records.Value | tuple[Any, ...]],
+    ) -> None:
+        """Adds `count` messages in one call: all of them, or none. `sequences` holds one sequence per message,
+        `values` one value per field of `schema` for the first message, in its order, then those of the next,
+        and so on.
+
+        Ownership: all is borrowed for the call.
+        Threads: one user of `builder` at a time.
+        Errors: InvalidArgumentError when `value_count` is not that of the fields of `count` messages, or data
+        is None where size is not 0; OutOfRangeError; TooLargeError; NoMemoryError; nothing is added then. The
+        error's `frame` counts the messages added since the last take or clear, and those of the call before
+        it.
+        Since: 1.0
+        """
+        schema = expect(schema, Schema, "schema")
+        with calling(self, schema):
+            layer.sb_builder_add_rows(self._open(), schema._open(), sequences, values)
+
+    def size(self) -> int:
+        """Returns the number of bytes of all frames added.
+
+        Ownership: none.
+        Threads: one user of `builder` at a time.
+        Errors: none.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_builder_size(self._open())
+
+    def frame_count(self) -> int:
+        """Returns the number of frames added.
+
+        Ownership: none.
+        Threads: one user of `builder` at a time.
+        Errors: none.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_builder_frame_count(self._open())
+
+    def take(self) -> public.View:
+        """Takes all frames out as one view, without copying; the builder is empty then.
+
+        Ownership: the caller closes `frames`.
+        Threads: one user of `builder` at a time.
+        Errors: NoMemoryError; the builder is then unchanged.
+        Since: 1.0
+        """
+        with self._lock:
+            return public.View.adopt(layer.sb_builder_take(self._open()))
+
+    def copy_bytes(self, data: WriteableBuffer) -> None:
+        """Copies all frames to the caller's memory; the builder keeps them.
+
+        Ownership: `data` is the caller's.
+        Threads: one user of `builder` at a time.
+        Errors: OutOfRangeError when `size` is not Builder.size(); `data` is then unchanged.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_builder_copy_bytes(self._open(), data)
+
+    def clear(self) -> None:
+        """Drops all frames.
+
+        Ownership: none.
+        Threads: one user of `builder` at a time.
+        Errors: none.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_builder_clear(self._open())
+
+    def memory(self) -> public.Memory:
+        """Opens the provider that the builder's memory comes from.
+
+        Ownership: the caller closes `memory`.
+        Threads: one user of `builder` at a time.
+        Errors: NoMemoryError.
+        Since: 1.0
+        """
+        with self._lock:
+            return public.Memory.adopt(layer.sb_builder_memory(self._open()))
+
 
 class Pipeline(Handle):
     """Pipeline: which response belongs to which request.
@@ -1476,384 +1922,6 @@ class SchemaFile(Handle):
             return public.Schema.adopt(layer.sb_schema_file_find(self._open(), name))
 
 
-class VisitManager(Handle):
-    """VisitManager: the recent visits of each user, in a file that loses nothing.
-
-    A store keeps, per user, the newest max_visits visits: a visit_id, a url, a text and a time. It survives
-    killed processes and, as its durability says, power loss; docs/file-format.md states every byte and every
-    promise.
-
-    Visits are ordered by time; among equal times, by arrival. A visit_id that the user has is ignored, and
-    adding it is a success: the same add may be repeated. An evicted id may come again. A visit older than all
-    of a user who has max_visits is a success and not kept.
-
-    Errors: Every function that touches the store returns ClosedError after VisitManager.finish and in a
-    forked child, IoError when the system fails, CorruptError with the offset in `error.stream_offset` when
-    the file contradicts its format, and NoMemoryError. Changes return UnsupportedError through a read-only
-    handle. A change that failed was not made, unless an fsync failed: then every later change fails with
-    IoError, and what a new open finds may include it. A store other than the file may return UnavailableError
-    and TimeoutError.
-
-    Limits: url and text: VISIT_TEXT_MAX bytes each, any but NUL. The last component of the path:
-    VISIT_PATH_MAX bytes. Times are nanoseconds since the Unix epoch, UTC.
-    """
-
-    _destroy = staticmethod(layer.sb_visit_manager_close)
-
-    def __init__(
-        self,
-        path: str,
-        *,
-        max_visits: int = 0,
-        durability: int = 0,
-        interval_ms: int = 0,
-        timeout_ms: int = 0,
-        read_only: bool = False,
-    ) -> None:
-        """Opens the file at `path`, or makes it. A file of the old format is upgraded, and kept as `path`.v0; an
-        unsynced tail is cut off, and kept as `path`.cut.
-
-        Ownership: the caller closes `manager`; None options mean the defaults.
-        Threads: any.
-        Errors: LockedError when another handle writes the file; CorruptError for a damaged file, which stays
-        untouched; NotFoundError when there is none and `read_only` is set; UnsupportedError for a file of a
-        newer library; InvalidArgumentError for a path that is no file, or an option out of its range;
-        IoError; NoMemoryError.
-        Since: 1.0
-        """
-        self._own(layer.sb_visit_manager_open(
-            path,
-            _records.VisitManagerOptions(
-                max_visits=max_visits,
-                durability=durability,
-                interval_ms=interval_ms,
-                timeout_ms=timeout_ms,
-                read_only=read_only,
-            ),
-        ))
-
-    def add_visit(
-        self,
-        user: int,
-        visit_id: int,
-        url: ReadableBuffer | None,
-        text: ReadableBuffer | None,
-    ) -> None:
-        """Adds a visit now; its time is never earlier than that of the user's newest.
-
-        Ownership: `url` and `text` are copied.
-        Threads: any.
-        Errors: InvalidArgumentError for a NUL in `url` or `text`; TooLargeError above VISIT_TEXT_MAX;
-        otherwise see the top.
-        Since: 1.0
-        """
-        with self._lock:
-            layer.sb_visit_manager_add_visit(self._open(), user, visit_id, url, text)
-
-    def add_visit_at(
-        self,
-        user: int,
-        visit_id: int,
-        url: ReadableBuffer | None,
-        text: ReadableBuffer | None,
-        time_ns: int,
-    ) -> None:
-        """Adds a visit with a time.
-
-        Ownership: `url` and `text` are copied.
-        Threads: any.
-        Errors: as VisitManager.add_visit; OutOfRangeError for a time below VISIT_NOW.
-        Since: 1.0
-        """
-        with self._lock:
-            layer.sb_visit_manager_add_visit_at(self._open(), user, visit_id, url, text, time_ns)
-
-    def add_visits(self, visits: Sequence[_records.Visit | tuple[Any, ...]]) -> None:
-        """Adds visits of any users, in order. Either all are added or none, a crash aside, which may keep the
-        first of them only.
-
-        Ownership: `visits` and what they show are copied.
-        Threads: any.
-        Errors: as VisitManager.add_visit_at, with the index of the visit in `error.frame`.
-        Since: 1.0
-        """
-        with self._lock:
-            layer.sb_visit_manager_add_visits(self._open(), visits)
-
-    def get_recent_visits(self, user: int) -> public.Visits:
-        """Makes a snapshot of the visits of `user`, newest first; empty for a user who has none.
-
-        Ownership: the caller closes `visits`, which may outlive the manager.
-        Threads: any.
-        Errors: see the top.
-        Since: 1.0
-        """
-        with self._lock:
-            return public.Visits.adopt(layer.sb_visit_manager_get_recent_visits(self._open(), user))
-
-    def get_recent_visits_of(self, users: Sequence[int]) -> public.Visits:
-        """Makes one snapshot of the visits of many users: user by user in the order asked for, newest first for
-        each.
-
-        Ownership: the caller closes `visits`, which may outlive the manager.
-        Threads: any.
-        Errors: see the top.
-        Since: 1.0
-        """
-        with self._lock:
-            return public.Visits.adopt(layer.sb_visit_manager_get_recent_visits_of(self._open(), users))
-
-    def delete_visits(self, user: int, visit_ids: Sequence[int]) -> bool:
-        """Deletes visits of `user`, and stores in `found` whether any of them was there.
-
-        Ownership: `visit_ids` is borrowed for the call.
-        Threads: any.
-        Errors: see the top.
-        Since: 1.0
-        """
-        with self._lock:
-            return layer.sb_visit_manager_delete_visits(self._open(), user, visit_ids)
-
-    def clear_user(self, user: int, erase: bool) -> None:
-        """Deletes all visits of `user`. With `erase` their bytes are also gone from the file when it returns,
-        which rewrites it; files that were kept beside it (.cut, .v0) stay.
-
-        Ownership: none.
-        Threads: any.
-        Errors: see the top. When only the erasing failed, the visits are deleted all the same.
-        Since: 1.0
-        """
-        with self._lock:
-            layer.sb_visit_manager_clear_user(self._open(), user, erase)
-
-    def users(self) -> public.VisitUsers:
-        """Makes a list of the users who have visits, ascending.
-
-        Ownership: the caller closes `users`.
-        Threads: any.
-        Errors: see the top.
-        Since: 1.0
-        """
-        with self._lock:
-            return public.VisitUsers.adopt(layer.sb_visit_manager_users(self._open()))
-
-    def scan(self) -> public.VisitScan:
-        """Begins a walk over all visits, by user ascending. Each user is shown as of the moment when the walk
-        comes to it.
-
-        Ownership: the caller closes `scan`; when `manager` was closed, it refuses with ClosedError.
-        Threads: any.
-        Errors: ClosedError; NoMemoryError.
-        Since: 1.0
-        """
-        with self._lock:
-            return public.VisitScan.adopt(layer.sb_visit_manager_scan(self._open()))
-
-    def copy_to(self, path: str) -> None:
-        """Copies the store, as it is at the beginning of the call, into a new file at `path`; changes go on
-        meanwhile.
-
-        Ownership: none.
-        Threads: any.
-        Errors: InvalidArgumentError when `path` exists; UnsupportedError where the store is no file;
-        otherwise see the top.
-        Since: 1.0
-        """
-        with self._lock:
-            layer.sb_visit_manager_copy_to(self._open(), path)
-
-    def compact(self) -> None:
-        """Writes the file anew with what is live, in steps between which others go on.
-
-        Ownership: none.
-        Threads: any.
-        Errors: see the top; the old file is then still in place.
-        Since: 1.0
-        """
-        with self._lock:
-            layer.sb_visit_manager_compact(self._open())
-
-    def sync(self) -> None:
-        """Waits until everything acknowledged before the call is on disk.
-
-        Ownership: none.
-        Threads: any.
-        Errors: IoError, and the handle is poisoned; otherwise see the top.
-        Since: 1.0
-        """
-        with self._lock:
-            layer.sb_visit_manager_sync(self._open())
-
-    def refresh(self) -> bool:
-        """Reads on: brings a read-only handle to the file's present state, and stores in `changed` whether that
-        is another one.
-
-        Ownership: none.
-        Threads: any.
-        Errors: UnsupportedError for a handle that writes; otherwise see the top, and the handle shows what it
-        showed before.
-        Since: 1.0
-        """
-        with self._lock:
-            return layer.sb_visit_manager_refresh(self._open())
-
-    def verify(self) -> _records.VisitReport:
-        """Reads and checks every byte of the file up to its present end.
-
-        Ownership: `report` is the caller's.
-        Threads: any.
-        Errors: CorruptError with the offset; InvalidArgumentError when struct_size is too small to be one of
-        ours; otherwise see the top.
-        Since: 1.0
-        """
-        with self._lock:
-            return layer.sb_visit_manager_verify(self._open())
-
-    def get_stats(self) -> _records.VisitStats:
-        """Tells what the store holds and did so far.
-
-        Ownership: `stats` is the caller's.
-        Threads: any.
-        Errors: InvalidArgumentError when struct_size is too small to be one of ours; otherwise see the top.
-        Since: 1.0
-        """
-        with self._lock:
-            return layer.sb_visit_manager_get_stats(self._open())
-
-    def finish(self) -> None:
-        """Closes the file cleanly: everything is on disk, the lock is free. After it only VisitManager.close is
-        of use; a second finish returns what the first did.
-
-        Ownership: none.
-        Threads: nobody else may use `manager` during or after the call.
-        Errors: IoError; the lock is free all the same, and nothing acknowledged is lost to the end of the
-        process.
-        Since: 1.0
-        """
-        with self._lock:
-            layer.sb_visit_manager_finish(self._open())
-
-
-class Visits(Handle):
-    """VisitManager: the recent visits of each user, in a file that loses nothing.
-
-    A store keeps, per user, the newest max_visits visits: a visit_id, a url, a text and a time. It survives
-    killed processes and, as its durability says, power loss; docs/file-format.md states every byte and every
-    promise.
-
-    Visits are ordered by time; among equal times, by arrival. A visit_id that the user has is ignored, and
-    adding it is a success: the same add may be repeated. An evicted id may come again. A visit older than all
-    of a user who has max_visits is a success and not kept.
-
-    Errors: Every function that touches the store returns ClosedError after VisitManager.finish and in a
-    forked child, IoError when the system fails, CorruptError with the offset in `error.stream_offset` when
-    the file contradicts its format, and NoMemoryError. Changes return UnsupportedError through a read-only
-    handle. A change that failed was not made, unless an fsync failed: then every later change fails with
-    IoError, and what a new open finds may include it. A store other than the file may return UnavailableError
-    and TimeoutError.
-
-    Limits: url and text: VISIT_TEXT_MAX bytes each, any but NUL. The last component of the path:
-    VISIT_PATH_MAX bytes. Times are nanoseconds since the Unix epoch, UTC.
-    """
-
-    _destroy = staticmethod(layer.sb_visits_close)
-
-    def get_all(self) -> list[_records.Visit]:
-        """Stores the visits of a snapshot.
-
-        Ownership: `rows` and what they show are valid until `visits` is closed.
-        Threads: one user of `visits` at a time.
-        Errors: none.
-        Since: 1.0
-        """
-        with self._lock:
-            return layer.sb_visits_get_all(self._open())
-
-    def count(self) -> int:
-        """Returns the number of visits of a snapshot.
-
-        Ownership: none.
-        Threads: one user of `visits` at a time.
-        Errors: none.
-        Since: 1.0
-        """
-        with self._lock:
-            return layer.sb_visits_count(self._open())
-
-
-class VisitUsers(Handle):
-    """VisitManager: the recent visits of each user, in a file that loses nothing.
-
-    A store keeps, per user, the newest max_visits visits: a visit_id, a url, a text and a time. It survives
-    killed processes and, as its durability says, power loss; docs/file-format.md states every byte and every
-    promise.
-
-    Visits are ordered by time; among equal times, by arrival. A visit_id that the user has is ignored, and
-    adding it is a success: the same add may be repeated. An evicted id may come again. A visit older than all
-    of a user who has max_visits is a success and not kept.
-
-    Errors: Every function that touches the store returns ClosedError after VisitManager.finish and in a
-    forked child, IoError when the system fails, CorruptError with the offset in `error.stream_offset` when
-    the file contradicts its format, and NoMemoryError. Changes return UnsupportedError through a read-only
-    handle. A change that failed was not made, unless an fsync failed: then every later change fails with
-    IoError, and what a new open finds may include it. A store other than the file may return UnavailableError
-    and TimeoutError.
-
-    Limits: url and text: VISIT_TEXT_MAX bytes each, any but NUL. The last component of the path:
-    VISIT_PATH_MAX bytes. Times are nanoseconds since the Unix epoch, UTC.
-    """
-
-    _destroy = staticmethod(layer.sb_visit_users_close)
-
-    def get_all(self) -> list[_records.VisitUser]:
-        """Stores the users of a list.
-
-        Ownership: `rows` is valid until `users` is closed.
-        Threads: one user of `users` at a time.
-        Errors: none.
-        Since: 1.0
-        """
-        with self._lock:
-            return layer.sb_visit_users_get_all(self._open())
-
-
-class VisitScan(Handle):
-    """VisitManager: the recent visits of each user, in a file that loses nothing.
-
-    A store keeps, per user, the newest max_visits visits: a visit_id, a url, a text and a time. It survives
-    killed processes and, as its durability says, power loss; docs/file-format.md states every byte and every
-    promise.
-
-    Visits are ordered by time; among equal times, by arrival. A visit_id that the user has is ignored, and
-    adding it is a success: the same add may be repeated. An evicted id may come again. A visit older than all
-    of a user who has max_visits is a success and not kept.
-
-    Errors: Every function that touches the store returns ClosedError after VisitManager.finish and in a
-    forked child, IoError when the system fails, CorruptError with the offset in `error.stream_offset` when
-    the file contradicts its format, and NoMemoryError. Changes return UnsupportedError through a read-only
-    handle. A change that failed was not made, unless an fsync failed: then every later change fails with
-    IoError, and what a new open finds may include it. A store other than the file may return UnavailableError
-    and TimeoutError.
-
-    Limits: url and text: VISIT_TEXT_MAX bytes each, any but NUL. The last component of the path:
-    VISIT_PATH_MAX bytes. Times are nanoseconds since the Unix epoch, UTC.
-    """
-
-    _destroy = staticmethod(layer.sb_visit_scan_close)
-
-    def next(self, visits_min: int) -> public.Visits:
-        """Makes a snapshot of the visits of the next users, newest first for each, at least `visits_min` visits
-        unless the walk ends; it is empty when the walk has ended.
-
-        Ownership: the caller closes `visits`.
-        Threads: one user of `scan` at a time.
-        Errors: see the top; the walk stays where it was.
-        Since: 1.0
-        """
-        with self._lock:
-            return public.Visits.adopt(layer.sb_visit_scan_next(self._open(), visits_min))
-
-
 def status_name(status: int) -> str:
     """Returns the name of `status` as C spells it, such as "CorruptError", or "UNKNOWN_STATUS" for a number that
     is none.
@@ -1888,6 +1956,32 @@ def memory_live_blocks() -> int:
     Since: 1.0
     """
     return layer.sb_memory_live_blocks()
+
+
+def verify_visits(path: str) -> _records.VisitReport:
+    """Checks every byte of the file at `path`, which nobody need have open.
+
+    Ownership: `report` is the caller's.
+    Threads: any.
+    Errors: CorruptError with the offset of the first damage; NotFoundError; UnsupportedError for a file of a
+    newer library; InvalidArgumentError; IoError; NoMemoryError.
+    Since: 1.0
+    """
+    return layer.sb_verify_visits(path)
+
+
+def salvage_visits(path: str, target: str) -> _records.VisitReport:
+    """Copies whatever is valid in the damaged file at `path` into a new file at `target`; the damaged one stays
+    as it is. What a damaged record said is missing: visits may be absent, and visits that it deleted may be
+    back.
+
+    Ownership: `report` is the caller's, and says what was found.
+    Threads: any.
+    Errors: CorruptError when nothing in the file is of use; NotFoundError; InvalidArgumentError when `target`
+    exists; IoError; NoMemoryError.
+    Since: 1.0
+    """
+    return layer.sb_salvage_visits(path, target)
 
 
 def crc32c(checksum: int, data: ReadableBuffer) -> int:
@@ -2046,32 +2140,6 @@ def pool_handle_free(handle: int) -> None:
     Since: 1.0
     """
     layer.sb_pool_handle_free(handle)
-
-
-def verify_visits(path: str) -> _records.VisitReport:
-    """Checks every byte of the file at `path`, which nobody need have open.
-
-    Ownership: `report` is the caller's.
-    Threads: any.
-    Errors: CorruptError with the offset of the first damage; NotFoundError; UnsupportedError for a file of a
-    newer library; InvalidArgumentError; IoError; NoMemoryError.
-    Since: 1.0
-    """
-    return layer.sb_verify_visits(path)
-
-
-def salvage_visits(path: str, target: str) -> _records.VisitReport:
-    """Copies whatever is valid in the damaged file at `path` into a new file at `target`; the damaged one stays
-    as it is. What a damaged record said is missing: visits may be absent, and visits that it deleted may be
-    back.
-
-    Ownership: `report` is the caller's, and says what was found.
-    Threads: any.
-    Errors: CorruptError when nothing in the file is of use; NotFoundError; InvalidArgumentError when `target`
-    exists; IoError; NoMemoryError.
-    Since: 1.0
-    """
-    return layer.sb_salvage_visits(path, target)
 
 
 __all__ = [

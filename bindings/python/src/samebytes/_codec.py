@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _arguments, _classes, _objects, _records, errors
+from ._arrow import ArrowRows, Strings, strings_of
 from ._backend import layer
 from ._errors import SamebytesError, raised
 from ._handles import calling
@@ -400,6 +401,41 @@ class Batch(_classes.Batch):
             data, size, item_size = layer.sb_batch_get_column(address, index, number, chosen)
             format_ = self._shapes[index].column_format(number, chosen, item_size)
             return memoryview(_objects.Column(self, data, size, item_size, format_))
+
+    def arrow(self, schema: int | str = 0, strings: Strings = "binary") -> ArrowRows:
+        """The rows that follow one schema, as something that reads through Arrow: `pyarrow.record_batch(batch.arrow())`.
+
+        Its columns are sequence, api_key and stream_offset, then one per field; where a field has one of these names, that column is
+        frame.sequence and so on. Strings are binary, or with strings="utf8" text, which is checked: reading raises
+        InvalidArgumentError, naming field and row, for what is not UTF-8. The rows are copied when they are read.
+
+        *schema* is the index of the schema in the parser's list, or the name of its messages. Where there is one schema only, the batch
+        itself reads through Arrow as well.
+        """
+        with self._lock:
+            self._open()
+            return ArrowRows(self, self._schema_index(schema), strings_of(strings))
+
+    def _only_rows(self) -> ArrowRows:
+        if len(self._shapes) > 1:
+            names = ", ".join(shape.make.schema_name for shape in self._shapes)
+            raise errors.InvalidArgumentError(
+                f"the batch has messages of several schemas; say which: batch.arrow(schema), of {names}"
+            )
+        return self.arrow()
+
+    def __arrow_c_schema__(self) -> object:
+        return self._only_rows().__arrow_c_schema__()
+
+    def __arrow_c_array__(self, requested_schema: object = None) -> tuple[Any, Any]:
+        return self._only_rows().__arrow_c_array__(requested_schema)
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self._only_rows().__arrow_c_stream__(requested_schema)
+
+    __arrow_c_schema__.__doc__ = ArrowRows.__arrow_c_schema__.__doc__
+    __arrow_c_array__.__doc__ = ArrowRows.__arrow_c_array__.__doc__
+    __arrow_c_stream__.__doc__ = ArrowRows.__arrow_c_stream__.__doc__
 
     def _schema_index(self, schema: int | str) -> int:
         if not isinstance(schema, str):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 BACKEND = "ctypes"
-ABI_DIGEST = 0xfa0cac08765cdea7
+ABI_DIGEST = 0x39b333266a663da2
 _library.check_part("_layer_ctypes", ABI_DIGEST)
 
 _address = _arguments.address
@@ -87,21 +87,6 @@ class _sb_value(_ctypes.Structure):
     )
 
 
-class _sb_column(_ctypes.Structure):
-    _fields_ = (
-        ("values", _ctypes.c_void_p),
-        ("size", _ctypes.c_size_t),
-        ("offsets", _ctypes.POINTER(_ctypes.c_int64)),
-        ("offset_count", _ctypes.c_size_t),
-        ("lengths", _ctypes.POINTER(_ctypes.c_int32)),
-        ("length_count", _ctypes.c_size_t),
-        ("item_offsets", _ctypes.POINTER(_ctypes.c_int64)),
-        ("item_offset_count", _ctypes.c_size_t),
-        ("item_lengths", _ctypes.POINTER(_ctypes.c_int32)),
-        ("item_length_count", _ctypes.c_size_t),
-    )
-
-
 class _sb_parser_options(_ctypes.Structure):
     _fields_ = (
         ("struct_size", _ctypes.c_uint32),
@@ -120,6 +105,86 @@ class _sb_row(_ctypes.Structure):
         ("schema_index", _ctypes.c_uint16),
         ("api_key", _ctypes.c_int8),
         ("sequence", _ctypes.c_int8),
+    )
+
+
+class _sb_visit(_ctypes.Structure):
+    _fields_ = (
+        ("user", _ctypes.c_uint32),
+        ("visit_id", _ctypes.c_uint32),
+        ("time_ns", _ctypes.c_int64),
+        ("url", _ctypes.c_void_p),
+        ("url_size", _ctypes.c_size_t),
+        ("text", _ctypes.c_void_p),
+        ("text_size", _ctypes.c_size_t),
+    )
+
+
+class _sb_visit_user(_ctypes.Structure):
+    _fields_ = (
+        ("user", _ctypes.c_uint32),
+        ("visit_count", _ctypes.c_uint32),
+    )
+
+
+class _sb_visit_report(_ctypes.Structure):
+    _fields_ = (
+        ("struct_size", _ctypes.c_uint32),
+        ("format", _ctypes.c_uint32),
+        ("bytes", _ctypes.c_uint64),
+        ("records", _ctypes.c_uint64),
+        ("users", _ctypes.c_uint64),
+        ("visits", _ctypes.c_uint64),
+        ("damaged_bytes", _ctypes.c_uint64),
+        ("damaged_offset", _ctypes.c_int64),
+    )
+
+
+class _sb_visit_stats(_ctypes.Structure):
+    _fields_ = (
+        ("struct_size", _ctypes.c_uint32),
+        ("max_visits", _ctypes.c_uint32),
+        ("file_bytes", _ctypes.c_uint64),
+        ("live_bytes", _ctypes.c_uint64),
+        ("durable_bytes", _ctypes.c_uint64),
+        ("records", _ctypes.c_uint64),
+        ("users_loaded", _ctypes.c_uint64),
+        ("syncs", _ctypes.c_uint64),
+        ("compactions", _ctypes.c_uint64),
+        ("cut_bytes", _ctypes.c_uint64),
+        ("replayed_records", _ctypes.c_uint64),
+        ("upgraded", _ctypes.c_bool),
+        ("compacting", _ctypes.c_bool),
+        ("poisoned", _ctypes.c_bool),
+        ("reserved", _ctypes.c_uint8 * 5),
+    )
+
+
+class _sb_visit_manager_options(_ctypes.Structure):
+    _fields_ = (
+        ("struct_size", _ctypes.c_uint32),
+        ("max_visits", _ctypes.c_uint32),
+        ("durability", _ctypes.c_int32),
+        ("interval_ms", _ctypes.c_uint32),
+        ("timeout_ms", _ctypes.c_uint32),
+        ("read_only", _ctypes.c_bool),
+        ("reserved", _ctypes.c_uint8 * 3),
+        ("store", _ctypes.c_void_p),
+    )
+
+
+class _sb_column(_ctypes.Structure):
+    _fields_ = (
+        ("values", _ctypes.c_void_p),
+        ("size", _ctypes.c_size_t),
+        ("offsets", _ctypes.POINTER(_ctypes.c_int64)),
+        ("offset_count", _ctypes.c_size_t),
+        ("lengths", _ctypes.POINTER(_ctypes.c_int32)),
+        ("length_count", _ctypes.c_size_t),
+        ("item_offsets", _ctypes.POINTER(_ctypes.c_int64)),
+        ("item_offset_count", _ctypes.c_size_t),
+        ("item_lengths", _ctypes.POINTER(_ctypes.c_int32)),
+        ("item_length_count", _ctypes.c_size_t),
     )
 
 
@@ -206,71 +271,6 @@ class _sb_pool_place(_ctypes.Structure):
         ("taken", _ctypes.c_uint64),
         ("tag", _ctypes.c_char * 128),
         ("calls", _ctypes.c_char * 384),
-    )
-
-
-class _sb_visit(_ctypes.Structure):
-    _fields_ = (
-        ("user", _ctypes.c_uint32),
-        ("visit_id", _ctypes.c_uint32),
-        ("time_ns", _ctypes.c_int64),
-        ("url", _ctypes.c_void_p),
-        ("url_size", _ctypes.c_size_t),
-        ("text", _ctypes.c_void_p),
-        ("text_size", _ctypes.c_size_t),
-    )
-
-
-class _sb_visit_user(_ctypes.Structure):
-    _fields_ = (
-        ("user", _ctypes.c_uint32),
-        ("visit_count", _ctypes.c_uint32),
-    )
-
-
-class _sb_visit_report(_ctypes.Structure):
-    _fields_ = (
-        ("struct_size", _ctypes.c_uint32),
-        ("format", _ctypes.c_uint32),
-        ("bytes", _ctypes.c_uint64),
-        ("records", _ctypes.c_uint64),
-        ("users", _ctypes.c_uint64),
-        ("visits", _ctypes.c_uint64),
-        ("damaged_bytes", _ctypes.c_uint64),
-        ("damaged_offset", _ctypes.c_int64),
-    )
-
-
-class _sb_visit_stats(_ctypes.Structure):
-    _fields_ = (
-        ("struct_size", _ctypes.c_uint32),
-        ("max_visits", _ctypes.c_uint32),
-        ("file_bytes", _ctypes.c_uint64),
-        ("live_bytes", _ctypes.c_uint64),
-        ("durable_bytes", _ctypes.c_uint64),
-        ("records", _ctypes.c_uint64),
-        ("users_loaded", _ctypes.c_uint64),
-        ("syncs", _ctypes.c_uint64),
-        ("compactions", _ctypes.c_uint64),
-        ("cut_bytes", _ctypes.c_uint64),
-        ("replayed_records", _ctypes.c_uint64),
-        ("upgraded", _ctypes.c_bool),
-        ("compacting", _ctypes.c_bool),
-        ("poisoned", _ctypes.c_bool),
-        ("reserved", _ctypes.c_uint8 * 5),
-    )
-
-
-class _sb_visit_manager_options(_ctypes.Structure):
-    _fields_ = (
-        ("struct_size", _ctypes.c_uint32),
-        ("max_visits", _ctypes.c_uint32),
-        ("durability", _ctypes.c_int32),
-        ("interval_ms", _ctypes.c_uint32),
-        ("timeout_ms", _ctypes.c_uint32),
-        ("read_only", _ctypes.c_bool),
-        ("reserved", _ctypes.c_uint8 * 3),
-        ("store", _ctypes.c_void_p),
     )
 
 
@@ -375,37 +375,6 @@ _lib.sb_view_equals.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
 _lib.sb_view_equals.restype = _ctypes.c_bool
 _lib.sb_view_close.argtypes = [_ctypes.c_void_p]
 _lib.sb_view_close.restype = None
-_lib.sb_buf_open.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
-_lib.sb_buf_open.restype = _ctypes.c_int32
-_lib.sb_buf_from_blocks.argtypes = [
-    _ctypes.c_void_p,
-    _ctypes.c_size_t,
-    _ctypes.c_void_p,
-    _ctypes.c_void_p,
-]
-_lib.sb_buf_from_blocks.restype = _ctypes.c_int32
-_lib.sb_buf_size.argtypes = [_ctypes.c_void_p]
-_lib.sb_buf_size.restype = _ctypes.c_size_t
-_lib.sb_buf_room.argtypes = [_ctypes.c_void_p]
-_lib.sb_buf_room.restype = _ctypes.c_size_t
-_lib.sb_buf_reserve.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t]
-_lib.sb_buf_reserve.restype = _ctypes.c_int32
-_lib.sb_buf_put.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p, _ctypes.c_size_t]
-_lib.sb_buf_put.restype = _ctypes.c_int32
-_lib.sb_buf_put_view.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
-_lib.sb_buf_put_view.restype = _ctypes.c_int32
-_lib.sb_buf_peek.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
-_lib.sb_buf_peek.restype = _ctypes.c_int32
-_lib.sb_buf_take.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t, _ctypes.c_void_p]
-_lib.sb_buf_take.restype = _ctypes.c_int32
-_lib.sb_buf_begin.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p, _ctypes.c_void_p]
-_lib.sb_buf_begin.restype = _ctypes.c_int32
-_lib.sb_buf_commit.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t]
-_lib.sb_buf_commit.restype = _ctypes.c_int32
-_lib.sb_buf_clear.argtypes = [_ctypes.c_void_p]
-_lib.sb_buf_clear.restype = None
-_lib.sb_buf_close.argtypes = [_ctypes.c_void_p]
-_lib.sb_buf_close.restype = None
 _lib.sb_schema_open.argtypes = [
     _ctypes.c_char_p,
     _ctypes.c_int32,
@@ -430,57 +399,6 @@ _lib.sb_schema_get_field.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t, _ctypes
 _lib.sb_schema_get_field.restype = _ctypes.c_int32
 _lib.sb_schema_close.argtypes = [_ctypes.c_void_p]
 _lib.sb_schema_close.restype = None
-_lib.sb_builder_open.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
-_lib.sb_builder_open.restype = _ctypes.c_int32
-_lib.sb_builder_add.argtypes = [
-    _ctypes.c_void_p,
-    _ctypes.c_void_p,
-    _ctypes.c_int8,
-    _ctypes.c_void_p,
-    _ctypes.c_size_t,
-    _ctypes.c_void_p,
-]
-_lib.sb_builder_add.restype = _ctypes.c_int32
-_lib.sb_builder_add_columns.argtypes = [
-    _ctypes.c_void_p,
-    _ctypes.c_void_p,
-    _ctypes.c_void_p,
-    _ctypes.c_size_t,
-    _ctypes.c_void_p,
-    _ctypes.c_size_t,
-    _ctypes.c_void_p,
-]
-_lib.sb_builder_add_columns.restype = _ctypes.c_int32
-_lib.sb_builder_add_rows.argtypes = [
-    _ctypes.c_void_p,
-    _ctypes.c_void_p,
-    _ctypes.c_void_p,
-    _ctypes.c_size_t,
-    _ctypes.c_void_p,
-    _ctypes.c_size_t,
-    _ctypes.c_void_p,
-]
-_lib.sb_builder_add_rows.restype = _ctypes.c_int32
-_lib.sb_builder_size.argtypes = [_ctypes.c_void_p]
-_lib.sb_builder_size.restype = _ctypes.c_size_t
-_lib.sb_builder_frame_count.argtypes = [_ctypes.c_void_p]
-_lib.sb_builder_frame_count.restype = _ctypes.c_size_t
-_lib.sb_builder_take.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
-_lib.sb_builder_take.restype = _ctypes.c_int32
-_lib.sb_builder_copy_bytes.argtypes = [
-    _ctypes.c_void_p,
-    _ctypes.c_void_p,
-    _ctypes.c_size_t,
-]
-_lib.sb_builder_copy_bytes.restype = _ctypes.c_int32
-_lib.sb_builder_clear.argtypes = [_ctypes.c_void_p]
-_lib.sb_builder_clear.restype = None
-_lib.sb_builder_memory.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
-_lib.sb_builder_memory.restype = _ctypes.c_int32
-_lib.sb_builder_close.argtypes = [_ctypes.c_void_p]
-_lib.sb_builder_close.restype = None
-_lib.sb_crc32c.argtypes = [_ctypes.c_uint32, _ctypes.c_void_p, _ctypes.c_size_t]
-_lib.sb_crc32c.restype = _ctypes.c_uint32
 _lib.sb_parser_options_init.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t]
 _lib.sb_parser_options_init.restype = None
 _lib.sb_parser_open.argtypes = [
@@ -557,103 +475,6 @@ _lib.sb_batch_clear.argtypes = [_ctypes.c_void_p]
 _lib.sb_batch_clear.restype = None
 _lib.sb_batch_close.argtypes = [_ctypes.c_void_p]
 _lib.sb_batch_close.restype = None
-_lib.sb_echo_request_schema.argtypes = [_ctypes.c_void_p]
-_lib.sb_echo_request_schema.restype = _ctypes.c_int32
-_lib.sb_echo_response_schema.argtypes = [_ctypes.c_void_p]
-_lib.sb_echo_response_schema.restype = _ctypes.c_int32
-_lib.sb_echo_add_request.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p, _ctypes.c_void_p]
-_lib.sb_echo_add_request.restype = _ctypes.c_int32
-_lib.sb_echo_add_response.argtypes = [
-    _ctypes.c_void_p,
-    _ctypes.c_void_p,
-    _ctypes.c_void_p,
-]
-_lib.sb_echo_add_response.restype = _ctypes.c_int32
-_lib.sb_echo_get_request.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t, _ctypes.c_void_p]
-_lib.sb_echo_get_request.restype = _ctypes.c_int32
-_lib.sb_echo_get_response.argtypes = [
-    _ctypes.c_void_p,
-    _ctypes.c_size_t,
-    _ctypes.c_void_p,
-]
-_lib.sb_echo_get_response.restype = _ctypes.c_int32
-_lib.sb_version.argtypes = []
-_lib.sb_version.restype = _ctypes.c_uint32
-_lib.sb_abi_digest.argtypes = []
-_lib.sb_abi_digest.restype = _ctypes.c_uint64
-_lib.sb_instance_id.argtypes = []
-_lib.sb_instance_id.restype = _ctypes.c_uint64
-_lib.sb_pipeline_open.argtypes = [_ctypes.c_void_p]
-_lib.sb_pipeline_open.restype = _ctypes.c_int32
-_lib.sb_pipeline_begin.argtypes = [_ctypes.c_void_p, _ctypes.c_uint64, _ctypes.c_void_p]
-_lib.sb_pipeline_begin.restype = _ctypes.c_int32
-_lib.sb_pipeline_finish.argtypes = [_ctypes.c_void_p, _ctypes.c_int8, _ctypes.c_void_p]
-_lib.sb_pipeline_finish.restype = _ctypes.c_int32
-_lib.sb_pipeline_in_flight.argtypes = [_ctypes.c_void_p]
-_lib.sb_pipeline_in_flight.restype = _ctypes.c_size_t
-_lib.sb_pipeline_close.argtypes = [_ctypes.c_void_p]
-_lib.sb_pipeline_close.restype = None
-_lib.sb_pool_options_init.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t]
-_lib.sb_pool_options_init.restype = None
-_lib.sb_pool_open.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
-_lib.sb_pool_open.restype = _ctypes.c_int32
-_lib.sb_pool_get.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t, _ctypes.c_void_p]
-_lib.sb_pool_get.restype = _ctypes.c_int32
-_lib.sb_pool_put.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
-_lib.sb_pool_put.restype = _ctypes.c_int32
-_lib.sb_pool_get_many.argtypes = [
-    _ctypes.c_void_p,
-    _ctypes.c_size_t,
-    _ctypes.c_size_t,
-    _ctypes.c_void_p,
-]
-_lib.sb_pool_get_many.restype = _ctypes.c_int32
-_lib.sb_pool_put_many.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p, _ctypes.c_size_t]
-_lib.sb_pool_put_many.restype = _ctypes.c_int32
-_lib.sb_pool_get_block.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t, _ctypes.c_void_p]
-_lib.sb_pool_get_block.restype = _ctypes.c_int32
-_lib.sb_pool_memory.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
-_lib.sb_pool_memory.restype = _ctypes.c_int32
-_lib.sb_pool_trim.argtypes = [_ctypes.c_void_p]
-_lib.sb_pool_trim.restype = None
-_lib.sb_pool_get_stats.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
-_lib.sb_pool_get_stats.restype = _ctypes.c_int32
-_lib.sb_pool_get_class_stats.argtypes = [
-    _ctypes.c_void_p,
-    _ctypes.c_uint32,
-    _ctypes.c_void_p,
-]
-_lib.sb_pool_get_class_stats.restype = _ctypes.c_int32
-_lib.sb_pool_tag.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p, _ctypes.c_char_p]
-_lib.sb_pool_tag.restype = _ctypes.c_int32
-_lib.sb_pool_get_place.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t, _ctypes.c_void_p]
-_lib.sb_pool_get_place.restype = _ctypes.c_int32
-_lib.sb_pool_handle.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
-_lib.sb_pool_handle.restype = _ctypes.c_int32
-_lib.sb_pool_handle_get.argtypes = [_ctypes.c_uint64, _ctypes.c_size_t, _ctypes.c_void_p]
-_lib.sb_pool_handle_get.restype = _ctypes.c_int32
-_lib.sb_pool_handle_put.argtypes = [_ctypes.c_uint64, _ctypes.c_void_p]
-_lib.sb_pool_handle_put.restype = _ctypes.c_int32
-_lib.sb_pool_handle_free.argtypes = [_ctypes.c_uint64]
-_lib.sb_pool_handle_free.restype = _ctypes.c_int32
-_lib.sb_pool_close.argtypes = [_ctypes.c_void_p]
-_lib.sb_pool_close.restype = None
-_lib.sb_schema_file_open.argtypes = [
-    _ctypes.c_void_p,
-    _ctypes.c_size_t,
-    _ctypes.c_char_p,
-    _ctypes.c_void_p,
-    _ctypes.c_void_p,
-]
-_lib.sb_schema_file_open.restype = _ctypes.c_int32
-_lib.sb_schema_file_count.argtypes = [_ctypes.c_void_p]
-_lib.sb_schema_file_count.restype = _ctypes.c_size_t
-_lib.sb_schema_file_get.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t, _ctypes.c_void_p]
-_lib.sb_schema_file_get.restype = _ctypes.c_int32
-_lib.sb_schema_file_find.argtypes = [_ctypes.c_void_p, _ctypes.c_char_p, _ctypes.c_void_p]
-_lib.sb_schema_file_find.restype = _ctypes.c_int32
-_lib.sb_schema_file_close.argtypes = [_ctypes.c_void_p]
-_lib.sb_schema_file_close.restype = None
 _lib.sb_visit_manager_options_init.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t]
 _lib.sb_visit_manager_options_init.restype = None
 _lib.sb_visit_manager_open.argtypes = [
@@ -800,6 +621,223 @@ _lib.sb_visit_scan_next.argtypes = [
 _lib.sb_visit_scan_next.restype = _ctypes.c_int32
 _lib.sb_visit_scan_close.argtypes = [_ctypes.c_void_p]
 _lib.sb_visit_scan_close.restype = None
+_lib.sb_schema_export_arrow.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_int32,
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+]
+_lib.sb_schema_export_arrow.restype = _ctypes.c_int32
+_lib.sb_batch_export_arrow.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_int32,
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+]
+_lib.sb_batch_export_arrow.restype = _ctypes.c_int32
+_lib.sb_batch_export_arrow_stream.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_int32,
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+]
+_lib.sb_batch_export_arrow_stream.restype = _ctypes.c_int32
+_lib.sb_visits_export_arrow_stream.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_int32,
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+]
+_lib.sb_visits_export_arrow_stream.restype = _ctypes.c_int32
+_lib.sb_visit_manager_export_arrow_stream.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_int32,
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+]
+_lib.sb_visit_manager_export_arrow_stream.restype = _ctypes.c_int32
+_lib.sb_buf_open.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_buf_open.restype = _ctypes.c_int32
+_lib.sb_buf_from_blocks.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+]
+_lib.sb_buf_from_blocks.restype = _ctypes.c_int32
+_lib.sb_buf_size.argtypes = [_ctypes.c_void_p]
+_lib.sb_buf_size.restype = _ctypes.c_size_t
+_lib.sb_buf_room.argtypes = [_ctypes.c_void_p]
+_lib.sb_buf_room.restype = _ctypes.c_size_t
+_lib.sb_buf_reserve.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t]
+_lib.sb_buf_reserve.restype = _ctypes.c_int32
+_lib.sb_buf_put.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p, _ctypes.c_size_t]
+_lib.sb_buf_put.restype = _ctypes.c_int32
+_lib.sb_buf_put_view.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_buf_put_view.restype = _ctypes.c_int32
+_lib.sb_buf_peek.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_buf_peek.restype = _ctypes.c_int32
+_lib.sb_buf_take.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t, _ctypes.c_void_p]
+_lib.sb_buf_take.restype = _ctypes.c_int32
+_lib.sb_buf_begin.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_buf_begin.restype = _ctypes.c_int32
+_lib.sb_buf_commit.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t]
+_lib.sb_buf_commit.restype = _ctypes.c_int32
+_lib.sb_buf_clear.argtypes = [_ctypes.c_void_p]
+_lib.sb_buf_clear.restype = None
+_lib.sb_buf_close.argtypes = [_ctypes.c_void_p]
+_lib.sb_buf_close.restype = None
+_lib.sb_builder_open.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_builder_open.restype = _ctypes.c_int32
+_lib.sb_builder_add.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+    _ctypes.c_int8,
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_void_p,
+]
+_lib.sb_builder_add.restype = _ctypes.c_int32
+_lib.sb_builder_add_columns.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_void_p,
+]
+_lib.sb_builder_add_columns.restype = _ctypes.c_int32
+_lib.sb_builder_add_rows.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_void_p,
+]
+_lib.sb_builder_add_rows.restype = _ctypes.c_int32
+_lib.sb_builder_size.argtypes = [_ctypes.c_void_p]
+_lib.sb_builder_size.restype = _ctypes.c_size_t
+_lib.sb_builder_frame_count.argtypes = [_ctypes.c_void_p]
+_lib.sb_builder_frame_count.restype = _ctypes.c_size_t
+_lib.sb_builder_take.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_builder_take.restype = _ctypes.c_int32
+_lib.sb_builder_copy_bytes.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+]
+_lib.sb_builder_copy_bytes.restype = _ctypes.c_int32
+_lib.sb_builder_clear.argtypes = [_ctypes.c_void_p]
+_lib.sb_builder_clear.restype = None
+_lib.sb_builder_memory.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_builder_memory.restype = _ctypes.c_int32
+_lib.sb_builder_close.argtypes = [_ctypes.c_void_p]
+_lib.sb_builder_close.restype = None
+_lib.sb_crc32c.argtypes = [_ctypes.c_uint32, _ctypes.c_void_p, _ctypes.c_size_t]
+_lib.sb_crc32c.restype = _ctypes.c_uint32
+_lib.sb_echo_request_schema.argtypes = [_ctypes.c_void_p]
+_lib.sb_echo_request_schema.restype = _ctypes.c_int32
+_lib.sb_echo_response_schema.argtypes = [_ctypes.c_void_p]
+_lib.sb_echo_response_schema.restype = _ctypes.c_int32
+_lib.sb_echo_add_request.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_echo_add_request.restype = _ctypes.c_int32
+_lib.sb_echo_add_response.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+]
+_lib.sb_echo_add_response.restype = _ctypes.c_int32
+_lib.sb_echo_get_request.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t, _ctypes.c_void_p]
+_lib.sb_echo_get_request.restype = _ctypes.c_int32
+_lib.sb_echo_get_response.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_void_p,
+]
+_lib.sb_echo_get_response.restype = _ctypes.c_int32
+_lib.sb_version.argtypes = []
+_lib.sb_version.restype = _ctypes.c_uint32
+_lib.sb_abi_digest.argtypes = []
+_lib.sb_abi_digest.restype = _ctypes.c_uint64
+_lib.sb_instance_id.argtypes = []
+_lib.sb_instance_id.restype = _ctypes.c_uint64
+_lib.sb_pipeline_open.argtypes = [_ctypes.c_void_p]
+_lib.sb_pipeline_open.restype = _ctypes.c_int32
+_lib.sb_pipeline_begin.argtypes = [_ctypes.c_void_p, _ctypes.c_uint64, _ctypes.c_void_p]
+_lib.sb_pipeline_begin.restype = _ctypes.c_int32
+_lib.sb_pipeline_finish.argtypes = [_ctypes.c_void_p, _ctypes.c_int8, _ctypes.c_void_p]
+_lib.sb_pipeline_finish.restype = _ctypes.c_int32
+_lib.sb_pipeline_in_flight.argtypes = [_ctypes.c_void_p]
+_lib.sb_pipeline_in_flight.restype = _ctypes.c_size_t
+_lib.sb_pipeline_close.argtypes = [_ctypes.c_void_p]
+_lib.sb_pipeline_close.restype = None
+_lib.sb_pool_options_init.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t]
+_lib.sb_pool_options_init.restype = None
+_lib.sb_pool_open.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_pool_open.restype = _ctypes.c_int32
+_lib.sb_pool_get.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t, _ctypes.c_void_p]
+_lib.sb_pool_get.restype = _ctypes.c_int32
+_lib.sb_pool_put.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_pool_put.restype = _ctypes.c_int32
+_lib.sb_pool_get_many.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_size_t,
+    _ctypes.c_void_p,
+]
+_lib.sb_pool_get_many.restype = _ctypes.c_int32
+_lib.sb_pool_put_many.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p, _ctypes.c_size_t]
+_lib.sb_pool_put_many.restype = _ctypes.c_int32
+_lib.sb_pool_get_block.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t, _ctypes.c_void_p]
+_lib.sb_pool_get_block.restype = _ctypes.c_int32
+_lib.sb_pool_memory.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_pool_memory.restype = _ctypes.c_int32
+_lib.sb_pool_trim.argtypes = [_ctypes.c_void_p]
+_lib.sb_pool_trim.restype = None
+_lib.sb_pool_get_stats.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_pool_get_stats.restype = _ctypes.c_int32
+_lib.sb_pool_get_class_stats.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_uint32,
+    _ctypes.c_void_p,
+]
+_lib.sb_pool_get_class_stats.restype = _ctypes.c_int32
+_lib.sb_pool_tag.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p, _ctypes.c_char_p]
+_lib.sb_pool_tag.restype = _ctypes.c_int32
+_lib.sb_pool_get_place.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t, _ctypes.c_void_p]
+_lib.sb_pool_get_place.restype = _ctypes.c_int32
+_lib.sb_pool_handle.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_pool_handle.restype = _ctypes.c_int32
+_lib.sb_pool_handle_get.argtypes = [_ctypes.c_uint64, _ctypes.c_size_t, _ctypes.c_void_p]
+_lib.sb_pool_handle_get.restype = _ctypes.c_int32
+_lib.sb_pool_handle_put.argtypes = [_ctypes.c_uint64, _ctypes.c_void_p]
+_lib.sb_pool_handle_put.restype = _ctypes.c_int32
+_lib.sb_pool_handle_free.argtypes = [_ctypes.c_uint64]
+_lib.sb_pool_handle_free.restype = _ctypes.c_int32
+_lib.sb_pool_close.argtypes = [_ctypes.c_void_p]
+_lib.sb_pool_close.restype = None
+_lib.sb_schema_file_open.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_char_p,
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+]
+_lib.sb_schema_file_open.restype = _ctypes.c_int32
+_lib.sb_schema_file_count.argtypes = [_ctypes.c_void_p]
+_lib.sb_schema_file_count.restype = _ctypes.c_size_t
+_lib.sb_schema_file_get.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t, _ctypes.c_void_p]
+_lib.sb_schema_file_get.restype = _ctypes.c_int32
+_lib.sb_schema_file_find.argtypes = [_ctypes.c_void_p, _ctypes.c_char_p, _ctypes.c_void_p]
+_lib.sb_schema_file_find.restype = _ctypes.c_int32
+_lib.sb_schema_file_close.argtypes = [_ctypes.c_void_p]
+_lib.sb_schema_file_close.restype = None
 
 
 def _put_sb_schema_field(pins, target, value):
@@ -839,6 +877,60 @@ def _put_many_sb_value(pins, values, name):
     return target, len(values)
 
 
+def _put_sb_parser_options(pins, target, value):
+    value = _record(value, _records.ParserOptions)
+    target.max_frame_size = _integer(value.max_frame_size, "max_frame_size", -0x80000000, 0x7fffffff)
+    target.memory = _address_or_null(value.memory, "memory")
+    target.receive_position = _integer(value.receive_position, "receive_position", -0x8000000000000000, 0x7fffffffffffffff)
+    target.accept_extra = _boolean(value.accept_extra, "accept_extra")
+
+
+def _options_sb_parser_options(pins, value):
+    target = pins.hold(_sb_parser_options())
+    _lib.sb_parser_options_init(_byref(target), 32)
+    if value is not None:
+        _put_sb_parser_options(pins, target, value)
+    return _byref(target)
+
+
+def _put_sb_visit(pins, target, value):
+    value = _record(value, _records.Visit)
+    target.user = _integer(value.user, "user", 0, 0xffffffff)
+    target.visit_id = _integer(value.visit_id, "visit_id", 0, 0xffffffff)
+    target.time_ns = _integer(value.time_ns, "time_ns", -0x8000000000000000, 0x7fffffffffffffff)
+    target.url, target.url_size = pins.located_or_null(value.url, "url")
+    target.text, target.text_size = pins.located_or_null(value.text, "text")
+
+
+def _put_many_sb_visit(pins, values, name):
+    values = _sequence(values, name)
+    target = pins.hold((_sb_visit * len(values))())
+    for index, value in enumerate(values):
+        try:
+            _put_sb_visit(pins, target[index], value)
+        except (TypeError, ValueError, OverflowError, BufferError) as error:
+            error.add_note(f"in {name}[{index}]")
+            raise
+    return target, len(values)
+
+
+def _put_sb_visit_manager_options(pins, target, value):
+    value = _record(value, _records.VisitManagerOptions)
+    target.max_visits = _integer(value.max_visits, "max_visits", 0, 0xffffffff)
+    target.durability = _integer(value.durability, "durability", -0x80000000, 0x7fffffff)
+    target.interval_ms = _integer(value.interval_ms, "interval_ms", 0, 0xffffffff)
+    target.timeout_ms = _integer(value.timeout_ms, "timeout_ms", 0, 0xffffffff)
+    target.read_only = _boolean(value.read_only, "read_only")
+
+
+def _options_sb_visit_manager_options(pins, value):
+    target = pins.hold(_sb_visit_manager_options())
+    _lib.sb_visit_manager_options_init(_byref(target), 32)
+    if value is not None:
+        _put_sb_visit_manager_options(pins, target, value)
+    return _byref(target)
+
+
 def _put_sb_column(pins, target, value):
     value = _record(value, _records.Column)
     target.values, target.size = pins.located_or_null(value.values, "values")
@@ -858,22 +950,6 @@ def _put_many_sb_column(pins, values, name):
             error.add_note(f"in {name}[{index}]")
             raise
     return target, len(values)
-
-
-def _put_sb_parser_options(pins, target, value):
-    value = _record(value, _records.ParserOptions)
-    target.max_frame_size = _integer(value.max_frame_size, "max_frame_size", -0x80000000, 0x7fffffff)
-    target.memory = _address_or_null(value.memory, "memory")
-    target.receive_position = _integer(value.receive_position, "receive_position", -0x8000000000000000, 0x7fffffffffffffff)
-    target.accept_extra = _boolean(value.accept_extra, "accept_extra")
-
-
-def _options_sb_parser_options(pins, value):
-    target = pins.hold(_sb_parser_options())
-    _lib.sb_parser_options_init(_byref(target), 32)
-    if value is not None:
-        _put_sb_parser_options(pins, target, value)
-    return _byref(target)
 
 
 def _put_sb_echo_request(pins, target, value):
@@ -934,44 +1010,6 @@ def _options_sb_pool_options(pins, value):
     return _byref(target)
 
 
-def _put_sb_visit(pins, target, value):
-    value = _record(value, _records.Visit)
-    target.user = _integer(value.user, "user", 0, 0xffffffff)
-    target.visit_id = _integer(value.visit_id, "visit_id", 0, 0xffffffff)
-    target.time_ns = _integer(value.time_ns, "time_ns", -0x8000000000000000, 0x7fffffffffffffff)
-    target.url, target.url_size = pins.located_or_null(value.url, "url")
-    target.text, target.text_size = pins.located_or_null(value.text, "text")
-
-
-def _put_many_sb_visit(pins, values, name):
-    values = _sequence(values, name)
-    target = pins.hold((_sb_visit * len(values))())
-    for index, value in enumerate(values):
-        try:
-            _put_sb_visit(pins, target[index], value)
-        except (TypeError, ValueError, OverflowError, BufferError) as error:
-            error.add_note(f"in {name}[{index}]")
-            raise
-    return target, len(values)
-
-
-def _put_sb_visit_manager_options(pins, target, value):
-    value = _record(value, _records.VisitManagerOptions)
-    target.max_visits = _integer(value.max_visits, "max_visits", 0, 0xffffffff)
-    target.durability = _integer(value.durability, "durability", -0x80000000, 0x7fffffff)
-    target.interval_ms = _integer(value.interval_ms, "interval_ms", 0, 0xffffffff)
-    target.timeout_ms = _integer(value.timeout_ms, "timeout_ms", 0, 0xffffffff)
-    target.read_only = _boolean(value.read_only, "read_only")
-
-
-def _options_sb_visit_manager_options(pins, value):
-    target = pins.hold(_sb_visit_manager_options())
-    _lib.sb_visit_manager_options_init(_byref(target), 32)
-    if value is not None:
-        _put_sb_visit_manager_options(pins, target, value)
-    return _byref(target)
-
-
 def _get_sb_error(source):
     return _records.Error(
         source.status,
@@ -1023,6 +1061,63 @@ def _get_sb_row(source):
         source.schema_index,
         source.api_key,
         source.sequence,
+    )
+
+
+def _get_sb_visit(source):
+    return _records.Visit(
+        source.user,
+        source.visit_id,
+        source.time_ns,
+        read_bytes(source.url or 0, source.url_size),
+        read_bytes(source.text or 0, source.text_size),
+    )
+
+
+def _get_sb_visit_user(source):
+    return _records.VisitUser(
+        source.user,
+        source.visit_count,
+    )
+
+
+def _get_sb_visit_report(source):
+    return _records.VisitReport(
+        source.format,
+        source.bytes,
+        source.records,
+        source.users,
+        source.visits,
+        source.damaged_bytes,
+        source.damaged_offset,
+    )
+
+
+def _get_sb_visit_stats(source):
+    return _records.VisitStats(
+        source.max_visits,
+        source.file_bytes,
+        source.live_bytes,
+        source.durable_bytes,
+        source.records,
+        source.users_loaded,
+        source.syncs,
+        source.compactions,
+        source.cut_bytes,
+        source.replayed_records,
+        source.upgraded,
+        source.compacting,
+        source.poisoned,
+    )
+
+
+def _get_sb_visit_manager_options(source):
+    return _records.VisitManagerOptions(
+        source.max_visits,
+        source.durability,
+        source.interval_ms,
+        source.timeout_ms,
+        source.read_only,
     )
 
 
@@ -1096,63 +1191,6 @@ def _get_sb_pool_place(source):
         source.taken,
         _text(source.tag),
         _text(source.calls),
-    )
-
-
-def _get_sb_visit(source):
-    return _records.Visit(
-        source.user,
-        source.visit_id,
-        source.time_ns,
-        read_bytes(source.url or 0, source.url_size),
-        read_bytes(source.text or 0, source.text_size),
-    )
-
-
-def _get_sb_visit_user(source):
-    return _records.VisitUser(
-        source.user,
-        source.visit_count,
-    )
-
-
-def _get_sb_visit_report(source):
-    return _records.VisitReport(
-        source.format,
-        source.bytes,
-        source.records,
-        source.users,
-        source.visits,
-        source.damaged_bytes,
-        source.damaged_offset,
-    )
-
-
-def _get_sb_visit_stats(source):
-    return _records.VisitStats(
-        source.max_visits,
-        source.file_bytes,
-        source.live_bytes,
-        source.durable_bytes,
-        source.records,
-        source.users_loaded,
-        source.syncs,
-        source.compactions,
-        source.cut_bytes,
-        source.replayed_records,
-        source.upgraded,
-        source.compacting,
-        source.poisoned,
-    )
-
-
-def _get_sb_visit_manager_options(source):
-    return _records.VisitManagerOptions(
-        source.max_visits,
-        source.durability,
-        source.interval_ms,
-        source.timeout_ms,
-        source.read_only,
     )
 
 
@@ -1672,195 +1710,6 @@ def sb_view_close(view: int | None = None) -> None:
     _lib.sb_view_close(_address_or_null(view, "view"))
 
 
-def sb_buf_open(memory: int | None = None) -> int:
-    """Makes an empty buf without room whose memory comes from `memory`.
-
-    Ownership: the caller closes `*buf`, which keeps the provider alive by itself.
-    Threads: any.
-    Errors: SB_NO_MEMORY.
-    Since: 1.0
-    """
-    buf_ = _ctypes.c_void_p()
-    _status = _lib.sb_buf_open(_address_or_null(memory, "memory"), _byref(buf_))
-    if _status:
-        raise _failure("sb_buf_open", _status, None)
-    return buf_.value or 0
-
-
-def sb_buf_from_blocks(blocks: Sequence[int], memory: int | None = None) -> int:
-    """Makes an empty buf whose room is all of `blocks`, in that order. Memory that it needs beyond that comes
-    from `memory`.
-
-    Ownership: takes all of `blocks`; the caller closes `*buf`.
-    Threads: any.
-    Errors: SB_BUSY when a block has other owners, who could write; SB_INVALID_ARGUMENT when one is NULL or
-    stands there twice; SB_TOO_LARGE when they exceed the address space together; SB_NO_MEMORY. The blocks
-    stay the caller's then.
-    Since: 1.0
-    """
-    buf_ = _ctypes.c_void_p()
-    with _Pins() as _pins:
-        blocks_, blocks_count = _pins.handles(blocks, "sb_block", "blocks")
-        _status = _lib.sb_buf_from_blocks(
-            blocks_,
-            blocks_count,
-            _address_or_null(memory, "memory"),
-            _byref(buf_),
-        )
-    if _status:
-        raise _failure("sb_buf_from_blocks", _status, None)
-    return buf_.value or 0
-
-
-def sb_buf_size(buf: int) -> int:
-    """Returns the number of filled bytes.
-
-    Ownership: none.
-    Threads: one user of `buf` at a time.
-    Errors: none.
-    Since: 1.0
-    """
-    return _lib.sb_buf_size(_address(buf, "buf"))
-
-
-def sb_buf_room(buf: int) -> int:
-    """Returns how many bytes can be put before more room must be reserved.
-
-    Ownership: none.
-    Threads: one user of `buf` at a time.
-    Errors: none.
-    Since: 1.0
-    """
-    return _lib.sb_buf_room(_address(buf, "buf"))
-
-
-def sb_buf_reserve(buf: int, size: int) -> None:
-    """Makes sure that there is room for at least `size` bytes.
-
-    Ownership: none.
-    Threads: one user of `buf` at a time.
-    Errors: SB_NO_MEMORY; SB_TOO_LARGE when the filled part and the room would exceed the address space.
-    Since: 1.0
-    """
-    _status = _lib.sb_buf_reserve(_address(buf, "buf"), _integer(size, "size", 0, 0xffffffffffffffff))
-    if _status:
-        raise _failure("sb_buf_reserve", _status, None)
-
-
-def sb_buf_put(buf: int, data: ReadableBuffer) -> None:
-    """Adds `size` bytes at `data` to the end of the filled part of `buf`, across blocks where needed.
-
-    Ownership: `data` is borrowed for the call.
-    Threads: one user of `buf` at a time.
-    Errors: SB_OUT_OF_RANGE if the room is smaller than `size`; `buf` is then unchanged.
-    Since: 1.0
-    """
-    with _Pins() as _pins:
-        data_, data_count = _pins.readable(data, "data")
-        _status = _lib.sb_buf_put(_address(buf, "buf"), data_, data_count)
-    if _status:
-        raise _failure("sb_buf_put", _status, None)
-
-
-def sb_buf_put_view(buf: int, view: int) -> None:
-    """Adds the bytes of `view` at the end of the filled part without copying. The room after it stays.
-
-    Ownership: `view` is borrowed for the call; the buf shares its blocks.
-    Threads: one user of each at a time.
-    Errors: SB_NO_MEMORY; `buf` is then unchanged.
-    Since: 1.0
-    """
-    _status = _lib.sb_buf_put_view(_address(buf, "buf"), _address(view, "view"))
-    if _status:
-        raise _failure("sb_buf_put_view", _status, None)
-
-
-def sb_buf_peek(buf: int) -> int:
-    """Makes a view of all filled bytes; they stay in the buf as well.
-
-    Ownership: the caller closes `*view`.
-    Threads: one user of `buf` at a time.
-    Errors: SB_NO_MEMORY.
-    Since: 1.0
-    """
-    view_ = _ctypes.c_void_p()
-    _status = _lib.sb_buf_peek(_address(buf, "buf"), _byref(view_))
-    if _status:
-        raise _failure("sb_buf_peek", _status, None)
-    return view_.value or 0
-
-
-def sb_buf_take(buf: int, size: int) -> int:
-    """Takes the first `size` filled bytes out as a view. The rest stays filled, the room stays writable.
-
-    Ownership: the caller closes `*view`.
-    Threads: one user of `buf` at a time.
-    Errors: SB_OUT_OF_RANGE when fewer are filled; SB_NO_MEMORY; `buf` is then unchanged.
-    Since: 1.0
-    """
-    view_ = _ctypes.c_void_p()
-    _status = _lib.sb_buf_take(
-        _address(buf, "buf"),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-        _byref(view_),
-    )
-    if _status:
-        raise _failure("sb_buf_take", _status, None)
-    return view_.value or 0
-
-
-def sb_buf_begin(buf: int) -> tuple[int, int]:
-    """Begins direct writing: stores address and size of the first piece of room, for reading from a socket for
-    example. Room is not filled before sb_buf_commit; without it nothing happened.
-
-    Ownership: `*data` may be written until the next call on `buf`.
-    Threads: one user of `buf` at a time.
-    Errors: SB_OUT_OF_RANGE when there is no room.
-    Since: 1.0
-    """
-    data_ = _ctypes.c_void_p()
-    size_ = _ctypes.c_size_t()
-    _status = _lib.sb_buf_begin(_address(buf, "buf"), _byref(data_), _byref(size_))
-    if _status:
-        raise _failure("sb_buf_begin", _status, None)
-    return data_.value or 0, size_.value
-
-
-def sb_buf_commit(buf: int, size: int) -> None:
-    """Ends direct writing: the first `size` bytes of the piece that sb_buf_begin gave are filled.
-
-    Ownership: none.
-    Threads: one user of `buf` at a time.
-    Errors: SB_OUT_OF_RANGE when the piece is smaller; `buf` is then unchanged.
-    Since: 1.0
-    """
-    _status = _lib.sb_buf_commit(_address(buf, "buf"), _integer(size, "size", 0, 0xffffffffffffffff))
-    if _status:
-        raise _failure("sb_buf_commit", _status, None)
-
-
-def sb_buf_clear(buf: int) -> None:
-    """Drops all filled bytes. The room stays.
-
-    Ownership: none.
-    Threads: one user of `buf` at a time.
-    Errors: none.
-    Since: 1.0
-    """
-    _lib.sb_buf_clear(_address(buf, "buf"))
-
-
-def sb_buf_close(buf: int | None = None) -> None:
-    """Closes the buf. NULL is allowed. Views taken from it stay valid.
-
-    Ownership: takes `buf`.
-    Threads: one user of `buf` at a time.
-    Errors: none.
-    Since: 1.0
-    """
-    _lib.sb_buf_close(_address_or_null(buf, "buf"))
-
-
 def sb_schema_open(
     name: str,
     direction: int,
@@ -1977,222 +1826,6 @@ def sb_schema_close(schema: int | None = None) -> None:
     Since: 1.0
     """
     _lib.sb_schema_close(_address_or_null(schema, "schema"))
-
-
-def sb_builder_open(memory: int | None = None) -> int:
-    """Makes an empty builder whose frames lie in memory of `memory`.
-
-    Ownership: the caller closes `*builder`, which keeps the provider alive by itself.
-    Threads: any.
-    Errors: SB_NO_MEMORY.
-    Since: 1.0
-    """
-    builder_ = _ctypes.c_void_p()
-    _status = _lib.sb_builder_open(_address_or_null(memory, "memory"), _byref(builder_))
-    if _status:
-        raise _failure("sb_builder_open", _status, None)
-    return builder_.value or 0
-
-
-def sb_builder_add(
-    builder: int,
-    schema: int,
-    sequence: int,
-    values: Sequence[_records.Value | tuple[Any, ...]],
-) -> None:
-    """Adds one message. `values` holds one value per field of `schema`, in its order.
-
-    Ownership: all is borrowed for the call.
-    Threads: one user of `builder` at a time.
-    Errors: SB_INVALID_ARGUMENT when `value_count` is not the schema's, or data is NULL where size is not 0;
-    SB_OUT_OF_RANGE; SB_TOO_LARGE; SB_NO_MEMORY; nothing is added then. The error's `frame` counts the
-    messages added since the last take or clear.
-    Since: 1.0
-    """
-    _error = _sb_error()
-    with _Pins() as _pins:
-        values_, values_count = _put_many_sb_value(_pins, values, "values")
-        _status = _lib.sb_builder_add(
-            _address(builder, "builder"),
-            _address(schema, "schema"),
-            _integer(sequence, "sequence", -128, 127),
-            values_,
-            values_count,
-            _byref(_error),
-        )
-    if _status:
-        raise _failure("sb_builder_add", _status, _error)
-
-
-def sb_builder_add_columns(
-    builder: int,
-    schema: int,
-    sequences: Sequence[int],
-    columns: Sequence[_records.Column | tuple[Any, ...]],
-) -> None:
-    """Adds `count` messages in one call: all of them, or none. `sequences` holds one sequence per message,
-    `columns` one column per field of `schema`, in its order.
-
-    Ownership: all is borrowed for the call.
-    Threads: one user of `builder` at a time.
-    Errors: SB_INVALID_ARGUMENT when `column_count` is not the schema's, or a column has not what `count`
-    messages need; SB_OUT_OF_RANGE for an integer that does not fit its field, or an offset and length outside
-    of the values; SB_TOO_LARGE; SB_NO_MEMORY; nothing is added then. The error's `frame` counts the messages
-    added since the last take or clear, and those of the call before it.
-    Since: 1.0
-    """
-    _error = _sb_error()
-    with _Pins() as _pins:
-        sequences_, sequences_count = _pins.integers(sequences, "int8_t", "sequences")
-        columns_, columns_count = _put_many_sb_column(_pins, columns, "columns")
-        _status = _lib.sb_builder_add_columns(
-            _address(builder, "builder"),
-            _address(schema, "schema"),
-            sequences_,
-            sequences_count,
-            columns_,
-            columns_count,
-            _byref(_error),
-        )
-    if _status:
-        raise _failure("sb_builder_add_columns", _status, _error)
-
-
-def sb_builder_add_rows(
-    builder: int,
-    schema: int,
-    sequences: Sequence[int],
-    values: Sequence[_records.Value | tuple[Any, ...]],
-) -> None:
-    """Adds `count` messages in one call: all of them, or none. `sequences` holds one sequence per message,
-    `values` one value per field of `schema` for the first message, in its order, then those of the next, and
-    so on.
-
-    Ownership: all is borrowed for the call.
-    Threads: one user of `builder` at a time.
-    Errors: SB_INVALID_ARGUMENT when `value_count` is not that of the fields of `count` messages, or data is
-    NULL where size is not 0; SB_OUT_OF_RANGE; SB_TOO_LARGE; SB_NO_MEMORY; nothing is added then. The error's
-    `frame` counts the messages added since the last take or clear, and those of the call before it.
-    Since: 1.0
-    """
-    _error = _sb_error()
-    with _Pins() as _pins:
-        sequences_, sequences_count = _pins.integers(sequences, "int8_t", "sequences")
-        values_, values_count = _put_many_sb_value(_pins, values, "values")
-        _status = _lib.sb_builder_add_rows(
-            _address(builder, "builder"),
-            _address(schema, "schema"),
-            sequences_,
-            sequences_count,
-            values_,
-            values_count,
-            _byref(_error),
-        )
-    if _status:
-        raise _failure("sb_builder_add_rows", _status, _error)
-
-
-def sb_builder_size(builder: int) -> int:
-    """Returns the number of bytes of all frames added.
-
-    Ownership: none.
-    Threads: one user of `builder` at a time.
-    Errors: none.
-    Since: 1.0
-    """
-    return _lib.sb_builder_size(_address(builder, "builder"))
-
-
-def sb_builder_frame_count(builder: int) -> int:
-    """Returns the number of frames added.
-
-    Ownership: none.
-    Threads: one user of `builder` at a time.
-    Errors: none.
-    Since: 1.0
-    """
-    return _lib.sb_builder_frame_count(_address(builder, "builder"))
-
-
-def sb_builder_take(builder: int) -> int:
-    """Takes all frames out as one view, without copying; the builder is empty then.
-
-    Ownership: the caller closes `*frames`.
-    Threads: one user of `builder` at a time.
-    Errors: SB_NO_MEMORY; the builder is then unchanged.
-    Since: 1.0
-    """
-    frames_ = _ctypes.c_void_p()
-    _status = _lib.sb_builder_take(_address(builder, "builder"), _byref(frames_))
-    if _status:
-        raise _failure("sb_builder_take", _status, None)
-    return frames_.value or 0
-
-
-def sb_builder_copy_bytes(builder: int, data: WriteableBuffer) -> None:
-    """Copies all frames to the caller's memory; the builder keeps them.
-
-    Ownership: `data` is the caller's.
-    Threads: one user of `builder` at a time.
-    Errors: SB_OUT_OF_RANGE when `size` is not sb_builder_size(); `data` is then unchanged.
-    Since: 1.0
-    """
-    with _Pins() as _pins:
-        data_, data_count = _pins.writable(data, "data")
-        _status = _lib.sb_builder_copy_bytes(_address(builder, "builder"), data_, data_count)
-    if _status:
-        raise _failure("sb_builder_copy_bytes", _status, None)
-
-
-def sb_builder_clear(builder: int) -> None:
-    """Drops all frames.
-
-    Ownership: none.
-    Threads: one user of `builder` at a time.
-    Errors: none.
-    Since: 1.0
-    """
-    _lib.sb_builder_clear(_address(builder, "builder"))
-
-
-def sb_builder_memory(builder: int) -> int:
-    """Opens the provider that the builder's memory comes from.
-
-    Ownership: the caller closes `*memory`.
-    Threads: one user of `builder` at a time.
-    Errors: SB_NO_MEMORY.
-    Since: 1.0
-    """
-    memory_ = _ctypes.c_void_p()
-    _status = _lib.sb_builder_memory(_address(builder, "builder"), _byref(memory_))
-    if _status:
-        raise _failure("sb_builder_memory", _status, None)
-    return memory_.value or 0
-
-
-def sb_builder_close(builder: int | None = None) -> None:
-    """Closes the builder. NULL is allowed. Frames that were taken stay valid.
-
-    Ownership: takes `builder`.
-    Threads: one user of `builder` at a time.
-    Errors: none.
-    Since: 1.0
-    """
-    _lib.sb_builder_close(_address_or_null(builder, "builder"))
-
-
-def sb_crc32c(checksum: int, data: ReadableBuffer) -> int:
-    """Returns the CRC-32C of the `size` bytes at `data`, continued from `checksum`, which is 0 at the start: the
-    checksum of two pieces is sb_crc32c(sb_crc32c(0, a, a_size), b, b_size).
-
-    Ownership: `data` is borrowed for the call.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
-    with _Pins() as _pins:
-        data_, data_count = _pins.readable(data, "data")
-        return _lib.sb_crc32c(_integer(checksum, "checksum", 0, 0xffffffff), data_, data_count)
 
 
 def sb_parser_options_init() -> _records.ParserOptions:
@@ -2615,6 +2248,1052 @@ def sb_batch_close(batch: int | None = None) -> None:
     Since: 1.0
     """
     _lib.sb_batch_close(_address_or_null(batch, "batch"))
+
+
+def sb_visit_manager_options_init() -> _records.VisitManagerOptions:
+    """Fills `options` with the defaults, never writing past `struct_size` bytes.
+
+    Ownership: `options` is the caller's.
+    Threads: any.
+    Errors: none.
+    Since: 1.0
+    """
+    options_ = _sb_visit_manager_options()
+    _lib.sb_visit_manager_options_init(_byref(options_), 32)
+    return _get_sb_visit_manager_options(options_)
+
+
+def sb_visit_manager_open(
+    path: str,
+    options: _records.VisitManagerOptions | tuple[Any, ...] | None = None,
+) -> int:
+    """Opens the file at `path`, or makes it. A file of the old format is upgraded, and kept as `path`.v0; an
+    unsynced tail is cut off, and kept as `path`.cut.
+
+    Ownership: the caller closes `*manager`; NULL options mean the defaults.
+    Threads: any.
+    Errors: SB_LOCKED when another handle writes the file; SB_CORRUPT for a damaged file, which stays
+    untouched; SB_NOT_FOUND when there is none and `read_only` is set; SB_UNSUPPORTED for a file of a newer
+    library; SB_INVALID_ARGUMENT for a path that is no file, or an option out of its range; SB_IO;
+    SB_NO_MEMORY.
+    Since: 1.0
+    """
+    manager_ = _ctypes.c_void_p()
+    _error = _sb_error()
+    with _Pins() as _pins:
+        path_ = _pins.text(path, "path")
+        options_ = _options_sb_visit_manager_options(_pins, options)
+        _status = _lib.sb_visit_manager_open(path_, options_, _byref(manager_), _byref(_error))
+    if _status:
+        raise _failure("sb_visit_manager_open", _status, _error)
+    return manager_.value or 0
+
+
+def sb_visit_manager_add_visit(
+    manager: int,
+    user: int,
+    visit_id: int,
+    url: ReadableBuffer | None,
+    text: ReadableBuffer | None,
+) -> None:
+    """Adds a visit now; its time is never earlier than that of the user's newest.
+
+    Ownership: `url` and `text` are copied.
+    Threads: any.
+    Errors: SB_INVALID_ARGUMENT for a NUL in `url` or `text`; SB_TOO_LARGE above SB_VISIT_TEXT_MAX; otherwise
+    see the top.
+    Since: 1.0
+    """
+    _error = _sb_error()
+    with _Pins() as _pins:
+        url_, url_count = _pins.readable_or_null(url, "url")
+        text_, text_count = _pins.readable_or_null(text, "text")
+        _status = _lib.sb_visit_manager_add_visit(
+            _address(manager, "manager"),
+            _integer(user, "user", 0, 0xffffffff),
+            _integer(visit_id, "visit_id", 0, 0xffffffff),
+            url_,
+            url_count,
+            text_,
+            text_count,
+            _byref(_error),
+        )
+    if _status:
+        raise _failure("sb_visit_manager_add_visit", _status, _error)
+
+
+def sb_visit_manager_add_visit_at(
+    manager: int,
+    user: int,
+    visit_id: int,
+    url: ReadableBuffer | None,
+    text: ReadableBuffer | None,
+    time_ns: int,
+) -> None:
+    """Adds a visit with a time.
+
+    Ownership: `url` and `text` are copied.
+    Threads: any.
+    Errors: as sb_visit_manager_add_visit; SB_OUT_OF_RANGE for a time below SB_VISIT_NOW.
+    Since: 1.0
+    """
+    _error = _sb_error()
+    with _Pins() as _pins:
+        url_, url_count = _pins.readable_or_null(url, "url")
+        text_, text_count = _pins.readable_or_null(text, "text")
+        _status = _lib.sb_visit_manager_add_visit_at(
+            _address(manager, "manager"),
+            _integer(user, "user", 0, 0xffffffff),
+            _integer(visit_id, "visit_id", 0, 0xffffffff),
+            url_,
+            url_count,
+            text_,
+            text_count,
+            _integer(time_ns, "time_ns", -0x8000000000000000, 0x7fffffffffffffff),
+            _byref(_error),
+        )
+    if _status:
+        raise _failure("sb_visit_manager_add_visit_at", _status, _error)
+
+
+def sb_visit_manager_add_visits(manager: int, visits: Sequence[_records.Visit | tuple[Any, ...]]) -> None:
+    """Adds visits of any users, in order. Either all are added or none, a crash aside, which may keep the first
+    of them only.
+
+    Ownership: `visits` and what they show are copied.
+    Threads: any.
+    Errors: as sb_visit_manager_add_visit_at, with the index of the visit in `error.frame`.
+    Since: 1.0
+    """
+    _error = _sb_error()
+    with _Pins() as _pins:
+        visits_, visits_count = _put_many_sb_visit(_pins, visits, "visits")
+        _status = _lib.sb_visit_manager_add_visits(
+            _address(manager, "manager"),
+            visits_,
+            visits_count,
+            _byref(_error),
+        )
+    if _status:
+        raise _failure("sb_visit_manager_add_visits", _status, _error)
+
+
+def sb_visit_manager_get_recent_visits(manager: int, user: int) -> int:
+    """Makes a snapshot of the visits of `user`, newest first; empty for a user who has none.
+
+    Ownership: the caller closes `*visits`, which may outlive the manager.
+    Threads: any.
+    Errors: see the top.
+    Since: 1.0
+    """
+    visits_ = _ctypes.c_void_p()
+    _error = _sb_error()
+    _status = _lib.sb_visit_manager_get_recent_visits(
+        _address(manager, "manager"),
+        _integer(user, "user", 0, 0xffffffff),
+        _byref(visits_),
+        _byref(_error),
+    )
+    if _status:
+        raise _failure("sb_visit_manager_get_recent_visits", _status, _error)
+    return visits_.value or 0
+
+
+def sb_visit_manager_get_recent_visits_of(manager: int, users: Sequence[int]) -> int:
+    """Makes one snapshot of the visits of many users: user by user in the order asked for, newest first for
+    each.
+
+    Ownership: the caller closes `*visits`, which may outlive the manager.
+    Threads: any.
+    Errors: see the top.
+    Since: 1.0
+    """
+    visits_ = _ctypes.c_void_p()
+    _error = _sb_error()
+    with _Pins() as _pins:
+        users_, users_count = _pins.integers(users, "uint32_t", "users")
+        _status = _lib.sb_visit_manager_get_recent_visits_of(
+            _address(manager, "manager"),
+            users_,
+            users_count,
+            _byref(visits_),
+            _byref(_error),
+        )
+    if _status:
+        raise _failure("sb_visit_manager_get_recent_visits_of", _status, _error)
+    return visits_.value or 0
+
+
+def sb_visit_manager_delete_visits(manager: int, user: int, visit_ids: Sequence[int]) -> bool:
+    """Deletes visits of `user`, and stores in `*found` whether any of them was there.
+
+    Ownership: `visit_ids` is borrowed for the call.
+    Threads: any.
+    Errors: see the top.
+    Since: 1.0
+    """
+    found_ = _ctypes.c_bool()
+    _error = _sb_error()
+    with _Pins() as _pins:
+        visit_ids_, visit_ids_count = _pins.integers(visit_ids, "uint32_t", "visit_ids")
+        _status = _lib.sb_visit_manager_delete_visits(
+            _address(manager, "manager"),
+            _integer(user, "user", 0, 0xffffffff),
+            visit_ids_,
+            visit_ids_count,
+            _byref(found_),
+            _byref(_error),
+        )
+    if _status:
+        raise _failure("sb_visit_manager_delete_visits", _status, _error)
+    return found_.value
+
+
+def sb_visit_manager_clear_user(manager: int, user: int, erase: bool) -> None:
+    """Deletes all visits of `user`. With `erase` their bytes are also gone from the file when it returns, which
+    rewrites it; files that were kept beside it (.cut, .v0) stay.
+
+    Ownership: none.
+    Threads: any.
+    Errors: see the top. When only the erasing failed, the visits are deleted all the same.
+    Since: 1.0
+    """
+    _error = _sb_error()
+    _status = _lib.sb_visit_manager_clear_user(
+        _address(manager, "manager"),
+        _integer(user, "user", 0, 0xffffffff),
+        _boolean(erase, "erase"),
+        _byref(_error),
+    )
+    if _status:
+        raise _failure("sb_visit_manager_clear_user", _status, _error)
+
+
+def sb_visit_manager_users(manager: int) -> int:
+    """Makes a list of the users who have visits, ascending.
+
+    Ownership: the caller closes `*users`.
+    Threads: any.
+    Errors: see the top.
+    Since: 1.0
+    """
+    users_ = _ctypes.c_void_p()
+    _error = _sb_error()
+    _status = _lib.sb_visit_manager_users(_address(manager, "manager"), _byref(users_), _byref(_error))
+    if _status:
+        raise _failure("sb_visit_manager_users", _status, _error)
+    return users_.value or 0
+
+
+def sb_visit_manager_scan(manager: int) -> int:
+    """Begins a walk over all visits, by user ascending. Each user is shown as of the moment when the walk comes
+    to it.
+
+    Ownership: the caller closes `*scan`; when `manager` was closed, it refuses with SB_CLOSED.
+    Threads: any.
+    Errors: SB_CLOSED; SB_NO_MEMORY.
+    Since: 1.0
+    """
+    scan_ = _ctypes.c_void_p()
+    _error = _sb_error()
+    _status = _lib.sb_visit_manager_scan(_address(manager, "manager"), _byref(scan_), _byref(_error))
+    if _status:
+        raise _failure("sb_visit_manager_scan", _status, _error)
+    return scan_.value or 0
+
+
+def sb_visit_manager_copy_to(manager: int, path: str) -> None:
+    """Copies the store, as it is at the beginning of the call, into a new file at `path`; changes go on
+    meanwhile.
+
+    Ownership: none.
+    Threads: any.
+    Errors: SB_INVALID_ARGUMENT when `path` exists; SB_UNSUPPORTED where the store is no file; otherwise see
+    the top.
+    Since: 1.0
+    """
+    _error = _sb_error()
+    with _Pins() as _pins:
+        path_ = _pins.text(path, "path")
+        _status = _lib.sb_visit_manager_copy_to(_address(manager, "manager"), path_, _byref(_error))
+    if _status:
+        raise _failure("sb_visit_manager_copy_to", _status, _error)
+
+
+def sb_visit_manager_compact(manager: int) -> None:
+    """Writes the file anew with what is live, in steps between which others go on.
+
+    Ownership: none.
+    Threads: any.
+    Errors: see the top; the old file is then still in place.
+    Since: 1.0
+    """
+    _error = _sb_error()
+    _status = _lib.sb_visit_manager_compact(_address(manager, "manager"), _byref(_error))
+    if _status:
+        raise _failure("sb_visit_manager_compact", _status, _error)
+
+
+def sb_visit_manager_sync(manager: int) -> None:
+    """Waits until everything acknowledged before the call is on disk.
+
+    Ownership: none.
+    Threads: any.
+    Errors: SB_IO, and the handle is poisoned; otherwise see the top.
+    Since: 1.0
+    """
+    _error = _sb_error()
+    _status = _lib.sb_visit_manager_sync(_address(manager, "manager"), _byref(_error))
+    if _status:
+        raise _failure("sb_visit_manager_sync", _status, _error)
+
+
+def sb_visit_manager_refresh(manager: int) -> bool:
+    """Reads on: brings a read-only handle to the file's present state, and stores in `*changed` whether that is
+    another one.
+
+    Ownership: none.
+    Threads: any.
+    Errors: SB_UNSUPPORTED for a handle that writes; otherwise see the top, and the handle shows what it
+    showed before.
+    Since: 1.0
+    """
+    changed_ = _ctypes.c_bool()
+    _error = _sb_error()
+    _status = _lib.sb_visit_manager_refresh(
+        _address(manager, "manager"),
+        _byref(changed_),
+        _byref(_error),
+    )
+    if _status:
+        raise _failure("sb_visit_manager_refresh", _status, _error)
+    return changed_.value
+
+
+def sb_visit_manager_verify(manager: int) -> _records.VisitReport:
+    """Reads and checks every byte of the file up to its present end.
+
+    Ownership: `report` is the caller's.
+    Threads: any.
+    Errors: SB_CORRUPT with the offset; SB_INVALID_ARGUMENT when struct_size is too small to be one of ours;
+    otherwise see the top.
+    Since: 1.0
+    """
+    report_ = _sb_visit_report()
+    report_.struct_size = 56
+    _error = _sb_error()
+    _status = _lib.sb_visit_manager_verify(
+        _address(manager, "manager"),
+        _byref(report_),
+        _byref(_error),
+    )
+    if _status:
+        raise _failure("sb_visit_manager_verify", _status, _error)
+    return _get_sb_visit_report(report_)
+
+
+def sb_visit_manager_get_stats(manager: int) -> _records.VisitStats:
+    """Tells what the store holds and did so far.
+
+    Ownership: `stats` is the caller's.
+    Threads: any.
+    Errors: SB_INVALID_ARGUMENT when struct_size is too small to be one of ours; otherwise see the top.
+    Since: 1.0
+    """
+    stats_ = _sb_visit_stats()
+    stats_.struct_size = 88
+    _error = _sb_error()
+    _status = _lib.sb_visit_manager_get_stats(
+        _address(manager, "manager"),
+        _byref(stats_),
+        _byref(_error),
+    )
+    if _status:
+        raise _failure("sb_visit_manager_get_stats", _status, _error)
+    return _get_sb_visit_stats(stats_)
+
+
+def sb_visit_manager_finish(manager: int) -> None:
+    """Closes the file cleanly: everything is on disk, the lock is free. After it only sb_visit_manager_close is
+    of use; a second finish returns what the first did.
+
+    Ownership: none.
+    Threads: nobody else may use `manager` during or after the call.
+    Errors: SB_IO; the lock is free all the same, and nothing acknowledged is lost to the end of the process.
+    Since: 1.0
+    """
+    _error = _sb_error()
+    _status = _lib.sb_visit_manager_finish(_address(manager, "manager"), _byref(_error))
+    if _status:
+        raise _failure("sb_visit_manager_finish", _status, _error)
+
+
+def sb_visit_manager_close(manager: int | None = None) -> None:
+    """Closes the manager, finishing it first where nobody did. NULL is allowed.
+
+    Ownership: takes `manager`; snapshots stay valid.
+    Threads: nobody may use `manager` during or after the call.
+    Errors: none.
+    Since: 1.0
+    """
+    _lib.sb_visit_manager_close(_address_or_null(manager, "manager"))
+
+
+def sb_verify_visits(path: str) -> _records.VisitReport:
+    """Checks every byte of the file at `path`, which nobody need have open.
+
+    Ownership: `report` is the caller's.
+    Threads: any.
+    Errors: SB_CORRUPT with the offset of the first damage; SB_NOT_FOUND; SB_UNSUPPORTED for a file of a newer
+    library; SB_INVALID_ARGUMENT; SB_IO; SB_NO_MEMORY.
+    Since: 1.0
+    """
+    report_ = _sb_visit_report()
+    report_.struct_size = 56
+    _error = _sb_error()
+    with _Pins() as _pins:
+        path_ = _pins.text(path, "path")
+        _status = _lib.sb_verify_visits(path_, _byref(report_), _byref(_error))
+    if _status:
+        raise _failure("sb_verify_visits", _status, _error)
+    return _get_sb_visit_report(report_)
+
+
+def sb_salvage_visits(path: str, target: str) -> _records.VisitReport:
+    """Copies whatever is valid in the damaged file at `path` into a new file at `target`; the damaged one stays
+    as it is. What a damaged record said is missing: visits may be absent, and visits that it deleted may be
+    back.
+
+    Ownership: `report` is the caller's, and says what was found.
+    Threads: any.
+    Errors: SB_CORRUPT when nothing in the file is of use; SB_NOT_FOUND; SB_INVALID_ARGUMENT when `target`
+    exists; SB_IO; SB_NO_MEMORY.
+    Since: 1.0
+    """
+    report_ = _sb_visit_report()
+    report_.struct_size = 56
+    _error = _sb_error()
+    with _Pins() as _pins:
+        path_ = _pins.text(path, "path")
+        target_ = _pins.text(target, "target")
+        _status = _lib.sb_salvage_visits(path_, target_, _byref(report_), _byref(_error))
+    if _status:
+        raise _failure("sb_salvage_visits", _status, _error)
+    return _get_sb_visit_report(report_)
+
+
+def sb_visits_get_all(visits: int) -> list[_records.Visit]:
+    """Stores the visits of a snapshot.
+
+    Ownership: `*rows` and what they show are valid until `visits` is closed.
+    Threads: one user of `visits` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    rows_ = _ctypes.POINTER(_sb_visit)()
+    row_count_ = _ctypes.c_size_t()
+    _status = _lib.sb_visits_get_all(_address(visits, "visits"), _byref(rows_), _byref(row_count_))
+    if _status:
+        raise _failure("sb_visits_get_all", _status, None)
+    return [_get_sb_visit(rows_[index]) for index in range(row_count_.value)]
+
+
+def sb_visits_count(visits: int) -> int:
+    """Returns the number of visits of a snapshot.
+
+    Ownership: none.
+    Threads: one user of `visits` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    return _lib.sb_visits_count(_address(visits, "visits"))
+
+
+def sb_visits_close(visits: int | None = None) -> None:
+    """Closes the snapshot. NULL is allowed.
+
+    Ownership: takes `visits`.
+    Threads: one user of `visits` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    _lib.sb_visits_close(_address_or_null(visits, "visits"))
+
+
+def sb_visit_users_get_all(users: int) -> list[_records.VisitUser]:
+    """Stores the users of a list.
+
+    Ownership: `*rows` is valid until `users` is closed.
+    Threads: one user of `users` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    rows_ = _ctypes.POINTER(_sb_visit_user)()
+    row_count_ = _ctypes.c_size_t()
+    _status = _lib.sb_visit_users_get_all(_address(users, "users"), _byref(rows_), _byref(row_count_))
+    if _status:
+        raise _failure("sb_visit_users_get_all", _status, None)
+    return [_get_sb_visit_user(rows_[index]) for index in range(row_count_.value)]
+
+
+def sb_visit_users_close(users: int | None = None) -> None:
+    """Closes the list. NULL is allowed.
+
+    Ownership: takes `users`.
+    Threads: one user of `users` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    _lib.sb_visit_users_close(_address_or_null(users, "users"))
+
+
+def sb_visit_scan_next(scan: int, visits_min: int) -> int:
+    """Makes a snapshot of the visits of the next users, newest first for each, at least `visits_min` visits
+    unless the walk ends; it is empty when the walk has ended.
+
+    Ownership: the caller closes `*visits`.
+    Threads: one user of `scan` at a time.
+    Errors: see the top; the walk stays where it was.
+    Since: 1.0
+    """
+    visits_ = _ctypes.c_void_p()
+    _error = _sb_error()
+    _status = _lib.sb_visit_scan_next(
+        _address(scan, "scan"),
+        _integer(visits_min, "visits_min", 0, 0xffffffffffffffff),
+        _byref(visits_),
+        _byref(_error),
+    )
+    if _status:
+        raise _failure("sb_visit_scan_next", _status, _error)
+    return visits_.value or 0
+
+
+def sb_visit_scan_close(scan: int | None = None) -> None:
+    """Closes the walk. NULL is allowed.
+
+    Ownership: takes `scan`.
+    Threads: one user of `scan` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    _lib.sb_visit_scan_close(_address_or_null(scan, "scan"))
+
+
+def sb_schema_export_arrow(schema: int, strings: int, arrow_schema: int) -> None:
+    """Describes what a batch exports for messages of `schema`: fills `arrow_schema`, a struct type.
+
+    Ownership: the caller calls `arrow_schema->release`.
+    Threads: any.
+    Errors: SB_INVALID_ARGUMENT when `strings` is none of SB_STRINGS_...; SB_NO_MEMORY.
+    Since: 1.0
+    """
+    _error = _sb_error()
+    _status = _lib.sb_schema_export_arrow(
+        _address(schema, "schema"),
+        _integer(strings, "strings", -0x80000000, 0x7fffffff),
+        _address(arrow_schema, "arrow_schema"),
+        _byref(_error),
+    )
+    if _status:
+        raise _failure("sb_schema_export_arrow", _status, _error)
+
+
+def sb_batch_export_arrow(
+    batch: int,
+    schema_index: int,
+    strings: int,
+    arrow_schema: int,
+    arrow_array: int,
+) -> None:
+    """Copies the rows of `batch` that follow the schema at `schema_index` of the parser into `arrow_array`, a
+    struct array, and describes it in `arrow_schema`.
+
+    Ownership: the caller calls `release` of both; they may outlive the batch.
+    Threads: one user of `batch` at a time.
+    Errors: SB_OUT_OF_RANGE when there is no such schema; SB_INVALID_ARGUMENT when `strings` is none of
+    SB_STRINGS_..., or a string is not UTF-8, with field and stream_offset of its row in `error`; SB_TOO_LARGE
+    when the strings of a column are 2 GiB or more; SB_NO_MEMORY.
+    Since: 1.0
+    """
+    _error = _sb_error()
+    _status = _lib.sb_batch_export_arrow(
+        _address(batch, "batch"),
+        _integer(schema_index, "schema_index", 0, 0xffffffffffffffff),
+        _integer(strings, "strings", -0x80000000, 0x7fffffff),
+        _address(arrow_schema, "arrow_schema"),
+        _address(arrow_array, "arrow_array"),
+        _byref(_error),
+    )
+    if _status:
+        raise _failure("sb_batch_export_arrow", _status, _error)
+
+
+def sb_batch_export_arrow_stream(batch: int, schema_index: int, strings: int, arrow_stream: int) -> None:
+    """Does what sb_batch_export_arrow does, as a stream of one struct array, which is what data frames and
+    databases read tables from.
+
+    Ownership: the caller calls `arrow_stream->release`; it may outlive the batch.
+    Threads: one user of `batch` at a time.
+    Errors: as sb_batch_export_arrow.
+    Since: 1.0
+    """
+    _error = _sb_error()
+    _status = _lib.sb_batch_export_arrow_stream(
+        _address(batch, "batch"),
+        _integer(schema_index, "schema_index", 0, 0xffffffffffffffff),
+        _integer(strings, "strings", -0x80000000, 0x7fffffff),
+        _address(arrow_stream, "arrow_stream"),
+        _byref(_error),
+    )
+    if _status:
+        raise _failure("sb_batch_export_arrow_stream", _status, _error)
+
+
+def sb_visits_export_arrow_stream(visits: int, strings: int, arrow_stream: int) -> None:
+    """Copies the visits of a snapshot into a stream.
+
+    Ownership: the caller calls `arrow_stream->release`; it may outlive the snapshot.
+    Threads: one user of `visits` at a time.
+    Errors: SB_INVALID_ARGUMENT when `strings` is none of SB_STRINGS_..., or a string is not UTF-8, with its
+    field in `error`, and visit and user in the message; SB_NO_MEMORY.
+    Since: 1.0
+    """
+    _error = _sb_error()
+    _status = _lib.sb_visits_export_arrow_stream(
+        _address(visits, "visits"),
+        _integer(strings, "strings", -0x80000000, 0x7fffffff),
+        _address(arrow_stream, "arrow_stream"),
+        _byref(_error),
+    )
+    if _status:
+        raise _failure("sb_visits_export_arrow_stream", _status, _error)
+
+
+def sb_visit_manager_export_arrow_stream(manager: int, strings: int, arrow_stream: int) -> None:
+    """Copies all visits into a stream, by user ascending, newest first for each: a snapshot, as
+    sb_visit_manager_scan takes it, that needs as much memory as there are visits. Where that is too much,
+    export what sb_visit_scan_next gives, piece by piece.
+
+    Ownership: the caller calls `arrow_stream->release`; it may outlive the manager.
+    Threads: any.
+    Errors: as sb_visits_export_arrow_stream, and as sb_visit_scan_next.
+    Since: 1.0
+    """
+    _error = _sb_error()
+    _status = _lib.sb_visit_manager_export_arrow_stream(
+        _address(manager, "manager"),
+        _integer(strings, "strings", -0x80000000, 0x7fffffff),
+        _address(arrow_stream, "arrow_stream"),
+        _byref(_error),
+    )
+    if _status:
+        raise _failure("sb_visit_manager_export_arrow_stream", _status, _error)
+
+
+def sb_buf_open(memory: int | None = None) -> int:
+    """Makes an empty buf without room whose memory comes from `memory`.
+
+    Ownership: the caller closes `*buf`, which keeps the provider alive by itself.
+    Threads: any.
+    Errors: SB_NO_MEMORY.
+    Since: 1.0
+    """
+    buf_ = _ctypes.c_void_p()
+    _status = _lib.sb_buf_open(_address_or_null(memory, "memory"), _byref(buf_))
+    if _status:
+        raise _failure("sb_buf_open", _status, None)
+    return buf_.value or 0
+
+
+def sb_buf_from_blocks(blocks: Sequence[int], memory: int | None = None) -> int:
+    """Makes an empty buf whose room is all of `blocks`, in that order. Memory that it needs beyond that comes
+    from `memory`.
+
+    Ownership: takes all of `blocks`; the caller closes `*buf`.
+    Threads: any.
+    Errors: SB_BUSY when a block has other owners, who could write; SB_INVALID_ARGUMENT when one is NULL or
+    stands there twice; SB_TOO_LARGE when they exceed the address space together; SB_NO_MEMORY. The blocks
+    stay the caller's then.
+    Since: 1.0
+    """
+    buf_ = _ctypes.c_void_p()
+    with _Pins() as _pins:
+        blocks_, blocks_count = _pins.handles(blocks, "sb_block", "blocks")
+        _status = _lib.sb_buf_from_blocks(
+            blocks_,
+            blocks_count,
+            _address_or_null(memory, "memory"),
+            _byref(buf_),
+        )
+    if _status:
+        raise _failure("sb_buf_from_blocks", _status, None)
+    return buf_.value or 0
+
+
+def sb_buf_size(buf: int) -> int:
+    """Returns the number of filled bytes.
+
+    Ownership: none.
+    Threads: one user of `buf` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    return _lib.sb_buf_size(_address(buf, "buf"))
+
+
+def sb_buf_room(buf: int) -> int:
+    """Returns how many bytes can be put before more room must be reserved.
+
+    Ownership: none.
+    Threads: one user of `buf` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    return _lib.sb_buf_room(_address(buf, "buf"))
+
+
+def sb_buf_reserve(buf: int, size: int) -> None:
+    """Makes sure that there is room for at least `size` bytes.
+
+    Ownership: none.
+    Threads: one user of `buf` at a time.
+    Errors: SB_NO_MEMORY; SB_TOO_LARGE when the filled part and the room would exceed the address space.
+    Since: 1.0
+    """
+    _status = _lib.sb_buf_reserve(_address(buf, "buf"), _integer(size, "size", 0, 0xffffffffffffffff))
+    if _status:
+        raise _failure("sb_buf_reserve", _status, None)
+
+
+def sb_buf_put(buf: int, data: ReadableBuffer) -> None:
+    """Adds `size` bytes at `data` to the end of the filled part of `buf`, across blocks where needed.
+
+    Ownership: `data` is borrowed for the call.
+    Threads: one user of `buf` at a time.
+    Errors: SB_OUT_OF_RANGE if the room is smaller than `size`; `buf` is then unchanged.
+    Since: 1.0
+    """
+    with _Pins() as _pins:
+        data_, data_count = _pins.readable(data, "data")
+        _status = _lib.sb_buf_put(_address(buf, "buf"), data_, data_count)
+    if _status:
+        raise _failure("sb_buf_put", _status, None)
+
+
+def sb_buf_put_view(buf: int, view: int) -> None:
+    """Adds the bytes of `view` at the end of the filled part without copying. The room after it stays.
+
+    Ownership: `view` is borrowed for the call; the buf shares its blocks.
+    Threads: one user of each at a time.
+    Errors: SB_NO_MEMORY; `buf` is then unchanged.
+    Since: 1.0
+    """
+    _status = _lib.sb_buf_put_view(_address(buf, "buf"), _address(view, "view"))
+    if _status:
+        raise _failure("sb_buf_put_view", _status, None)
+
+
+def sb_buf_peek(buf: int) -> int:
+    """Makes a view of all filled bytes; they stay in the buf as well.
+
+    Ownership: the caller closes `*view`.
+    Threads: one user of `buf` at a time.
+    Errors: SB_NO_MEMORY.
+    Since: 1.0
+    """
+    view_ = _ctypes.c_void_p()
+    _status = _lib.sb_buf_peek(_address(buf, "buf"), _byref(view_))
+    if _status:
+        raise _failure("sb_buf_peek", _status, None)
+    return view_.value or 0
+
+
+def sb_buf_take(buf: int, size: int) -> int:
+    """Takes the first `size` filled bytes out as a view. The rest stays filled, the room stays writable.
+
+    Ownership: the caller closes `*view`.
+    Threads: one user of `buf` at a time.
+    Errors: SB_OUT_OF_RANGE when fewer are filled; SB_NO_MEMORY; `buf` is then unchanged.
+    Since: 1.0
+    """
+    view_ = _ctypes.c_void_p()
+    _status = _lib.sb_buf_take(
+        _address(buf, "buf"),
+        _integer(size, "size", 0, 0xffffffffffffffff),
+        _byref(view_),
+    )
+    if _status:
+        raise _failure("sb_buf_take", _status, None)
+    return view_.value or 0
+
+
+def sb_buf_begin(buf: int) -> tuple[int, int]:
+    """Begins direct writing: stores address and size of the first piece of room, for reading from a socket for
+    example. Room is not filled before sb_buf_commit; without it nothing happened.
+
+    Ownership: `*data` may be written until the next call on `buf`.
+    Threads: one user of `buf` at a time.
+    Errors: SB_OUT_OF_RANGE when there is no room.
+    Since: 1.0
+    """
+    data_ = _ctypes.c_void_p()
+    size_ = _ctypes.c_size_t()
+    _status = _lib.sb_buf_begin(_address(buf, "buf"), _byref(data_), _byref(size_))
+    if _status:
+        raise _failure("sb_buf_begin", _status, None)
+    return data_.value or 0, size_.value
+
+
+def sb_buf_commit(buf: int, size: int) -> None:
+    """Ends direct writing: the first `size` bytes of the piece that sb_buf_begin gave are filled.
+
+    Ownership: none.
+    Threads: one user of `buf` at a time.
+    Errors: SB_OUT_OF_RANGE when the piece is smaller; `buf` is then unchanged.
+    Since: 1.0
+    """
+    _status = _lib.sb_buf_commit(_address(buf, "buf"), _integer(size, "size", 0, 0xffffffffffffffff))
+    if _status:
+        raise _failure("sb_buf_commit", _status, None)
+
+
+def sb_buf_clear(buf: int) -> None:
+    """Drops all filled bytes. The room stays.
+
+    Ownership: none.
+    Threads: one user of `buf` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    _lib.sb_buf_clear(_address(buf, "buf"))
+
+
+def sb_buf_close(buf: int | None = None) -> None:
+    """Closes the buf. NULL is allowed. Views taken from it stay valid.
+
+    Ownership: takes `buf`.
+    Threads: one user of `buf` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    _lib.sb_buf_close(_address_or_null(buf, "buf"))
+
+
+def sb_builder_open(memory: int | None = None) -> int:
+    """Makes an empty builder whose frames lie in memory of `memory`.
+
+    Ownership: the caller closes `*builder`, which keeps the provider alive by itself.
+    Threads: any.
+    Errors: SB_NO_MEMORY.
+    Since: 1.0
+    """
+    builder_ = _ctypes.c_void_p()
+    _status = _lib.sb_builder_open(_address_or_null(memory, "memory"), _byref(builder_))
+    if _status:
+        raise _failure("sb_builder_open", _status, None)
+    return builder_.value or 0
+
+
+def sb_builder_add(
+    builder: int,
+    schema: int,
+    sequence: int,
+    values: Sequence[_records.Value | tuple[Any, ...]],
+) -> None:
+    """Adds one message. `values` holds one value per field of `schema`, in its order.
+
+    Ownership: all is borrowed for the call.
+    Threads: one user of `builder` at a time.
+    Errors: SB_INVALID_ARGUMENT when `value_count` is not the schema's, or data is NULL where size is not 0;
+    SB_OUT_OF_RANGE; SB_TOO_LARGE; SB_NO_MEMORY; nothing is added then. The error's `frame` counts the
+    messages added since the last take or clear.
+    Since: 1.0
+    """
+    _error = _sb_error()
+    with _Pins() as _pins:
+        values_, values_count = _put_many_sb_value(_pins, values, "values")
+        _status = _lib.sb_builder_add(
+            _address(builder, "builder"),
+            _address(schema, "schema"),
+            _integer(sequence, "sequence", -128, 127),
+            values_,
+            values_count,
+            _byref(_error),
+        )
+    if _status:
+        raise _failure("sb_builder_add", _status, _error)
+
+
+def sb_builder_add_columns(
+    builder: int,
+    schema: int,
+    sequences: Sequence[int],
+    columns: Sequence[_records.Column | tuple[Any, ...]],
+) -> None:
+    """Adds `count` messages in one call: all of them, or none. `sequences` holds one sequence per message,
+    `columns` one column per field of `schema`, in its order.
+
+    Ownership: all is borrowed for the call.
+    Threads: one user of `builder` at a time.
+    Errors: SB_INVALID_ARGUMENT when `column_count` is not the schema's, or a column has not what `count`
+    messages need; SB_OUT_OF_RANGE for an integer that does not fit its field, or an offset and length outside
+    of the values; SB_TOO_LARGE; SB_NO_MEMORY; nothing is added then. The error's `frame` counts the messages
+    added since the last take or clear, and those of the call before it.
+    Since: 1.0
+    """
+    _error = _sb_error()
+    with _Pins() as _pins:
+        sequences_, sequences_count = _pins.integers(sequences, "int8_t", "sequences")
+        columns_, columns_count = _put_many_sb_column(_pins, columns, "columns")
+        _status = _lib.sb_builder_add_columns(
+            _address(builder, "builder"),
+            _address(schema, "schema"),
+            sequences_,
+            sequences_count,
+            columns_,
+            columns_count,
+            _byref(_error),
+        )
+    if _status:
+        raise _failure("sb_builder_add_columns", _status, _error)
+
+
+def sb_builder_add_rows(
+    builder: int,
+    schema: int,
+    sequences: Sequence[int],
+    values: Sequence[_records.Value | tuple[Any, ...]],
+) -> None:
+    """Adds `count` messages in one call: all of them, or none. `sequences` holds one sequence per message,
+    `values` one value per field of `schema` for the first message, in its order, then those of the next, and
+    so on.
+
+    Ownership: all is borrowed for the call.
+    Threads: one user of `builder` at a time.
+    Errors: SB_INVALID_ARGUMENT when `value_count` is not that of the fields of `count` messages, or data is
+    NULL where size is not 0; SB_OUT_OF_RANGE; SB_TOO_LARGE; SB_NO_MEMORY; nothing is added then. The error's
+    `frame` counts the messages added since the last take or clear, and those of the call before it.
+    Since: 1.0
+    """
+    _error = _sb_error()
+    with _Pins() as _pins:
+        sequences_, sequences_count = _pins.integers(sequences, "int8_t", "sequences")
+        values_, values_count = _put_many_sb_value(_pins, values, "values")
+        _status = _lib.sb_builder_add_rows(
+            _address(builder, "builder"),
+            _address(schema, "schema"),
+            sequences_,
+            sequences_count,
+            values_,
+            values_count,
+            _byref(_error),
+        )
+    if _status:
+        raise _failure("sb_builder_add_rows", _status, _error)
+
+
+def sb_builder_size(builder: int) -> int:
+    """Returns the number of bytes of all frames added.
+
+    Ownership: none.
+    Threads: one user of `builder` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    return _lib.sb_builder_size(_address(builder, "builder"))
+
+
+def sb_builder_frame_count(builder: int) -> int:
+    """Returns the number of frames added.
+
+    Ownership: none.
+    Threads: one user of `builder` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    return _lib.sb_builder_frame_count(_address(builder, "builder"))
+
+
+def sb_builder_take(builder: int) -> int:
+    """Takes all frames out as one view, without copying; the builder is empty then.
+
+    Ownership: the caller closes `*frames`.
+    Threads: one user of `builder` at a time.
+    Errors: SB_NO_MEMORY; the builder is then unchanged.
+    Since: 1.0
+    """
+    frames_ = _ctypes.c_void_p()
+    _status = _lib.sb_builder_take(_address(builder, "builder"), _byref(frames_))
+    if _status:
+        raise _failure("sb_builder_take", _status, None)
+    return frames_.value or 0
+
+
+def sb_builder_copy_bytes(builder: int, data: WriteableBuffer) -> None:
+    """Copies all frames to the caller's memory; the builder keeps them.
+
+    Ownership: `data` is the caller's.
+    Threads: one user of `builder` at a time.
+    Errors: SB_OUT_OF_RANGE when `size` is not sb_builder_size(); `data` is then unchanged.
+    Since: 1.0
+    """
+    with _Pins() as _pins:
+        data_, data_count = _pins.writable(data, "data")
+        _status = _lib.sb_builder_copy_bytes(_address(builder, "builder"), data_, data_count)
+    if _status:
+        raise _failure("sb_builder_copy_bytes", _status, None)
+
+
+def sb_builder_clear(builder: int) -> None:
+    """Drops all frames.
+
+    Ownership: none.
+    Threads: one user of `builder` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    _lib.sb_builder_clear(_address(builder, "builder"))
+
+
+def sb_builder_memory(builder: int) -> int:
+    """Opens the provider that the builder's memory comes from.
+
+    Ownership: the caller closes `*memory`.
+    Threads: one user of `builder` at a time.
+    Errors: SB_NO_MEMORY.
+    Since: 1.0
+    """
+    memory_ = _ctypes.c_void_p()
+    _status = _lib.sb_builder_memory(_address(builder, "builder"), _byref(memory_))
+    if _status:
+        raise _failure("sb_builder_memory", _status, None)
+    return memory_.value or 0
+
+
+def sb_builder_close(builder: int | None = None) -> None:
+    """Closes the builder. NULL is allowed. Frames that were taken stay valid.
+
+    Ownership: takes `builder`.
+    Threads: one user of `builder` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    _lib.sb_builder_close(_address_or_null(builder, "builder"))
+
+
+def sb_crc32c(checksum: int, data: ReadableBuffer) -> int:
+    """Returns the CRC-32C of the `size` bytes at `data`, continued from `checksum`, which is 0 at the start: the
+    checksum of two pieces is sb_crc32c(sb_crc32c(0, a, a_size), b, b_size).
+
+    Ownership: `data` is borrowed for the call.
+    Threads: any.
+    Errors: none.
+    Since: 1.0
+    """
+    with _Pins() as _pins:
+        data_, data_count = _pins.readable(data, "data")
+        return _lib.sb_crc32c(_integer(checksum, "checksum", 0, 0xffffffff), data_, data_count)
 
 
 def sb_echo_request_schema() -> int:
@@ -3215,533 +3894,3 @@ def sb_schema_file_close(file: int | None = None) -> None:
     Since: 1.0
     """
     _lib.sb_schema_file_close(_address_or_null(file, "file"))
-
-
-def sb_visit_manager_options_init() -> _records.VisitManagerOptions:
-    """Fills `options` with the defaults, never writing past `struct_size` bytes.
-
-    Ownership: `options` is the caller's.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
-    options_ = _sb_visit_manager_options()
-    _lib.sb_visit_manager_options_init(_byref(options_), 32)
-    return _get_sb_visit_manager_options(options_)
-
-
-def sb_visit_manager_open(
-    path: str,
-    options: _records.VisitManagerOptions | tuple[Any, ...] | None = None,
-) -> int:
-    """Opens the file at `path`, or makes it. A file of the old format is upgraded, and kept as `path`.v0; an
-    unsynced tail is cut off, and kept as `path`.cut.
-
-    Ownership: the caller closes `*manager`; NULL options mean the defaults.
-    Threads: any.
-    Errors: SB_LOCKED when another handle writes the file; SB_CORRUPT for a damaged file, which stays
-    untouched; SB_NOT_FOUND when there is none and `read_only` is set; SB_UNSUPPORTED for a file of a newer
-    library; SB_INVALID_ARGUMENT for a path that is no file, or an option out of its range; SB_IO;
-    SB_NO_MEMORY.
-    Since: 1.0
-    """
-    manager_ = _ctypes.c_void_p()
-    _error = _sb_error()
-    with _Pins() as _pins:
-        path_ = _pins.text(path, "path")
-        options_ = _options_sb_visit_manager_options(_pins, options)
-        _status = _lib.sb_visit_manager_open(path_, options_, _byref(manager_), _byref(_error))
-    if _status:
-        raise _failure("sb_visit_manager_open", _status, _error)
-    return manager_.value or 0
-
-
-def sb_visit_manager_add_visit(
-    manager: int,
-    user: int,
-    visit_id: int,
-    url: ReadableBuffer | None,
-    text: ReadableBuffer | None,
-) -> None:
-    """Adds a visit now; its time is never earlier than that of the user's newest.
-
-    Ownership: `url` and `text` are copied.
-    Threads: any.
-    Errors: SB_INVALID_ARGUMENT for a NUL in `url` or `text`; SB_TOO_LARGE above SB_VISIT_TEXT_MAX; otherwise
-    see the top.
-    Since: 1.0
-    """
-    _error = _sb_error()
-    with _Pins() as _pins:
-        url_, url_count = _pins.readable_or_null(url, "url")
-        text_, text_count = _pins.readable_or_null(text, "text")
-        _status = _lib.sb_visit_manager_add_visit(
-            _address(manager, "manager"),
-            _integer(user, "user", 0, 0xffffffff),
-            _integer(visit_id, "visit_id", 0, 0xffffffff),
-            url_,
-            url_count,
-            text_,
-            text_count,
-            _byref(_error),
-        )
-    if _status:
-        raise _failure("sb_visit_manager_add_visit", _status, _error)
-
-
-def sb_visit_manager_add_visit_at(
-    manager: int,
-    user: int,
-    visit_id: int,
-    url: ReadableBuffer | None,
-    text: ReadableBuffer | None,
-    time_ns: int,
-) -> None:
-    """Adds a visit with a time.
-
-    Ownership: `url` and `text` are copied.
-    Threads: any.
-    Errors: as sb_visit_manager_add_visit; SB_OUT_OF_RANGE for a time below SB_VISIT_NOW.
-    Since: 1.0
-    """
-    _error = _sb_error()
-    with _Pins() as _pins:
-        url_, url_count = _pins.readable_or_null(url, "url")
-        text_, text_count = _pins.readable_or_null(text, "text")
-        _status = _lib.sb_visit_manager_add_visit_at(
-            _address(manager, "manager"),
-            _integer(user, "user", 0, 0xffffffff),
-            _integer(visit_id, "visit_id", 0, 0xffffffff),
-            url_,
-            url_count,
-            text_,
-            text_count,
-            _integer(time_ns, "time_ns", -0x8000000000000000, 0x7fffffffffffffff),
-            _byref(_error),
-        )
-    if _status:
-        raise _failure("sb_visit_manager_add_visit_at", _status, _error)
-
-
-def sb_visit_manager_add_visits(manager: int, visits: Sequence[_records.Visit | tuple[Any, ...]]) -> None:
-    """Adds visits of any users, in order. Either all are added or none, a crash aside, which may keep the first
-    of them only.
-
-    Ownership: `visits` and what they show are copied.
-    Threads: any.
-    Errors: as sb_visit_manager_add_visit_at, with the index of the visit in `error.frame`.
-    Since: 1.0
-    """
-    _error = _sb_error()
-    with _Pins() as _pins:
-        visits_, visits_count = _put_many_sb_visit(_pins, visits, "visits")
-        _status = _lib.sb_visit_manager_add_visits(
-            _address(manager, "manager"),
-            visits_,
-            visits_count,
-            _byref(_error),
-        )
-    if _status:
-        raise _failure("sb_visit_manager_add_visits", _status, _error)
-
-
-def sb_visit_manager_get_recent_visits(manager: int, user: int) -> int:
-    """Makes a snapshot of the visits of `user`, newest first; empty for a user who has none.
-
-    Ownership: the caller closes `*visits`, which may outlive the manager.
-    Threads: any.
-    Errors: see the top.
-    Since: 1.0
-    """
-    visits_ = _ctypes.c_void_p()
-    _error = _sb_error()
-    _status = _lib.sb_visit_manager_get_recent_visits(
-        _address(manager, "manager"),
-        _integer(user, "user", 0, 0xffffffff),
-        _byref(visits_),
-        _byref(_error),
-    )
-    if _status:
-        raise _failure("sb_visit_manager_get_recent_visits", _status, _error)
-    return visits_.value or 0
-
-
-def sb_visit_manager_get_recent_visits_of(manager: int, users: Sequence[int]) -> int:
-    """Makes one snapshot of the visits of many users: user by user in the order asked for, newest first for
-    each.
-
-    Ownership: the caller closes `*visits`, which may outlive the manager.
-    Threads: any.
-    Errors: see the top.
-    Since: 1.0
-    """
-    visits_ = _ctypes.c_void_p()
-    _error = _sb_error()
-    with _Pins() as _pins:
-        users_, users_count = _pins.integers(users, "uint32_t", "users")
-        _status = _lib.sb_visit_manager_get_recent_visits_of(
-            _address(manager, "manager"),
-            users_,
-            users_count,
-            _byref(visits_),
-            _byref(_error),
-        )
-    if _status:
-        raise _failure("sb_visit_manager_get_recent_visits_of", _status, _error)
-    return visits_.value or 0
-
-
-def sb_visit_manager_delete_visits(manager: int, user: int, visit_ids: Sequence[int]) -> bool:
-    """Deletes visits of `user`, and stores in `*found` whether any of them was there.
-
-    Ownership: `visit_ids` is borrowed for the call.
-    Threads: any.
-    Errors: see the top.
-    Since: 1.0
-    """
-    found_ = _ctypes.c_bool()
-    _error = _sb_error()
-    with _Pins() as _pins:
-        visit_ids_, visit_ids_count = _pins.integers(visit_ids, "uint32_t", "visit_ids")
-        _status = _lib.sb_visit_manager_delete_visits(
-            _address(manager, "manager"),
-            _integer(user, "user", 0, 0xffffffff),
-            visit_ids_,
-            visit_ids_count,
-            _byref(found_),
-            _byref(_error),
-        )
-    if _status:
-        raise _failure("sb_visit_manager_delete_visits", _status, _error)
-    return found_.value
-
-
-def sb_visit_manager_clear_user(manager: int, user: int, erase: bool) -> None:
-    """Deletes all visits of `user`. With `erase` their bytes are also gone from the file when it returns, which
-    rewrites it; files that were kept beside it (.cut, .v0) stay.
-
-    Ownership: none.
-    Threads: any.
-    Errors: see the top. When only the erasing failed, the visits are deleted all the same.
-    Since: 1.0
-    """
-    _error = _sb_error()
-    _status = _lib.sb_visit_manager_clear_user(
-        _address(manager, "manager"),
-        _integer(user, "user", 0, 0xffffffff),
-        _boolean(erase, "erase"),
-        _byref(_error),
-    )
-    if _status:
-        raise _failure("sb_visit_manager_clear_user", _status, _error)
-
-
-def sb_visit_manager_users(manager: int) -> int:
-    """Makes a list of the users who have visits, ascending.
-
-    Ownership: the caller closes `*users`.
-    Threads: any.
-    Errors: see the top.
-    Since: 1.0
-    """
-    users_ = _ctypes.c_void_p()
-    _error = _sb_error()
-    _status = _lib.sb_visit_manager_users(_address(manager, "manager"), _byref(users_), _byref(_error))
-    if _status:
-        raise _failure("sb_visit_manager_users", _status, _error)
-    return users_.value or 0
-
-
-def sb_visit_manager_scan(manager: int) -> int:
-    """Begins a walk over all visits, by user ascending. Each user is shown as of the moment when the walk comes
-    to it.
-
-    Ownership: the caller closes `*scan`; when `manager` was closed, it refuses with SB_CLOSED.
-    Threads: any.
-    Errors: SB_CLOSED; SB_NO_MEMORY.
-    Since: 1.0
-    """
-    scan_ = _ctypes.c_void_p()
-    _error = _sb_error()
-    _status = _lib.sb_visit_manager_scan(_address(manager, "manager"), _byref(scan_), _byref(_error))
-    if _status:
-        raise _failure("sb_visit_manager_scan", _status, _error)
-    return scan_.value or 0
-
-
-def sb_visit_manager_copy_to(manager: int, path: str) -> None:
-    """Copies the store, as it is at the beginning of the call, into a new file at `path`; changes go on
-    meanwhile.
-
-    Ownership: none.
-    Threads: any.
-    Errors: SB_INVALID_ARGUMENT when `path` exists; SB_UNSUPPORTED where the store is no file; otherwise see
-    the top.
-    Since: 1.0
-    """
-    _error = _sb_error()
-    with _Pins() as _pins:
-        path_ = _pins.text(path, "path")
-        _status = _lib.sb_visit_manager_copy_to(_address(manager, "manager"), path_, _byref(_error))
-    if _status:
-        raise _failure("sb_visit_manager_copy_to", _status, _error)
-
-
-def sb_visit_manager_compact(manager: int) -> None:
-    """Writes the file anew with what is live, in steps between which others go on.
-
-    Ownership: none.
-    Threads: any.
-    Errors: see the top; the old file is then still in place.
-    Since: 1.0
-    """
-    _error = _sb_error()
-    _status = _lib.sb_visit_manager_compact(_address(manager, "manager"), _byref(_error))
-    if _status:
-        raise _failure("sb_visit_manager_compact", _status, _error)
-
-
-def sb_visit_manager_sync(manager: int) -> None:
-    """Waits until everything acknowledged before the call is on disk.
-
-    Ownership: none.
-    Threads: any.
-    Errors: SB_IO, and the handle is poisoned; otherwise see the top.
-    Since: 1.0
-    """
-    _error = _sb_error()
-    _status = _lib.sb_visit_manager_sync(_address(manager, "manager"), _byref(_error))
-    if _status:
-        raise _failure("sb_visit_manager_sync", _status, _error)
-
-
-def sb_visit_manager_refresh(manager: int) -> bool:
-    """Reads on: brings a read-only handle to the file's present state, and stores in `*changed` whether that is
-    another one.
-
-    Ownership: none.
-    Threads: any.
-    Errors: SB_UNSUPPORTED for a handle that writes; otherwise see the top, and the handle shows what it
-    showed before.
-    Since: 1.0
-    """
-    changed_ = _ctypes.c_bool()
-    _error = _sb_error()
-    _status = _lib.sb_visit_manager_refresh(
-        _address(manager, "manager"),
-        _byref(changed_),
-        _byref(_error),
-    )
-    if _status:
-        raise _failure("sb_visit_manager_refresh", _status, _error)
-    return changed_.value
-
-
-def sb_visit_manager_verify(manager: int) -> _records.VisitReport:
-    """Reads and checks every byte of the file up to its present end.
-
-    Ownership: `report` is the caller's.
-    Threads: any.
-    Errors: SB_CORRUPT with the offset; SB_INVALID_ARGUMENT when struct_size is too small to be one of ours;
-    otherwise see the top.
-    Since: 1.0
-    """
-    report_ = _sb_visit_report()
-    report_.struct_size = 56
-    _error = _sb_error()
-    _status = _lib.sb_visit_manager_verify(
-        _address(manager, "manager"),
-        _byref(report_),
-        _byref(_error),
-    )
-    if _status:
-        raise _failure("sb_visit_manager_verify", _status, _error)
-    return _get_sb_visit_report(report_)
-
-
-def sb_visit_manager_get_stats(manager: int) -> _records.VisitStats:
-    """Tells what the store holds and did so far.
-
-    Ownership: `stats` is the caller's.
-    Threads: any.
-    Errors: SB_INVALID_ARGUMENT when struct_size is too small to be one of ours; otherwise see the top.
-    Since: 1.0
-    """
-    stats_ = _sb_visit_stats()
-    stats_.struct_size = 88
-    _error = _sb_error()
-    _status = _lib.sb_visit_manager_get_stats(
-        _address(manager, "manager"),
-        _byref(stats_),
-        _byref(_error),
-    )
-    if _status:
-        raise _failure("sb_visit_manager_get_stats", _status, _error)
-    return _get_sb_visit_stats(stats_)
-
-
-def sb_visit_manager_finish(manager: int) -> None:
-    """Closes the file cleanly: everything is on disk, the lock is free. After it only sb_visit_manager_close is
-    of use; a second finish returns what the first did.
-
-    Ownership: none.
-    Threads: nobody else may use `manager` during or after the call.
-    Errors: SB_IO; the lock is free all the same, and nothing acknowledged is lost to the end of the process.
-    Since: 1.0
-    """
-    _error = _sb_error()
-    _status = _lib.sb_visit_manager_finish(_address(manager, "manager"), _byref(_error))
-    if _status:
-        raise _failure("sb_visit_manager_finish", _status, _error)
-
-
-def sb_visit_manager_close(manager: int | None = None) -> None:
-    """Closes the manager, finishing it first where nobody did. NULL is allowed.
-
-    Ownership: takes `manager`; snapshots stay valid.
-    Threads: nobody may use `manager` during or after the call.
-    Errors: none.
-    Since: 1.0
-    """
-    _lib.sb_visit_manager_close(_address_or_null(manager, "manager"))
-
-
-def sb_verify_visits(path: str) -> _records.VisitReport:
-    """Checks every byte of the file at `path`, which nobody need have open.
-
-    Ownership: `report` is the caller's.
-    Threads: any.
-    Errors: SB_CORRUPT with the offset of the first damage; SB_NOT_FOUND; SB_UNSUPPORTED for a file of a newer
-    library; SB_INVALID_ARGUMENT; SB_IO; SB_NO_MEMORY.
-    Since: 1.0
-    """
-    report_ = _sb_visit_report()
-    report_.struct_size = 56
-    _error = _sb_error()
-    with _Pins() as _pins:
-        path_ = _pins.text(path, "path")
-        _status = _lib.sb_verify_visits(path_, _byref(report_), _byref(_error))
-    if _status:
-        raise _failure("sb_verify_visits", _status, _error)
-    return _get_sb_visit_report(report_)
-
-
-def sb_salvage_visits(path: str, target: str) -> _records.VisitReport:
-    """Copies whatever is valid in the damaged file at `path` into a new file at `target`; the damaged one stays
-    as it is. What a damaged record said is missing: visits may be absent, and visits that it deleted may be
-    back.
-
-    Ownership: `report` is the caller's, and says what was found.
-    Threads: any.
-    Errors: SB_CORRUPT when nothing in the file is of use; SB_NOT_FOUND; SB_INVALID_ARGUMENT when `target`
-    exists; SB_IO; SB_NO_MEMORY.
-    Since: 1.0
-    """
-    report_ = _sb_visit_report()
-    report_.struct_size = 56
-    _error = _sb_error()
-    with _Pins() as _pins:
-        path_ = _pins.text(path, "path")
-        target_ = _pins.text(target, "target")
-        _status = _lib.sb_salvage_visits(path_, target_, _byref(report_), _byref(_error))
-    if _status:
-        raise _failure("sb_salvage_visits", _status, _error)
-    return _get_sb_visit_report(report_)
-
-
-def sb_visits_get_all(visits: int) -> list[_records.Visit]:
-    """Stores the visits of a snapshot.
-
-    Ownership: `*rows` and what they show are valid until `visits` is closed.
-    Threads: one user of `visits` at a time.
-    Errors: none.
-    Since: 1.0
-    """
-    rows_ = _ctypes.POINTER(_sb_visit)()
-    row_count_ = _ctypes.c_size_t()
-    _status = _lib.sb_visits_get_all(_address(visits, "visits"), _byref(rows_), _byref(row_count_))
-    if _status:
-        raise _failure("sb_visits_get_all", _status, None)
-    return [_get_sb_visit(rows_[index]) for index in range(row_count_.value)]
-
-
-def sb_visits_count(visits: int) -> int:
-    """Returns the number of visits of a snapshot.
-
-    Ownership: none.
-    Threads: one user of `visits` at a time.
-    Errors: none.
-    Since: 1.0
-    """
-    return _lib.sb_visits_count(_address(visits, "visits"))
-
-
-def sb_visits_close(visits: int | None = None) -> None:
-    """Closes the snapshot. NULL is allowed.
-
-    Ownership: takes `visits`.
-    Threads: one user of `visits` at a time.
-    Errors: none.
-    Since: 1.0
-    """
-    _lib.sb_visits_close(_address_or_null(visits, "visits"))
-
-
-def sb_visit_users_get_all(users: int) -> list[_records.VisitUser]:
-    """Stores the users of a list.
-
-    Ownership: `*rows` is valid until `users` is closed.
-    Threads: one user of `users` at a time.
-    Errors: none.
-    Since: 1.0
-    """
-    rows_ = _ctypes.POINTER(_sb_visit_user)()
-    row_count_ = _ctypes.c_size_t()
-    _status = _lib.sb_visit_users_get_all(_address(users, "users"), _byref(rows_), _byref(row_count_))
-    if _status:
-        raise _failure("sb_visit_users_get_all", _status, None)
-    return [_get_sb_visit_user(rows_[index]) for index in range(row_count_.value)]
-
-
-def sb_visit_users_close(users: int | None = None) -> None:
-    """Closes the list. NULL is allowed.
-
-    Ownership: takes `users`.
-    Threads: one user of `users` at a time.
-    Errors: none.
-    Since: 1.0
-    """
-    _lib.sb_visit_users_close(_address_or_null(users, "users"))
-
-
-def sb_visit_scan_next(scan: int, visits_min: int) -> int:
-    """Makes a snapshot of the visits of the next users, newest first for each, at least `visits_min` visits
-    unless the walk ends; it is empty when the walk has ended.
-
-    Ownership: the caller closes `*visits`.
-    Threads: one user of `scan` at a time.
-    Errors: see the top; the walk stays where it was.
-    Since: 1.0
-    """
-    visits_ = _ctypes.c_void_p()
-    _error = _sb_error()
-    _status = _lib.sb_visit_scan_next(
-        _address(scan, "scan"),
-        _integer(visits_min, "visits_min", 0, 0xffffffffffffffff),
-        _byref(visits_),
-        _byref(_error),
-    )
-    if _status:
-        raise _failure("sb_visit_scan_next", _status, _error)
-    return visits_.value or 0
-
-
-def sb_visit_scan_close(scan: int | None = None) -> None:
-    """Closes the walk. NULL is allowed.
-
-    Ownership: takes `scan`.
-    Threads: one user of `scan` at a time.
-    Errors: none.
-    Since: 1.0
-    """
-    _lib.sb_visit_scan_close(_address_or_null(scan, "scan"))
