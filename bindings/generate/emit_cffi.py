@@ -32,6 +32,8 @@ class CffiWriter(LayerWriter):
                 return f'_room({output.count}, "{output.count}")', name, f"[{self.number('each')} for each in {name}]"
             case Kind.OUT_STRUCTS:
                 return made, name, f"[_get_{output.ctype}({name}[0][index]) for index in range({output.count}_[0])]"
+            case Kind.OUT_ARRAY:
+                return "", name, f"[_get_{output.ctype}({name}[index]) for index in range({name}count_[0])]"
             case Kind.OUT_STRUCT:
                 return made, name, f"_get_{output.ctype}({name})"
             case _:
@@ -42,6 +44,9 @@ class CffiWriter(LayerWriter):
 
     def many(self, ctype: str) -> str:
         return f'_new("{ctype}[]", len(values))'
+
+    def array(self, ctype: str, count: str) -> str:
+        return f'_new("{ctype}[]", {count})'
 
     def reference(self, variable: str) -> str:
         return variable

@@ -11,7 +11,7 @@ from .python_rules import PACKAGE, invocation, ordered
 
 def scalar_class(ctype: str) -> str:
     """ctypes names its integers after those of C, mostly without `_t`."""
-    names = {"sb_status": "c_int32", "size_t": "c_size_t"}
+    names = {"sb_status": "c_int32", "size_t": "c_size_t", "double": "c_double"}
     return "_ctypes." + names.get(ctype, f"c_{ctype.removesuffix('_t')}")
 
 
@@ -86,6 +86,8 @@ class CtypesWriter(LayerWriter):
             case Kind.OUT_STRUCTS:
                 made = f"_ctypes.POINTER(_{output.ctype})()"
                 result = f"[_get_{output.ctype}({name}[index]) for index in range({output.count}_.value)]"
+            case Kind.OUT_ARRAY:
+                return "", name, f"[_get_{output.ctype}({name}[index]) for index in range({name}count_.value)]"
             case Kind.OUT_STRUCT:
                 made, result = self.one(output.ctype), f"_get_{output.ctype}({name})"
             case _:
@@ -97,6 +99,9 @@ class CtypesWriter(LayerWriter):
 
     def many(self, ctype: str) -> str:
         return f"(_{ctype} * len(values))()"
+
+    def array(self, ctype: str, count: str) -> str:
+        return f"(_{ctype} * {count})()"
 
     def reference(self, variable: str) -> str:
         return f"_byref({variable})"

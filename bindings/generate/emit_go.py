@@ -60,6 +60,7 @@ FACES |= {"sb_visit", "sb_visits_get_all"} | {
         "users",
     )
 }
+FACES |= {"sb_iovec", "sb_view_get_iovec", "sb_buf_begin_iovec"}
 # Classes whose Go object carries more than the handle: the type is written by hand.
 STATES = {"sb_pool": "poolState", "sb_schema": "schemaState", "sb_visit_manager": "closing"}
 # sb_error is the Go type Error, written by hand because it is an error.
@@ -87,7 +88,7 @@ KEYWORDS = frozenset(
     | {"len", "make", "append", "unsafe", "nil", "err", "held", "self", "item", "object", "op"}
 )
 GO_TYPES = {f"{sign}int{bits}_t": f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
-GO_TYPES |= {"size_t": "int", "bool": "bool"}
+GO_TYPES |= {"size_t": "int", "bool": "bool", "double": "float64"}
 SLICES = {Kind.BYTES, Kind.BUFFER, Kind.SCALARS, Kind.HANDLES, Kind.ADDRESSES, Kind.STRUCTS}
 
 
@@ -243,7 +244,7 @@ def result_type(entity: Entity) -> str:
             return "[]unsafe.Pointer"
         case Kind.OUT_STRUCT:
             return "*Error" if entity.ctype == ERROR else type_name(entity.ctype)
-        case Kind.OUT_STRUCTS:
+        case Kind.OUT_STRUCTS | Kind.OUT_ARRAY:
             return f"[]{type_name(entity.ctype)}"
     raise ValueError(f"the Go emitter has no result for {entity.kind.value}")
 
@@ -255,6 +256,7 @@ OUTPUTS = {
     Kind.OUT_ADDRESSES,
     Kind.OUT_STRUCT,
     Kind.OUT_STRUCTS,
+    Kind.OUT_ARRAY,
 }
 ADDRESSES_MAX = 65536  # as _arguments.py has it
 
@@ -369,8 +371,12 @@ def add_count(body: Body, entity: Entity) -> None:
 
 def add_output(body: Body, entity: Entity) -> None:
     out = f"out{go_name(entity.name)}"
-    body.arguments.append(f"unsafe.SliceData({out})" if entity.kind is Kind.OUT_ADDRESSES else f"&{out}")
+    many = entity.kind in (Kind.OUT_ADDRESSES, Kind.OUT_ARRAY)
+    body.arguments.append(f"unsafe.SliceData({out})" if many else f"&{out}")
     match entity.kind:
+        case Kind.OUT_ARRAY:
+            body.outs.append(f"{out} := make([]C.{entity.ctype}, {local(entity.count or '')})")
+            body.values.append(f"goSlice({out}[:int({out}Count)], go{class_name(entity.ctype)})")
         case Kind.OUT_SCALAR:
             body.outs.append(f"var {out} {scalar_c(entity)}")
             body.values.append(f"{scalar_type(entity)}({out})")
@@ -677,7 +683,7 @@ def struct_uses(api: Api) -> tuple[set[str], set[str]]:
         if entity.kind in (Kind.STRUCT, Kind.STRUCTS, Kind.OPTIONS):
             filled.add(entity.ctype)
             filled |= {f.ctype for f in api.struct(entity.ctype).fields if f.kind is Kind.STRUCTS}
-        elif entity.kind in (Kind.OUT_STRUCT, Kind.OUT_STRUCTS) and entity.ctype != ERROR:
+        elif entity.kind in (Kind.OUT_STRUCT, Kind.OUT_STRUCTS, Kind.OUT_ARRAY) and entity.ctype != ERROR:
             read.add(entity.ctype)
     return filled, read
 

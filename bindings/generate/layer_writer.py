@@ -50,10 +50,12 @@ BACKEND = "{backend}"
 ABI_DIGEST = 0x{digest:016x}
 _library.check_part("_layer_{backend}", ABI_DIGEST)
 
+_ARRAY_MAX = _arguments.ARRAY_MAX
 _address = _arguments.address
 _address_or_null = _arguments.address_or_null
 _boolean = _arguments.boolean
 _integer = _arguments.integer
+_real = _arguments.real
 _record = _arguments.record
 _sequence = _arguments.sequence
 _lib = _support.lib
@@ -106,6 +108,10 @@ class LayerWriter(ABC):
         """The expression of an array of len(values) zeroed structures."""
 
     @abstractmethod
+    def array(self, ctype: str, count: str) -> str:
+        """The expression of an array of *count* structures."""
+
+    @abstractmethod
     def reference(self, variable: str) -> str:
         """The argument for the address of a structure."""
 
@@ -114,6 +120,8 @@ class LayerWriter(ABC):
     def integer(self, entity: Entity, value: str) -> str:
         if entity.ctype == "bool":
             return f'_boolean({value}, "{entity.name}")'
+        if entity.ctype == "double":
+            return f'_real({value}, "{entity.name}")'
         scalar = INTEGERS[entity.ctype]
         return f'_integer({value}, "{entity.name}", {limit(scalar.low)}, {limit(scalar.high)})'
 
@@ -190,7 +198,10 @@ class LayerWriter(ABC):
         explains = any(p.kind is Kind.ERROR for p in function.parameters)
         lines = []
         for output in (p for p in function.parameters if p.kind in OUTS):
-            lines.append(f"{output.name}_ = {self.out(output)[0]}")
+            room = self.out(output)[0]
+            if output.kind is Kind.OUT_ARRAY:
+                room = self.array(output.ctype, f'_integer({output.count}, "{output.count}", 0, _ARRAY_MAX)')
+            lines.append(f"{output.name}_ = {room}")
             if output.kind is Kind.OUT_STRUCT and self.api.struct(output.ctype).sized:
                 lines.append(f"{output.name}_.struct_size = {self.api.struct(output.ctype).size}")
         if explains:

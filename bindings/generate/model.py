@@ -18,7 +18,7 @@ class Kind(enum.Enum):
     STATUS = "status"  # sb_status as a result: becomes an exception or error
 
     # Parameters, fields and results
-    SCALAR = "scalar"  # intN_t, uintN_t, size_t, bool; Entity.ctype names it
+    SCALAR = "scalar"  # intN_t, uintN_t, size_t, bool, double; Entity.ctype names it
     TEXT = "text"  # const char *: NUL-terminated UTF-8
     CHARS = "chars"  # field only: char name[N], NUL-terminated
     ADDRESS = "address"  # void * that is passed on as it is (parameter, field, or SB_BORROWED result)
@@ -44,7 +44,8 @@ class Kind(enum.Enum):
     OUT_ADDRESSES = "out_addresses"  # void *x[]: the caller's memory, written by C, as many as an input says
     OUT_STRUCT = "out_struct"  # sb_s *
     OUT_STRUCTS = "out_structs"  # const sb_s **, counted by an OUT_COUNT, borrowed
-    OUT_COUNT = "out_count"  # size_t * that counts an OUT_ADDRESS (then it is a result too) or an OUT_STRUCTS (then it is implied)
+    OUT_ARRAY = "out_array"  # SB_OUT SB_COUNT(n) sb_s *: the caller's memory for n structures, filled by C; NAME_count says how many
+    OUT_COUNT = "out_count"  # size_t * that counts an OUT_ADDRESS (then it is a result too), an OUT_STRUCTS or OUT_ARRAY (then implied)
     ERROR = "error"  # sb_error *: folded into the exception or error
 
     SELF = "self"  # the handle that a method or destructor works on

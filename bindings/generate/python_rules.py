@@ -42,8 +42,10 @@ OUTS = {
     Kind.OUT_ADDRESSES,
     Kind.OUT_STRUCT,
     Kind.OUT_STRUCTS,
+    Kind.OUT_ARRAY,
     Kind.OUT_COUNT,
 }
+LISTS = {Kind.OUT_STRUCTS, Kind.OUT_ARRAY}
 HIDDEN = {*OUTS, Kind.COUNT, Kind.ERROR}
 
 
@@ -76,12 +78,12 @@ def outputs(function: Function) -> list[Entity]:
         p
         for p in function.parameters
         if p.kind in OUTS
-        and not (p.kind is Kind.OUT_COUNT and p.counts is not None and counted[p.counts].kind is Kind.OUT_STRUCTS)
+        and not (p.kind is Kind.OUT_COUNT and p.counts is not None and counted[p.counts].kind in LISTS)
     ]
 
 
 def scalar_type(ctype: str) -> str:
-    return "bool" if ctype == "bool" else "int"
+    return {"bool": "bool", "double": "float"}.get(ctype, "int")
 
 
 def result_type(function: Function) -> str:
@@ -102,7 +104,7 @@ def output_type(output: Entity) -> str:
     match output.kind:
         case Kind.OUT_STRUCT:
             return record(output.ctype)
-        case Kind.OUT_STRUCTS:
+        case Kind.OUT_STRUCTS | Kind.OUT_ARRAY:
             return f"list[{record(output.ctype)}]"
         case Kind.OUT_SCALAR:
             return scalar_type(output.ctype)
@@ -274,7 +276,7 @@ def used_structs(api: Api) -> tuple[list[Struct], list[Struct]]:
     """The structures that go into C and those that come out of it. An sb_error comes out of whatever explains itself."""
     ps = [p for f in api.functions for p in f.parameters]
     into = {p.ctype for p in ps if p.kind in (Kind.STRUCT, Kind.STRUCTS, Kind.OPTIONS)}
-    out = {p.ctype for p in ps if p.kind in (Kind.OUT_STRUCT, Kind.OUT_STRUCTS, Kind.ERROR)}
+    out = {p.ctype for p in ps if p.kind in (Kind.OUT_STRUCT, Kind.OUT_STRUCTS, Kind.OUT_ARRAY, Kind.ERROR)}
     out |= {"sb_error"}
     return (
         ordered((s for s in api.structs if s.name in into), api),

@@ -25,7 +25,7 @@ FOLDER = INCLUDE / "samebytes"
 UMBRELLA = "samebytes.h"
 LANGUAGE = "annotations.h"  # defines the annotations; is no part of the API itself
 
-SCALARS = {f"{sign}int{bits}_t" for sign in ("", "u") for bits in (8, 16, 32, 64)} | {"size_t", "bool"}
+SCALARS = {f"{sign}int{bits}_t" for sign in ("", "u") for bits in (8, 16, 32, 64)} | {"size_t", "bool", "double"}
 ROLES = ("function", "constructor", "method", "destructor", "init")
 FUNCTION_ANNOTATIONS = {"api", "api_void", "blocking", "owned", "borrowed", "native", *ROLES}
 PARAMETER_ANNOTATIONS = {"in", "out", "inout", "count", "nullable", "owned", "borrowed", "takes"}
@@ -64,6 +64,7 @@ PARAMETERS = {
     ("const void **", "out", True): Kind.OUT_ADDRESS,
     ("void *[]", "out", True): Kind.OUT_ADDRESSES,
     ("struct *", "out", False): Kind.OUT_STRUCT,
+    ("struct *", "out", True): Kind.OUT_ARRAY,
     ("const struct **", "out", True): Kind.OUT_STRUCTS,
 }
 # (shape, counted) -> kind
@@ -313,9 +314,19 @@ class Reader:
                 )
             elif given:
                 by_name[entity.count] = replace(count, kind=Kind.OUT_COUNT, counts=entity.name)
+            elif entity.kind is Kind.OUT_ARRAY:
+                self.resolve_array(entity, place, by_name)
             elif entity.kind in IMPLYING:
                 by_name[entity.count] = replace(count, kind=Kind.COUNT, counts=entity.name)
         return list(by_name.values())
+
+    def resolve_array(self, entity: Entity, place: Place, by_name: dict[str, Entity]) -> None:
+        """Marks the output that says how many structures an array has got: it is called after the array."""
+        got = by_name.get(f"{entity.name}_count")
+        if got is None or got.kind is not Kind.OUT_SCALAR or got.ctype != "size_t":
+            self.refuse(place, entity.name, f"is filled by the call; add `SB_OUT size_t *{entity.name}_count`")
+        else:
+            by_name[got.name] = replace(got, kind=Kind.OUT_COUNT, counts=entity.name)
 
     # Declarations
 
@@ -825,7 +836,7 @@ def declaration(ctype: cindex.Type) -> str:
 
 def outside(ctype: cindex.Type) -> str:
     return (
-        f"type '{ctype.spelling}' is outside the subset; use intN_t, uintN_t, size_t, bool, a handle, or a pointer to a structure "
+        f"type '{ctype.spelling}' is outside the subset; use intN_t, uintN_t, size_t, bool, double, a handle, or a pointer to a structure "
         "of the API that is defined before"
     )
 

@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x1189b773373b2bf4ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x2ad0335e1f512d57ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "1189b773373b2bf4"
+const coreDigest = "2ad0335e1f512d57"

@@ -48,6 +48,8 @@ package samebytes
 #cgo nocallback sb_view_open
 #cgo noescape sb_view_open_block
 #cgo nocallback sb_view_open_block
+#cgo noescape sb_view_open_concat
+#cgo nocallback sb_view_open_concat
 #cgo noescape sb_view_size
 #cgo nocallback sb_view_size
 #cgo noescape sb_view_span_count
@@ -56,6 +58,12 @@ package samebytes
 #cgo nocallback sb_view_span
 #cgo noescape sb_view_span_metadata
 #cgo nocallback sb_view_span_metadata
+#cgo noescape sb_view_get_iovec
+#cgo nocallback sb_view_get_iovec
+#cgo noescape sb_view_pin
+#cgo nocallback sb_view_pin
+#cgo noescape sb_view_memory
+#cgo nocallback sb_view_memory
 #cgo noescape sb_view_copy
 #cgo nocallback sb_view_copy
 #cgo noescape sb_view_range
@@ -66,14 +74,28 @@ package samebytes
 #cgo nocallback sb_view_append
 #cgo noescape sb_view_skip
 #cgo nocallback sb_view_skip
-#cgo noescape sb_view_read
-#cgo nocallback sb_view_read
+#cgo noescape sb_view_read_bytes
+#cgo nocallback sb_view_read_bytes
 #cgo noescape sb_view_copy_bytes
 #cgo nocallback sb_view_copy_bytes
+#cgo noescape sb_view_read_int
+#cgo nocallback sb_view_read_int
+#cgo noescape sb_view_read_float
+#cgo nocallback sb_view_read_float
+#cgo noescape sb_view_peek_int
+#cgo nocallback sb_view_peek_int
+#cgo noescape sb_view_peek_float
+#cgo nocallback sb_view_peek_float
 #cgo noescape sb_view_equals
 #cgo nocallback sb_view_equals
+#cgo noescape sb_view_compare
+#cgo nocallback sb_view_compare
+#cgo noescape sb_view_hash
+#cgo nocallback sb_view_hash
 #cgo noescape sb_view_close
 #cgo nocallback sb_view_close
+#cgo noescape sb_pin_close
+#cgo nocallback sb_pin_close
 #cgo noescape sb_schema_open
 #cgo nocallback sb_schema_open
 #cgo noescape sb_schema_retain
@@ -220,6 +242,14 @@ package samebytes
 #cgo nocallback sb_buf_reserve
 #cgo noescape sb_buf_put
 #cgo nocallback sb_buf_put
+#cgo noescape sb_buf_put_byte
+#cgo nocallback sb_buf_put_byte
+#cgo noescape sb_buf_put_repeated
+#cgo nocallback sb_buf_put_repeated
+#cgo noescape sb_buf_put_int
+#cgo nocallback sb_buf_put_int
+#cgo noescape sb_buf_put_float
+#cgo nocallback sb_buf_put_float
 #cgo noescape sb_buf_put_view
 #cgo nocallback sb_buf_put_view
 #cgo noescape sb_buf_peek
@@ -228,8 +258,16 @@ package samebytes
 #cgo nocallback sb_buf_take
 #cgo noescape sb_buf_begin
 #cgo nocallback sb_buf_begin
+#cgo noescape sb_buf_begin_iovec
+#cgo nocallback sb_buf_begin_iovec
 #cgo noescape sb_buf_commit
 #cgo nocallback sb_buf_commit
+#cgo noescape sb_buf_abort
+#cgo nocallback sb_buf_abort
+#cgo noescape sb_buf_split_room
+#cgo nocallback sb_buf_split_room
+#cgo noescape sb_buf_memory
+#cgo nocallback sb_buf_memory
 #cgo noescape sb_buf_clear
 #cgo nocallback sb_buf_clear
 #cgo noescape sb_buf_close
@@ -387,6 +425,10 @@ const (
 	NoFrame = -1
 	// BlockSizeMax: bytes: 4 GiB less 2 MiB, so that rounding up to any alignment still fits 32 bits
 	BlockSizeMax = 4292870144
+	// OrderBig: the most significant byte first, as on the wire
+	OrderBig = 0
+	// OrderLittle: the least significant byte first
+	OrderLittle = 1
 	// SchemaFieldsMax is SB_SCHEMA_FIELDS_MAX of C.
 	SchemaFieldsMax = 256
 	// DirectionRequest is SB_DIRECTION_REQUEST of C.
@@ -494,6 +536,22 @@ func goMemoryStats(c *C.sb_memory_stats) MemoryStats {
 	s.Releases = uint64(c.releases)
 	s.LiveBytes = uint64(c.live_bytes)
 	s.Failures = uint64(c.failures)
+	return s
+}
+
+// iovec is a piece of memory. It has the layout of struct iovec of <sys/uio.h>, so an array of them may be
+// cast for writev, sendmsg and the like. Frozen.
+type iovec struct {
+	// where it lies
+	Data unsafe.Pointer
+	// bytes
+	Size int
+}
+
+func goIovec(c *C.sb_iovec) iovec {
+	var s iovec
+	s.Data = c.data
+	s.Size = int(c.size)
 	return s
 }
 
@@ -1473,6 +1531,32 @@ func OpenViewBlock(block *Block, size int) (*View, error) {
 	return newView(outView), nil
 }
 
+// OpenViewConcat makes a view of the bytes of all views, one behind the other, without copying.
+//
+//   - Ownership: the caller closes view; views are borrowed for the call.
+//   - Threads: one user of each at a time.
+//   - Errors: ErrInvalidArgument when one of views is nil; ErrTooLarge; ErrNoMemory.
+//   - Since: 1.0
+func OpenViewConcat(views []*View) (*View, error) {
+	var held holder
+	defer held.release()
+	cViews := make([]*C.sb_view, len(views))
+	for i, item := range views {
+		object, err := item.enter("OpenViewConcat")
+		if err != nil {
+			return nil, err
+		}
+		cViews[i] = object
+		held.handles = append(held.handles, &item.handle)
+	}
+	var outView *C.sb_view
+	cStatus := C.sb_view_open_concat(unsafe.SliceData(cViews), C.size_t(len(views)), &outView)
+	if cStatus != 0 {
+		return nil, failure("OpenViewConcat", cStatus)
+	}
+	return newView(outView), nil
+}
+
 // Size returns the number of bytes.
 //
 //   - Ownership: none.
@@ -1550,6 +1634,80 @@ func (v *View) SpanMetadata(index int) (uint64, unsafe.Pointer, error) {
 		return 0, nil, failure("View.SpanMetadata", cStatus)
 	}
 	return uint64(outKey), outMetadata, nil
+}
+
+// getIovec stores the pieces of the bytes from offset on, at most iovecMax of them, for writev or sendmsg;
+// iovecCount tells how many they are. The pieces are read only, whatever the type says.
+//
+//   - Ownership: the pieces are valid until view is changed or closed.
+//   - Threads: one user of view at a time.
+//   - Errors: ErrOutOfRange when the view ends before offset.
+//   - Since: 1.0
+func (v *View) getIovec(offset int, iovecMax int) ([]iovec, error) {
+	if offset < 0 {
+		return nil, refuse("View.GetIovec", "offset is negative")
+	}
+	if iovecMax < 0 {
+		return nil, refuse("View.GetIovec", "iovecMax is negative")
+	}
+	self, err := v.enter("View.GetIovec")
+	if err != nil {
+		return nil, err
+	}
+	defer v.leave()
+	outIovec := make([]C.sb_iovec, iovecMax)
+	var outIovecCount C.size_t
+	cStatus := C.sb_view_get_iovec(self, C.size_t(offset), unsafe.SliceData(outIovec), C.size_t(iovecMax), &outIovecCount)
+	if cStatus != 0 {
+		return nil, failure("View.GetIovec", cStatus)
+	}
+	return goSlice(outIovec[:int(outIovecCount)], goIovec), nil
+}
+
+// Pin keeps the bytes of the span at index where they are until the pin is closed, whatever becomes of view:
+// for the kernel, or for another language, that has been told the address by View.Span. It takes no memory.
+// To pin all spans, keep an View.Copy.
+//
+//   - Ownership: the caller closes pin, on any thread.
+//   - Threads: one user of view at a time.
+//   - Errors: ErrOutOfRange when there is no such span.
+//   - Since: 1.0
+func (v *View) Pin(index int) (*Pin, error) {
+	if index < 0 {
+		return nil, refuse("View.Pin", "index is negative")
+	}
+	self, err := v.enter("View.Pin")
+	if err != nil {
+		return nil, err
+	}
+	defer v.leave()
+	var outPin *C.sb_pin
+	cStatus := C.sb_view_pin(self, C.size_t(index), &outPin)
+	if cStatus != 0 {
+		return nil, failure("View.Pin", cStatus)
+	}
+	return newPin(outPin), nil
+}
+
+// Memory tells which provider the memory of the first span is of; for an empty view the default pool.
+//
+//   - Ownership: the caller closes memory.
+//   - Threads: one user of view at a time.
+//   - Errors: ErrClosed when the provider has been closed, and lives only until its last block is back;
+//     ErrNoMemory.
+//   - Since: 1.0
+func (v *View) Memory() (*Memory, error) {
+	self, err := v.enter("View.Memory")
+	if err != nil {
+		return nil, err
+	}
+	defer v.leave()
+	var outMemory *C.sb_memory
+	cStatus := C.sb_view_memory(self, &outMemory)
+	if cStatus != 0 {
+		return nil, failure("View.Memory", cStatus)
+	}
+	return newMemory(outMemory), nil
 }
 
 // Copy makes another view of the same bytes.
@@ -1675,24 +1833,24 @@ func (v *View) Skip(size int) error {
 	return nil
 }
 
-// Read copies the first size bytes to data and removes them: all or nothing.
+// ReadBytes copies the first size bytes to data and removes them: all or nothing.
 //
 //   - Ownership: data is the caller's.
 //   - Threads: one user of view at a time.
 //   - Errors: ErrOutOfRange when there are fewer; view and data are then unchanged.
 //   - Since: 1.0
-func (v *View) Read(data []byte) error {
+func (v *View) ReadBytes(data []byte) error {
 	if data == nil {
 		data = noBytes[:0]
 	}
-	self, err := v.enter("View.Read")
+	self, err := v.enter("View.ReadBytes")
 	if err != nil {
 		return err
 	}
 	defer v.leave()
-	cStatus := C.sb_view_read(self, unsafe.Pointer(unsafe.SliceData(data[:])), C.size_t(len(data)))
+	cStatus := C.sb_view_read_bytes(self, unsafe.Pointer(unsafe.SliceData(data[:])), C.size_t(len(data)))
 	if cStatus != 0 {
-		return failure("View.Read", cStatus)
+		return failure("View.ReadBytes", cStatus)
 	}
 	return nil
 }
@@ -1722,6 +1880,97 @@ func (v *View) CopyBytes(offset int, data []byte) error {
 	return nil
 }
 
+// ReadInt stores the integer of size bytes that the view begins with, and removes it. For an unsigned one
+// cast value to that type.
+//
+//   - Ownership: none.
+//   - Threads: one user of view at a time.
+//   - Errors: ErrInvalidArgument when size is not 1, 2, 4 or 8, or order is none of SB_ORDER_...;
+//     ErrOutOfRange when there are fewer bytes. view is then unchanged.
+//   - Since: 1.0
+func (v *View) ReadInt(size uint32, order int32) (int64, error) {
+	self, err := v.enter("View.ReadInt")
+	if err != nil {
+		return 0, err
+	}
+	defer v.leave()
+	var outValue C.int64_t
+	cStatus := C.sb_view_read_int(self, C.uint32_t(size), C.int32_t(order), &outValue)
+	if cStatus != 0 {
+		return 0, failure("View.ReadInt", cStatus)
+	}
+	return int64(outValue), nil
+}
+
+// ReadFloat stores the floating-point number (IEEE 754) of size bytes that the view begins with, and removes
+// it.
+//
+//   - Ownership: none.
+//   - Threads: one user of view at a time.
+//   - Errors: ErrInvalidArgument when size is not 4 or 8, or order is none of SB_ORDER_...; ErrOutOfRange
+//     when there are fewer bytes. view is then unchanged.
+//   - Since: 1.0
+func (v *View) ReadFloat(size uint32, order int32) (float64, error) {
+	self, err := v.enter("View.ReadFloat")
+	if err != nil {
+		return 0, err
+	}
+	defer v.leave()
+	var outValue C.double
+	cStatus := C.sb_view_read_float(self, C.uint32_t(size), C.int32_t(order), &outValue)
+	if cStatus != 0 {
+		return 0, failure("View.ReadFloat", cStatus)
+	}
+	return float64(outValue), nil
+}
+
+// PeekInt stores the integer of size bytes that begins at offset; the view keeps it.
+//
+//   - Ownership: none.
+//   - Threads: one user of view at a time.
+//   - Errors: as View.ReadInt.
+//   - Since: 1.0
+func (v *View) PeekInt(offset int, size uint32, order int32) (int64, error) {
+	if offset < 0 {
+		return 0, refuse("View.PeekInt", "offset is negative")
+	}
+	self, err := v.enter("View.PeekInt")
+	if err != nil {
+		return 0, err
+	}
+	defer v.leave()
+	var outValue C.int64_t
+	cStatus := C.sb_view_peek_int(self, C.size_t(offset), C.uint32_t(size), C.int32_t(order), &outValue)
+	if cStatus != 0 {
+		return 0, failure("View.PeekInt", cStatus)
+	}
+	return int64(outValue), nil
+}
+
+// PeekFloat stores the floating-point number (IEEE 754) of size bytes that begins at offset; the view keeps
+// it.
+//
+//   - Ownership: none.
+//   - Threads: one user of view at a time.
+//   - Errors: as View.ReadFloat.
+//   - Since: 1.0
+func (v *View) PeekFloat(offset int, size uint32, order int32) (float64, error) {
+	if offset < 0 {
+		return 0, refuse("View.PeekFloat", "offset is negative")
+	}
+	self, err := v.enter("View.PeekFloat")
+	if err != nil {
+		return 0, err
+	}
+	defer v.leave()
+	var outValue C.double
+	cStatus := C.sb_view_peek_float(self, C.size_t(offset), C.uint32_t(size), C.int32_t(order), &outValue)
+	if cStatus != 0 {
+		return 0, failure("View.PeekFloat", cStatus)
+	}
+	return float64(outValue), nil
+}
+
 // Equals tells whether both views show the same bytes, however they are cut into spans.
 //
 //   - Ownership: none.
@@ -1740,6 +1989,83 @@ func (v *View) Equals(other *View) bool {
 	}
 	defer other.leave()
 	return bool(C.sb_view_equals(self, cOther))
+}
+
+// Compare orders views by their bytes, as memcmp does, however they are cut into spans: -1 when view comes
+// first, 0 when both are equal, 1 otherwise. A view comes before those that go on where it ends.
+//
+//   - Ownership: none.
+//   - Threads: one user of each at a time.
+//   - Errors: none.
+//   - Since: 1.0
+func (v *View) Compare(other *View) int32 {
+	self, err := v.enter("View.Compare")
+	if err != nil {
+		return 0
+	}
+	defer v.leave()
+	cOther, err := other.enter("View.Compare")
+	if err != nil {
+		return 0
+	}
+	defer other.leave()
+	return int32(C.sb_view_compare(self, cOther))
+}
+
+// Hash returns a hash of the bytes, the same however they are cut into spans. Another seed gives another
+// hash. It is the same on all machines, but may be another in the next version, so do not store it; it is no
+// protection against somebody who knows the seed.
+//
+//   - Ownership: none.
+//   - Threads: one user of view at a time.
+//   - Errors: none.
+//   - Since: 1.0
+func (v *View) Hash(seed uint64) uint64 {
+	self, err := v.enter("View.Hash")
+	if err != nil {
+		return 0
+	}
+	defer v.leave()
+	return uint64(C.sb_view_hash(self, C.uint64_t(seed)))
+}
+
+// Pin is a handle of the library; its manual is view.h in core/include/samebytes. Close it when done: the
+// garbage collector closes it as well, but late.
+type Pin struct {
+	handle
+}
+
+func newPin(object *C.sb_pin) *Pin {
+	p := new(Pin)
+	own(p, &p.handle, unsafe.Pointer(object), destroyPin)
+	return p
+}
+
+func destroyPin(object unsafe.Pointer) {
+	C.sb_pin_close((*C.sb_pin)(object))
+}
+
+func (p *Pin) enter(op string) (*C.sb_pin, error) {
+	if p == nil {
+		return nil, refuse(op, "Pin is nil")
+	}
+	object, err := p.handle.enter(op)
+	return (*C.sb_pin)(object), err
+}
+
+// Close closes the pin: the bytes may go. nil is allowed.
+//
+//   - Ownership: takes pin.
+//   - Threads: any.
+//   - Errors: none.
+//   - Since: 1.0
+//
+// It may be called again, and while other goroutines are inside calls: the last of them closes then. It never fails.
+func (p *Pin) Close() error {
+	if p != nil {
+		p.close()
+	}
+	return nil
 }
 
 // Schema is a handle of the library; its manual is schema.h in core/include/samebytes. Close it when done:
@@ -3381,6 +3707,90 @@ func (b *Buf) Put(data []byte) error {
 	return nil
 }
 
+// PutByte adds one byte.
+//
+//   - Ownership: none.
+//   - Threads: one user of buf at a time.
+//   - Errors: ErrOutOfRange if there is no room.
+//   - Since: 1.0
+func (b *Buf) PutByte(byte uint8) error {
+	self, err := b.enter("Buf.PutByte")
+	if err != nil {
+		return err
+	}
+	defer b.leave()
+	cStatus := C.sb_buf_put_byte(self, C.uint8_t(byte))
+	if cStatus != 0 {
+		return failure("Buf.PutByte", cStatus)
+	}
+	return nil
+}
+
+// PutRepeated adds the same byte count times.
+//
+//   - Ownership: none.
+//   - Threads: one user of buf at a time.
+//   - Errors: ErrOutOfRange if the room is smaller than count; buf is then unchanged.
+//   - Since: 1.0
+func (b *Buf) PutRepeated(byte uint8, count int) error {
+	if count < 0 {
+		return refuse("Buf.PutRepeated", "count is negative")
+	}
+	self, err := b.enter("Buf.PutRepeated")
+	if err != nil {
+		return err
+	}
+	defer b.leave()
+	cStatus := C.sb_buf_put_repeated(self, C.uint8_t(byte), C.size_t(count))
+	if cStatus != 0 {
+		return failure("Buf.PutRepeated", cStatus)
+	}
+	return nil
+}
+
+// PutInt adds value as an integer of size bytes (1, 2, 4 or 8), across blocks where needed. Cast an unsigned
+// one to int64_t through the signed type of its size.
+//
+//   - Ownership: none.
+//   - Threads: one user of buf at a time.
+//   - Errors: ErrInvalidArgument when size is another one, or order is none of SB_ORDER_...; ErrOutOfRange
+//     when value does not fit size bytes, or the room is smaller. buf is then unchanged.
+//   - Since: 1.0
+func (b *Buf) PutInt(value int64, size uint32, order int32) error {
+	self, err := b.enter("Buf.PutInt")
+	if err != nil {
+		return err
+	}
+	defer b.leave()
+	cStatus := C.sb_buf_put_int(self, C.int64_t(value), C.uint32_t(size), C.int32_t(order))
+	if cStatus != 0 {
+		return failure("Buf.PutInt", cStatus)
+	}
+	return nil
+}
+
+// PutFloat adds value as a floating-point number (IEEE 754) of size bytes (4 or 8). To 4 bytes it is rounded
+// to the nearest.
+//
+//   - Ownership: none.
+//   - Threads: one user of buf at a time.
+//   - Errors: ErrInvalidArgument when size is another one, or order is none of SB_ORDER_...; ErrOutOfRange
+//     when value is finite but beyond the largest number of 4 bytes, or the room is smaller. buf is then
+//     unchanged.
+//   - Since: 1.0
+func (b *Buf) PutFloat(value float64, size uint32, order int32) error {
+	self, err := b.enter("Buf.PutFloat")
+	if err != nil {
+		return err
+	}
+	defer b.leave()
+	cStatus := C.sb_buf_put_float(self, C.double(value), C.uint32_t(size), C.int32_t(order))
+	if cStatus != 0 {
+		return failure("Buf.PutFloat", cStatus)
+	}
+	return nil
+}
+
 // PutView adds the bytes of view at the end of the filled part without copying. The room after it stays.
 //
 //   - Ownership: view is borrowed for the call; the buf shares its blocks.
@@ -3470,11 +3880,37 @@ func (b *Buf) Begin() ([]byte, error) {
 	return unsafe.Slice((*byte)(outData), int(outSize)), nil
 }
 
-// Commit ends direct writing: the first size bytes of the piece that Buf.Begin gave are filled.
+// beginIovec begins direct writing to all pieces of room, at most iovecMax, for readv or recvmsg; iovecCount
+// tells how many they are. Room is filled in the order of the pieces, by Buf.Commit.
+//
+//   - Ownership: the pieces may be written until the next call on buf.
+//   - Threads: one user of buf at a time.
+//   - Errors: ErrOutOfRange when there is no room, or iovecMax is 0.
+//   - Since: 1.0
+func (b *Buf) beginIovec(iovecMax int) ([]iovec, error) {
+	if iovecMax < 0 {
+		return nil, refuse("Buf.BeginIovec", "iovecMax is negative")
+	}
+	self, err := b.enter("Buf.BeginIovec")
+	if err != nil {
+		return nil, err
+	}
+	defer b.leave()
+	outIovec := make([]C.sb_iovec, iovecMax)
+	var outIovecCount C.size_t
+	cStatus := C.sb_buf_begin_iovec(self, unsafe.SliceData(outIovec), C.size_t(iovecMax), &outIovecCount)
+	if cStatus != 0 {
+		return nil, failure("Buf.BeginIovec", cStatus)
+	}
+	return goSlice(outIovec[:int(outIovecCount)], goIovec), nil
+}
+
+// Commit ends direct writing: the first size bytes of the pieces that Buf.Begin or Buf.BeginIovec gave are
+// filled. Calls that use or take room in between (put, split_room) have ended it already.
 //
 //   - Ownership: none.
 //   - Threads: one user of buf at a time.
-//   - Errors: ErrOutOfRange when the piece is smaller; buf is then unchanged.
+//   - Errors: ErrOutOfRange when the pieces are smaller, or nothing was begun; buf is then unchanged.
 //   - Since: 1.0
 func (b *Buf) Commit(size int) error {
 	if size < 0 {
@@ -3490,6 +3926,65 @@ func (b *Buf) Commit(size int) error {
 		return failure("Buf.Commit", cStatus)
 	}
 	return nil
+}
+
+// Abort ends direct writing without filling anything: it is as if Buf.Begin had not been called.
+//
+//   - Ownership: none.
+//   - Threads: one user of buf at a time.
+//   - Errors: none.
+//   - Since: 1.0
+func (b *Buf) Abort() {
+	self, err := b.enter("Buf.Abort")
+	if err != nil {
+		return
+	}
+	defer b.leave()
+	C.sb_buf_abort(self)
+}
+
+// SplitRoom takes the last size bytes of room away into a buf of their own, which is filled apart, on another
+// thread if need be.
+//
+//   - Ownership: the caller closes other; its provider is that of buf.
+//   - Threads: one user of buf at a time.
+//   - Errors: ErrOutOfRange when the room is smaller; ErrNoMemory; buf is then unchanged.
+//   - Since: 1.0
+func (b *Buf) SplitRoom(size int) (*Buf, error) {
+	if size < 0 {
+		return nil, refuse("Buf.SplitRoom", "size is negative")
+	}
+	self, err := b.enter("Buf.SplitRoom")
+	if err != nil {
+		return nil, err
+	}
+	defer b.leave()
+	var outOther *C.sb_buf
+	cStatus := C.sb_buf_split_room(self, C.size_t(size), &outOther)
+	if cStatus != 0 {
+		return nil, failure("Buf.SplitRoom", cStatus)
+	}
+	return newBuf(outOther), nil
+}
+
+// Memory tells which provider the room comes from.
+//
+//   - Ownership: the caller closes memory.
+//   - Threads: one user of buf at a time.
+//   - Errors: ErrNoMemory.
+//   - Since: 1.0
+func (b *Buf) Memory() (*Memory, error) {
+	self, err := b.enter("Buf.Memory")
+	if err != nil {
+		return nil, err
+	}
+	defer b.leave()
+	var outMemory *C.sb_memory
+	cStatus := C.sb_buf_memory(self, &outMemory)
+	if cStatus != 0 {
+		return nil, failure("Buf.Memory", cStatus)
+	}
+	return newMemory(outMemory), nil
 }
 
 // Clear drops all filled bytes. The room stays.

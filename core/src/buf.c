@@ -1,41 +1,145 @@
 //go:build !samebytes_shared
 
-/* The filled part is a list of spans, as in a view; the room is a list of blocks, of which the first may be filled in part. A block that is
- * both filled and room has an owner in each list.
+/* The filled part is a list of spans, as in a view; the room is a list of pieces of blocks. A block that is both filled and room has an owner
+ * in each list.
  *
  * Writing never allocates: whatever adds room reserves the spans that filling it can need. Invariant: filled has room for one more span per
- * block of room.
+ * piece of room.
  *
- * A view shows only filled bytes, so the room of a block stays exclusive to the buf although views share the block. */
+ * A view shows only filled bytes, so the room of a block stays exclusive to the buf although views share the block.
+ *
+ * A piece of room holds many owners of its block in advance, and hands one to each span that it becomes: counting them one by one would cost
+ * more than the writing. */
 
+#include <float.h>
 #include <stdlib.h>
 
 #include <samebytes/buf.h>
 
 #include "internal.h"
 
+#define SHARES 4096u /* owners that a piece of room takes at once */
+
+typedef struct room_piece {
+  sb_block *block;
+  uint8_t *data;
+  size_t size;     /* above 0 */
+  uint32_t shares; /* owners of block that are this piece's, above 0 */
+} room_piece;
+
 struct sb_buf {
   sb_priv_spans filled;
-  sb_memory *memory;
-  sb_block **room; /* blocks; those before `start` are used up */
-  size_t room_capacity;
-  size_t room_start;
+  sb_memory *memory;     /* NULL: the default pool */
+  room_piece first_room; /* the place of the pieces while there is no heap */
+  room_piece *room_heap;
+  size_t room_capacity; /* of room_heap, in pieces */
+  size_t room_start;    /* pieces before it are used up */
   size_t room_count;
   size_t room_bytes;
-  size_t used;  /* bytes at the start of the first block of room that are no room */
-  size_t begun; /* bytes of the piece that sb_buf_begin gave; 0 when that piece has changed since */
+  size_t begun; /* bytes of the pieces that sb_buf_begin... gave; 0 when they have changed since */
 };
+
+static_assert(sizeof(sb_buf) <= SB_PRIV_HANDLE_SIZE, "a buf lies in the memory of a handle");
 
 sb_status sb_buf_open(sb_memory *memory, sb_buf **buf) {
   if (buf == NULL) return SB_INVALID_ARGUMENT;
-  if (memory == NULL) {
-    const sb_status status = sb_priv_memory_default(&memory);
-    if (status != SB_OK) return status;
-  }
-  sb_buf *made = calloc(1, sizeof *made);
+  sb_buf *made = sb_priv_handle_get();
   if (made == NULL) return SB_NO_MEMORY;
+  memset(made, 0, sizeof *made);
   made->memory = sb_memory_retain(memory);
   *buf = made;
+  return SB_OK;
+}
+
+size_t sb_buf_size(const sb_buf *buf) { return buf == NULL ? 0 : buf->filled.bytes; }
+
+size_t sb_buf_room(const sb_buf *buf) { return buf == NULL ? 0 : buf->room_bytes; }
+
+sb_status sb_buf_memory(const sb_buf *buf, sb_memory **memory) {
+  if (buf == NULL || memory == NULL) return SB_INVALID_ARGUMENT;
+  if (buf->memory == NULL) return sb_memory_open_default(memory);
+  *memory = sb_memory_retain(buf->memory);
+  return SB_OK;
+}
+
+/* ---- room ---- */
+
+static room_piece *pieces(sb_buf *buf) { return (buf->room_heap != NULL ? buf->room_heap : &buf->first_room) + buf->room_start; }
+
+static size_t room_capacity(const sb_buf *buf) { return buf->room_heap != NULL ? buf->room_capacity : 1; }
+
+/* Gives `count` owners of a block back. */
+static void shares_release(sb_block *block, uint32_t count) {
+  if (atomic_load_explicit(&block->owners, memory_order_acquire) == count ||
+      atomic_fetch_sub_explicit(&block->owners, count, memory_order_acq_rel) == count)
+    sb_priv_block_free(block);
+}
+
+/* Makes sure that a piece has an owner to give away and one to keep. */
+static void shares_reserve(room_piece *piece) {
+  if (piece->shares > 1) return;
+  atomic_fetch_add_explicit(&piece->block->owners, SHARES, memory_order_relaxed);
+  piece->shares += SHARES;
+}
+
+/* Makes place for `more` pieces in the list of room, and for the spans that filling them takes. */
+static sb_status room_reserve(sb_buf *buf, size_t more) {
+  const sb_status status = sb_priv_spans_reserve(&buf->filled, buf->room_count + more);
+  if (status != SB_OK) return status;
+  if (more <= room_capacity(buf) - buf->room_start - buf->room_count) return SB_OK;
+  if (buf->room_start > buf->room_count && more <= buf->room_start) {
+    memmove(buf->room_heap, pieces(buf), buf->room_count * sizeof(room_piece));
+    buf->room_start = 0;
+    return SB_OK;
+  }
+  if (buf->room_count > SIZE_MAX / (4 * sizeof(room_piece)) - more) return SB_NO_MEMORY;
+  const size_t larger = (buf->room_count + more) * 2;
+  room_piece *heap = malloc(larger * sizeof *heap);
+  if (heap == NULL) return SB_NO_MEMORY;
+  if (buf->room_count > 0) memcpy(heap, pieces(buf), buf->room_count * sizeof *heap);
+  free(buf->room_heap);
+  buf->room_heap = heap;
+  buf->room_capacity = larger;
+  buf->room_start = 0;
+  return SB_OK;
+}
+
+static void room_push(sb_buf *buf, room_piece piece) {
+  assert(buf->room_start + buf->room_count < room_capacity(buf));
+  pieces(buf)[buf->room_count++] = piece;
+  buf->room_bytes += piece.size;
+}
+
+/* Adds a block that nobody else owns: so a store does for counting. */
+static void room_push_block(sb_buf *buf, sb_block *block) {
+  assert(sb_priv_block_exclusive(block));
+  atomic_store_explicit(&block->owners, SHARES, memory_order_relaxed);
+  room_push(buf, (room_piece){block, block->data, block->size, SHARES});
+}
+
+/* Gives back the pieces of room behind the first `count`. */
+static void room_cut(sb_buf *buf, size_t count) {
+  while (buf->room_count > count) {
+    const room_piece piece = pieces(buf)[--buf->room_count];
+    buf->room_bytes -= piece.size;
+    shares_release(piece.block, piece.shares);
+  }
+}
+
+sb_status sb_buf_reserve(sb_buf *buf, size_t size) {
+  if (buf == NULL) return SB_INVALID_ARGUMENT;
+  if (size > PTRDIFF_MAX || buf->filled.bytes > PTRDIFF_MAX - size) return SB_TOO_LARGE;
+  const size_t count_before = buf->room_count;
+  while (buf->room_bytes < size) {
+    sb_block *block = NULL;
+    sb_status status = room_reserve(buf, 1);
+    if (status == SB_OK) status = sb_priv_block_get(buf->memory, size - buf->room_bytes, &block);
+    if (status != SB_OK) {
+      room_cut(buf, count_before);
+      return status;
+    }
+    room_push_block(buf, block);
+  }
   return SB_OK;
 }
 
@@ -68,104 +172,70 @@ sb_status sb_buf_from_blocks(sb_block *const *blocks, size_t count, sb_memory *m
   sb_buf *made = NULL;
   if (status == SB_OK) status = sb_buf_open(memory, &made);
   if (status != SB_OK) return status;
-  status = sb_priv_spans_reserve(&made->filled, count + 1);
-  if (status == SB_OK && count > 0) {
-    made->room = malloc(count * sizeof(sb_block *));
-    if (made->room == NULL) status = SB_NO_MEMORY;
-  }
+  status = room_reserve(made, count);
   if (status != SB_OK) {
     sb_buf_close(made);
     return status;
   }
-  if (count > 0) memcpy(made->room, blocks, count * sizeof(sb_block *));
-  made->room_capacity = made->room_count = count;
-  for (size_t i = 0; i < count; i++) made->room_bytes += blocks[i]->size;
+  for (size_t i = 0; i < count; i++) room_push_block(made, blocks[i]);
   *buf = made;
   return SB_OK;
 }
 
-sb_memory *sb_priv_buf_memory(const sb_buf *buf) { return buf->memory; }
-
-size_t sb_buf_size(const sb_buf *buf) { return buf == NULL ? 0 : buf->filled.bytes; }
-
-size_t sb_buf_room(const sb_buf *buf) { return buf == NULL ? 0 : buf->room_bytes; }
-
-/* ---- room ---- */
-
-/* Makes place for one more block in the list of room, and for the span that filling it takes. */
-static sb_status room_reserve(sb_buf *buf) {
-  const sb_status status = sb_priv_spans_reserve(&buf->filled, buf->room_count + 1);
-  if (status != SB_OK) return status;
-  if (buf->room_start + buf->room_count < buf->room_capacity) return SB_OK;
-  if (buf->room_start > buf->room_count) {
-    memmove(buf->room, buf->room + buf->room_start, buf->room_count * sizeof *buf->room);
-    buf->room_start = 0;
-    return SB_OK;
-  }
-  if (buf->room_count > SIZE_MAX / (4 * sizeof *buf->room)) return SB_NO_MEMORY;
-  const size_t larger = buf->room_count * 2 + 2;
-  sb_block **room = malloc(larger * sizeof(sb_block *));
-  if (room == NULL) return SB_NO_MEMORY;
-  if (buf->room_count > 0) memcpy(room, buf->room + buf->room_start, buf->room_count * sizeof(sb_block *));
-  free(buf->room);
-  buf->room = room;
-  buf->room_capacity = larger;
-  buf->room_start = 0;
-  return SB_OK;
-}
-
-/* Gives back the blocks of room behind the first `count`. */
-static void room_cut(sb_buf *buf, size_t count) {
-  while (buf->room_count > count) {
-    sb_block *block = buf->room[buf->room_start + --buf->room_count];
-    buf->room_bytes -= block->size;
-    sb_priv_block_release(block);
-  }
-}
-
-sb_status sb_buf_reserve(sb_buf *buf, size_t size) {
-  if (buf == NULL) return SB_INVALID_ARGUMENT;
-  if (size > PTRDIFF_MAX || buf->filled.bytes > PTRDIFF_MAX - size) return SB_TOO_LARGE;
-  const size_t count_before = buf->room_count;
-  while (buf->room_bytes < size) {
-    sb_block *block = NULL;
-    sb_status status = room_reserve(buf);
-    if (status == SB_OK) status = sb_priv_block_get(buf->memory, size - buf->room_bytes, &block);
-    if (status != SB_OK) {
-      room_cut(buf, count_before);
-      return status;
-    }
-    buf->room[buf->room_start + buf->room_count++] = block;
-    buf->room_bytes += block->size;
-  }
-  return SB_OK;
-}
-
-/* The first piece of room; there must be one. */
-static uint8_t *room_piece(const sb_buf *buf, size_t *size) {
-  assert(buf->room_count > 0);
-  const sb_block *block = buf->room[buf->room_start];
-  assert(buf->used < block->size);
-  *size = block->size - buf->used;
-  return block->data + buf->used;
-}
-
 /* Makes the first `size` bytes of the first piece of room filled. */
-static void room_fill(sb_buf *buf, size_t size) {
-  size_t piece;
-  const uint8_t *data = room_piece(buf, &piece);
-  sb_block *block = buf->room[buf->room_start];
-  assert(size > 0 && size <= piece);
-  buf->room_bytes -= size;
-  if (size < piece) {
-    buf->used += size;
-    (void)sb_priv_block_retain(block);
-  } else { /* the room's owner becomes the span's */
-    buf->used = 0;
-    buf->room_count--;
-    buf->room_start = buf->room_count == 0 ? 0 : buf->room_start + 1;
+static inline void room_fill(sb_buf *buf, size_t size) {
+  room_piece *piece = pieces(buf);
+  assert(buf->room_count > 0 && size > 0 && size <= piece->size);
+  sb_priv_spans *filled = &buf->filled;
+  sb_priv_span *last = filled->count > 0 ? sb_priv_spans_items(filled) + filled->count - 1 : NULL;
+  uint32_t spare = piece->shares; /* given back when the piece is used up */
+  if (last != NULL && last->block == piece->block && last->data + last->size == piece->data) {
+    last->size += size;
+    filled->bytes += size;
+  } else {
+    if (size < piece->size) shares_reserve(piece);
+    spare = --piece->shares;
+    sb_priv_spans_push(filled, piece->block, piece->data, size);
   }
-  sb_priv_spans_push(&buf->filled, block, data, size);
+  buf->room_bytes -= size;
+  piece->data += size;
+  piece->size -= size;
+  if (piece->size > 0) return;
+  if (spare > 0) shares_release(piece->block, spare);
+  buf->room_count--;
+  buf->room_start = buf->room_count == 0 ? 0 : buf->room_start + 1;
+}
+
+sb_status sb_buf_split_room(sb_buf *buf, size_t size, sb_buf **other) {
+  if (buf == NULL || other == NULL) return SB_INVALID_ARGUMENT;
+  if (size > buf->room_bytes) return SB_OUT_OF_RANGE;
+  size_t first = buf->room_count, found = 0; /* the first piece that goes, and the bytes from there on */
+  while (found < size) found += pieces(buf)[--first].size;
+  const size_t stays = found - size; /* of that piece */
+  sb_buf *made = NULL;
+  sb_status status = sb_buf_open(buf->memory, &made);
+  if (status == SB_OK) status = room_reserve(made, buf->room_count - first);
+  if (status != SB_OK) {
+    sb_buf_close(made);
+    return status;
+  }
+  for (size_t i = first; i < buf->room_count; i++) {
+    room_piece *piece = pieces(buf) + i;
+    room_piece gone = *piece;
+    if (i == first && stays > 0) {
+      shares_reserve(piece);
+      gone = (room_piece){piece->block, piece->data + stays, piece->size - stays, piece->shares / 2};
+      piece->shares -= gone.shares;
+      piece->size = stays;
+    }
+    room_push(made, gone);
+  }
+  buf->room_count = first + (stays > 0);
+  buf->room_bytes -= size;
+  if (buf->room_count == 0) buf->room_start = 0;
+  buf->begun = 0;
+  *other = made;
+  return SB_OK;
 }
 
 /* ---- filling ---- */
@@ -175,15 +245,80 @@ sb_status sb_buf_put(sb_buf *buf, const void *data, size_t size) {
   if (size > buf->room_bytes) return SB_OUT_OF_RANGE;
   buf->begun = 0;
   for (const uint8_t *source = data; size > 0;) {
-    size_t piece;
-    uint8_t *target = room_piece(buf, &piece);
-    if (piece > size) piece = size;
-    memcpy(target, source, piece);
+    const room_piece *room = pieces(buf);
+    const size_t piece = room->size < size ? room->size : size;
+    memcpy(room->data, source, piece);
     room_fill(buf, piece);
     source += piece;
     size -= piece;
   }
   return SB_OK;
+}
+
+sb_status sb_buf_put_byte(sb_buf *buf, uint8_t byte) { return sb_buf_put_repeated(buf, byte, 1); }
+
+sb_status sb_buf_put_repeated(sb_buf *buf, uint8_t byte, size_t count) {
+  if (buf == NULL) return SB_INVALID_ARGUMENT;
+  if (count > buf->room_bytes) return SB_OUT_OF_RANGE;
+  buf->begun = 0;
+  while (count > 0) {
+    const room_piece *room = pieces(buf);
+    const size_t piece = room->size < count ? room->size : count;
+    memset(room->data, byte, piece);
+    room_fill(buf, piece);
+    count -= piece;
+  }
+  return SB_OK;
+}
+
+/* Puts the lowest `size` bytes of `bits`. */
+static sb_status put_number(sb_buf *buf, uint64_t bits, uint32_t size, int32_t order) {
+  if (size > buf->room_bytes) return SB_OUT_OF_RANGE;
+  const room_piece *room = pieces(buf);
+  if (size <= room->size) {
+    buf->begun = 0;
+    sb_priv_number_store(room->data, bits, size, order);
+    room_fill(buf, size);
+    return SB_OK;
+  }
+  uint8_t bytes[8];
+  sb_priv_number_store(bytes, bits, size, order);
+  return sb_buf_put(buf, bytes, size);
+}
+
+sb_status sb_buf_put_int(sb_buf *buf, int64_t value, uint32_t size, int32_t order) {
+  if (buf == NULL || !sb_priv_number_valid(size, order)) return SB_INVALID_ARGUMENT;
+  if (size < 8) {
+    const int64_t limit = (int64_t)1 << (size * 8 - 1);
+    if (value < -limit || value >= limit) return SB_OUT_OF_RANGE;
+  }
+  return put_number(buf, (uint64_t)value, size, order);
+}
+
+/* Rounds to the nearest float. What lies less than half a step beyond the largest one becomes that; false for what lies further off. */
+static bool narrowed(double value, float *narrow) {
+  const double limit = 0x1.ffffffp127, largest = (double)FLT_MAX;
+  const bool finite = value - value == 0;
+  if (finite && (value >= limit || value <= -limit)) return false;
+  if (finite && value > largest) value = largest;
+  if (finite && value < -largest) value = -largest;
+  *narrow = (float)value;
+  return true;
+}
+
+sb_status sb_buf_put_float(sb_buf *buf, double value, uint32_t size, int32_t order) {
+  if (buf == NULL || (size != 4 && size != 8) || !sb_priv_number_valid(size, order)) return SB_INVALID_ARGUMENT;
+  uint64_t bits = 0;
+  if (size == 8) {
+    memcpy(&bits, &value, sizeof bits);
+  } else {
+    float narrow;
+    uint32_t narrow_bits;
+    if (!narrowed(value, &narrow)) return SB_OUT_OF_RANGE;
+    memcpy(&narrow_bits, &narrow, sizeof narrow_bits);
+    bits = narrow_bits;
+  }
+  return put_number(buf, bits, size, order);
 }
 
 sb_status sb_buf_put_view(sb_buf *buf, const sb_view *view) {
@@ -196,11 +331,28 @@ sb_status sb_buf_put_view(sb_buf *buf, const sb_view *view) {
   return SB_OK;
 }
 
+/* ---- direct writing ---- */
+
 sb_status sb_buf_begin(sb_buf *buf, void **data, size_t *size) {
   if (buf == NULL || data == NULL || size == NULL) return SB_INVALID_ARGUMENT;
   if (buf->room_count == 0) return SB_OUT_OF_RANGE;
-  *data = room_piece(buf, &buf->begun);
-  *size = buf->begun;
+  const room_piece *piece = pieces(buf);
+  *data = piece->data;
+  *size = buf->begun = piece->size;
+  return SB_OK;
+}
+
+sb_status sb_buf_begin_iovec(sb_buf *buf, sb_iovec *iovec, size_t iovec_max, size_t *iovec_count) {
+  if (buf == NULL || iovec_count == NULL || (iovec == NULL && iovec_max > 0)) return SB_INVALID_ARGUMENT;
+  if (buf->room_count == 0 || iovec_max == 0) return SB_OUT_OF_RANGE;
+  const room_piece *piece = pieces(buf);
+  const size_t count = iovec_max < buf->room_count ? iovec_max : buf->room_count;
+  buf->begun = 0;
+  for (size_t i = 0; i < count; i++) {
+    iovec[i] = (sb_iovec){piece[i].data, piece[i].size};
+    buf->begun += piece[i].size;
+  }
+  *iovec_count = count;
   return SB_OK;
 }
 
@@ -208,8 +360,16 @@ sb_status sb_buf_commit(sb_buf *buf, size_t size) {
   if (buf == NULL) return SB_INVALID_ARGUMENT;
   if (size > buf->begun) return SB_OUT_OF_RANGE;
   buf->begun = 0;
-  if (size > 0) room_fill(buf, size);
+  while (size > 0) {
+    const size_t room = pieces(buf)->size, piece = room < size ? room : size;
+    room_fill(buf, piece);
+    size -= piece;
+  }
   return SB_OK;
+}
+
+void sb_buf_abort(sb_buf *buf) {
+  if (buf != NULL) buf->begun = 0;
 }
 
 /* ---- taking ---- */
@@ -222,6 +382,8 @@ sb_status sb_buf_peek(const sb_buf *buf, sb_view **view) {
 sb_status sb_buf_take(sb_buf *buf, size_t size, sb_view **view) {
   if (buf == NULL || view == NULL) return SB_INVALID_ARGUMENT;
   if (size > buf->filled.bytes) return SB_OUT_OF_RANGE;
+  /* All of it moves without counting, where the list that is left has room enough: it has one span then. */
+  if (size == buf->filled.bytes && buf->room_count <= 1) return sb_priv_view_open_all(&buf->filled, view);
   const sb_status status = sb_priv_view_open_range(&buf->filled, 0, size, view);
   if (status != SB_OK) return status;
   sb_priv_spans_skip(&buf->filled, size);
@@ -237,7 +399,7 @@ void sb_buf_close(sb_buf *buf) {
   if (buf == NULL) return;
   sb_priv_spans_clear(&buf->filled);
   room_cut(buf, 0);
-  free(buf->room);
+  free(buf->room_heap);
   sb_memory_close(buf->memory);
-  free(buf);
+  sb_priv_handle_put(buf);
 }

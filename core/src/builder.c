@@ -574,8 +574,7 @@ void sb_builder_clear(sb_builder *builder) {
 
 sb_status sb_builder_memory(const sb_builder *builder, sb_memory **memory) {
   if (builder == NULL || memory == NULL) return SB_INVALID_ARGUMENT;
-  *memory = sb_memory_retain(sb_priv_buf_memory(builder->buf));
-  return SB_OK;
+  return sb_buf_memory(builder->buf, memory);
 }
 
 void sb_builder_close(sb_builder *builder) {

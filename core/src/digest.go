@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x1189b773373b2bf4ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x2ad0335e1f512d57ull
 import "C"

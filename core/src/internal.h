@@ -13,6 +13,7 @@
 
 #include <samebytes/buf.h>
 #include <samebytes/schema.h>
+#include <samebytes/view.h>
 
 /* A provider, as the core calls it. get may give a block of any size above 0, smaller or larger than `size`; callers that need more call
  * again, and callers that need one piece check. put takes back a block whose last owner has gone. retire frees the provider. All are
@@ -60,6 +61,9 @@ void sb_priv_memory_init(sb_memory *memory, const sb_priv_provider *provider);
 sb_status sb_priv_memory_open(sb_memory *memory, sb_memory **opened);
 /* The process-wide default pool as a provider, made at first use; borrowed. */
 sb_status sb_priv_memory_default(sb_memory **memory);
+struct sb_pool;
+/* That pool itself, borrowed. */
+sb_status sb_priv_pool_default(struct sb_pool **pool);
 /* How many blocks are out as an sb_block, of all pools. */
 int64_t sb_priv_pools_live_blocks(void);
 
@@ -110,6 +114,10 @@ typedef struct sb_priv_spans {
   size_t bytes;
 } sb_priv_spans;
 
+static inline sb_priv_span *sb_priv_spans_items(sb_priv_spans *spans) {
+  return (spans->heap != NULL ? spans->heap : &spans->first) + spans->start;
+}
+
 static inline const sb_priv_span *sb_priv_spans_at(const sb_priv_spans *spans, size_t index) {
   assert(index < spans->count);
   return (spans->heap != NULL ? spans->heap : &spans->first) + spans->start + index;
@@ -123,19 +131,41 @@ void sb_priv_spans_push(sb_priv_spans *spans, sb_block *block, const uint8_t *da
 void sb_priv_spans_push_range(sb_priv_spans *spans, const sb_priv_spans *source, size_t offset, size_t size);
 /* How many spans those bytes touch. */
 size_t sb_priv_spans_in_range(const sb_priv_spans *spans, size_t offset, size_t size);
+/* Finds the span that holds the byte at `*offset`, which must be there, and makes `*offset` relative to it. */
+size_t sb_priv_spans_find(const sb_priv_spans *spans, size_t *offset);
 /* Removes the first `size` bytes, which must be there. */
 void sb_priv_spans_skip(sb_priv_spans *spans, size_t size);
+/* Copies the `size` bytes that start at `offset`, which must be there. */
+void sb_priv_spans_copy_out(const sb_priv_spans *spans, size_t offset, uint8_t *target, size_t size);
+/* Orders the bytes of both as memcmp does; the shorter one comes first where it is the beginning of the other. */
+int sb_priv_spans_compare(const sb_priv_spans *spans, const sb_priv_spans *other);
 /* Removes all and frees. */
 void sb_priv_spans_clear(sb_priv_spans *spans);
 /* Makes a view of the `size` bytes of `spans` that start at `offset`, which must be there. */
 sb_status sb_priv_view_open_range(const sb_priv_spans *spans, size_t offset, size_t size, sb_view **view);
-/* The provider of a buf; borrowed. */
-sb_memory *sb_priv_buf_memory(const sb_buf *buf);
+/* Makes a view of all `spans`, which are empty then. */
+sb_status sb_priv_view_open_all(sb_priv_spans *spans, sb_view **view);
 /* The spans of a view. */
 const sb_priv_spans *sb_priv_view_spans(const sb_view *view);
+/* Removes the first `size` bytes of a view, which must be there. */
+void sb_priv_view_skip(sb_view *view, size_t size);
 
 /* Makes a view of `size` bytes at `data`, which lie in `block`; shares the block, whoever else does. */
-sb_status sb_priv_view_open_span(sb_block *block, const uint8_t *data, uint32_t size, sb_view **view);
+sb_status sb_priv_view_open_span(sb_block *block, const uint8_t *data, size_t size, sb_view **view);
+
+/* A number of `size` bytes at `data`, and the other way round. sb_priv_number_size says whether there is such a size and order. */
+static inline bool sb_priv_number_valid(uint32_t size, int32_t order) {
+  return (size == 1 || size == 2 || size == 4 || size == 8) && (order == SB_ORDER_BIG || order == SB_ORDER_LITTLE);
+}
+int64_t sb_priv_number_load(const uint8_t *data, uint32_t size, int32_t order);
+void sb_priv_number_store(uint8_t *data, uint64_t bits, uint32_t size, int32_t order);
+
+/* Memory for what a view or a buf is: at most SB_PRIV_HANDLE_SIZE bytes, not zeroed. Each thread keeps some for itself. */
+#define SB_PRIV_HANDLE_SIZE 192
+void *sb_priv_handle_get(void);
+void sb_priv_handle_put(void *handle);
+/* Gives those that the calling thread keeps back to the system, for tests of failing allocations. */
+void sb_priv_handle_flush(void);
 
 struct sb_schema {
   atomic_size_t owners;

@@ -470,7 +470,7 @@ int64_t sb_priv_pools_live_blocks(void) {
   return (int64_t)(stats.reserves - stats.releases);
 }
 
-sb_status sb_priv_memory_default(sb_memory **memory) {
+sb_status sb_priv_pool_default(sb_pool **default_one) {
   static _Atomic(sb_pool *) default_pool;
   sb_pool *pool = atomic_load_explicit(&default_pool, memory_order_acquire);
   if (pool == NULL) {
@@ -481,8 +481,15 @@ sb_status sb_priv_memory_default(sb_memory **memory) {
     (void)pthread_mutex_unlock(&default_lock);
     if (pool == NULL) return SB_NO_MEMORY; /* the next call tries again */
   }
-  *memory = &pool->memory;
+  *default_one = pool;
   return SB_OK;
+}
+
+sb_status sb_priv_memory_default(sb_memory **memory) {
+  sb_pool *pool = NULL;
+  const sb_status status = sb_priv_pool_default(&pool);
+  if (status == SB_OK) *memory = &pool->memory;
+  return status;
 }
 
 /* ---- open and close ---- */

@@ -1,9 +1,10 @@
 //go:build !samebytes_shared
 
-/* A view is a list of spans. Skipping moves the list's start instead of the spans, and the list grows by doubling, so that skip and append
- * cost the same at any length. The blocks are counted per span: copying a view of one span is one allocation and one count. */
+/* A view is a list of spans (spans.c). The blocks are counted per span: copying a view of one span is one count, in memory that the thread
+ * keeps at hand. */
 
-#include <stdlib.h>
+#include <stddef.h>
+#include <sys/uio.h>
 
 #include <samebytes/view.h>
 
@@ -13,105 +14,45 @@ struct sb_view {
   sb_priv_spans spans;
 };
 
-/* ---- spans ---- */
-
-static sb_priv_span *items(sb_priv_spans *spans) { return (spans->heap != NULL ? spans->heap : &spans->first) + spans->start; }
-
-static size_t capacity(const sb_priv_spans *spans) { return spans->heap != NULL ? spans->capacity : 1; }
-
-sb_status sb_priv_spans_reserve(sb_priv_spans *spans, size_t more) {
-  if (more <= capacity(spans) - spans->start - spans->count) return SB_OK;
-  if (more > SIZE_MAX / (4 * sizeof(sb_priv_span)) - spans->count) return SB_NO_MEMORY;
-  const size_t needed = spans->count + more;
-  if (needed <= capacity(spans) / 2) {
-    /* At least half has been skipped, which pays for moving the rest. */
-    memmove(items(spans) - spans->start, items(spans), spans->count * sizeof(sb_priv_span));
-    spans->start = 0;
-    return SB_OK;
-  }
-  const size_t larger = needed < 4 ? 4 : needed * 2;
-  sb_priv_span *heap = malloc(larger * sizeof *heap);
-  if (heap == NULL) return SB_NO_MEMORY;
-  if (spans->count > 0) memcpy(heap, items(spans), spans->count * sizeof *heap);
-  free(spans->heap);
-  spans->heap = heap;
-  spans->capacity = larger;
-  spans->start = 0;
-  return SB_OK;
-}
-
-void sb_priv_spans_push(sb_priv_spans *spans, sb_block *block, const uint8_t *data, size_t size) {
-  assert(size > 0);
-  spans->bytes += size;
-  if (spans->count > 0) {
-    sb_priv_span *last = items(spans) + spans->count - 1;
-    if (last->block == block && last->data + last->size == data) {
-      last->size += size;
-      sb_priv_block_release(block); /* `last` has one already */
-      return;
-    }
-  }
-  assert(spans->start + spans->count < capacity(spans));
-  items(spans)[spans->count++] = (sb_priv_span){data, size, block};
-}
-
-/* Finds the span that holds the byte at `*offset`, and makes `*offset` relative to it. */
-static size_t find(const sb_priv_spans *spans, size_t *offset) {
-  size_t index = 0;
-  while (*offset >= sb_priv_spans_at(spans, index)->size) *offset -= sb_priv_spans_at(spans, index++)->size;
-  return index;
-}
-
-size_t sb_priv_spans_in_range(const sb_priv_spans *spans, size_t offset, size_t size) {
-  if (size == 0) return 0;
-  size_t last = offset + size - 1;
-  return find(spans, &last) - find(spans, &offset) + 1;
-}
-
-void sb_priv_spans_push_range(sb_priv_spans *spans, const sb_priv_spans *source, size_t offset, size_t size) {
-  assert(offset <= source->bytes && size <= source->bytes - offset);
-  if (size == 0) return;
-  for (size_t index = find(source, &offset); size > 0; index++, offset = 0) {
-    const sb_priv_span span = *sb_priv_spans_at(source, index); /* a copy, because `source` may be `spans` */
-    const size_t piece = span.size - offset < size ? span.size - offset : size;
-    sb_priv_spans_push(spans, sb_priv_block_retain(span.block), span.data + offset, piece);
-    size -= piece;
-  }
-}
-
-void sb_priv_spans_skip(sb_priv_spans *spans, size_t size) {
-  assert(size <= spans->bytes);
-  spans->bytes -= size;
-  while (size > 0) {
-    sb_priv_span *span = items(spans);
-    if (size < span->size) {
-      span->data += size;
-      span->size -= size;
-      return;
-    }
-    size -= span->size;
-    sb_block *block = span->block;
-    spans->start++;
-    spans->count--;
-    sb_priv_block_release(block);
-  }
-  if (spans->count == 0) spans->start = 0;
-}
-
-void sb_priv_spans_clear(sb_priv_spans *spans) {
-  sb_priv_spans_skip(spans, spans->bytes);
-  free(spans->heap);
-  spans->heap = NULL;
-}
+static_assert(sizeof(sb_view) <= SB_PRIV_HANDLE_SIZE, "a view lies in the memory of a handle");
+static_assert(sizeof(sb_iovec) == sizeof(struct iovec) && offsetof(sb_iovec, data) == offsetof(struct iovec, iov_base) &&
+                  offsetof(sb_iovec, size) == offsetof(struct iovec, iov_len),
+              "the header says that one may be cast to the other");
 
 /* ---- making views ---- */
 
-sb_status sb_priv_view_open_range(const sb_priv_spans *spans, size_t offset, size_t size, sb_view **view) {
-  sb_view *made = malloc(sizeof *made);
+static sb_view *view_make(void) {
+  sb_view *made = sb_priv_handle_get();
+  if (made == NULL) return NULL;
+  /* The first span is written when there is one. */
+  made->spans.heap = NULL;
+  made->spans.capacity = made->spans.start = made->spans.count = made->spans.bytes = 0;
+  return made;
+}
+
+static inline sb_status view_of_one(sb_block *block, const uint8_t *data, size_t size, sb_view **view) {
+  sb_view *made = view_make();
   if (made == NULL) return SB_NO_MEMORY;
-  made->spans = (sb_priv_spans){0};
+  made->spans.first = (sb_priv_span){data, size, sb_priv_block_retain(block)};
+  made->spans.count = 1;
+  made->spans.bytes = size;
+  *view = made;
+  return SB_OK;
+}
+
+sb_status sb_priv_view_open_span(sb_block *block, const uint8_t *data, size_t size, sb_view **view) {
+  if (size > 0) return view_of_one(block, data, size, view);
+  sb_view *made = view_make();
+  if (made == NULL) return SB_NO_MEMORY;
+  *view = made;
+  return SB_OK;
+}
+
+static __attribute__((noinline)) sb_status open_range_of_many(const sb_priv_spans *spans, size_t offset, size_t size, sb_view **view) {
+  sb_view *made = view_make();
+  if (made == NULL) return SB_NO_MEMORY;
   if (sb_priv_spans_reserve(&made->spans, sb_priv_spans_in_range(spans, offset, size)) != SB_OK) {
-    free(made);
+    sb_view_close(made);
     return SB_NO_MEMORY;
   }
   sb_priv_spans_push_range(&made->spans, spans, offset, size);
@@ -119,12 +60,27 @@ sb_status sb_priv_view_open_range(const sb_priv_spans *spans, size_t offset, siz
   return SB_OK;
 }
 
-sb_status sb_priv_view_open_span(sb_block *block, const uint8_t *data, uint32_t size, sb_view **view) {
-  sb_priv_spans spans = {.first = {data, size, block}, .count = size > 0, .bytes = size};
-  return sb_priv_view_open_range(&spans, 0, size, view);
+sb_status sb_priv_view_open_range(const sb_priv_spans *spans, size_t offset, size_t size, sb_view **view) {
+  assert(offset <= spans->bytes && size <= spans->bytes - offset);
+  if (spans->count > 0 && size > 0) {
+    const sb_priv_span *first = sb_priv_spans_at(spans, 0);
+    if (offset < first->size && size <= first->size - offset) return view_of_one(first->block, first->data + offset, size, view);
+  }
+  return open_range_of_many(spans, offset, size, view);
+}
+
+sb_status sb_priv_view_open_all(sb_priv_spans *spans, sb_view **view) {
+  sb_view *made = sb_priv_handle_get();
+  if (made == NULL) return SB_NO_MEMORY;
+  made->spans = *spans;
+  memset(spans, 0, sizeof *spans);
+  *view = made;
+  return SB_OK;
 }
 
 const sb_priv_spans *sb_priv_view_spans(const sb_view *view) { return &view->spans; }
+
+void sb_priv_view_skip(sb_view *view, size_t size) { sb_priv_spans_skip(&view->spans, size); }
 
 /* Copies `size` bytes at `data` to blocks of `memory` that are added to `spans`. */
 static sb_status spans_copy_in(sb_priv_spans *spans, const uint8_t *data, size_t size, sb_memory *memory) {
@@ -145,9 +101,8 @@ static sb_status spans_copy_in(sb_priv_spans *spans, const uint8_t *data, size_t
 
 sb_status sb_view_open(const void *data, size_t size, sb_memory *memory, sb_view **view) {
   if (view == NULL || (data == NULL && size > 0)) return SB_INVALID_ARGUMENT;
-  sb_view *made = malloc(sizeof *made);
+  sb_view *made = view_make();
   if (made == NULL) return SB_NO_MEMORY;
-  made->spans = (sb_priv_spans){0};
   const sb_status status = spans_copy_in(&made->spans, data, size, memory);
   if (status != SB_OK) {
     sb_view_close(made);
@@ -161,9 +116,29 @@ sb_status sb_view_open_block(sb_block *block, size_t size, sb_view **view) {
   if (block == NULL || view == NULL) return SB_INVALID_ARGUMENT;
   if (size > block->size) return SB_OUT_OF_RANGE;
   if (!sb_priv_block_exclusive(block)) return SB_BUSY;
-  const sb_status status = sb_priv_view_open_span(block, block->data, (uint32_t)size, view);
+  const sb_status status = sb_priv_view_open_span(block, block->data, size, view);
   if (status == SB_OK) sb_priv_block_release(block); /* the view has its own owner */
   return status;
+}
+
+sb_status sb_view_open_concat(sb_view *const *views, size_t view_count, sb_view **view) {
+  if (view == NULL || (views == NULL && view_count > 0)) return SB_INVALID_ARGUMENT;
+  size_t spans = 0, bytes = 0;
+  for (size_t i = 0; i < view_count; i++) {
+    if (views[i] == NULL) return SB_INVALID_ARGUMENT;
+    if (views[i]->spans.bytes > PTRDIFF_MAX - bytes) return SB_TOO_LARGE;
+    bytes += views[i]->spans.bytes;
+    spans += views[i]->spans.count; /* cannot overflow: no span is empty */
+  }
+  sb_view *made = view_make();
+  if (made == NULL) return SB_NO_MEMORY;
+  if (sb_priv_spans_reserve(&made->spans, spans) != SB_OK) {
+    sb_view_close(made);
+    return SB_NO_MEMORY;
+  }
+  for (size_t i = 0; i < view_count; i++) sb_priv_spans_push_range(&made->spans, &views[i]->spans, 0, views[i]->spans.bytes);
+  *view = made;
+  return SB_OK;
 }
 
 sb_status sb_view_copy(const sb_view *view, sb_view **copy) {
@@ -188,8 +163,8 @@ sb_status sb_view_flatten(const sb_view *view, sb_memory *memory, sb_view **flat
   if (block->size < size) {
     status = SB_PROVIDER;
   } else {
-    status = sb_view_copy_bytes(view, 0, block->data, size);
-    if (status == SB_OK) status = sb_priv_view_open_span(block, block->data, (uint32_t)size, flat);
+    sb_priv_spans_copy_out(&view->spans, 0, block->data, size);
+    status = sb_priv_view_open_span(block, block->data, size, flat);
   }
   sb_priv_block_release(block);
   return status;
@@ -197,11 +172,15 @@ sb_status sb_view_flatten(const sb_view *view, sb_memory *memory, sb_view **flat
 
 void sb_view_close(sb_view *view) {
   if (view == NULL) return;
-  sb_priv_spans_clear(&view->spans);
-  free(view);
+  if (view->spans.heap == NULL) {
+    if (view->spans.count > 0) sb_priv_block_release(view->spans.first.block);
+  } else {
+    sb_priv_spans_clear(&view->spans);
+  }
+  sb_priv_handle_put(view);
 }
 
-/* ---- reading and changing views ---- */
+/* ---- what a view is made of ---- */
 
 size_t sb_view_size(const sb_view *view) { return view == NULL ? 0 : view->spans.bytes; }
 
@@ -222,10 +201,43 @@ sb_status sb_view_span_metadata(const sb_view *view, size_t index, uint64_t *key
   return sb_block_get_metadata(sb_priv_spans_at(&view->spans, index)->block, key, metadata);
 }
 
+sb_status sb_view_get_iovec(const sb_view *view, size_t offset, sb_iovec *iovec, size_t iovec_max, size_t *iovec_count) {
+  if (view == NULL || iovec_count == NULL || (iovec == NULL && iovec_max > 0)) return SB_INVALID_ARGUMENT;
+  if (offset > view->spans.bytes) return SB_OUT_OF_RANGE;
+  size_t count = 0;
+  if (offset < view->spans.bytes) {
+    for (size_t index = sb_priv_spans_find(&view->spans, &offset); index < view->spans.count && count < iovec_max; index++, offset = 0) {
+      const sb_priv_span *span = sb_priv_spans_at(&view->spans, index);
+      iovec[count++] = (sb_iovec){(void *)(uintptr_t)(span->data + offset), span->size - offset};
+    }
+  }
+  *iovec_count = count;
+  return SB_OK;
+}
+
+/* A pin is an owner of the block, and nothing else. */
+sb_status sb_view_pin(const sb_view *view, size_t index, sb_pin **pin) {
+  if (view == NULL || pin == NULL) return SB_INVALID_ARGUMENT;
+  if (index >= view->spans.count) return SB_OUT_OF_RANGE;
+  *pin = (sb_pin *)(void *)sb_priv_block_retain(sb_priv_spans_at(&view->spans, index)->block);
+  return SB_OK;
+}
+
+void sb_pin_close(sb_pin *pin) {
+  if (pin != NULL) sb_priv_block_release((sb_block *)(void *)pin);
+}
+
+sb_status sb_view_memory(const sb_view *view, sb_memory **memory) {
+  if (view == NULL || memory == NULL) return SB_INVALID_ARGUMENT;
+  return sb_priv_memory_open(view->spans.count == 0 ? NULL : sb_priv_spans_at(&view->spans, 0)->block->memory, memory);
+}
+
+/* ---- changing views ---- */
+
 sb_status sb_view_append(sb_view *view, const sb_view *other) {
   if (view == NULL || other == NULL) return SB_INVALID_ARGUMENT;
   const size_t bytes = other->spans.bytes;
-  if (bytes > SIZE_MAX - view->spans.bytes) return SB_NO_MEMORY;
+  if (bytes > PTRDIFF_MAX - view->spans.bytes) return SB_NO_MEMORY;
   const sb_status status = sb_priv_spans_reserve(&view->spans, other->spans.count);
   if (status == SB_OK) sb_priv_spans_push_range(&view->spans, &other->spans, 0, bytes);
   return status;
@@ -238,7 +250,7 @@ sb_status sb_view_skip(sb_view *view, size_t size) {
   return SB_OK;
 }
 
-sb_status sb_view_read(sb_view *view, void *data, size_t size) {
+sb_status sb_view_read_bytes(sb_view *view, void *data, size_t size) {
   const sb_status status = sb_view_copy_bytes(view, 0, data, size);
   if (status == SB_OK) sb_priv_spans_skip(&view->spans, size);
   return status;
@@ -247,33 +259,52 @@ sb_status sb_view_read(sb_view *view, void *data, size_t size) {
 sb_status sb_view_copy_bytes(const sb_view *view, size_t offset, void *data, size_t size) {
   if (view == NULL || (data == NULL && size > 0)) return SB_INVALID_ARGUMENT;
   if (offset > view->spans.bytes || size > view->spans.bytes - offset) return SB_OUT_OF_RANGE;
-  if (size == 0) return SB_OK;
-  uint8_t *target = data;
-  for (size_t index = find(&view->spans, &offset); size > 0; index++, offset = 0) {
-    const sb_priv_span *span = sb_priv_spans_at(&view->spans, index);
-    const size_t piece = span->size - offset < size ? span->size - offset : size;
-    memcpy(target, span->data + offset, piece);
-    target += piece;
-    size -= piece;
-  }
+  sb_priv_spans_copy_out(&view->spans, offset, data, size);
   return SB_OK;
 }
+
+/* ---- looking at all bytes ---- */
 
 bool sb_view_equals(const sb_view *view, const sb_view *other) {
   if (view == other) return true;
   if (view == NULL || other == NULL || view->spans.bytes != other->spans.bytes) return false;
-  size_t index = 0, other_index = 0, offset = 0, other_offset = 0;
-  for (size_t left = view->spans.bytes; left > 0;) {
-    const sb_priv_span *span = sb_priv_spans_at(&view->spans, index);
-    const sb_priv_span *other_span = sb_priv_spans_at(&other->spans, other_index);
-    size_t piece = span->size - offset;
-    if (other_span->size - other_offset < piece) piece = other_span->size - other_offset;
-    if (memcmp(span->data + offset, other_span->data + other_offset, piece) != 0) return false;
-    left -= piece;
-    offset += piece;
-    other_offset += piece;
-    if (offset == span->size) index++, offset = 0;
-    if (other_offset == other_span->size) other_index++, other_offset = 0;
+  return sb_priv_spans_compare(&view->spans, &other->spans) == 0;
+}
+
+int32_t sb_view_compare(const sb_view *view, const sb_view *other) {
+  if (view == NULL || other == NULL) return (view != NULL) - (other != NULL);
+  const int order = sb_priv_spans_compare(&view->spans, &other->spans);
+  return (order > 0) - (order < 0);
+}
+
+/* The halves of a product of 128 bits, one over the other: each bit of the factors reaches every bit. */
+static uint64_t mixed(uint64_t left, uint64_t right) {
+  __extension__ typedef unsigned __int128 wide;
+  const wide product = (wide)left * right;
+  return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+static uint64_t word_of(const uint8_t *bytes) { return (uint64_t)sb_priv_number_load(bytes, 8, SB_ORDER_LITTLE); }
+
+/* Takes the bytes in words of 8. What a span has beyond its last whole word begins a word that the next spans complete. */
+uint64_t sb_view_hash(const sb_view *view, uint64_t seed) {
+  static const uint64_t odd[3] = {0x9e3779b97f4a7c15u, 0xc2b2ae3d27d4eb4fu, 0x165667b19e3779f9u};
+  uint64_t state = seed ^ odd[0];
+  uint8_t begun[8] = {0};
+  size_t begun_size = 0;
+  for (size_t i = 0; view != NULL && i < view->spans.count; i++) {
+    const sb_priv_span *span = sb_priv_spans_at(&view->spans, i);
+    const uint8_t *data = span->data, *end = data + span->size;
+    while (data < end && begun_size > 0) {
+      begun[begun_size++] = *data++;
+      if (begun_size < sizeof begun) continue;
+      state = mixed(state ^ word_of(begun), odd[1]);
+      begun_size = 0;
+    }
+    for (; end - data >= 8; data += 8) state = mixed(state ^ word_of(data), odd[1]);
+    while (data < end) begun[begun_size++] = *data++;
   }
-  return true;
+  memset(begun + begun_size, 0, sizeof begun - begun_size);
+  state = mixed(state ^ word_of(begun), odd[2]);
+  return mixed(state ^ sb_view_size(view), odd[1]);
 }

@@ -305,7 +305,7 @@ def call_bytes(sb: Any) -> None:
     expect(sb.sb_view_equals(copy, flat), True)
     sb.sb_view_skip(copy, 2)
     first, rest = bytearray(2), bytearray(4)
-    sb.sb_view_read(flat, first)
+    sb.sb_view_read_bytes(flat, first)
     sb.sb_view_copy_bytes(middle, 0, rest)
     expect((first, rest), (b"ab", b"bcde"))
 

@@ -260,7 +260,7 @@ static sb_status reply_frames(writer *out, sb_builder *builder, uint8_t mode) {
   } else {
     sb_view *frames = NULL;
     status = sb_builder_take(builder, &frames);
-    if (status == SB_OK) status = sb_view_read(frames, bytes, size);
+    if (status == SB_OK) status = sb_view_read_bytes(frames, bytes, size);
     sb_view_close(frames);
   }
   put_number(out, 0, 1);

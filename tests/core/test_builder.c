@@ -97,7 +97,7 @@ static void frames_are_taken_without_a_copy_and_outlive_the_builder(void **state
   assert_int_equal(sb_view_span_count(first), 1);
   assert_true(sb_view_equals(first, second));
   uint8_t frame[sizeof reference_frame];
-  assert_ok(sb_view_read(first, frame, sizeof frame));
+  assert_ok(sb_view_read_bytes(first, frame, sizeof frame));
   assert_memory_equal(frame, reference_frame, sizeof frame);
   sb_view_close(first);
   sb_view_close(second);

@@ -67,7 +67,7 @@ static void a_batch_outlives_the_parser_and_later_bytes_do_not_touch_it(void **s
   sb_batch_close(held);
   sb_batch_close(later);
   uint8_t bytes[sizeof reference_frame];
-  assert_ok(sb_view_read(frame, bytes, sizeof bytes));
+  assert_ok(sb_view_read_bytes(frame, bytes, sizeof bytes));
   assert_memory_equal(bytes, reference_frame, sizeof bytes);
   sb_view_close(frame);
 }

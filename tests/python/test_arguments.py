@@ -47,7 +47,7 @@ def test_no_bytes_are_bytes(layer: ModuleType, data: Any) -> None:
     assert layer.sb_crc32c(7, data) == 7
     view = layer.sb_view_open(data)
     assert layer.sb_view_size(view) == 0
-    layer.sb_view_read(view, bytearray())
+    layer.sb_view_read_bytes(view, bytearray())
     layer.sb_view_close(view)
 
 
@@ -179,7 +179,7 @@ def test_outputs_are_untouched_by_a_call_that_fails(layer: ModuleType) -> None:
     view = layer.sb_view_open(b"abc")
     room = bytearray(b"....")
     with pytest.raises(samebytes.OutOfRangeError):
-        layer.sb_view_read(view, room)
+        layer.sb_view_read_bytes(view, room)
     assert room == b"...."
     assert layer.sb_view_size(view) == 3
     layer.sb_view_close(view)

@@ -76,6 +76,37 @@ SB_API SB_METHOD sb_status sb_buf_reserve(sb_buf *buf, size_t size);
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_buf_put(sb_buf *buf, SB_IN SB_COUNT(size) const void *data, size_t size);
 
+/** Adds one byte.
+ *
+ *  Ownership: none.      Threads: one user of `buf` at a time.
+ *  Errors: SB_OUT_OF_RANGE if there is no room.
+ *  Since: 1.0 */
+SB_API SB_METHOD sb_status sb_buf_put_byte(sb_buf *buf, uint8_t byte);
+
+/** Adds the same byte `count` times.
+ *
+ *  Ownership: none.      Threads: one user of `buf` at a time.
+ *  Errors: SB_OUT_OF_RANGE if the room is smaller than `count`; `buf` is then unchanged.
+ *  Since: 1.0 */
+SB_API SB_METHOD sb_status sb_buf_put_repeated(sb_buf *buf, uint8_t byte, size_t count);
+
+/** Adds `value` as an integer of `size` bytes (1, 2, 4 or 8), across blocks where needed. Cast an unsigned one to int64_t through the signed
+ *  type of its size.
+ *
+ *  Ownership: none.      Threads: one user of `buf` at a time.
+ *  Errors: SB_INVALID_ARGUMENT when `size` is another one, or `order` is none of SB_ORDER_...; SB_OUT_OF_RANGE when `value` does not fit
+ *  `size` bytes, or the room is smaller. `buf` is then unchanged.
+ *  Since: 1.0 */
+SB_API SB_METHOD sb_status sb_buf_put_int(sb_buf *buf, int64_t value, uint32_t size, int32_t order);
+
+/** Adds `value` as a floating-point number (IEEE 754) of `size` bytes (4 or 8). To 4 bytes it is rounded to the nearest.
+ *
+ *  Ownership: none.      Threads: one user of `buf` at a time.
+ *  Errors: SB_INVALID_ARGUMENT when `size` is another one, or `order` is none of SB_ORDER_...; SB_OUT_OF_RANGE when `value` is finite but
+ *  beyond the largest number of 4 bytes, or the room is smaller. `buf` is then unchanged.
+ *  Since: 1.0 */
+SB_API SB_METHOD sb_status sb_buf_put_float(sb_buf *buf, double value, uint32_t size, int32_t order);
+
 /** Adds the bytes of `view` at the end of the filled part without copying. The room after it stays.
  *
  *  Ownership: `view` is borrowed for the call; the buf shares its blocks.      Threads: one user of each at a time.
@@ -105,12 +136,43 @@ SB_API SB_METHOD sb_status sb_buf_take(sb_buf *buf, size_t size, SB_OUT SB_OWNED
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_buf_begin(sb_buf *buf, SB_OUT SB_BORROWED(buf) SB_COUNT(size) void **data, SB_OUT size_t *size);
 
-/** Ends direct writing: the first `size` bytes of the piece that sb_buf_begin gave are filled.
+/** Begins direct writing to all pieces of room, at most `iovec_max`, for readv or recvmsg; `*iovec_count` tells how many they are. Room is
+ *  filled in the order of the pieces, by sb_buf_commit.
+ *
+ *  Ownership: the pieces may be written until the next call on `buf`.      Threads: one user of `buf` at a time.
+ *  Errors: SB_OUT_OF_RANGE when there is no room, or `iovec_max` is 0.
+ *  Since: 1.0 */
+SB_API SB_METHOD sb_status sb_buf_begin_iovec(sb_buf *buf, SB_OUT SB_COUNT(iovec_max) sb_iovec *iovec, size_t iovec_max,
+                                              SB_OUT size_t *iovec_count);
+
+/** Ends direct writing: the first `size` bytes of the pieces that sb_buf_begin or sb_buf_begin_iovec gave are filled. Calls that use or take
+ *  room in between (put, split_room) have ended it already.
  *
  *  Ownership: none.      Threads: one user of `buf` at a time.
- *  Errors: SB_OUT_OF_RANGE when the piece is smaller; `buf` is then unchanged.
+ *  Errors: SB_OUT_OF_RANGE when the pieces are smaller, or nothing was begun; `buf` is then unchanged.
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_buf_commit(sb_buf *buf, size_t size);
+
+/** Ends direct writing without filling anything: it is as if sb_buf_begin had not been called.
+ *
+ *  Ownership: none.      Threads: one user of `buf` at a time.
+ *  Errors: none.
+ *  Since: 1.0 */
+SB_API_VOID SB_METHOD void sb_buf_abort(sb_buf *buf);
+
+/** Takes the last `size` bytes of room away into a buf of their own, which is filled apart, on another thread if need be.
+ *
+ *  Ownership: the caller closes `*other`; its provider is that of `buf`.      Threads: one user of `buf` at a time.
+ *  Errors: SB_OUT_OF_RANGE when the room is smaller; SB_NO_MEMORY; `buf` is then unchanged.
+ *  Since: 1.0 */
+SB_API SB_METHOD sb_status sb_buf_split_room(sb_buf *buf, size_t size, SB_OUT SB_OWNED sb_buf **other);
+
+/** Tells which provider the room comes from.
+ *
+ *  Ownership: the caller closes `*memory`.      Threads: one user of `buf` at a time.
+ *  Errors: SB_NO_MEMORY.
+ *  Since: 1.0 */
+SB_API SB_METHOD sb_status sb_buf_memory(const sb_buf *buf, SB_OUT SB_OWNED sb_memory **memory);
 
 /** Drops all filled bytes. The room stays.
  *

@@ -78,7 +78,7 @@ func takeFrames(builder *samebytes.Builder, mode uint8) ([]byte, error) {
 	}
 	defer view.Close()
 	frames := make([]byte, view.Size())
-	return frames, view.Read(frames)
+	return frames, view.ReadBytes(frames)
 }
 
 // decoding is a decode request while it is served. Every batch with rows is kept until the end, as a program may that works on them

@@ -176,8 +176,8 @@ func view(c *calls) {
 	text := make([]byte, 3)
 	c.did("sb_view_copy_bytes", flat.CopyBytes(1, text))
 	c.says("sb_view_copy_bytes", string(text) == "563")
-	c.did("sb_view_read", flat.Read(text))
-	c.says("sb_view_read", string(text) == "456" && flat.Size() == 4)
+	c.did("sb_view_read_bytes", flat.ReadBytes(text))
+	c.says("sb_view_read_bytes", string(text) == "456" && flat.Size() == 4)
 
 	block := made[*samebytes.Block](c, "sb_memory_get_block")(small.GetBlock(4))
 	copy(block.Data(), "wxyz")

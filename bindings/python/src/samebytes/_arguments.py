@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 ADDRESS_MAX = 0xFFFFFFFFFFFFFFFF
 ADDRESSES_MAX = 65536  # that one call may be asked to hand out, so that a wrong count does not ask for memory
+ARRAY_MAX = 0xFFFFFF  # structures that a layer makes room for in one call
 TYPECODES = {
     "int8_t": "b",
     "int16_t": "h",
@@ -40,6 +41,16 @@ def integer(value: Any, name: str, low: int, high: int) -> int:
     if not low <= number <= high:
         raise OverflowError(f"{name}: {number} is not from {low} to {high}")
     return number
+
+
+def real(value: Any, name: str) -> float:
+    """*value*, a float or an integer, as a float."""
+    if isinstance(value, (str, bytes, bytearray)):
+        raise TypeError(f"{name}: a number is needed, not {kind(value)}")
+    try:
+        return float(value)
+    except TypeError:
+        raise TypeError(f"{name}: a number is needed, not {kind(value)}") from None
 
 
 def boolean(value: Any, name: str) -> bool:

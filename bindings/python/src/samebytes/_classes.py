@@ -217,7 +217,8 @@ class View(_objects.View, Handle):
     """View: immutable bytes that are shared, not copied.
 
     A View is a sequence of bytes that lie in one or more blocks ("spans"). Copying a view, or taking a range
-    of it, shares the blocks; the bytes never change while a view shows them.
+    of it, shares the blocks; the bytes never change while a view shows them. What is called read removes
+    bytes at the front, what is called peek or copy leaves them.
 
     Errors: OutOfRangeError for an offset or size past the end, and the view is unchanged; NoMemoryError.
 
@@ -255,6 +256,19 @@ class View(_objects.View, Handle):
             _result = layer.sb_view_open_block(block._open(), size)
             block._taken()
             return cls.adopt(_result)
+
+    @classmethod
+    def open_concat(cls, views: Sequence[View]) -> Self:
+        """Makes a view of the bytes of all `views`, one behind the other, without copying.
+
+        Ownership: the caller closes `view`; `views` are borrowed for the call.
+        Threads: one user of each at a time.
+        Errors: InvalidArgumentError when one of `views` is None; TooLargeError; NoMemoryError.
+        Since: 1.0
+        """
+        views = expect_all(views, View, "views")
+        with calling(*views):
+            return cls.adopt(layer.sb_view_open_concat([each._open() for each in views]))
 
     def size(self) -> int:
         """Returns the number of bytes.
@@ -300,6 +314,43 @@ class View(_objects.View, Handle):
         """
         with self._lock:
             return layer.sb_view_span_metadata(self._open(), index)
+
+    def get_iovec(self, offset: int, iovec_max: int) -> list[_records.Iovec]:
+        """Stores the pieces of the bytes from `offset` on, at most `iovec_max` of them, for writev or sendmsg;
+        `iovec_count` tells how many they are. The pieces are read only, whatever the type says.
+
+        Ownership: the pieces are valid until `view` is changed or closed.
+        Threads: one user of `view` at a time.
+        Errors: OutOfRangeError when the view ends before `offset`.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_view_get_iovec(self._open(), offset, iovec_max)
+
+    def pin(self, index: int) -> public.Pin:
+        """Keeps the bytes of the span at `index` where they are until the pin is closed, whatever becomes of
+        `view`: for the kernel, or for another language, that has been told the address by View.span. It takes
+        no memory. To pin all spans, keep a View.copy.
+
+        Ownership: the caller closes `pin`, on any thread.
+        Threads: one user of `view` at a time.
+        Errors: OutOfRangeError when there is no such span.
+        Since: 1.0
+        """
+        with self._lock:
+            return public.Pin.adopt(layer.sb_view_pin(self._open(), index))
+
+    def memory(self) -> public.Memory:
+        """Tells which provider the memory of the first span is of; for an empty view the default pool.
+
+        Ownership: the caller closes `memory`.
+        Threads: one user of `view` at a time.
+        Errors: ClosedError when the provider has been closed, and lives only until its last block is back;
+        NoMemoryError.
+        Since: 1.0
+        """
+        with self._lock:
+            return public.Memory.adopt(layer.sb_view_memory(self._open()))
 
     def copy(self) -> public.View:
         """Makes another view of the same bytes.
@@ -360,7 +411,7 @@ class View(_objects.View, Handle):
         with self._lock:
             layer.sb_view_skip(self._open(), size)
 
-    def read(self, data: WriteableBuffer) -> None:
+    def read_bytes(self, data: WriteableBuffer) -> None:
         """Copies the first `size` bytes to `data` and removes them: all or nothing.
 
         Ownership: `data` is the caller's.
@@ -369,7 +420,7 @@ class View(_objects.View, Handle):
         Since: 1.0
         """
         with self._lock:
-            layer.sb_view_read(self._open(), data)
+            layer.sb_view_read_bytes(self._open(), data)
 
     def copy_bytes(self, offset: int, data: WriteableBuffer) -> None:
         """Copies the `size` bytes that start at `offset` to `data`; the view keeps them.
@@ -382,6 +433,54 @@ class View(_objects.View, Handle):
         with self._lock:
             layer.sb_view_copy_bytes(self._open(), offset, data)
 
+    def read_int(self, size: int, order: int) -> int:
+        """Stores the integer of `size` bytes that the view begins with, and removes it. For an unsigned one cast
+        `value` to that type.
+
+        Ownership: none.
+        Threads: one user of `view` at a time.
+        Errors: InvalidArgumentError when `size` is not 1, 2, 4 or 8, or `order` is none of ORDER_...;
+        OutOfRangeError when there are fewer bytes. `view` is then unchanged.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_view_read_int(self._open(), size, order)
+
+    def read_float(self, size: int, order: int) -> float:
+        """Stores the floating-point number (IEEE 754) of `size` bytes that the view begins with, and removes it.
+
+        Ownership: none.
+        Threads: one user of `view` at a time.
+        Errors: InvalidArgumentError when `size` is not 4 or 8, or `order` is none of ORDER_...;
+        OutOfRangeError when there are fewer bytes. `view` is then unchanged.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_view_read_float(self._open(), size, order)
+
+    def peek_int(self, offset: int, size: int, order: int) -> int:
+        """Stores the integer of `size` bytes that begins at `offset`; the view keeps it.
+
+        Ownership: none.
+        Threads: one user of `view` at a time.
+        Errors: as View.read_int.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_view_peek_int(self._open(), offset, size, order)
+
+    def peek_float(self, offset: int, size: int, order: int) -> float:
+        """Stores the floating-point number (IEEE 754) of `size` bytes that begins at `offset`; the view keeps
+        it.
+
+        Ownership: none.
+        Threads: one user of `view` at a time.
+        Errors: as View.read_float.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_view_peek_float(self._open(), offset, size, order)
+
     def equals(self, other: View) -> bool:
         """Tells whether both views show the same bytes, however they are cut into spans.
 
@@ -393,6 +492,47 @@ class View(_objects.View, Handle):
         other = expect(other, View, "other")
         with calling(self, other):
             return layer.sb_view_equals(self._open(), other._open())
+
+    def compare(self, other: View) -> int:
+        """Orders views by their bytes, as memcmp does, however they are cut into spans: -1 when `view` comes
+        first, 0 when both are equal, 1 otherwise. A view comes before those that go on where it ends.
+
+        Ownership: none.
+        Threads: one user of each at a time.
+        Errors: none.
+        Since: 1.0
+        """
+        other = expect(other, View, "other")
+        with calling(self, other):
+            return layer.sb_view_compare(self._open(), other._open())
+
+    def hash(self, seed: int) -> int:
+        """Returns a hash of the bytes, the same however they are cut into spans. Another `seed` gives another
+        hash. It is the same on all machines, but may be another in the next version, so do not store it; it
+        is no protection against somebody who knows the seed.
+
+        Ownership: none.
+        Threads: one user of `view` at a time.
+        Errors: none.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_view_hash(self._open(), seed)
+
+
+class Pin(Handle):
+    """View: immutable bytes that are shared, not copied.
+
+    A View is a sequence of bytes that lie in one or more blocks ("spans"). Copying a view, or taking a range
+    of it, shares the blocks; the bytes never change while a view shows them. What is called read removes
+    bytes at the front, what is called peek or copy leaves them.
+
+    Errors: OutOfRangeError for an offset or size past the end, and the view is unchanged; NoMemoryError.
+
+    Limits: Any number of spans; sizes are those of memory.
+    """
+
+    _destroy = staticmethod(layer.sb_pin_close)
 
 
 class Schema(Handle):
@@ -1377,6 +1517,56 @@ class Buf(Handle):
         with self._lock:
             layer.sb_buf_put(self._open(), data)
 
+    def put_byte(self, byte: int) -> None:
+        """Adds one byte.
+
+        Ownership: none.
+        Threads: one user of `buf` at a time.
+        Errors: OutOfRangeError if there is no room.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_buf_put_byte(self._open(), byte)
+
+    def put_repeated(self, byte: int, count: int) -> None:
+        """Adds the same byte `count` times.
+
+        Ownership: none.
+        Threads: one user of `buf` at a time.
+        Errors: OutOfRangeError if the room is smaller than `count`; `buf` is then unchanged.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_buf_put_repeated(self._open(), byte, count)
+
+    def put_int(self, value: int, size: int, order: int) -> None:
+        """Adds `value` as an integer of `size` bytes (1, 2, 4 or 8), across blocks where needed. Cast an
+        unsigned one to int64_t through the signed type of its size.
+
+        Ownership: none.
+        Threads: one user of `buf` at a time.
+        Errors: InvalidArgumentError when `size` is another one, or `order` is none of ORDER_...;
+        OutOfRangeError when `value` does not fit `size` bytes, or the room is smaller. `buf` is then
+        unchanged.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_buf_put_int(self._open(), value, size, order)
+
+    def put_float(self, value: float, size: int, order: int) -> None:
+        """Adds `value` as a floating-point number (IEEE 754) of `size` bytes (4 or 8). To 4 bytes it is rounded
+        to the nearest.
+
+        Ownership: none.
+        Threads: one user of `buf` at a time.
+        Errors: InvalidArgumentError when `size` is another one, or `order` is none of ORDER_...;
+        OutOfRangeError when `value` is finite but beyond the largest number of 4 bytes, or the room is
+        smaller. `buf` is then unchanged.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_buf_put_float(self._open(), value, size, order)
+
     def put_view(self, view: View) -> None:
         """Adds the bytes of `view` at the end of the filled part without copying. The room after it stays.
 
@@ -1423,16 +1613,63 @@ class Buf(Handle):
         with self._lock:
             return layer.sb_buf_begin(self._open())
 
+    def begin_iovec(self, iovec_max: int) -> list[_records.Iovec]:
+        """Begins direct writing to all pieces of room, at most `iovec_max`, for readv or recvmsg; `iovec_count`
+        tells how many they are. Room is filled in the order of the pieces, by Buf.commit.
+
+        Ownership: the pieces may be written until the next call on `buf`.
+        Threads: one user of `buf` at a time.
+        Errors: OutOfRangeError when there is no room, or `iovec_max` is 0.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_buf_begin_iovec(self._open(), iovec_max)
+
     def commit(self, size: int) -> None:
-        """Ends direct writing: the first `size` bytes of the piece that Buf.begin gave are filled.
+        """Ends direct writing: the first `size` bytes of the pieces that Buf.begin or Buf.begin_iovec gave are
+        filled. Calls that use or take room in between (put, split_room) have ended it already.
 
         Ownership: none.
         Threads: one user of `buf` at a time.
-        Errors: OutOfRangeError when the piece is smaller; `buf` is then unchanged.
+        Errors: OutOfRangeError when the pieces are smaller, or nothing was begun; `buf` is then unchanged.
         Since: 1.0
         """
         with self._lock:
             layer.sb_buf_commit(self._open(), size)
+
+    def abort(self) -> None:
+        """Ends direct writing without filling anything: it is as if Buf.begin had not been called.
+
+        Ownership: none.
+        Threads: one user of `buf` at a time.
+        Errors: none.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_buf_abort(self._open())
+
+    def split_room(self, size: int) -> public.Buf:
+        """Takes the last `size` bytes of room away into a buf of their own, which is filled apart, on another
+        thread if need be.
+
+        Ownership: the caller closes `other`; its provider is that of `buf`.
+        Threads: one user of `buf` at a time.
+        Errors: OutOfRangeError when the room is smaller; NoMemoryError; `buf` is then unchanged.
+        Since: 1.0
+        """
+        with self._lock:
+            return public.Buf.adopt(layer.sb_buf_split_room(self._open(), size))
+
+    def memory(self) -> public.Memory:
+        """Tells which provider the room comes from.
+
+        Ownership: the caller closes `memory`.
+        Threads: one user of `buf` at a time.
+        Errors: NoMemoryError.
+        Since: 1.0
+        """
+        with self._lock:
+            return public.Memory.adopt(layer.sb_buf_memory(self._open()))
 
     def clear(self) -> None:
         """Drops all filled bytes. The room stays.
@@ -2144,6 +2381,7 @@ def pool_handle_free(handle: int) -> None:
 
 __all__ = [
     "Memory",
+    "Pin",
     "Pipeline",
     "Pool",
     "SchemaFile",

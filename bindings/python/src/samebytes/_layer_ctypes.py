@@ -20,13 +20,15 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 BACKEND = "ctypes"
-ABI_DIGEST = 0x39b333266a663da2
+ABI_DIGEST = 0xd102ab5926fb80f4
 _library.check_part("_layer_ctypes", ABI_DIGEST)
 
+_ARRAY_MAX = _arguments.ARRAY_MAX
 _address = _arguments.address
 _address_or_null = _arguments.address_or_null
 _boolean = _arguments.boolean
 _integer = _arguments.integer
+_real = _arguments.real
 _record = _arguments.record
 _sequence = _arguments.sequence
 _lib = _support.lib
@@ -61,6 +63,13 @@ class _sb_memory_stats(_ctypes.Structure):
         ("releases", _ctypes.c_uint64),
         ("live_bytes", _ctypes.c_uint64),
         ("failures", _ctypes.c_uint64),
+    )
+
+
+class _sb_iovec(_ctypes.Structure):
+    _fields_ = (
+        ("data", _ctypes.c_void_p),
+        ("size", _ctypes.c_size_t),
     )
 
 
@@ -329,6 +338,8 @@ _lib.sb_view_open.argtypes = [
 _lib.sb_view_open.restype = _ctypes.c_int32
 _lib.sb_view_open_block.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t, _ctypes.c_void_p]
 _lib.sb_view_open_block.restype = _ctypes.c_int32
+_lib.sb_view_open_concat.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t, _ctypes.c_void_p]
+_lib.sb_view_open_concat.restype = _ctypes.c_int32
 _lib.sb_view_size.argtypes = [_ctypes.c_void_p]
 _lib.sb_view_size.restype = _ctypes.c_size_t
 _lib.sb_view_span_count.argtypes = [_ctypes.c_void_p]
@@ -347,6 +358,18 @@ _lib.sb_view_span_metadata.argtypes = [
     _ctypes.c_void_p,
 ]
 _lib.sb_view_span_metadata.restype = _ctypes.c_int32
+_lib.sb_view_get_iovec.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_void_p,
+]
+_lib.sb_view_get_iovec.restype = _ctypes.c_int32
+_lib.sb_view_pin.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t, _ctypes.c_void_p]
+_lib.sb_view_pin.restype = _ctypes.c_int32
+_lib.sb_view_memory.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_view_memory.restype = _ctypes.c_int32
 _lib.sb_view_copy.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
 _lib.sb_view_copy.restype = _ctypes.c_int32
 _lib.sb_view_range.argtypes = [
@@ -362,8 +385,8 @@ _lib.sb_view_append.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
 _lib.sb_view_append.restype = _ctypes.c_int32
 _lib.sb_view_skip.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t]
 _lib.sb_view_skip.restype = _ctypes.c_int32
-_lib.sb_view_read.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p, _ctypes.c_size_t]
-_lib.sb_view_read.restype = _ctypes.c_int32
+_lib.sb_view_read_bytes.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p, _ctypes.c_size_t]
+_lib.sb_view_read_bytes.restype = _ctypes.c_int32
 _lib.sb_view_copy_bytes.argtypes = [
     _ctypes.c_void_p,
     _ctypes.c_size_t,
@@ -371,10 +394,46 @@ _lib.sb_view_copy_bytes.argtypes = [
     _ctypes.c_size_t,
 ]
 _lib.sb_view_copy_bytes.restype = _ctypes.c_int32
+_lib.sb_view_read_int.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_uint32,
+    _ctypes.c_int32,
+    _ctypes.c_void_p,
+]
+_lib.sb_view_read_int.restype = _ctypes.c_int32
+_lib.sb_view_read_float.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_uint32,
+    _ctypes.c_int32,
+    _ctypes.c_void_p,
+]
+_lib.sb_view_read_float.restype = _ctypes.c_int32
+_lib.sb_view_peek_int.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_uint32,
+    _ctypes.c_int32,
+    _ctypes.c_void_p,
+]
+_lib.sb_view_peek_int.restype = _ctypes.c_int32
+_lib.sb_view_peek_float.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_uint32,
+    _ctypes.c_int32,
+    _ctypes.c_void_p,
+]
+_lib.sb_view_peek_float.restype = _ctypes.c_int32
 _lib.sb_view_equals.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
 _lib.sb_view_equals.restype = _ctypes.c_bool
+_lib.sb_view_compare.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_view_compare.restype = _ctypes.c_int32
+_lib.sb_view_hash.argtypes = [_ctypes.c_void_p, _ctypes.c_uint64]
+_lib.sb_view_hash.restype = _ctypes.c_uint64
 _lib.sb_view_close.argtypes = [_ctypes.c_void_p]
 _lib.sb_view_close.restype = None
+_lib.sb_pin_close.argtypes = [_ctypes.c_void_p]
+_lib.sb_pin_close.restype = None
 _lib.sb_schema_open.argtypes = [
     _ctypes.c_char_p,
     _ctypes.c_int32,
@@ -676,6 +735,24 @@ _lib.sb_buf_reserve.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t]
 _lib.sb_buf_reserve.restype = _ctypes.c_int32
 _lib.sb_buf_put.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p, _ctypes.c_size_t]
 _lib.sb_buf_put.restype = _ctypes.c_int32
+_lib.sb_buf_put_byte.argtypes = [_ctypes.c_void_p, _ctypes.c_uint8]
+_lib.sb_buf_put_byte.restype = _ctypes.c_int32
+_lib.sb_buf_put_repeated.argtypes = [_ctypes.c_void_p, _ctypes.c_uint8, _ctypes.c_size_t]
+_lib.sb_buf_put_repeated.restype = _ctypes.c_int32
+_lib.sb_buf_put_int.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_int64,
+    _ctypes.c_uint32,
+    _ctypes.c_int32,
+]
+_lib.sb_buf_put_int.restype = _ctypes.c_int32
+_lib.sb_buf_put_float.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_double,
+    _ctypes.c_uint32,
+    _ctypes.c_int32,
+]
+_lib.sb_buf_put_float.restype = _ctypes.c_int32
 _lib.sb_buf_put_view.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
 _lib.sb_buf_put_view.restype = _ctypes.c_int32
 _lib.sb_buf_peek.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
@@ -684,8 +761,21 @@ _lib.sb_buf_take.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t, _ctypes.c_void_
 _lib.sb_buf_take.restype = _ctypes.c_int32
 _lib.sb_buf_begin.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p, _ctypes.c_void_p]
 _lib.sb_buf_begin.restype = _ctypes.c_int32
+_lib.sb_buf_begin_iovec.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_void_p,
+]
+_lib.sb_buf_begin_iovec.restype = _ctypes.c_int32
 _lib.sb_buf_commit.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t]
 _lib.sb_buf_commit.restype = _ctypes.c_int32
+_lib.sb_buf_abort.argtypes = [_ctypes.c_void_p]
+_lib.sb_buf_abort.restype = None
+_lib.sb_buf_split_room.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t, _ctypes.c_void_p]
+_lib.sb_buf_split_room.restype = _ctypes.c_int32
+_lib.sb_buf_memory.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_buf_memory.restype = _ctypes.c_int32
 _lib.sb_buf_clear.argtypes = [_ctypes.c_void_p]
 _lib.sb_buf_clear.restype = None
 _lib.sb_buf_close.argtypes = [_ctypes.c_void_p]
@@ -1027,6 +1117,13 @@ def _get_sb_memory_stats(source):
         source.releases,
         source.live_bytes,
         source.failures,
+    )
+
+
+def _get_sb_iovec(source):
+    return _records.Iovec(
+        source.data or 0,
+        source.size,
     )
 
 
@@ -1506,6 +1603,23 @@ def sb_view_open_block(block: int, size: int) -> int:
     return view_.value or 0
 
 
+def sb_view_open_concat(views: Sequence[int]) -> int:
+    """Makes a view of the bytes of all `views`, one behind the other, without copying.
+
+    Ownership: the caller closes `*view`; `views` are borrowed for the call.
+    Threads: one user of each at a time.
+    Errors: SB_INVALID_ARGUMENT when one of `views` is NULL; SB_TOO_LARGE; SB_NO_MEMORY.
+    Since: 1.0
+    """
+    view_ = _ctypes.c_void_p()
+    with _Pins() as _pins:
+        views_, views_count = _pins.handles(views, "sb_view", "views")
+        _status = _lib.sb_view_open_concat(views_, views_count, _byref(view_))
+    if _status:
+        raise _failure("sb_view_open_concat", _status, None)
+    return view_.value or 0
+
+
 def sb_view_size(view: int) -> int:
     """Returns the number of bytes.
 
@@ -1569,6 +1683,66 @@ def sb_view_span_metadata(view: int, index: int) -> tuple[int, int]:
     if _status:
         raise _failure("sb_view_span_metadata", _status, None)
     return key_.value, metadata_.value or 0
+
+
+def sb_view_get_iovec(view: int, offset: int, iovec_max: int) -> list[_records.Iovec]:
+    """Stores the pieces of the bytes from `offset` on, at most `iovec_max` of them, for writev or sendmsg;
+    `*iovec_count` tells how many they are. The pieces are read only, whatever the type says.
+
+    Ownership: the pieces are valid until `view` is changed or closed.
+    Threads: one user of `view` at a time.
+    Errors: SB_OUT_OF_RANGE when the view ends before `offset`.
+    Since: 1.0
+    """
+    iovec_ = (_sb_iovec * _integer(iovec_max, "iovec_max", 0, _ARRAY_MAX))()
+    iovec_count_ = _ctypes.c_size_t()
+    _status = _lib.sb_view_get_iovec(
+        _address(view, "view"),
+        _integer(offset, "offset", 0, 0xffffffffffffffff),
+        iovec_,
+        _integer(iovec_max, "iovec_max", 0, 0xffffffffffffffff),
+        _byref(iovec_count_),
+    )
+    if _status:
+        raise _failure("sb_view_get_iovec", _status, None)
+    return [_get_sb_iovec(iovec_[index]) for index in range(iovec_count_.value)]
+
+
+def sb_view_pin(view: int, index: int) -> int:
+    """Keeps the bytes of the span at `index` where they are until the pin is closed, whatever becomes of `view`:
+    for the kernel, or for another language, that has been told the address by sb_view_span. It takes no
+    memory. To pin all spans, keep an sb_view_copy.
+
+    Ownership: the caller closes `*pin`, on any thread.
+    Threads: one user of `view` at a time.
+    Errors: SB_OUT_OF_RANGE when there is no such span.
+    Since: 1.0
+    """
+    pin_ = _ctypes.c_void_p()
+    _status = _lib.sb_view_pin(
+        _address(view, "view"),
+        _integer(index, "index", 0, 0xffffffffffffffff),
+        _byref(pin_),
+    )
+    if _status:
+        raise _failure("sb_view_pin", _status, None)
+    return pin_.value or 0
+
+
+def sb_view_memory(view: int) -> int:
+    """Tells which provider the memory of the first span is of; for an empty view the default pool.
+
+    Ownership: the caller closes `*memory`.
+    Threads: one user of `view` at a time.
+    Errors: SB_CLOSED when the provider has been closed, and lives only until its last block is back;
+    SB_NO_MEMORY.
+    Since: 1.0
+    """
+    memory_ = _ctypes.c_void_p()
+    _status = _lib.sb_view_memory(_address(view, "view"), _byref(memory_))
+    if _status:
+        raise _failure("sb_view_memory", _status, None)
+    return memory_.value or 0
 
 
 def sb_view_copy(view: int) -> int:
@@ -1653,7 +1827,7 @@ def sb_view_skip(view: int, size: int) -> None:
         raise _failure("sb_view_skip", _status, None)
 
 
-def sb_view_read(view: int, data: WriteableBuffer) -> None:
+def sb_view_read_bytes(view: int, data: WriteableBuffer) -> None:
     """Copies the first `size` bytes to `data` and removes them: all or nothing.
 
     Ownership: `data` is the caller's.
@@ -1663,9 +1837,9 @@ def sb_view_read(view: int, data: WriteableBuffer) -> None:
     """
     with _Pins() as _pins:
         data_, data_count = _pins.writable(data, "data")
-        _status = _lib.sb_view_read(_address(view, "view"), data_, data_count)
+        _status = _lib.sb_view_read_bytes(_address(view, "view"), data_, data_count)
     if _status:
-        raise _failure("sb_view_read", _status, None)
+        raise _failure("sb_view_read_bytes", _status, None)
 
 
 def sb_view_copy_bytes(view: int, offset: int, data: WriteableBuffer) -> None:
@@ -1688,6 +1862,91 @@ def sb_view_copy_bytes(view: int, offset: int, data: WriteableBuffer) -> None:
         raise _failure("sb_view_copy_bytes", _status, None)
 
 
+def sb_view_read_int(view: int, size: int, order: int) -> int:
+    """Stores the integer of `size` bytes that the view begins with, and removes it. For an unsigned one cast
+    `*value` to that type.
+
+    Ownership: none.
+    Threads: one user of `view` at a time.
+    Errors: SB_INVALID_ARGUMENT when `size` is not 1, 2, 4 or 8, or `order` is none of SB_ORDER_...;
+    SB_OUT_OF_RANGE when there are fewer bytes. `view` is then unchanged.
+    Since: 1.0
+    """
+    value_ = _ctypes.c_int64()
+    _status = _lib.sb_view_read_int(
+        _address(view, "view"),
+        _integer(size, "size", 0, 0xffffffff),
+        _integer(order, "order", -0x80000000, 0x7fffffff),
+        _byref(value_),
+    )
+    if _status:
+        raise _failure("sb_view_read_int", _status, None)
+    return value_.value
+
+
+def sb_view_read_float(view: int, size: int, order: int) -> float:
+    """Stores the floating-point number (IEEE 754) of `size` bytes that the view begins with, and removes it.
+
+    Ownership: none.
+    Threads: one user of `view` at a time.
+    Errors: SB_INVALID_ARGUMENT when `size` is not 4 or 8, or `order` is none of SB_ORDER_...; SB_OUT_OF_RANGE
+    when there are fewer bytes. `view` is then unchanged.
+    Since: 1.0
+    """
+    value_ = _ctypes.c_double()
+    _status = _lib.sb_view_read_float(
+        _address(view, "view"),
+        _integer(size, "size", 0, 0xffffffff),
+        _integer(order, "order", -0x80000000, 0x7fffffff),
+        _byref(value_),
+    )
+    if _status:
+        raise _failure("sb_view_read_float", _status, None)
+    return value_.value
+
+
+def sb_view_peek_int(view: int, offset: int, size: int, order: int) -> int:
+    """Stores the integer of `size` bytes that begins at `offset`; the view keeps it.
+
+    Ownership: none.
+    Threads: one user of `view` at a time.
+    Errors: as sb_view_read_int.
+    Since: 1.0
+    """
+    value_ = _ctypes.c_int64()
+    _status = _lib.sb_view_peek_int(
+        _address(view, "view"),
+        _integer(offset, "offset", 0, 0xffffffffffffffff),
+        _integer(size, "size", 0, 0xffffffff),
+        _integer(order, "order", -0x80000000, 0x7fffffff),
+        _byref(value_),
+    )
+    if _status:
+        raise _failure("sb_view_peek_int", _status, None)
+    return value_.value
+
+
+def sb_view_peek_float(view: int, offset: int, size: int, order: int) -> float:
+    """Stores the floating-point number (IEEE 754) of `size` bytes that begins at `offset`; the view keeps it.
+
+    Ownership: none.
+    Threads: one user of `view` at a time.
+    Errors: as sb_view_read_float.
+    Since: 1.0
+    """
+    value_ = _ctypes.c_double()
+    _status = _lib.sb_view_peek_float(
+        _address(view, "view"),
+        _integer(offset, "offset", 0, 0xffffffffffffffff),
+        _integer(size, "size", 0, 0xffffffff),
+        _integer(order, "order", -0x80000000, 0x7fffffff),
+        _byref(value_),
+    )
+    if _status:
+        raise _failure("sb_view_peek_float", _status, None)
+    return value_.value
+
+
 def sb_view_equals(view: int, other: int) -> bool:
     """Tells whether both views show the same bytes, however they are cut into spans.
 
@@ -1699,6 +1958,31 @@ def sb_view_equals(view: int, other: int) -> bool:
     return _lib.sb_view_equals(_address(view, "view"), _address(other, "other"))
 
 
+def sb_view_compare(view: int, other: int) -> int:
+    """Orders views by their bytes, as memcmp does, however they are cut into spans: -1 when `view` comes first,
+    0 when both are equal, 1 otherwise. A view comes before those that go on where it ends.
+
+    Ownership: none.
+    Threads: one user of each at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    return _lib.sb_view_compare(_address(view, "view"), _address(other, "other"))
+
+
+def sb_view_hash(view: int, seed: int) -> int:
+    """Returns a hash of the bytes, the same however they are cut into spans. Another `seed` gives another hash.
+    It is the same on all machines, but may be another in the next version, so do not store it; it is no
+    protection against somebody who knows the seed.
+
+    Ownership: none.
+    Threads: one user of `view` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    return _lib.sb_view_hash(_address(view, "view"), _integer(seed, "seed", 0, 0xffffffffffffffff))
+
+
 def sb_view_close(view: int | None = None) -> None:
     """Closes the view. NULL is allowed.
 
@@ -1708,6 +1992,17 @@ def sb_view_close(view: int | None = None) -> None:
     Since: 1.0
     """
     _lib.sb_view_close(_address_or_null(view, "view"))
+
+
+def sb_pin_close(pin: int | None = None) -> None:
+    """Closes the pin: the bytes may go. NULL is allowed.
+
+    Ownership: takes `pin`.
+    Threads: any.
+    Errors: none.
+    Since: 1.0
+    """
+    _lib.sb_pin_close(_address_or_null(pin, "pin"))
 
 
 def sb_schema_open(
@@ -2981,6 +3276,77 @@ def sb_buf_put(buf: int, data: ReadableBuffer) -> None:
         raise _failure("sb_buf_put", _status, None)
 
 
+def sb_buf_put_byte(buf: int, byte: int) -> None:
+    """Adds one byte.
+
+    Ownership: none.
+    Threads: one user of `buf` at a time.
+    Errors: SB_OUT_OF_RANGE if there is no room.
+    Since: 1.0
+    """
+    _status = _lib.sb_buf_put_byte(_address(buf, "buf"), _integer(byte, "byte", 0, 255))
+    if _status:
+        raise _failure("sb_buf_put_byte", _status, None)
+
+
+def sb_buf_put_repeated(buf: int, byte: int, count: int) -> None:
+    """Adds the same byte `count` times.
+
+    Ownership: none.
+    Threads: one user of `buf` at a time.
+    Errors: SB_OUT_OF_RANGE if the room is smaller than `count`; `buf` is then unchanged.
+    Since: 1.0
+    """
+    _status = _lib.sb_buf_put_repeated(
+        _address(buf, "buf"),
+        _integer(byte, "byte", 0, 255),
+        _integer(count, "count", 0, 0xffffffffffffffff),
+    )
+    if _status:
+        raise _failure("sb_buf_put_repeated", _status, None)
+
+
+def sb_buf_put_int(buf: int, value: int, size: int, order: int) -> None:
+    """Adds `value` as an integer of `size` bytes (1, 2, 4 or 8), across blocks where needed. Cast an unsigned
+    one to int64_t through the signed type of its size.
+
+    Ownership: none.
+    Threads: one user of `buf` at a time.
+    Errors: SB_INVALID_ARGUMENT when `size` is another one, or `order` is none of SB_ORDER_...;
+    SB_OUT_OF_RANGE when `value` does not fit `size` bytes, or the room is smaller. `buf` is then unchanged.
+    Since: 1.0
+    """
+    _status = _lib.sb_buf_put_int(
+        _address(buf, "buf"),
+        _integer(value, "value", -0x8000000000000000, 0x7fffffffffffffff),
+        _integer(size, "size", 0, 0xffffffff),
+        _integer(order, "order", -0x80000000, 0x7fffffff),
+    )
+    if _status:
+        raise _failure("sb_buf_put_int", _status, None)
+
+
+def sb_buf_put_float(buf: int, value: float, size: int, order: int) -> None:
+    """Adds `value` as a floating-point number (IEEE 754) of `size` bytes (4 or 8). To 4 bytes it is rounded to
+    the nearest.
+
+    Ownership: none.
+    Threads: one user of `buf` at a time.
+    Errors: SB_INVALID_ARGUMENT when `size` is another one, or `order` is none of SB_ORDER_...;
+    SB_OUT_OF_RANGE when `value` is finite but beyond the largest number of 4 bytes, or the room is smaller.
+    `buf` is then unchanged.
+    Since: 1.0
+    """
+    _status = _lib.sb_buf_put_float(
+        _address(buf, "buf"),
+        _real(value, "value"),
+        _integer(size, "size", 0, 0xffffffff),
+        _integer(order, "order", -0x80000000, 0x7fffffff),
+    )
+    if _status:
+        raise _failure("sb_buf_put_float", _status, None)
+
+
 def sb_buf_put_view(buf: int, view: int) -> None:
     """Adds the bytes of `view` at the end of the filled part without copying. The room after it stays.
 
@@ -3045,17 +3411,86 @@ def sb_buf_begin(buf: int) -> tuple[int, int]:
     return data_.value or 0, size_.value
 
 
+def sb_buf_begin_iovec(buf: int, iovec_max: int) -> list[_records.Iovec]:
+    """Begins direct writing to all pieces of room, at most `iovec_max`, for readv or recvmsg; `*iovec_count`
+    tells how many they are. Room is filled in the order of the pieces, by sb_buf_commit.
+
+    Ownership: the pieces may be written until the next call on `buf`.
+    Threads: one user of `buf` at a time.
+    Errors: SB_OUT_OF_RANGE when there is no room, or `iovec_max` is 0.
+    Since: 1.0
+    """
+    iovec_ = (_sb_iovec * _integer(iovec_max, "iovec_max", 0, _ARRAY_MAX))()
+    iovec_count_ = _ctypes.c_size_t()
+    _status = _lib.sb_buf_begin_iovec(
+        _address(buf, "buf"),
+        iovec_,
+        _integer(iovec_max, "iovec_max", 0, 0xffffffffffffffff),
+        _byref(iovec_count_),
+    )
+    if _status:
+        raise _failure("sb_buf_begin_iovec", _status, None)
+    return [_get_sb_iovec(iovec_[index]) for index in range(iovec_count_.value)]
+
+
 def sb_buf_commit(buf: int, size: int) -> None:
-    """Ends direct writing: the first `size` bytes of the piece that sb_buf_begin gave are filled.
+    """Ends direct writing: the first `size` bytes of the pieces that sb_buf_begin or sb_buf_begin_iovec gave are
+    filled. Calls that use or take room in between (put, split_room) have ended it already.
 
     Ownership: none.
     Threads: one user of `buf` at a time.
-    Errors: SB_OUT_OF_RANGE when the piece is smaller; `buf` is then unchanged.
+    Errors: SB_OUT_OF_RANGE when the pieces are smaller, or nothing was begun; `buf` is then unchanged.
     Since: 1.0
     """
     _status = _lib.sb_buf_commit(_address(buf, "buf"), _integer(size, "size", 0, 0xffffffffffffffff))
     if _status:
         raise _failure("sb_buf_commit", _status, None)
+
+
+def sb_buf_abort(buf: int) -> None:
+    """Ends direct writing without filling anything: it is as if sb_buf_begin had not been called.
+
+    Ownership: none.
+    Threads: one user of `buf` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    _lib.sb_buf_abort(_address(buf, "buf"))
+
+
+def sb_buf_split_room(buf: int, size: int) -> int:
+    """Takes the last `size` bytes of room away into a buf of their own, which is filled apart, on another thread
+    if need be.
+
+    Ownership: the caller closes `*other`; its provider is that of `buf`.
+    Threads: one user of `buf` at a time.
+    Errors: SB_OUT_OF_RANGE when the room is smaller; SB_NO_MEMORY; `buf` is then unchanged.
+    Since: 1.0
+    """
+    other_ = _ctypes.c_void_p()
+    _status = _lib.sb_buf_split_room(
+        _address(buf, "buf"),
+        _integer(size, "size", 0, 0xffffffffffffffff),
+        _byref(other_),
+    )
+    if _status:
+        raise _failure("sb_buf_split_room", _status, None)
+    return other_.value or 0
+
+
+def sb_buf_memory(buf: int) -> int:
+    """Tells which provider the room comes from.
+
+    Ownership: the caller closes `*memory`.
+    Threads: one user of `buf` at a time.
+    Errors: SB_NO_MEMORY.
+    Since: 1.0
+    """
+    memory_ = _ctypes.c_void_p()
+    _status = _lib.sb_buf_memory(_address(buf, "buf"), _byref(memory_))
+    if _status:
+        raise _failure("sb_buf_memory", _status, None)
+    return memory_.value or 0
 
 
 def sb_buf_clear(buf: int) -> None:

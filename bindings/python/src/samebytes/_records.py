@@ -52,6 +52,10 @@ NO_FRAME = -1
 """Error.frame, when the failure belongs to no frame"""
 BLOCK_SIZE_MAX = 4292870144
 """bytes: 4 GiB less 2 MiB, so that rounding up to any alignment still fits 32 bits"""
+ORDER_BIG = 0
+"""the most significant byte first, as on the wire"""
+ORDER_LITTLE = 1
+"""the least significant byte first"""
 SCHEMA_FIELDS_MAX = 256
 DIRECTION_REQUEST = 0
 DIRECTION_RESPONSE = 1
@@ -148,6 +152,17 @@ class MemoryStats(NamedTuple):
     """bytes of the blocks that are out"""
     failures: int = 0
     """requests that failed"""
+
+
+class Iovec(NamedTuple):
+    """A piece of memory. It has the layout of struct iovec of <sys/uio.h>, so an array of them may be cast for
+    writev, sendmsg and the like. Frozen.
+    """
+
+    data: int | ReadableBuffer
+    """where it lies"""
+    size: int = 0
+    """bytes"""
 
 
 class SchemaField(NamedTuple):
@@ -455,6 +470,8 @@ __all__ = [
     "NO_FRAME",
     "NO_MEMORY",
     "OK",
+    "ORDER_BIG",
+    "ORDER_LITTLE",
     "OUT_OF_RANGE",
     "PARSER_SCHEMAS_MAX",
     "PART_ITEM_LENGTHS",
@@ -499,6 +516,7 @@ __all__ = [
     "EchoRequest",
     "EchoResponse",
     "Error",
+    "Iovec",
     "MemoryStats",
     "ParserOptions",
     "PoolClass",

@@ -1,0 +1,165 @@
+//go:build !samebytes_shared
+
+/* What views and bufs are made of: a list of pieces of blocks. Skipping moves the list's start instead of the spans, and the list grows by
+ * doubling, so that skip and append cost the same at any length. The blocks are counted per span.
+ *
+ * A long list lies in memory of the default pool, which keeps it for the next one: fresh pages from the system would cost more than all the
+ * appending. A short one lies in memory of malloc, which wastes less. */
+
+#include <stdlib.h>
+
+#include <samebytes/pool.h>
+
+#include "internal.h"
+
+#define SHORT_MAX 10u /* spans in memory of malloc */
+
+/* ---- the list ---- */
+
+static size_t capacity(const sb_priv_spans *spans) { return spans->heap != NULL ? spans->capacity : 1; }
+
+static void heap_free(sb_priv_spans *spans) {
+  if (spans->capacity <= SHORT_MAX) {
+    free(spans->heap);
+  } else {
+    const sb_status status = sb_pool_put(NULL, spans->heap);
+    assert(status == SB_OK);
+    (void)status;
+  }
+  spans->heap = NULL;
+}
+
+/* Memory for `*count` spans or more; `*count` becomes what there is. */
+static sb_priv_span *heap_get(size_t *count) {
+  static const size_t class_sizes[] = {512, 4096, 16384, 65536, 1048576}; /* bytes; what the default pool keeps */
+  if (*count <= SHORT_MAX) return malloc(*count * sizeof(sb_priv_span));
+  size_t size = *count * sizeof(sb_priv_span);
+  for (size_t i = 0; i < sizeof class_sizes / sizeof class_sizes[0]; i++) {
+    if (size > class_sizes[i]) continue;
+    size = class_sizes[i];
+    break;
+  }
+  sb_pool *pool = NULL;
+  void *data = NULL;
+  if (sb_priv_pool_default(&pool) != SB_OK || sb_pool_get(pool, size, &data) != SB_OK) return NULL;
+  *count = size / sizeof(sb_priv_span);
+  return data;
+}
+
+sb_status sb_priv_spans_reserve(sb_priv_spans *spans, size_t more) {
+  if (more <= capacity(spans) - spans->start - spans->count) return SB_OK;
+  if (more > SIZE_MAX / (4 * sizeof(sb_priv_span)) - spans->count) return SB_NO_MEMORY;
+  const size_t needed = spans->count + more;
+  if (needed <= capacity(spans) / 2) {
+    /* At least half has been skipped, which pays for moving the rest. */
+    memmove(sb_priv_spans_items(spans) - spans->start, sb_priv_spans_items(spans), spans->count * sizeof(sb_priv_span));
+    spans->start = 0;
+    return SB_OK;
+  }
+  size_t larger = needed <= 4 ? 4 : needed * 2;
+  sb_priv_span *heap = heap_get(&larger);
+  if (heap == NULL) return SB_NO_MEMORY;
+  if (spans->count > 0) memcpy(heap, sb_priv_spans_items(spans), spans->count * sizeof *heap);
+  if (spans->heap != NULL) heap_free(spans);
+  spans->heap = heap;
+  spans->capacity = larger;
+  spans->start = 0;
+  return SB_OK;
+}
+
+void sb_priv_spans_push(sb_priv_spans *spans, sb_block *block, const uint8_t *data, size_t size) {
+  assert(size > 0);
+  spans->bytes += size;
+  if (spans->count > 0) {
+    sb_priv_span *last = sb_priv_spans_items(spans) + spans->count - 1;
+    if (last->block == block && last->data + last->size == data) {
+      last->size += size;
+      sb_priv_block_release(block); /* `last` has one already */
+      return;
+    }
+  }
+  assert(spans->start + spans->count < capacity(spans));
+  sb_priv_spans_items(spans)[spans->count++] = (sb_priv_span){data, size, block};
+}
+
+size_t sb_priv_spans_find(const sb_priv_spans *spans, size_t *offset) {
+  size_t index = 0;
+  while (*offset >= sb_priv_spans_at(spans, index)->size) *offset -= sb_priv_spans_at(spans, index++)->size;
+  return index;
+}
+
+size_t sb_priv_spans_in_range(const sb_priv_spans *spans, size_t offset, size_t size) {
+  if (size == 0) return 0;
+  if (size == spans->bytes) return spans->count;
+  const size_t first = sb_priv_spans_find(spans, &offset);
+  size_t last = first;
+  for (size_t end = offset + size; end > sb_priv_spans_at(spans, last)->size;) end -= sb_priv_spans_at(spans, last++)->size;
+  return last - first + 1;
+}
+
+void sb_priv_spans_push_range(sb_priv_spans *spans, const sb_priv_spans *source, size_t offset, size_t size) {
+  assert(offset <= source->bytes && size <= source->bytes - offset);
+  if (size == 0) return;
+  for (size_t index = sb_priv_spans_find(source, &offset); size > 0; index++, offset = 0) {
+    const sb_priv_span span = *sb_priv_spans_at(source, index); /* a copy, because `source` may be `spans` */
+    const size_t piece = span.size - offset < size ? span.size - offset : size;
+    sb_priv_spans_push(spans, sb_priv_block_retain(span.block), span.data + offset, piece);
+    size -= piece;
+  }
+}
+
+void sb_priv_spans_skip(sb_priv_spans *spans, size_t size) {
+  assert(size <= spans->bytes);
+  spans->bytes -= size;
+  while (size > 0) {
+    sb_priv_span *span = sb_priv_spans_items(spans);
+    if (size < span->size) {
+      span->data += size;
+      span->size -= size;
+      return;
+    }
+    size -= span->size;
+    sb_block *block = span->block;
+    spans->start++;
+    spans->count--;
+    sb_priv_block_release(block);
+  }
+  if (spans->count == 0) spans->start = 0;
+}
+
+void sb_priv_spans_clear(sb_priv_spans *spans) {
+  sb_priv_spans_skip(spans, spans->bytes);
+  if (spans->heap != NULL) heap_free(spans);
+}
+
+/* ---- the bytes ---- */
+
+void sb_priv_spans_copy_out(const sb_priv_spans *spans, size_t offset, uint8_t *target, size_t size) {
+  assert(offset <= spans->bytes && size <= spans->bytes - offset);
+  if (size == 0) return;
+  for (size_t index = sb_priv_spans_find(spans, &offset); size > 0; index++, offset = 0) {
+    const sb_priv_span *span = sb_priv_spans_at(spans, index);
+    const size_t piece = span->size - offset < size ? span->size - offset : size;
+    memcpy(target, span->data + offset, piece);
+    target += piece;
+    size -= piece;
+  }
+}
+
+int sb_priv_spans_compare(const sb_priv_spans *spans, const sb_priv_spans *other) {
+  size_t index = 0, other_index = 0, offset = 0, other_offset = 0;
+  for (size_t left = spans->bytes < other->bytes ? spans->bytes : other->bytes; left > 0;) {
+    const sb_priv_span *span = sb_priv_spans_at(spans, index);
+    const sb_priv_span *other_span = sb_priv_spans_at(other, other_index);
+    size_t piece = span->size - offset;
+    if (other_span->size - other_offset < piece) piece = other_span->size - other_offset;
+    const int order = memcmp(span->data + offset, other_span->data + other_offset, piece);
+    if (order != 0) return order;
+    left -= piece;
+    offset += piece;
+    other_offset += piece;
+    if (offset == span->size) index++, offset = 0;
+    if (other_offset == other_span->size) other_index++, other_offset = 0;
+  }
+  return (spans->bytes > other->bytes) - (spans->bytes < other->bytes);
+}
