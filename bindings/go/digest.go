@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x2ad0335e1f512d57ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xf77dc07af72a3246ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "2ad0335e1f512d57"
+const coreDigest = "f77dc07af72a3246"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x2ad0335e1f512d57ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xf77dc07af72a3246ull
 import "C"

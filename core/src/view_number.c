@@ -6,9 +6,7 @@
 
 #include "internal.h"
 
-static bool is_swapped(int32_t order) {
-  return (order == SB_ORDER_BIG) == (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
-}
+static bool is_swapped(int32_t order) { return (order == SB_ORDER_BIG) == (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__); }
 
 int64_t sb_priv_number_load(const uint8_t *data, uint32_t size, int32_t order) {
   const bool swap = is_swapped(order);

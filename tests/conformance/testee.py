@@ -327,6 +327,54 @@ def call_bytes(sb: Any) -> None:
     sb.sb_buf_close(buf)
 
 
+def call_numbers(sb: Any) -> None:
+    memory = sb.sb_memory_open_fixed(3)
+    buf = sb.sb_buf_open(memory)
+    same = sb.sb_buf_memory(buf)
+    expect(same, memory)
+    sb.sb_buf_reserve(buf, 20)
+    sb.sb_buf_put_byte(buf, 7)
+    sb.sb_buf_put_repeated(buf, 8, 2)
+    sb.sb_buf_put_int(buf, -2, 4, samebytes.ORDER_LITTLE)
+    sb.sb_buf_put_float(buf, 0.5, 8, samebytes.ORDER_BIG)
+    view = sb.sb_buf_take(buf, 15)
+    expect(sb.sb_view_read_int(view, 1, samebytes.ORDER_BIG), 7)
+    expect(sb.sb_view_peek_int(view, 2, 4, samebytes.ORDER_LITTLE), -2)
+    expect(sb.sb_view_peek_float(view, 6, 8, samebytes.ORDER_BIG), 0.5)
+    sb.sb_view_skip(view, 6)
+    expect(sb.sb_view_read_float(view, 8, samebytes.ORDER_BIG), 0.5)
+    sb.sb_view_close(view)
+    sb.sb_buf_close(buf)
+    for handle in (same, memory):
+        sb.sb_memory_close(handle)
+
+
+def call_pieces(sb: Any) -> None:
+    memory = sb.sb_memory_open_fixed(4)
+    view = sb.sb_view_open(b"0123456789", memory)
+    same = sb.sb_view_memory(view)
+    expect(same, memory)
+    expect([layer.read_bytes(*piece) for piece in sb.sb_view_get_iovec(view, 5, 2)], [b"567", b"89"])
+    pin = sb.sb_view_pin(view, 1)
+    address, size = sb.sb_view_span(view, 1)
+    both, flat = sb.sb_view_open_concat([view, view]), sb.sb_view_flatten(view)
+    expect((sb.sb_view_compare(view, both), sb.sb_view_compare(both, view)), (-1, 1))
+    expect(sb.sb_view_hash(view, 1), sb.sb_view_hash(flat, 1))
+    for handle in (view, both, flat):
+        sb.sb_view_close(handle)
+    expect(layer.read_bytes(address, size), b"4567")
+    sb.sb_pin_close(pin)
+    buf = sb.sb_buf_open(memory)
+    sb.sb_buf_reserve(buf, 12)
+    other = sb.sb_buf_split_room(buf, 5)
+    expect([piece.size for piece in sb.sb_buf_begin_iovec(buf, 10)], [4, 3])
+    sb.sb_buf_abort(buf)
+    sb.sb_buf_close(other)
+    sb.sb_buf_close(buf)
+    for handle in (same, memory):
+        sb.sb_memory_close(handle)
+
+
 def call_metadata(sb: Any) -> None:
     memory = sb.sb_memory_open_heap()
     block = sb.sb_memory_get_block(memory, 8)
@@ -521,6 +569,8 @@ def surface() -> list[str]:
         call_pool,
         call_bytes,
         call_metadata,
+        call_numbers,
+        call_pieces,
         call_codec,
         call_schema_file,
         call_echo,

@@ -400,9 +400,9 @@ static sb_status open_step(model *it) {
 typedef sb_status (*model_step)(model *it);
 
 static const model_step steps[] = {
-    reserve_step, reserve_step,     put_step,        put_repeated_step, put_number_step, put_view_step, take_step,
-    peek_step,    begin_step,       begin_iovec_step, split_room_step,  range_step,      append_step,   concat_step,
-    read_step,    number_step,      iovec_step,      pin_step,          flatten_step,    copy_step,     open_step,
+    reserve_step, reserve_step, put_step,         put_repeated_step, put_number_step, put_view_step, take_step,
+    peek_step,    begin_step,   begin_iovec_step, split_room_step,   range_step,      append_step,   concat_step,
+    read_step,    number_step,  iovec_step,       pin_step,          flatten_step,    copy_step,     open_step,
 };
 
 static void model_run(uint32_t block_size, uint32_t other_block_size, uint64_t seed) {

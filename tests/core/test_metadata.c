@@ -2,6 +2,7 @@
 #include "memory_testing.h"
 
 #include "failing_memory.h"
+#include "internal.h"
 
 /* Metadata of blocks in every slice, bufs from blocks, and what memory everything says it has. */
 
@@ -104,6 +105,7 @@ static void blocks_that_cannot_be_a_buf_stay_the_callers(void **state) {
   sb_block *const missing[] = {blocks[0], NULL};
   assert_int_equal(sb_buf_from_blocks(missing, 2, memory, &buf), SB_INVALID_ARGUMENT);
   for (unsigned nth = 1; nth <= 3; nth++) {
+    sb_priv_handle_flush();
     allocations_until_failure = (long)nth;
     const sb_status status = sb_buf_from_blocks(blocks, 3, memory, &buf);
     allocations_until_failure = 0;

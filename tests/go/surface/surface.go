@@ -61,6 +61,8 @@ func Run() (names []string, err error) {
 	memory(c)
 	pool(c)
 	metadata(c)
+	numbers(c)
+	pieces(c)
 	view(c)
 	buf(c)
 	schema := schemas(c)
