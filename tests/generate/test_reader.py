@@ -184,9 +184,16 @@ WRONG = [
         "SB_OWNED SB_BLOCKING",
         "sb_thing_use: SB_OWNED and SB_BORROWED on a function are for a result that is a pointer",
     ),
+    Wrong(
+        "filled-array-without-count",
+        "SB_API SB_METHOD sb_status sb_thing_parts(const sb_thing *thing, SB_OUT SB_BORROWED(thing) SB_COUNT(count) const sb_part **parts,",
+        "SB_API SB_METHOD sb_status sb_thing_parts(const sb_thing *thing, SB_OUT SB_COUNT(most) sb_part *parts, size_t most,",
+        "sb_part *parts, size_t most",
+        "parts: is filled by the call; add `SB_OUT size_t *parts_count`",
+    ),
     # Types
     Wrong("bit-field", NUMBER, "  uint32_t number : 3;", "number : 3", "number: is a bit-field"),
-    Wrong("float", NUMBER, "  double number;", "double", "number: type 'double' is outside the subset"),
+    Wrong("float", NUMBER, "  float number;", "float", "number: type 'float' is outside the subset"),
     Wrong("long", NUMBER, "  long number;", "long number", "number: type 'long' is outside the subset"),
     Wrong(
         "function-pointer",
@@ -478,7 +485,7 @@ def test_wrong_header_is_refused_by_file_line_and_name(wrong: Wrong, thing_tree:
 def test_every_problem_is_reported_not_only_the_first(thing_tree: Callable[[str], Path]) -> None:
     text = (
         THING.replace("SB_BLOCKING ", "")
-        .replace(NUMBER, "  double number;")
+        .replace(NUMBER, "  float number;")
         .replace("Since: 1.1", "Since: soon")
         .replace("## Limits", "## Size")
     )

@@ -66,7 +66,7 @@ REFUSED = [
     ("a scattered array", "sb_crc32c", (0, numpy.zeros((4, 4))[:, 1]), BufferError, "do not lie one behind the other"),
     (
         "bytes cannot be written",
-        "sb_view_read",
+        "sb_view_read_bytes",
         (VIEW, b"abc"),
         BufferError,
         "data: bytes is read-only, and this call writes",
@@ -74,7 +74,7 @@ REFUSED = [
     ("nor a view of them", "sb_view_copy_bytes", (VIEW, 0, memoryview(b"a")), BufferError, "memoryview is read-only"),
     (
         "nor scattered memory",
-        "sb_view_read",
+        "sb_view_read_bytes",
         (VIEW, memoryview(bytearray(4))[::2]),
         BufferError,
         "one behind the other",

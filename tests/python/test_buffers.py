@@ -102,7 +102,7 @@ def test_a_view_cannot_be_written_in_any_way() -> None:
             lambda: numpy.frombuffer(view, dtype="u1").__setitem__(0, 1),
             lambda: setattr(numpy.frombuffer(view, dtype="u1").flags, "writeable", True),
             lambda: socket.socketpair()[0].recv_into(view),
-            lambda: samebytes.View(b"source").read(view),  # type: ignore[arg-type]
+            lambda: samebytes.View(b"source").read_bytes(view),  # type: ignore[arg-type]
         ]
         for attempt in attempts:
             with pytest.raises((TypeError, BufferError, ValueError)):
@@ -129,7 +129,7 @@ def test_a_memoryview_shows_what_the_view_had_when_it_was_made() -> None:
         memory = memoryview(view)
         view.skip(4)
         room = bytearray(6)
-        view.read(room)
+        view.read_bytes(room)
         assert (len(view), room, bytes(memory)) == (0, b"456789", b"0123456789")
         memory.release()
 

@@ -29,6 +29,7 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "Batch": samebytes.Batch,
     "Pipeline": samebytes.Pipeline,
     "Pool": samebytes.Pool,
+    "Pin": lambda: samebytes.View(b"pinned").pin(0),
 }
 # A method of each class, with what it is called with.
 CALLS: dict[str, tuple[str, tuple[Any, ...]]] = {
@@ -43,6 +44,7 @@ CALLS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "Batch": ("need", ()),
     "Pipeline": ("begin", (1,)),
     "Pool": ("get_stats", ()),
+    "Pin": ("__enter__", ()),  # it has no other
 }
 
 
