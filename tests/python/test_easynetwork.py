@@ -341,7 +341,7 @@ def test_several_schemas_go_by_their_api_keys(schemas: Any) -> None:
             serializer.serialize({"number": 5})
         with pytest.raises(samebytes.UnknownApiKeyError, match="api_key 3"):
             serializer.serialize({"api_key": 3})
-        with pytest.raises(samebytes.InvalidArgumentError, match="Ping: the packet lacks 'number'"):
+        with pytest.raises(samebytes.InvalidArgumentError, match="Ping: the message lacks 'number'"):
             serializer.serialize({"api_key": 9})
 
 

@@ -130,3 +130,69 @@ def test_closing_twice_is_safe() -> None:
         parser.parse()
     with pytest.raises(samebytes.ClosedError):
         builder.get_buffer()
+
+
+class Plain:
+    def __init__(self, **values: Any) -> None:
+        vars(self).update(values)
+
+
+def test_many_messages_are_added_at_once() -> None:
+    numbers = range(-3, 4)
+    values = [{"timestamp": n, "subject": b"s" * abs(n), "metadata": [n], "body": b"%d" % n} for n in numbers]
+    with echo.Builder() as singly, echo.Builder() as builder, echo.Parser() as parser:
+        for n, value in zip(numbers, values):
+            singly.add(sequence=n, **value)
+        wanted = singly.get_buffer()
+        parser.feed(wanted)
+        named = [{**value, "sequence": n} for n, value in zip(numbers, values)]
+        for messages in (
+            named,
+            [{**value, "api_key": 0} for value in named],
+            [samebytes.EchoRequest(**value) for value in named],
+            [Plain(**value) for value in named],
+            iter(parser.parse()),
+            [{**value, "metadata": range(n, n + 1)} for n, value in zip(numbers, named)],
+        ):
+            builder.add_all(messages)
+            assert builder.get_buffer() == wanted
+            builder.clear()
+        builder.add_all([{**value, "body": bytearray(value["body"])} for value in values])
+        assert [row.sequence for row in rows_of(builder)] == [0] * len(values)
+
+
+def rows_of(builder: echo.Builder, direction: str = "request") -> list[samebytes.Message]:
+    with echo.Parser(direction) as parser:
+        parser.feed(builder.get_buffer())
+        return parser.parse()
+
+
+def test_many_responses_are_added_at_once() -> None:
+    with echo.Builder() as builder:
+        builder.add_all_responses(
+            [samebytes.EchoResponse(timestamp=n, subject=b"s", body=b"b", id=-n, sequence=n) for n in range(5)]
+        )
+        assert [tuple(row) for row in rows_of(builder, "response")] == [(0, n, -n, n, b"s", b"b") for n in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "kind", "words"),
+    [
+        ({"timestamp": 1 << 63}, OverflowError, r"timestamp\[1\]|timestamp"),
+        ({"metadata": [32768]}, OverflowError, "metadata"),
+        ({"metadata": [0] * 32768}, samebytes.TooLargeError, "message 1 .EchoRequest., field metadata"),
+        ({"subject": "text"}, TypeError, r"subject\[1\]: a bytes-like object is needed, not str"),
+        ({"sequence": 128}, OverflowError, r"sequences\[1\]: 128"),
+        ({"sequence": "1"}, TypeError, "sequences"),
+    ],
+)
+def test_one_wrong_message_of_many_is_refused_and_none_added(
+    wrong: dict[str, Any], kind: type[Exception], words: str
+) -> None:
+    good = {"timestamp": 1, "subject": b"", "metadata": (), "body": b""}
+    with echo.Builder() as builder:
+        with pytest.raises(kind, match=words):
+            builder.add_all([good, {**good, **wrong}, good])
+        with pytest.raises(samebytes.InvalidArgumentError, match="EchoRequest: the message lacks 'body'"):
+            builder.add_all([good, {"timestamp": 1, "subject": b"", "metadata": ()}])
+        assert len(builder) == 0

@@ -88,6 +88,7 @@ extern PyMethodDef batch_methods[];
 /* objects_values.c */
 int values_add_message(Values *all, const Shape *shape, PyObject *message);
 void values_release(Values *all);
+int values_add_names(void);
 extern PyMethodDef values_methods[];
 
 #endif

@@ -13,6 +13,14 @@ enum {
   GIL_KEPT_MAX = 1024 * 1024, /* bytes that are added without letting other threads run */
 };
 
+static PyObject *sequence_name, *api_key_name;
+
+int values_add_names(void) {
+  sequence_name = PyUnicode_InternFromString("sequence");
+  api_key_name = PyUnicode_InternFromString("api_key");
+  return sequence_name == NULL || api_key_name == NULL ? -1 : 0;
+}
+
 /* ---- memory ---- */
 
 /* Makes `*items` hold one more than `count`. */
@@ -305,13 +313,16 @@ static int add_sequences(Values *all, PyObject *sequences, Py_ssize_t count) {
 }
 
 /* The number that a packet gives itself, or `otherwise`. */
-static int own_number(PyObject *packet, const char *name, int64_t otherwise, int64_t *number) {
+static int own_number(PyObject *packet, PyObject *name, int64_t otherwise, int64_t *number) {
   *number = otherwise;
-  PyObject *key = PyUnicode_InternFromString(name);
-  PyObject *value = key == NULL ? NULL : named_value(packet, key);
-  Py_XDECREF(key);
+  if (PyDict_Check(packet)) {
+    PyObject *found = PyDict_GetItemWithError(packet, name);
+    if (found == NULL) return PyErr_Occurred() ? -1 : 0;
+    return integer_of(found, number);
+  }
+  PyObject *value = PyObject_GetAttr(packet, name);
   if (value == NULL) {
-    if (!PyErr_ExceptionMatches(PyExc_KeyError) && !PyErr_ExceptionMatches(PyExc_AttributeError)) return -1;
+    if (!PyErr_ExceptionMatches(PyExc_AttributeError)) return -1;
     PyErr_Clear();
     return 0;
   }
@@ -320,28 +331,31 @@ static int own_number(PyObject *packet, const char *name, int64_t otherwise, int
   return result;
 }
 
-/* A packet is a message that says its sequence itself, and perhaps its api_key. */
+/* A packet is a message that says its sequence itself, and perhaps its api_key: a row, a mapping, or an object with attributes. */
 static int add_packet(Values *all, const Shape *shape, PyObject *packet, Py_ssize_t index, int8_t api_key) {
   int64_t sequence = 0, own_key = api_key;
   if (PyObject_TypeCheck(packet, rows_type())) {
     const Row *row = (const Row *)packet;
-    if (!shapes_are_same(shape, row->shape)) {
+    if (!shapes_are_same(shape, row->shape) || row->head->api_key != api_key) {
       PyErr_SetString(PyExc_TypeError, "a message of another schema");
       return -1;
     }
-    sequence = row->head->sequence;
-    own_key = row->head->api_key;
-  } else if (PyList_Check(packet) || PyTuple_Check(packet)) {
+    if (add_sequence(all, index, row->head->sequence) != 0) return -1;
+    return values_add_message(all, shape, packet);
+  }
+  if (PyList_Check(packet) || PyTuple_CheckExact(packet)) {
     PyErr_SetString(PyExc_TypeError, "a packet has names");
     return -1;
-  } else if (own_number(packet, "sequence", 0, &sequence) != 0 || own_number(packet, "api_key", api_key, &own_key) != 0) {
-    return -1;
   }
+  if (own_number(packet, sequence_name, 0, &sequence) != 0) return -1;
+  /* To find that an attribute is not there costs more than all else, and tuples with names are messages of one kind. */
+  if (!PyTuple_Check(packet) && own_number(packet, api_key_name, api_key, &own_key) != 0) return -1;
   if (own_key != api_key) {
     PyErr_SetString(PyExc_ValueError, "a packet of another api_key");
     return -1;
   }
-  return add_sequence(all, index, sequence) != 0 ? -1 : values_add_message(all, shape, packet);
+  if (add_sequence(all, index, sequence) != 0 || make_room(all, shape->count) != 0) return -1;
+  return add_named(all, shape, packet);
 }
 
 /* ---- into a builder ---- */

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _arguments, _classes, _objects, _records, errors
@@ -62,7 +62,7 @@ INTEGERS = {
 }
 
 
-def named(value: int | str, names: dict[str, int], what: str) -> int:
+def number_of(value: int | str, names: dict[str, int], what: str) -> int:
     """A number of the headers, or the name that people write for it."""
     if not isinstance(value, str):
         return value
@@ -104,6 +104,47 @@ def value_of(field: SchemaField, value: Any, hold: list[Any]) -> Value:
         return strings_value(field.name, value, hold)
     items = _arguments.integers(value, ITEMS[field.type], field.name)
     return Value(0, items, len(items))
+
+
+# Messages that say by name what they have: mappings, and objects with attributes
+
+
+def named(message: Any) -> Mapping[str, Any]:
+    """What a message has, by name."""
+    if isinstance(message, Message):
+        return {"api_key": message.api_key, "sequence": message.sequence, **message.fields()}
+    return message if isinstance(message, Mapping) else _Attributes(message)
+
+
+class _Attributes(Mapping[str, Any]):
+    """The attributes of an object, by name."""
+
+    def __init__(self, message: object) -> None:
+        self.message = message
+
+    def __contains__(self, name: object) -> bool:
+        return hasattr(self.message, str(name))
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return getattr(self.message, name)
+        except AttributeError:
+            raise KeyError(name) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dir(self.message))
+
+    def __len__(self) -> int:
+        return len(dir(self.message))
+
+
+def named_values(shape: Shape, message: Any) -> list[Any]:
+    """The values of a message's fields. Raises InvalidArgumentError with the names that it lacks."""
+    given = named(message)
+    lacking = [repr(name) for name in shape.names if name not in given]
+    if lacking:
+        raise errors.InvalidArgumentError(f"{shape.name}: the message lacks {', '.join(lacking)}: {message!r:.200}")
+    return [given[name] for name in shape.names]
 
 
 # Columns into C
@@ -273,8 +314,8 @@ class Schema(_classes.Schema):
         for index, field in enumerate(_arguments.sequence(fields, "fields")):
             if not isinstance(field, tuple) or len(field) != 2:
                 raise TypeError(f"fields[{index}]: a tuple of a name and a type is needed, not {field!r}")
-            pairs.append(SchemaField(field[0], named(field[1], TYPES, f"{name}.{field[0]}: the type")))
-        super().__init__(name, named(direction, DIRECTIONS, f"{name}: the direction"), api_key, pairs)
+            pairs.append(SchemaField(field[0], number_of(field[1], TYPES, f"{name}.{field[0]}: the type")))
+        super().__init__(name, number_of(direction, DIRECTIONS, f"{name}: the direction"), api_key, pairs)
 
     @property
     def shape(self) -> Shape:
@@ -397,7 +438,7 @@ class Batch(_classes.Batch):
             address = self._open()
             index = self._schema_index(schema)
             number = self._shapes[index].column(column)
-            chosen = named(part, PARTS, "the part")
+            chosen = number_of(part, PARTS, "the part")
             data, size, item_size = layer.sb_batch_get_column(address, index, number, chosen)
             format_ = self._shapes[index].column_format(number, chosen, item_size)
             return memoryview(_objects.Column(self, data, size, item_size, format_))

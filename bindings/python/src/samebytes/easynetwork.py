@@ -88,23 +88,16 @@ class _Serializer(BufferedIncrementalPacketSerializer[Any, Packet, memoryview], 
 
     def _frames(self, packets: Iterable[Any]) -> bytes:
         with _codec.Builder() as builder:
+            if len(self._send) == 1:
+                packets = packets if isinstance(packets, (list, tuple)) else list(packets)
+                (schema,) = self._send
+                if builder._add_messages(schema, schema.shape, None, packets):
+                    return bytes(builder)
             for packet in packets:
-                self._add(builder, packet)
+                named = _codec.named(packet)
+                schema = self._schema_to_send(named)
+                builder.add(schema, named.get("sequence", 0), _codec.named_values(schema.shape, packet))
             return bytes(builder)
-
-    def _add(self, builder: _codec.Builder, packet: Any) -> None:
-        if isinstance(packet, Message):
-            named: Mapping[str, Any] = {"api_key": packet.api_key, "sequence": packet.sequence, **packet.fields()}
-        else:
-            named = packet if isinstance(packet, Mapping) else _Attributes(packet)
-        schema = self._schema_to_send(named)
-        names = [field.name for field in schema.fields]
-        lacking = [repr(name) for name in names if name not in named]
-        if lacking:
-            raise errors.InvalidArgumentError(
-                f"{schema.name()}: the packet lacks {', '.join(lacking)}: {packet!r:.200}"
-            )
-        builder.add(schema, named.get("sequence", 0), [named[name] for name in names])
 
     def _schema_to_send(self, named: Mapping[str, Any]) -> Schema:
         if "api_key" not in named:
@@ -187,28 +180,6 @@ class _Serializer(BufferedIncrementalPacketSerializer[Any, Packet, memoryview], 
         with memoryview(data) as memory:
             packet, end = self._packet(memory, end)
             return packet, bytes(memory[end:])
-
-
-class _Attributes(Mapping[str, Any]):
-    """The attributes of an object, by name."""
-
-    def __init__(self, packet: object) -> None:
-        self.packet = packet
-
-    def __contains__(self, name: object) -> bool:
-        return hasattr(self.packet, str(name))
-
-    def __getitem__(self, name: str) -> Any:
-        try:
-            return getattr(self.packet, name)
-        except AttributeError:
-            raise KeyError(name) from None
-
-    def __iter__(self) -> Any:
-        return iter(dir(self.packet))
-
-    def __len__(self) -> int:
-        return len(dir(self.packet))
 
 
 class MessageSerializer(_Serializer[Message]):

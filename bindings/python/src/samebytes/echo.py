@@ -12,8 +12,9 @@ for row in parser.parse():
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Self
+import functools
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 from . import _classes, _codec
 from ._records import EchoRequest, EchoResponse, Error
@@ -22,6 +23,21 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 __all__ = ["Builder", "Parser"]
+
+
+# Opened once: a schema never changes, and many builders come and go.
+
+
+@functools.cache
+def _request() -> tuple[_codec.Schema, _codec.Shape]:
+    schema = _classes.echo_request_schema()
+    return schema, schema.shape
+
+
+@functools.cache
+def _response() -> tuple[_codec.Schema, _codec.Shape]:
+    schema = _classes.echo_response_schema()
+    return schema, schema.shape
 
 
 class Parser:
@@ -92,7 +108,16 @@ class Builder:
         sequence: int = 0,
     ) -> None:
         """Adds a request. Raises OverflowError for a number that does not fit, TooLargeError for more than 32,767 metadata."""
-        _classes.echo_add_request(self._builder, EchoRequest(timestamp, subject, metadata, body, sequence))
+        if not self._builder._add_messages(*_request(), (sequence,), ((timestamp, subject, metadata, body),)):
+            _classes.echo_add_request(self._builder, EchoRequest(timestamp, subject, metadata, body, sequence))
+
+    def add_all(self, requests: Iterable[Any]) -> None:
+        """Adds many requests at once, all of them or none: records (samebytes.EchoRequest), rows of a parser, mappings, or other objects.
+
+        Each has timestamp, subject, metadata and body, as items of a mapping or as attributes, and sequence, which is 0 where it has
+        none. Raises as add(), with the request's number.
+        """
+        self._add_all(*_request(), requests)
 
     def add_response(
         self,
@@ -104,7 +129,19 @@ class Builder:
         sequence: int = 0,
     ) -> None:
         """Adds a response. Raises OverflowError for a number that does not fit."""
-        _classes.echo_add_response(self._builder, EchoResponse(timestamp, subject, body, id, sequence))
+        if not self._builder._add_messages(*_response(), (sequence,), ((id, timestamp, subject, body),)):
+            _classes.echo_add_response(self._builder, EchoResponse(timestamp, subject, body, id, sequence))
+
+    def add_all_responses(self, responses: Iterable[Any]) -> None:
+        """Adds many responses at once, as add_all() does requests."""
+        self._add_all(*_response(), responses)
+
+    def _add_all(self, schema: _codec.Schema, shape: _codec.Shape, messages: Iterable[Any]) -> None:
+        given = messages if isinstance(messages, (list, tuple)) else list(messages)
+        if not self._builder._add_messages(schema, shape, None, given):
+            # Something is wrong, or has to be converted: this says where.
+            numbers = [_codec.named(message).get("sequence", 0) for message in given]
+            self._builder.add_rows(schema, numbers, [_codec.named_values(shape, message) for message in given])
 
     def get_buffer(self) -> bytes:
         """The bytes of all messages that were added since the last clear()."""
