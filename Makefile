@@ -192,6 +192,12 @@ nightly: test
 lint: deps $(VENV)/.stamp-lint $(VENV)/.stamp-test
 	@.ci/lint.sh
 
+# The store of visits by itself, for those who change it; its first lines say what it measures.
+build/bench/visits_alone: tests/bench/c/visits_alone.c tests/bench/c/bench.h $(LIBRARY)
+	@mkdir -p build/bench
+	$(CC) -std=gnu11 -O2 -g -Wall -Wextra -Wshadow -Werror -Icore/include $< -o $@ -pthread -Lbuild/core -lsamebytes \
+		-Wl,-rpath,$(CURDIR)/build/core
+
 bench: build
 	@$(BIN)/python tests/bench/bench.py $(PART)
 

@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xf77dc07af72a3246ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xfbb66cfbbf9ccce5ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "f77dc07af72a3246"
+const coreDigest = "fbb66cfbbf9ccce5"

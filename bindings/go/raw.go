@@ -807,6 +807,9 @@ type VisitManagerOptions struct {
 	TimeoutMs uint32
 	// no lock and no change; shows a consistent state of the file, also beside a writer
 	ReadOnly bool
+	// Compact in a thread of the library, which starts for this only. Otherwise the calls that change visits do
+	// it, a piece each.
+	CompactInThread bool
 }
 
 func (s *VisitManagerOptions) fill(op string, c *C.sb_visit_manager_options, held *holder) error {
@@ -816,6 +819,7 @@ func (s *VisitManagerOptions) fill(op string, c *C.sb_visit_manager_options, hel
 	c.interval_ms = C.uint32_t(s.IntervalMs)
 	c.timeout_ms = C.uint32_t(s.TimeoutMs)
 	c.read_only = C.bool(s.ReadOnly)
+	c.compact_in_thread = C.bool(s.CompactInThread)
 	return nil
 }
 

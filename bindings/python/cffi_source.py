@@ -122,7 +122,8 @@ typedef struct sb_visit_manager_options {
   uint32_t interval_ms;
   uint32_t timeout_ms;
   bool read_only;
-  uint8_t reserved[3];
+  bool compact_in_thread;
+  uint8_t reserved[2];
   const sb_visit_store *store;
 } sb_visit_manager_options;
 typedef struct sb_column {

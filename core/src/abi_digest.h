@@ -2,6 +2,6 @@
 #ifndef SB_ABI_DIGEST_H
 #define SB_ABI_DIGEST_H
 
-#define SB_ABI_DIGEST 0xd102ab5926fb80f4ull
+#define SB_ABI_DIGEST 0xfccccae6bcb7044eull
 
 #endif

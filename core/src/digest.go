@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xf77dc07af72a3246ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xfbb66cfbbf9ccce5ull
 import "C"

@@ -65,39 +65,6 @@ sb_status sb_priv_visit_sync(visit_file *file, sb_error *error) {
   return status;
 }
 
-static void *sync_now_and_then(void *context) {
-  visit_file *file = context;
-  (void)pthread_mutex_lock(&file->thread_mutex);
-  while (!file->thread_stops) {
-    const int64_t until = sb_priv_monotonic_ns() + (int64_t)file->interval_ms * 1000000;
-    const struct timespec time = {.tv_sec = until / 1000000000, .tv_nsec = until % 1000000000};
-    (void)pthread_cond_timedwait(&file->thread_wake, &file->thread_mutex, &time);
-    if (file->thread_stops) break;
-    (void)pthread_mutex_unlock(&file->thread_mutex);
-    (void)!sb_priv_visit_sync(file, NULL); /* a failure poisons, and the next change tells */
-    (void)pthread_mutex_lock(&file->thread_mutex);
-  }
-  (void)pthread_mutex_unlock(&file->thread_mutex);
-  return NULL;
-}
-
-sb_status sb_priv_visit_thread_start(visit_file *file, sb_error *error) {
-  const int problem = pthread_create(&file->thread, NULL, sync_now_and_then, file);
-  if (problem != 0) return sb_priv_visit_io(error, problem, "starting the thread that syncs");
-  file->thread_runs = true;
-  return SB_OK;
-}
-
-void sb_priv_visit_thread_stop(visit_file *file) {
-  if (!file->thread_runs) return;
-  (void)pthread_mutex_lock(&file->thread_mutex);
-  file->thread_stops = true;
-  (void)pthread_cond_signal(&file->thread_wake);
-  (void)pthread_mutex_unlock(&file->thread_mutex);
-  (void)pthread_join(file->thread, NULL);
-  file->thread_runs = false;
-}
-
 /* ---- writing ---- */
 
 int sb_priv_visit_slot_write(visit_file *file, uint32_t state, uint64_t length) {
@@ -271,7 +238,7 @@ static bool mirror(visit_file *file, visit_record *record) {
   writer->bytes.size += size;
   sb_priv_visit_writer_end(writer, start, record->count);
   record->offset = offset;
-  return true;
+  return writer->bytes.size < BATCH_MAX || sb_priv_visit_writer_flush(writer) == 0;
 }
 
 static void apply(visit_file *file, visit_change *change, uint64_t base) {
@@ -408,7 +375,7 @@ sb_status sb_priv_visit_change(visit_file *file, visit_change *change) {
     commit(file, batch);
     for (visit_change *other = batch; other != NULL; other = other->next)
       if (other->kind == VISIT_CHANGE_COMPACT && other->status == SB_OK)
-        other->status = sb_priv_visit_compact_step(file, sb_priv_visit_tuning.compact_step * 4, other->error);
+        other->status = sb_priv_visit_compact_step(file, sb_priv_visit_tuning.compact_step, other->error);
     sb_priv_visit_maintain(file);
     wake(file, batch, count, change);
   }
@@ -434,12 +401,7 @@ sb_status sb_priv_visit_index_append(visit_file *file, sb_error *error) {
   if (status == SB_OK) status = sb_priv_visit_append(file, error);
   (void)pthread_rwlock_wrlock(&file->state_lock);
   if (status == SB_OK) {
-    free(log->base.pages);
-    free(log->limits);
-    log->limits = NULL;
-    log->limit_count = 0;
-    log->base = base;
-    log->page_index = base.page_count;
+    sb_priv_visit_index_take(log, base);
     log->end = file->writer.end;
     log->sequence = file->writer.sequence;
     file->writer.bytes.size = 0;
@@ -456,7 +418,11 @@ void sb_priv_visit_maintain(visit_file *file) {
   if (atomic_load(&file->poisoned)) return;
   const uint64_t size = log->end - VISIT_LOG_START, live = log->table.live_bytes;
   if (file->copy_file >= 0 || (size > sb_priv_visit_tuning.compact_min && size > 2 * live && log->end >= file->compact_at)) {
-    (void)!sb_priv_visit_compact_step(file, sb_priv_visit_tuning.compact_step, NULL);
+    if (atomic_load(&file->compactors) > 0) return; /* somebody else pays */
+    if (file->compact_in_thread)
+      sb_priv_visit_thread_compact(file);
+    else
+      (void)!sb_priv_visit_compact_step(file, sb_priv_visit_tuning.compact_step, NULL);
     return;
   }
   if (log->end < file->index_at || file->index_blocked) return;

@@ -148,8 +148,7 @@ static sb_status open_for_writing(visit_file *file, uint64_t size, uint64_t tail
   file->writer = (visit_writer){.file = log->file, .seed = log->seed, .sequence = log->sequence, .end = log->end, .durable = log->durable};
   status = set_limit(file, max_visits, error);
   sb_priv_visit_index_schedule(file);
-  if (status == SB_OK && file->durability == SB_DURABILITY_INTERVAL) status = sb_priv_visit_thread_start(file, error);
-  return status;
+  return status == SB_OK ? sb_priv_visit_threads_start(file, error) : status;
 }
 
 /* ---- open ---- */
@@ -270,7 +269,8 @@ static void init_locks(visit_file *file) {
   pthread_condattr_t attributes;
   (void)pthread_condattr_init(&attributes);
   (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-  (void)pthread_cond_init(&file->thread_wake, &attributes);
+  (void)pthread_cond_init(&file->sync_wake, &attributes);
+  (void)pthread_cond_init(&file->compact_wake, NULL);
   (void)pthread_condattr_destroy(&attributes);
 }
 
@@ -359,9 +359,13 @@ static sb_status file_scan(void *context, uint64_t *next, size_t visits_min, sb_
 
 /* ---- changing ---- */
 
+static sb_status refused(sb_error *error) {
+  return sb_priv_error(error, SB_UNSUPPORTED, NULL, "the handle is read_only; open the file without it to change visits");
+}
+
 static sb_status change(visit_file *file, visit_change *wanted) {
   if (gone(file)) return closed(wanted->error);
-  if (file->read_only) return sb_priv_error(wanted->error, SB_UNSUPPORTED, NULL, "the handle is read_only");
+  if (file->read_only) return refused(wanted->error);
   return sb_priv_visit_change(file, wanted);
 }
 
@@ -400,19 +404,12 @@ static sb_status file_compact(void *context, int64_t deadline_ns, sb_error *erro
   visit_file *file = context;
   (void)deadline_ns;
   if (gone(file)) return closed(error);
+  if (file->read_only) return refused(error);
   /* One that began before the call may have copied what is deleted by now, so it does not count. */
   (void)pthread_rwlock_rdlock(&file->state_lock);
   const uint64_t wanted = file->copies_begun + 1;
   (void)pthread_rwlock_unlock(&file->state_lock);
-  for (;;) {
-    (void)pthread_rwlock_rdlock(&file->state_lock);
-    const bool done = file->copies_done >= wanted;
-    (void)pthread_rwlock_unlock(&file->state_lock);
-    if (done) return SB_OK;
-    visit_change step = {.kind = VISIT_CHANGE_COMPACT, .error = error};
-    const sb_status status = change(file, &step);
-    if (status != SB_OK) return status;
-  }
+  return sb_priv_visit_compact(file, wanted, error);
 }
 
 /* ---- the rest ---- */
@@ -580,7 +577,7 @@ static sb_status file_finish(void *context, int64_t deadline_ns, sb_error *error
   visit_file *file = context;
   (void)deadline_ns;
   if (gone(file)) return closed(error);
-  sb_priv_visit_thread_stop(file);
+  sb_priv_visit_threads_stop(file);
   sb_priv_visit_compact_abandon(file);
   const sb_status status = file->read_only ? SB_OK : close_cleanly(file, error);
   atomic_store(&file->finished, true);
@@ -599,14 +596,15 @@ static void file_close(void *context) {
   (void)pthread_mutex_destroy(&file->queue_mutex);
   (void)pthread_mutex_destroy(&file->sync_mutex);
   (void)pthread_mutex_destroy(&file->thread_mutex);
-  (void)pthread_cond_destroy(&file->thread_wake);
+  (void)pthread_cond_destroy(&file->sync_wake);
+  (void)pthread_cond_destroy(&file->compact_wake);
   free(file->name);
   free(file);
 }
 
 /* Undoes an open that failed: nothing was changed, so nothing is to be finished. */
 static void give_up(visit_file *file) {
-  sb_priv_visit_thread_stop(file);
+  sb_priv_visit_threads_stop(file);
   release(file);
   atomic_store(&file->finished, true);
   file_close(file);
@@ -618,6 +616,7 @@ sb_status sb_priv_visit_file_open(const char *path, const sb_visit_manager_optio
   file->fork.in_child = forget_in_child;
   file->read_only = options->read_only;
   file->durability = options->durability;
+  file->compact_in_thread = options->compact_in_thread;
   file->interval_ms = options->interval_ms == 0 ? INTERVAL_MS_DEFAULT : options->interval_ms;
   file->folder = file->lock = file->copy_file = -1;
   file->queue_end = &file->queue;

@@ -65,6 +65,15 @@ sb_status sb_priv_visit_index_load(visit_log *log, uint64_t offset, uint64_t lim
   return SB_OK;
 }
 
+void sb_priv_visit_index_take(visit_log *log, visit_base base) {
+  free(log->base.pages);
+  free(log->limits);
+  log->limits = NULL;
+  log->limit_count = 0;
+  log->base = base;
+  log->page_index = base.page_count;
+}
+
 /* The page that holds `user`, or else the one after the place where it would be. */
 static uint32_t page_of(const visit_base *base, uint64_t user) {
   uint32_t low = 0, high = base->page_count;

@@ -2,7 +2,7 @@
 #define SB_VISIT_PRIVATE_H
 
 /* What the .c files of VisitManager share: visit_format (bytes), visit_table (users in memory), visit_log (reading a file), visit_index,
- * visit_compact, visit_old (format 0), visit_check (verify, salvage), visit_file (the store), visit_snapshot, visits (the API). They
+ * visit_compact, visit_swap, visit_thread, visit_old (format 0), visit_check (verify, salvage), visit_file (the store), visit_snapshot, visits (the API). They
  * stand on each other in about this order. docs/file-format.md has the byte tables that the numbers here come from. */
 
 #include <pthread.h>
@@ -294,6 +294,8 @@ void sb_priv_visit_index_begin(visit_index_writer *index, visit_writer *writer);
 sb_status sb_priv_visit_index_put(visit_index_writer *index, uint32_t user, const uint64_t *runs, size_t count);
 sb_status sb_priv_visit_index_end(visit_index_writer *index, uint32_t max_visits, uint64_t live_bytes, visit_base *base);
 void sb_priv_visit_index_abandon(visit_index_writer *index);
+/* Makes `base` what the log builds on; its pages are the log's from now on. */
+void sb_priv_visit_index_take(visit_log *log, visit_base base);
 /* Writes the index of what the log holds now. */
 sb_status sb_priv_visit_index_write(visit_log *log, visit_writer *writer, visit_base *base, sb_error *error);
 /* The runs of a decoded user's visits, neighbours joined; `*runs` is enlarged as needed. */
@@ -357,6 +359,12 @@ typedef struct visit_tuning {
 /* The numbers of docs/file-format.md; tests make them smaller. */
 extern visit_tuning sb_priv_visit_tuning;
 
+enum {
+  VISIT_THREAD_SYNC,
+  VISIT_THREAD_COMPACT,
+  VISIT_THREADS
+};
+
 /* A change on its way: it lies on its thread's stack and waits in the queue until a leader has done it. */
 typedef struct visit_change {
   struct visit_change *next;
@@ -410,17 +418,27 @@ typedef struct visit_file {
   pthread_mutex_t sync_mutex;
   atomic_uint_least64_t syncs;
 
-  pthread_t thread; /* of the mode interval */
-  bool thread_runs, thread_stops;
+  atomic_uint compactors; /* threads that are compacting, whom changes need not help */
+  uint64_t copy_sync;     /* the number of the copy that was synced as a whole before its last step */
+
+  pthread_t threads[VISIT_THREADS];
+  bool thread_runs[VISIT_THREADS];
+  bool compact_in_thread, compaction_due;
+  atomic_bool threads_stop;
   uint32_t interval_ms;
   pthread_mutex_t thread_mutex;
-  pthread_cond_t thread_wake;
+  pthread_cond_t sync_wake, compact_wake;
 } visit_file;
 
 sb_status sb_priv_visit_change(visit_file *file, visit_change *change);
 sb_status sb_priv_visit_sync(visit_file *file, sb_error *error);
-sb_status sb_priv_visit_thread_start(visit_file *file, sb_error *error);
-void sb_priv_visit_thread_stop(visit_file *file);
+/* The threads that the options ask for; they end when they are stopped, which may be when none was started. */
+sb_status sb_priv_visit_threads_start(visit_file *file, sb_error *error);
+void sb_priv_visit_threads_stop(visit_file *file);
+/* Wakes the thread that compacts. */
+void sb_priv_visit_thread_compact(visit_file *file);
+/* Goes on with compactions until the one with this number, counted from 1, is done. */
+sb_status sb_priv_visit_compact(visit_file *file, uint64_t wanted, sb_error *error);
 /* Writes the slot that does not count, which then does. The caller leads. */
 int sb_priv_visit_slot_write(visit_file *file, uint32_t state, uint64_t length);
 /* Appends one batch of records to the file: marks it open, writes, syncs where the mode says so. */

@@ -14,6 +14,7 @@
 #include "visit_private.h"
 
 #define AFTER_FAILURE (16u << 20) /* bytes of log before the next try */
+#define COPY_SYNC_FAILED UINT64_MAX
 
 static void new_name(const visit_file *file, char *name, size_t size) { (void)snprintf(name, size, "%s.new", file->name); }
 
@@ -62,6 +63,7 @@ static sb_status begin(visit_file *file, sb_error *error) {
   }
   file->log.loaded = place;
   file->log.loaded_context = &file->copy;
+  file->copy_sync = 0;
   file->copies_begun++;
   return SB_OK;
 }
@@ -77,12 +79,7 @@ static void exchange(visit_file *file, visit_base base, const visit_slot *slot, 
   file->copy_file = -1;
   sb_priv_fork_release();
   sb_priv_file_close(old);
-  free(log->base.pages);
-  free(log->limits);
-  log->limits = NULL;
-  log->limit_count = 0;
-  log->base = base;
-  log->page_index = base.page_count;
+  sb_priv_visit_index_take(log, base);
   visit_reader *readers[] = {&log->sequential, &log->random, &log->pages};
   for (size_t i = 0; i < 3; i++) {
     readers[i]->file = log->file;
@@ -131,12 +128,6 @@ static sb_status finish(visit_file *file, sb_error *error) {
     } else {
       exchange(file, base, &slot, &kept);
       base.pages = NULL;
-      problem = sb_priv_folder_sync(file->folder);
-      if (problem != 0) {
-        /* After a power failure the old file may be back, without what is added from now on. */
-        atomic_store(&file->poisoned, true);
-        status = sb_priv_visit_io(error, problem, "syncing the folder");
-      }
     }
   }
   if (status != SB_OK) {
@@ -144,6 +135,11 @@ static sb_status finish(visit_file *file, sb_error *error) {
     sb_priv_visit_compact_abandon(file);
   }
   (void)pthread_rwlock_unlock(&file->state_lock);
+  /* Readers go on meanwhile; nothing is added before it is sure that the new file is the one that is found after a power failure. */
+  if (status == SB_OK && (problem = sb_priv_folder_sync(file->folder)) != 0) {
+    atomic_store(&file->poisoned, true);
+    status = sb_priv_visit_io(error, problem, "syncing the folder");
+  }
   (void)pthread_mutex_unlock(&file->sync_mutex);
   return status;
 }
@@ -153,10 +149,50 @@ sb_status sb_priv_visit_compact_step(visit_file *file, uint64_t bytes, sb_error 
   (void)pthread_rwlock_wrlock(&file->state_lock);
   sb_status status = file->copy_file < 0 ? begin(file, error) : SB_OK;
   const uint64_t before = status == SB_OK ? file->copy.writer.end - file->copy.writer.bytes.size : 0;
+  if (status == SB_OK && file->copy_sync == COPY_SYNC_FAILED)
+    status = sb_priv_error(error, SB_IO, NULL, "syncing the compacted file failed; the old file is still in place");
   if (status == SB_OK) status = sb_priv_visit_copy_step(&file->copy, &file->log, bytes, error);
   if (status != SB_OK) sb_priv_visit_compact_abandon(file);
+  const bool copied = status == SB_OK && file->copy.next == file->copy.user_count;
+  /* Who compacts syncs the most of it beforehand, while others go on. */
+  const bool wait = atomic_load(&file->compactors) > 0 && file->copy_sync != file->copies_begun;
   (void)pthread_rwlock_unlock(&file->state_lock);
   if (status != SB_OK) return status;
-  sb_priv_file_sync_begin(file->copy_file, before, file->copy.writer.end - before);
-  return file->copy.next == file->copy.user_count ? finish(file, error) : SB_OK;
+  if (file->copy.writer.end > before) sb_priv_file_sync_begin(file->copy_file, before, file->copy.writer.end - before);
+  return copied && !wait ? finish(file, error) : SB_OK;
+}
+
+/* Syncs the copy while changes go on, and notes that, so that the last sync, for which they wait, has little to do. */
+static void sync_copy(visit_file *file, int copy, uint64_t which) {
+  const int problem = sb_priv_file_sync(copy);
+  sb_priv_file_close(copy);
+  (void)pthread_rwlock_wrlock(&file->state_lock);
+  if (file->copy_file >= 0 && file->copies_begun == which) file->copy_sync = problem == 0 ? which : COPY_SYNC_FAILED;
+  (void)pthread_rwlock_unlock(&file->state_lock);
+}
+
+sb_status sb_priv_visit_compact(visit_file *file, uint64_t wanted, sb_error *error) {
+  sb_status status = SB_OK;
+  atomic_fetch_add(&file->compactors, 1);
+  while (status == SB_OK && !atomic_load(&file->threads_stop)) {
+    int copy = -1, problem = 0;
+    (void)pthread_rwlock_rdlock(&file->state_lock);
+    const bool done = file->copies_done >= wanted;
+    const uint64_t which = file->copies_begun;
+    if (!done && file->copy_file >= 0 && file->copy.next == file->copy.user_count && file->copy_sync != which &&
+        file->copy_sync != COPY_SYNC_FAILED)
+      problem = sb_priv_file_duplicate(file->copy_file, &copy);
+    (void)pthread_rwlock_unlock(&file->state_lock);
+    if (done) break;
+    if (problem != 0) {
+      status = sb_priv_visit_io(error, problem, "syncing the compacted file");
+    } else if (copy >= 0) {
+      sync_copy(file, copy, which);
+    } else {
+      visit_change step = {.kind = VISIT_CHANGE_COMPACT, .error = error};
+      status = sb_priv_visit_change(file, &step);
+    }
+  }
+  atomic_fetch_sub(&file->compactors, 1);
+  return status;
 }

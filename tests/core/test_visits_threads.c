@@ -2,6 +2,8 @@
 
 #include "visit_testing.h"
 
+#include <dirent.h>
+
 /* Many threads on one handle: each knows what it did, and afterwards everything of it is there. Run under ThreadSanitizer, too. */
 
 enum {
@@ -53,10 +55,11 @@ static void *work(void *context) {
   return NULL;
 }
 
-static void threads_on_one_handle(int32_t durability) {
+static void threads_on_one_handle(int32_t durability, bool compact_in_thread) {
   tune_small();
   sb_visit_manager_options options = options_of(durability, 5);
   options.interval_ms = 1;
+  options.compact_in_thread = compact_in_thread;
   sb_visit_manager *manager = NULL;
   worker workers[THREADS];
   assert_ok(sb_visit_manager_open(test_path, &options, &manager, &visit_error));
@@ -79,17 +82,100 @@ static void threads_on_one_handle(int32_t durability) {
 
 static void threads_without_syncs(void **state) {
   (void)state;
-  threads_on_one_handle(SB_DURABILITY_NONE);
+  threads_on_one_handle(SB_DURABILITY_NONE, false);
+}
+
+static void threads_beside_the_thread_that_compacts(void **state) {
+  (void)state;
+  threads_on_one_handle(SB_DURABILITY_NONE, true);
+  folder_remove(NULL);
+  folder_make(NULL);
+  threads_on_one_handle(SB_DURABILITY_ALWAYS, true);
+}
+
+/* Nobody asks for a compaction: it is due, and the thread makes it, beside adds; a close in the middle loses nothing. */
+static void a_thread_compacts_when_it_is_due(void **state) {
+  (void)state;
+  tune_small();
+  sb_visit_manager_options options = options_of(SB_DURABILITY_NONE, 3);
+  options.compact_in_thread = true;
+  for (uint32_t round = 0; round < 20; round++) {
+    sb_visit_manager *manager = NULL;
+    assert_ok(sb_visit_manager_open(test_path, &options, &manager, &visit_error));
+    uint32_t id = round * 100000;
+    for (unsigned more = 0; stats_of(manager).compactions < (round % 4) && more < 100000; more++, id++)
+      add(manager, id % 50, id, "text", id);
+    assert_true(stats_of(manager).compactions >= (round % 4));
+    for (uint32_t i = 0; i < 37; i++, id++) add(manager, id % 50, id, "text", id);
+    char before[64];
+    snprintf(before, sizeof before, "%s", ids_of(manager, (id - 1) % 50));
+    assert_int_equal(strtoul(before, NULL, 10), id - 1);
+    close_file(manager);
+    manager = open_file(SB_DURABILITY_NONE, 0);
+    assert_string_equal(ids_of(manager, (id - 1) % 50), before);
+    close_file(manager);
+  }
+}
+
+static unsigned threads_of_process(void) {
+  unsigned count = 0;
+  DIR *tasks = opendir("/proc/self/task");
+  assert_non_null(tasks);
+  for (const struct dirent *task; (task = readdir(tasks)) != NULL;) count += task->d_name[0] != '.';
+  closedir(tasks);
+  return count;
+}
+
+static void a_thread_is_started_only_where_an_option_asks_for_it(void **state) {
+  (void)state;
+  const unsigned before = threads_of_process();
+  for (int i = 0; i < 4; i++) {
+    sb_visit_manager_options options = options_of(i & 1 ? SB_DURABILITY_INTERVAL : SB_DURABILITY_ALWAYS, 3);
+    options.compact_in_thread = (i & 2) != 0;
+    sb_visit_manager *manager = NULL;
+    assert_ok(sb_visit_manager_open(test_path, &options, &manager, &visit_error));
+    assert_int_equal(threads_of_process(), before + (i & 1) + (i >> 1));
+    close_file(manager);
+    for (int wait = 0; threads_of_process() > before && wait < 1000; wait++) usleep(1000); /* a joined thread may still be listed */
+    assert_int_equal(threads_of_process(), before);
+  }
+}
+
+/* The child has neither the thread nor the store; the parent has both. */
+static void a_fork_beside_the_thread_that_compacts(void **state) {
+  (void)state;
+  tune_small();
+  sb_visit_manager_options options = options_of(SB_DURABILITY_NONE, 3);
+  options.compact_in_thread = true;
+  sb_visit_manager *manager = NULL;
+  assert_ok(sb_visit_manager_open(test_path, &options, &manager, &visit_error));
+  uint32_t id = 0;
+  for (int i = 0; i < 20; i++) {
+    for (int j = 0; j < 50; j++, id++) add(manager, id % 20, id, "text", id);
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+      const bool refused = sb_visit_manager_add_visit(manager, 1, 1, "", 0, "", 0, NULL) == SB_CLOSED;
+      sb_visit_manager_close(manager);
+      _exit(refused ? 0 : 1);
+    }
+    int how = 0;
+    assert_int_equal(waitpid(child, &how, 0), child);
+    assert_int_equal(how, 0);
+  }
+  for (int i = 0; i < 100000 && stats_of(manager).compactions == 0; i++, id++) add(manager, id % 20, id, "text", id);
+  assert_true(stats_of(manager).compactions > 0);
+  close_file(manager);
 }
 
 static void threads_beside_the_thread_that_syncs(void **state) {
   (void)state;
-  threads_on_one_handle(SB_DURABILITY_INTERVAL);
+  threads_on_one_handle(SB_DURABILITY_INTERVAL, false);
 }
 
 static void threads_share_syncs(void **state) {
   (void)state;
-  threads_on_one_handle(SB_DURABILITY_ALWAYS);
+  threads_on_one_handle(SB_DURABILITY_ALWAYS, false);
 }
 
 /* A disk that takes its time, because a file system in memory takes none. */
@@ -141,6 +227,10 @@ static void an_interval_makes_changes_durable(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       visit_test(threads_without_syncs),
+      visit_test(threads_beside_the_thread_that_compacts),
+      visit_test(a_thread_compacts_when_it_is_due),
+      visit_test(a_thread_is_started_only_where_an_option_asks_for_it),
+      visit_test(a_fork_beside_the_thread_that_compacts),
       visit_test(threads_beside_the_thread_that_syncs),
       visit_test(threads_share_syncs),
       visit_test(concurrent_durable_adds_need_fewer_syncs_than_adds),

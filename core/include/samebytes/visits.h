@@ -153,7 +153,9 @@ typedef struct sb_visit_manager_options {
   uint32_t interval_ms; /**< of SB_DURABILITY_INTERVAL; 0: 100 */
   uint32_t timeout_ms;  /**< of one operation of a store that waits for something, such as a network; 0: none. The file does not */
   bool read_only;       /**< no lock and no change; shows a consistent state of the file, also beside a writer */
-  uint8_t reserved[3];  /**< 0 */
+  /** Compact in a thread of the library, which starts for this only. Otherwise the calls that change visits do it, a piece each. */
+  bool compact_in_thread;
+  uint8_t reserved[2];                               /**< 0 */
   SB_NATIVE SB_NULLABLE const sb_visit_store *store; /**< copied; taken over by a successful open; NULL: the file at `path` */
 } sb_visit_manager_options;
 

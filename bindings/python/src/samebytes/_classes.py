@@ -1052,6 +1052,7 @@ class VisitManager(Handle):
         interval_ms: int = 0,
         timeout_ms: int = 0,
         read_only: bool = False,
+        compact_in_thread: bool = False,
     ) -> None:
         """Opens the file at `path`, or makes it. A file of the old format is upgraded, and kept as `path`.v0; an
         unsynced tail is cut off, and kept as `path`.cut.
@@ -1072,6 +1073,7 @@ class VisitManager(Handle):
                 interval_ms=interval_ms,
                 timeout_ms=timeout_ms,
                 read_only=read_only,
+                compact_in_thread=compact_in_thread,
             ),
         ))
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 BACKEND = "cffi"
-ABI_DIGEST = 0xd102ab5926fb80f4
+ABI_DIGEST = 0xfccccae6bcb7044e
 _library.check_part("_layer_cffi", ABI_DIGEST)
 
 _ARRAY_MAX = _arguments.ARRAY_MAX
@@ -125,6 +125,7 @@ def _put_sb_visit_manager_options(pins, target, value):
     target.interval_ms = _integer(value.interval_ms, "interval_ms", 0, 0xffffffff)
     target.timeout_ms = _integer(value.timeout_ms, "timeout_ms", 0, 0xffffffff)
     target.read_only = _boolean(value.read_only, "read_only")
+    target.compact_in_thread = _boolean(value.compact_in_thread, "compact_in_thread")
 
 
 def _options_sb_visit_manager_options(pins, value):
@@ -329,6 +330,7 @@ def _get_sb_visit_manager_options(source):
         source.interval_ms,
         source.timeout_ms,
         source.read_only,
+        source.compact_in_thread,
     )
 
 

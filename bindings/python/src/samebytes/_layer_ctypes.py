@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 BACKEND = "ctypes"
-ABI_DIGEST = 0xd102ab5926fb80f4
+ABI_DIGEST = 0xfccccae6bcb7044e
 _library.check_part("_layer_ctypes", ABI_DIGEST)
 
 _ARRAY_MAX = _arguments.ARRAY_MAX
@@ -177,7 +177,8 @@ class _sb_visit_manager_options(_ctypes.Structure):
         ("interval_ms", _ctypes.c_uint32),
         ("timeout_ms", _ctypes.c_uint32),
         ("read_only", _ctypes.c_bool),
-        ("reserved", _ctypes.c_uint8 * 3),
+        ("compact_in_thread", _ctypes.c_bool),
+        ("reserved", _ctypes.c_uint8 * 2),
         ("store", _ctypes.c_void_p),
     )
 
@@ -1011,6 +1012,7 @@ def _put_sb_visit_manager_options(pins, target, value):
     target.interval_ms = _integer(value.interval_ms, "interval_ms", 0, 0xffffffff)
     target.timeout_ms = _integer(value.timeout_ms, "timeout_ms", 0, 0xffffffff)
     target.read_only = _boolean(value.read_only, "read_only")
+    target.compact_in_thread = _boolean(value.compact_in_thread, "compact_in_thread")
 
 
 def _options_sb_visit_manager_options(pins, value):
@@ -1215,6 +1217,7 @@ def _get_sb_visit_manager_options(source):
         source.interval_ms,
         source.timeout_ms,
         source.read_only,
+        source.compact_in_thread,
     )
 
 

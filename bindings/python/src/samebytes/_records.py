@@ -312,6 +312,10 @@ class VisitManagerOptions(NamedTuple):
     """of one operation of a store that waits for something, such as a network; 0: none. The file does not"""
     read_only: bool = False
     """no lock and no change; shows a consistent state of the file, also beside a writer"""
+    compact_in_thread: bool = False
+    """Compact in a thread of the library, which starts for this only. Otherwise the calls that change visits do
+    it, a piece each.
+    """
 
 
 class Column(NamedTuple):
