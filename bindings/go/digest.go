@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xfbb66cfbbf9ccce5ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xdfee59f81850ccd5ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "fbb66cfbbf9ccce5"
+const coreDigest = "dfee59f81850ccd5"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xfbb66cfbbf9ccce5ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xdfee59f81850ccd5ull
 import "C"

@@ -475,7 +475,8 @@ static sb_status add_frame(sb_parser *parser, sb_batch *batch, cursor *frame) {
     return add_error(parser, batch, frame);
   }
   const sb_schema *schema = set->schemas[index];
-  if (!grow((void **)&batch->values, &batch->value_capacity, batch->value_count + schema->field_count, sizeof *batch->values))
+  /* One more than needed, so that there is an array also where no schema has fields. */
+  if (!grow((void **)&batch->values, &batch->value_capacity, batch->value_count + schema->field_count + 1, sizeof *batch->values))
     return SB_NO_MEMORY;
   if (!grow((void **)&batch->rows, &batch->row_capacity, batch->row_count + 1, sizeof *batch->rows) ||
       !grow((void **)&batch->first_values, &batch->first_capacity, batch->row_count + 1, sizeof *batch->first_values))

@@ -9,6 +9,9 @@
 
 #include "parser_batch.h"
 
+/* An array that has no memory yet has no end either: nothing may be added to NULL. */
+static inline void *behind(void *array, size_t bytes) { return bytes > 0 ? (uint8_t *)array + bytes : array; }
+
 size_t sb_priv_batch_decode_plain(sb_batch *batch, const schema_set *set, const uint8_t *data, size_t size, int64_t stream_offset,
                                   int32_t frame_size_max, bool accept_extra) {
   /* One jump per field, to the code of its type: a loop around a switch takes twice the instructions. */
@@ -28,10 +31,11 @@ size_t sb_priv_batch_decode_plain(sb_batch *batch, const schema_set *set, const 
 #define NEXT() goto *decode[*type++]
   const uint8_t *const end = data + size;
   const uint8_t *frame = data;
+  if (batch->row_capacity == 0 || batch->first_capacity == 0) return 0;
   uint8_t *items = batch->arena_next;
-  uint8_t *const items_end = items + batch->arena_left;
-  sb_value *value = batch->values + batch->value_count;
-  sb_value *const value_end = batch->values + batch->value_capacity;
+  uint8_t *const items_end = behind(items, batch->arena_left);
+  sb_value *value = behind(batch->values, batch->value_count * sizeof *value);
+  sb_value *const value_end = behind(batch->values, batch->value_capacity * sizeof *value);
   sb_row *row = batch->rows + batch->row_count;
   sb_row *const row_end = batch->rows + (batch->row_capacity < batch->first_capacity ? batch->row_capacity : batch->first_capacity);
   size_t *first_value = batch->first_values + batch->row_count;
