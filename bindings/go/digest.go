@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xdfee59f81850ccd5ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x8bfc2143ef7bdc57ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "dfee59f81850ccd5"
+const coreDigest = "8bfc2143ef7bdc57"

@@ -96,6 +96,48 @@ package samebytes
 #cgo nocallback sb_view_close
 #cgo noescape sb_pin_close
 #cgo nocallback sb_pin_close
+#cgo noescape sb_buf_open
+#cgo nocallback sb_buf_open
+#cgo noescape sb_buf_from_blocks
+#cgo nocallback sb_buf_from_blocks
+#cgo noescape sb_buf_size
+#cgo nocallback sb_buf_size
+#cgo noescape sb_buf_room
+#cgo nocallback sb_buf_room
+#cgo noescape sb_buf_reserve
+#cgo nocallback sb_buf_reserve
+#cgo noescape sb_buf_put
+#cgo nocallback sb_buf_put
+#cgo noescape sb_buf_put_byte
+#cgo nocallback sb_buf_put_byte
+#cgo noescape sb_buf_put_repeated
+#cgo nocallback sb_buf_put_repeated
+#cgo noescape sb_buf_put_int
+#cgo nocallback sb_buf_put_int
+#cgo noescape sb_buf_put_float
+#cgo nocallback sb_buf_put_float
+#cgo noescape sb_buf_put_view
+#cgo nocallback sb_buf_put_view
+#cgo noescape sb_buf_peek
+#cgo nocallback sb_buf_peek
+#cgo noescape sb_buf_take
+#cgo nocallback sb_buf_take
+#cgo noescape sb_buf_begin
+#cgo nocallback sb_buf_begin
+#cgo noescape sb_buf_begin_iovec
+#cgo nocallback sb_buf_begin_iovec
+#cgo noescape sb_buf_commit
+#cgo nocallback sb_buf_commit
+#cgo noescape sb_buf_abort
+#cgo nocallback sb_buf_abort
+#cgo noescape sb_buf_split_room
+#cgo nocallback sb_buf_split_room
+#cgo noescape sb_buf_memory
+#cgo nocallback sb_buf_memory
+#cgo noescape sb_buf_clear
+#cgo nocallback sb_buf_clear
+#cgo noescape sb_buf_close
+#cgo nocallback sb_buf_close
 #cgo noescape sb_schema_open
 #cgo nocallback sb_schema_open
 #cgo noescape sb_schema_retain
@@ -112,6 +154,30 @@ package samebytes
 #cgo nocallback sb_schema_get_field
 #cgo noescape sb_schema_close
 #cgo nocallback sb_schema_close
+#cgo noescape sb_builder_open
+#cgo nocallback sb_builder_open
+#cgo noescape sb_builder_add
+#cgo nocallback sb_builder_add
+#cgo noescape sb_builder_add_columns
+#cgo nocallback sb_builder_add_columns
+#cgo noescape sb_builder_add_rows
+#cgo nocallback sb_builder_add_rows
+#cgo noescape sb_builder_size
+#cgo nocallback sb_builder_size
+#cgo noescape sb_builder_frame_count
+#cgo nocallback sb_builder_frame_count
+#cgo noescape sb_builder_take
+#cgo nocallback sb_builder_take
+#cgo noescape sb_builder_copy_bytes
+#cgo nocallback sb_builder_copy_bytes
+#cgo noescape sb_builder_clear
+#cgo nocallback sb_builder_clear
+#cgo noescape sb_builder_memory
+#cgo nocallback sb_builder_memory
+#cgo noescape sb_builder_close
+#cgo nocallback sb_builder_close
+#cgo noescape sb_crc32c
+#cgo nocallback sb_crc32c
 #cgo noescape sb_parser_options_init
 #cgo nocallback sb_parser_options_init
 #cgo noescape sb_parser_open
@@ -164,138 +230,6 @@ package samebytes
 #cgo nocallback sb_batch_clear
 #cgo noescape sb_batch_close
 #cgo nocallback sb_batch_close
-#cgo noescape sb_visit_manager_options_init
-#cgo nocallback sb_visit_manager_options_init
-#cgo noescape sb_visit_manager_open
-#cgo nocallback sb_visit_manager_open
-#cgo noescape sb_visit_manager_add_visit
-#cgo nocallback sb_visit_manager_add_visit
-#cgo noescape sb_visit_manager_add_visit_at
-#cgo nocallback sb_visit_manager_add_visit_at
-#cgo noescape sb_visit_manager_add_visits
-#cgo nocallback sb_visit_manager_add_visits
-#cgo noescape sb_visit_manager_get_recent_visits
-#cgo nocallback sb_visit_manager_get_recent_visits
-#cgo noescape sb_visit_manager_get_recent_visits_of
-#cgo nocallback sb_visit_manager_get_recent_visits_of
-#cgo noescape sb_visit_manager_delete_visits
-#cgo nocallback sb_visit_manager_delete_visits
-#cgo noescape sb_visit_manager_clear_user
-#cgo nocallback sb_visit_manager_clear_user
-#cgo noescape sb_visit_manager_users
-#cgo nocallback sb_visit_manager_users
-#cgo noescape sb_visit_manager_scan
-#cgo nocallback sb_visit_manager_scan
-#cgo noescape sb_visit_manager_copy_to
-#cgo nocallback sb_visit_manager_copy_to
-#cgo noescape sb_visit_manager_compact
-#cgo nocallback sb_visit_manager_compact
-#cgo noescape sb_visit_manager_sync
-#cgo nocallback sb_visit_manager_sync
-#cgo noescape sb_visit_manager_refresh
-#cgo nocallback sb_visit_manager_refresh
-#cgo noescape sb_visit_manager_verify
-#cgo nocallback sb_visit_manager_verify
-#cgo noescape sb_visit_manager_get_stats
-#cgo nocallback sb_visit_manager_get_stats
-#cgo noescape sb_visit_manager_finish
-#cgo nocallback sb_visit_manager_finish
-#cgo noescape sb_visit_manager_close
-#cgo nocallback sb_visit_manager_close
-#cgo noescape sb_verify_visits
-#cgo nocallback sb_verify_visits
-#cgo noescape sb_salvage_visits
-#cgo nocallback sb_salvage_visits
-#cgo noescape sb_visits_get_all
-#cgo nocallback sb_visits_get_all
-#cgo noescape sb_visits_count
-#cgo nocallback sb_visits_count
-#cgo noescape sb_visits_close
-#cgo nocallback sb_visits_close
-#cgo noescape sb_visit_users_get_all
-#cgo nocallback sb_visit_users_get_all
-#cgo noescape sb_visit_users_close
-#cgo nocallback sb_visit_users_close
-#cgo noescape sb_visit_scan_next
-#cgo nocallback sb_visit_scan_next
-#cgo noescape sb_visit_scan_close
-#cgo nocallback sb_visit_scan_close
-#cgo noescape sb_schema_export_arrow
-#cgo nocallback sb_schema_export_arrow
-#cgo noescape sb_batch_export_arrow
-#cgo nocallback sb_batch_export_arrow
-#cgo noescape sb_batch_export_arrow_stream
-#cgo nocallback sb_batch_export_arrow_stream
-#cgo noescape sb_visits_export_arrow_stream
-#cgo nocallback sb_visits_export_arrow_stream
-#cgo noescape sb_visit_manager_export_arrow_stream
-#cgo nocallback sb_visit_manager_export_arrow_stream
-#cgo noescape sb_buf_open
-#cgo nocallback sb_buf_open
-#cgo noescape sb_buf_from_blocks
-#cgo nocallback sb_buf_from_blocks
-#cgo noescape sb_buf_size
-#cgo nocallback sb_buf_size
-#cgo noescape sb_buf_room
-#cgo nocallback sb_buf_room
-#cgo noescape sb_buf_reserve
-#cgo nocallback sb_buf_reserve
-#cgo noescape sb_buf_put
-#cgo nocallback sb_buf_put
-#cgo noescape sb_buf_put_byte
-#cgo nocallback sb_buf_put_byte
-#cgo noescape sb_buf_put_repeated
-#cgo nocallback sb_buf_put_repeated
-#cgo noescape sb_buf_put_int
-#cgo nocallback sb_buf_put_int
-#cgo noescape sb_buf_put_float
-#cgo nocallback sb_buf_put_float
-#cgo noescape sb_buf_put_view
-#cgo nocallback sb_buf_put_view
-#cgo noescape sb_buf_peek
-#cgo nocallback sb_buf_peek
-#cgo noescape sb_buf_take
-#cgo nocallback sb_buf_take
-#cgo noescape sb_buf_begin
-#cgo nocallback sb_buf_begin
-#cgo noescape sb_buf_begin_iovec
-#cgo nocallback sb_buf_begin_iovec
-#cgo noescape sb_buf_commit
-#cgo nocallback sb_buf_commit
-#cgo noescape sb_buf_abort
-#cgo nocallback sb_buf_abort
-#cgo noescape sb_buf_split_room
-#cgo nocallback sb_buf_split_room
-#cgo noescape sb_buf_memory
-#cgo nocallback sb_buf_memory
-#cgo noescape sb_buf_clear
-#cgo nocallback sb_buf_clear
-#cgo noescape sb_buf_close
-#cgo nocallback sb_buf_close
-#cgo noescape sb_builder_open
-#cgo nocallback sb_builder_open
-#cgo noescape sb_builder_add
-#cgo nocallback sb_builder_add
-#cgo noescape sb_builder_add_columns
-#cgo nocallback sb_builder_add_columns
-#cgo noescape sb_builder_add_rows
-#cgo nocallback sb_builder_add_rows
-#cgo noescape sb_builder_size
-#cgo nocallback sb_builder_size
-#cgo noescape sb_builder_frame_count
-#cgo nocallback sb_builder_frame_count
-#cgo noescape sb_builder_take
-#cgo nocallback sb_builder_take
-#cgo noescape sb_builder_copy_bytes
-#cgo nocallback sb_builder_copy_bytes
-#cgo noescape sb_builder_clear
-#cgo nocallback sb_builder_clear
-#cgo noescape sb_builder_memory
-#cgo nocallback sb_builder_memory
-#cgo noescape sb_builder_close
-#cgo nocallback sb_builder_close
-#cgo noescape sb_crc32c
-#cgo nocallback sb_crc32c
 #cgo noescape sb_echo_request_schema
 #cgo nocallback sb_echo_request_schema
 #cgo noescape sb_echo_response_schema
@@ -370,6 +304,72 @@ package samebytes
 #cgo nocallback sb_schema_file_find
 #cgo noescape sb_schema_file_close
 #cgo nocallback sb_schema_file_close
+#cgo noescape sb_visit_manager_options_init
+#cgo nocallback sb_visit_manager_options_init
+#cgo noescape sb_visit_manager_open
+#cgo nocallback sb_visit_manager_open
+#cgo noescape sb_visit_manager_add_visit
+#cgo nocallback sb_visit_manager_add_visit
+#cgo noescape sb_visit_manager_add_visit_at
+#cgo nocallback sb_visit_manager_add_visit_at
+#cgo noescape sb_visit_manager_add_visits
+#cgo nocallback sb_visit_manager_add_visits
+#cgo noescape sb_visit_manager_get_recent_visits
+#cgo nocallback sb_visit_manager_get_recent_visits
+#cgo noescape sb_visit_manager_get_recent_visits_of
+#cgo nocallback sb_visit_manager_get_recent_visits_of
+#cgo noescape sb_visit_manager_delete_visits
+#cgo nocallback sb_visit_manager_delete_visits
+#cgo noescape sb_visit_manager_clear_user
+#cgo nocallback sb_visit_manager_clear_user
+#cgo noescape sb_visit_manager_users
+#cgo nocallback sb_visit_manager_users
+#cgo noescape sb_visit_manager_scan
+#cgo nocallback sb_visit_manager_scan
+#cgo noescape sb_visit_manager_copy_to
+#cgo nocallback sb_visit_manager_copy_to
+#cgo noescape sb_visit_manager_compact
+#cgo nocallback sb_visit_manager_compact
+#cgo noescape sb_visit_manager_sync
+#cgo nocallback sb_visit_manager_sync
+#cgo noescape sb_visit_manager_refresh
+#cgo nocallback sb_visit_manager_refresh
+#cgo noescape sb_visit_manager_verify
+#cgo nocallback sb_visit_manager_verify
+#cgo noescape sb_visit_manager_get_stats
+#cgo nocallback sb_visit_manager_get_stats
+#cgo noescape sb_visit_manager_finish
+#cgo nocallback sb_visit_manager_finish
+#cgo noescape sb_visit_manager_close
+#cgo nocallback sb_visit_manager_close
+#cgo noescape sb_verify_visits
+#cgo nocallback sb_verify_visits
+#cgo noescape sb_salvage_visits
+#cgo nocallback sb_salvage_visits
+#cgo noescape sb_visits_get_all
+#cgo nocallback sb_visits_get_all
+#cgo noescape sb_visits_count
+#cgo nocallback sb_visits_count
+#cgo noescape sb_visits_close
+#cgo nocallback sb_visits_close
+#cgo noescape sb_visit_users_get_all
+#cgo nocallback sb_visit_users_get_all
+#cgo noescape sb_visit_users_close
+#cgo nocallback sb_visit_users_close
+#cgo noescape sb_visit_scan_next
+#cgo nocallback sb_visit_scan_next
+#cgo noescape sb_visit_scan_close
+#cgo nocallback sb_visit_scan_close
+#cgo noescape sb_schema_export_arrow
+#cgo nocallback sb_schema_export_arrow
+#cgo noescape sb_batch_export_arrow
+#cgo nocallback sb_batch_export_arrow
+#cgo noescape sb_batch_export_arrow_stream
+#cgo nocallback sb_batch_export_arrow_stream
+#cgo noescape sb_visits_export_arrow_stream
+#cgo nocallback sb_visits_export_arrow_stream
+#cgo noescape sb_visit_manager_export_arrow_stream
+#cgo nocallback sb_visit_manager_export_arrow_stream
 
 #define SB_BINDING
 #include <samebytes/samebytes.h>
@@ -455,6 +455,8 @@ const (
 	TypeArrayInt64 = 9
 	// TypeArrayString is SB_TYPE_ARRAY_STRING of C.
 	TypeArrayString = 10
+	// ArrayItemsMax is SB_ARRAY_ITEMS_MAX of C.
+	ArrayItemsMax = 32767
 	// MaxFrameSizeDefault: the value of Size
 	MaxFrameSizeDefault = 1048576
 	// ParserSchemasMax is SB_PARSER_SCHEMAS_MAX of C.
@@ -478,6 +480,22 @@ const (
 	PartItemOffsets = 3
 	// PartItemLengths: arrays of strings: int32, bytes of each string of all arrays
 	PartItemLengths = 4
+	// VersionMajor is SB_VERSION_MAJOR of C.
+	VersionMajor = 1
+	// VersionMinor is SB_VERSION_MINOR of C.
+	VersionMinor = 0
+	// VersionPatch is SB_VERSION_PATCH of C.
+	VersionPatch = 0
+	// PipelineMax is SB_PIPELINE_MAX of C.
+	PipelineMax = 256
+	// PoolClassesMax is SB_POOL_CLASSES_MAX of C.
+	PoolClassesMax = 32
+	// PoolAlignmentMax: bytes
+	PoolAlignmentMax = 2097152
+	// PoolManyMax: blocks in one call
+	PoolManyMax = 1024
+	// SchemaFileSizeMax: bytes
+	SchemaFileSizeMax = 1048576
 	// VisitTextMax: bytes of url, and of text
 	VisitTextMax = 67108864
 	// VisitPathMax: bytes of the path's last component
@@ -498,24 +516,6 @@ const (
 	StringsBinary = 0
 	// StringsUTF8: Arrow's utf8: text, checked
 	StringsUTF8 = 1
-	// ArrayItemsMax is SB_ARRAY_ITEMS_MAX of C.
-	ArrayItemsMax = 32767
-	// VersionMajor is SB_VERSION_MAJOR of C.
-	VersionMajor = 1
-	// VersionMinor is SB_VERSION_MINOR of C.
-	VersionMinor = 0
-	// VersionPatch is SB_VERSION_PATCH of C.
-	VersionPatch = 0
-	// PipelineMax is SB_PIPELINE_MAX of C.
-	PipelineMax = 256
-	// PoolClassesMax is SB_POOL_CLASSES_MAX of C.
-	PoolClassesMax = 32
-	// PoolAlignmentMax: bytes
-	PoolAlignmentMax = 2097152
-	// PoolManyMax: blocks in one call
-	PoolManyMax = 1024
-	// SchemaFileSizeMax: bytes
-	SchemaFileSizeMax = 1048576
 )
 
 // MemoryStats tells what a provider did so far.
@@ -615,6 +615,45 @@ func goValue(c *C.sb_value) value {
 	return s
 }
 
+// Column is the values of one field for many messages, as Batch.GetColumn gives them (its parts are these
+// members). Frozen: it never grows.
+//
+//	| field | values | offsets, lengths | item_offsets, item_lengths |
+//	|---|---|---|---|
+//	| integer | integers as wide as the field, or int64, one per message | | |
+//	| string | bytes | of the string of each message, in bytes | |
+//	| array of an integer | items, as wide as the field's | of the array of each message, in items | |
+//	| array of string | bytes | of the array of each message, in strings | of each string, in bytes |
+//
+// Integers are in the machine's own byte order and aligned. Without offsets what has lengths lies one behind
+// the other.
+type Column struct {
+	// see above
+	Values []byte
+	// see above
+	Offsets []int64
+	// see above
+	Lengths []int32
+	// see above
+	ItemOffsets []int64
+	// see above
+	ItemLengths []int32
+}
+
+func (s *Column) fill(op string, c *C.sb_column, held *holder) error {
+	c.values = held.pin(unsafe.Pointer(unsafe.SliceData(s.Values)))
+	c.size = C.size_t(len(s.Values))
+	c.offsets = (*C.int64_t)(held.pin(unsafe.Pointer(unsafe.SliceData(s.Offsets))))
+	c.offset_count = C.size_t(len(s.Offsets))
+	c.lengths = (*C.int32_t)(held.pin(unsafe.Pointer(unsafe.SliceData(s.Lengths))))
+	c.length_count = C.size_t(len(s.Lengths))
+	c.item_offsets = (*C.int64_t)(held.pin(unsafe.Pointer(unsafe.SliceData(s.ItemOffsets))))
+	c.item_offset_count = C.size_t(len(s.ItemOffsets))
+	c.item_lengths = (*C.int32_t)(held.pin(unsafe.Pointer(unsafe.SliceData(s.ItemLengths))))
+	c.item_length_count = C.size_t(len(s.ItemLengths))
+	return nil
+}
+
 // ParserOptions tells how a parser works. 0 in every field is the default.
 type ParserOptions struct {
 	// largest value of Size; 0: MaxFrameSizeDefault
@@ -665,201 +704,6 @@ func goRow(c *C.sb_row) Row {
 	s.APIKey = int8(c.api_key)
 	s.Sequence = int8(c.sequence)
 	return s
-}
-
-// visit is one visit. Frozen: it never grows.
-type visit struct {
-	// whose
-	User uint32
-	// unique among the visits that the user has
-	VisitID uint32
-	// nanoseconds since the Unix epoch, UTC; VisitNow to add one now
-	TimeNs int64
-	// any bytes but NUL; nil only where url_size is 0
-	URL []byte
-	// any bytes but NUL; nil only where text_size is 0
-	Text []byte
-}
-
-func (s *visit) fill(op string, c *C.sb_visit, held *holder) error {
-	c.user = C.uint32_t(s.User)
-	c.visit_id = C.uint32_t(s.VisitID)
-	c.time_ns = C.int64_t(s.TimeNs)
-	c.url = held.pin(unsafe.Pointer(unsafe.SliceData(s.URL)))
-	c.url_size = C.size_t(len(s.URL))
-	c.text = held.pin(unsafe.Pointer(unsafe.SliceData(s.Text)))
-	c.text_size = C.size_t(len(s.Text))
-	return nil
-}
-
-func goVisit(c *C.sb_visit) visit {
-	var s visit
-	s.User = uint32(c.user)
-	s.VisitID = uint32(c.visit_id)
-	s.TimeNs = int64(c.time_ns)
-	s.URL = unsafe.Slice((*byte)(c.url), int(c.url_size))
-	s.Text = unsafe.Slice((*byte)(c.text), int(c.text_size))
-	return s
-}
-
-// VisitUser is a user who has visits. Frozen: it never grows.
-type VisitUser struct {
-	User uint32
-
-	// above 0
-	VisitCount uint32
-}
-
-func goVisitUser(c *C.sb_visit_user) VisitUser {
-	var s VisitUser
-	s.User = uint32(c.user)
-	s.VisitCount = uint32(c.visit_count)
-	return s
-}
-
-// VisitReport tells what a check of a file, or a salvage, found.
-type VisitReport struct {
-	// 1, or 0 for the old format
-	Format uint32
-	// size of the file
-	Bytes uint64
-	// valid records
-	Records uint64
-	// users who have visits
-	Users uint64
-	// visits that they have
-	Visits uint64
-	// bytes that belong to no valid record
-	DamagedBytes uint64
-	// of the first of them; -1: none
-	DamagedOffset int64
-}
-
-func goVisitReport(c *C.sb_visit_report) VisitReport {
-	var s VisitReport
-	s.Format = uint32(c.format)
-	s.Bytes = uint64(c.bytes)
-	s.Records = uint64(c.records)
-	s.Users = uint64(c.users)
-	s.Visits = uint64(c.visits)
-	s.DamagedBytes = uint64(c.damaged_bytes)
-	s.DamagedOffset = int64(c.damaged_offset)
-	return s
-}
-
-// VisitStats tells what a store holds and did so far.
-type VisitStats struct {
-	// visits kept per user
-	MaxVisits uint32
-	// up to the end of the log
-	FileBytes uint64
-	// of them, about what compaction keeps
-	LiveBytes uint64
-	// of them, known to be on disk
-	DurableBytes uint64
-	// records of the log
-	Records uint64
-	// users in memory; others are read when they are asked for
-	UsersLoaded uint64
-	// by this handle
-	Syncs uint64
-	// by this handle
-	Compactions uint64
-	// unsynced bytes that this open cut off and kept beside the file
-	CutBytes uint64
-	// by this open, without those that an index made unnecessary
-	ReplayedRecords uint64
-	// this open made the file from one of the old format
-	Upgraded bool
-	// a compaction is under way
-	Compacting bool
-	// an fsync failed; changes are refused
-	Poisoned bool
-}
-
-func goVisitStats(c *C.sb_visit_stats) VisitStats {
-	var s VisitStats
-	s.MaxVisits = uint32(c.max_visits)
-	s.FileBytes = uint64(c.file_bytes)
-	s.LiveBytes = uint64(c.live_bytes)
-	s.DurableBytes = uint64(c.durable_bytes)
-	s.Records = uint64(c.records)
-	s.UsersLoaded = uint64(c.users_loaded)
-	s.Syncs = uint64(c.syncs)
-	s.Compactions = uint64(c.compactions)
-	s.CutBytes = uint64(c.cut_bytes)
-	s.ReplayedRecords = uint64(c.replayed_records)
-	s.Upgraded = bool(c.upgraded)
-	s.Compacting = bool(c.compacting)
-	s.Poisoned = bool(c.poisoned)
-	return s
-}
-
-// VisitManagerOptions tells how a manager works. 0 in every field is the default.
-type VisitManagerOptions struct {
-	// visits kept per user; 0: those of the file, or VisitsMaxDefault for a new one
-	MaxVisits uint32
-	// SB_DURABILITY_...
-	Durability int32
-	// of DurabilityInterval; 0: 100
-	IntervalMs uint32
-	// of one operation of a store that waits for something, such as a network; 0: none. The file does not
-	TimeoutMs uint32
-	// no lock and no change; shows a consistent state of the file, also beside a writer
-	ReadOnly bool
-	// Compact in a thread of the library, which starts for this only. Otherwise the calls that change visits do
-	// it, a piece each.
-	CompactInThread bool
-}
-
-func (s *VisitManagerOptions) fill(op string, c *C.sb_visit_manager_options, held *holder) error {
-	C.sb_visit_manager_options_init(c, C.sizeof_sb_visit_manager_options)
-	c.max_visits = C.uint32_t(s.MaxVisits)
-	c.durability = C.int32_t(s.Durability)
-	c.interval_ms = C.uint32_t(s.IntervalMs)
-	c.timeout_ms = C.uint32_t(s.TimeoutMs)
-	c.read_only = C.bool(s.ReadOnly)
-	c.compact_in_thread = C.bool(s.CompactInThread)
-	return nil
-}
-
-// Column is the values of one field for many messages, as Batch.GetColumn gives them (its parts are these
-// members). Frozen: it never grows.
-//
-//	| field | values | offsets, lengths | item_offsets, item_lengths |
-//	|---|---|---|---|
-//	| integer | integers as wide as the field, or int64, one per message | | |
-//	| string | bytes | of the string of each message, in bytes | |
-//	| array of an integer | items, as wide as the field's | of the array of each message, in items | |
-//	| array of string | bytes | of the array of each message, in strings | of each string, in bytes |
-//
-// Integers are in the machine's own byte order and aligned. Without offsets what has lengths lies one behind
-// the other.
-type Column struct {
-	// see above
-	Values []byte
-	// see above
-	Offsets []int64
-	// see above
-	Lengths []int32
-	// see above
-	ItemOffsets []int64
-	// see above
-	ItemLengths []int32
-}
-
-func (s *Column) fill(op string, c *C.sb_column, held *holder) error {
-	c.values = held.pin(unsafe.Pointer(unsafe.SliceData(s.Values)))
-	c.size = C.size_t(len(s.Values))
-	c.offsets = (*C.int64_t)(held.pin(unsafe.Pointer(unsafe.SliceData(s.Offsets))))
-	c.offset_count = C.size_t(len(s.Offsets))
-	c.lengths = (*C.int32_t)(held.pin(unsafe.Pointer(unsafe.SliceData(s.Lengths))))
-	c.length_count = C.size_t(len(s.Lengths))
-	c.item_offsets = (*C.int64_t)(held.pin(unsafe.Pointer(unsafe.SliceData(s.ItemOffsets))))
-	c.item_offset_count = C.size_t(len(s.ItemOffsets))
-	c.item_lengths = (*C.int32_t)(held.pin(unsafe.Pointer(unsafe.SliceData(s.ItemLengths))))
-	c.item_length_count = C.size_t(len(s.ItemLengths))
-	return nil
 }
 
 // EchoRequest is an Echo request. Frozen: it never grows.
@@ -1077,6 +921,162 @@ func goPoolPlace(c *C.sb_pool_place) PoolPlace {
 	s.Tag = C.GoString(&c.tag[0])
 	s.Calls = C.GoString(&c.calls[0])
 	return s
+}
+
+// visit is one visit. Frozen: it never grows.
+type visit struct {
+	// whose
+	User uint32
+	// unique among the visits that the user has
+	VisitID uint32
+	// nanoseconds since the Unix epoch, UTC; VisitNow to add one now
+	TimeNs int64
+	// any bytes but NUL; nil only where url_size is 0
+	URL []byte
+	// any bytes but NUL; nil only where text_size is 0
+	Text []byte
+}
+
+func (s *visit) fill(op string, c *C.sb_visit, held *holder) error {
+	c.user = C.uint32_t(s.User)
+	c.visit_id = C.uint32_t(s.VisitID)
+	c.time_ns = C.int64_t(s.TimeNs)
+	c.url = held.pin(unsafe.Pointer(unsafe.SliceData(s.URL)))
+	c.url_size = C.size_t(len(s.URL))
+	c.text = held.pin(unsafe.Pointer(unsafe.SliceData(s.Text)))
+	c.text_size = C.size_t(len(s.Text))
+	return nil
+}
+
+func goVisit(c *C.sb_visit) visit {
+	var s visit
+	s.User = uint32(c.user)
+	s.VisitID = uint32(c.visit_id)
+	s.TimeNs = int64(c.time_ns)
+	s.URL = unsafe.Slice((*byte)(c.url), int(c.url_size))
+	s.Text = unsafe.Slice((*byte)(c.text), int(c.text_size))
+	return s
+}
+
+// VisitUser is a user who has visits. Frozen: it never grows.
+type VisitUser struct {
+	User uint32
+
+	// above 0
+	VisitCount uint32
+}
+
+func goVisitUser(c *C.sb_visit_user) VisitUser {
+	var s VisitUser
+	s.User = uint32(c.user)
+	s.VisitCount = uint32(c.visit_count)
+	return s
+}
+
+// VisitReport tells what a check of a file, or a salvage, found.
+type VisitReport struct {
+	// 1, or 0 for the old format
+	Format uint32
+	// size of the file
+	Bytes uint64
+	// valid records
+	Records uint64
+	// users who have visits
+	Users uint64
+	// visits that they have
+	Visits uint64
+	// bytes that belong to no valid record
+	DamagedBytes uint64
+	// of the first of them; -1: none
+	DamagedOffset int64
+}
+
+func goVisitReport(c *C.sb_visit_report) VisitReport {
+	var s VisitReport
+	s.Format = uint32(c.format)
+	s.Bytes = uint64(c.bytes)
+	s.Records = uint64(c.records)
+	s.Users = uint64(c.users)
+	s.Visits = uint64(c.visits)
+	s.DamagedBytes = uint64(c.damaged_bytes)
+	s.DamagedOffset = int64(c.damaged_offset)
+	return s
+}
+
+// VisitStats tells what a store holds and did so far.
+type VisitStats struct {
+	// visits kept per user
+	MaxVisits uint32
+	// up to the end of the log
+	FileBytes uint64
+	// of them, about what compaction keeps
+	LiveBytes uint64
+	// of them, known to be on disk
+	DurableBytes uint64
+	// records of the log
+	Records uint64
+	// users in memory; others are read when they are asked for
+	UsersLoaded uint64
+	// by this handle
+	Syncs uint64
+	// by this handle
+	Compactions uint64
+	// unsynced bytes that this open cut off and kept beside the file
+	CutBytes uint64
+	// by this open, without those that an index made unnecessary
+	ReplayedRecords uint64
+	// this open made the file from one of the old format
+	Upgraded bool
+	// a compaction is under way
+	Compacting bool
+	// an fsync failed; changes are refused
+	Poisoned bool
+}
+
+func goVisitStats(c *C.sb_visit_stats) VisitStats {
+	var s VisitStats
+	s.MaxVisits = uint32(c.max_visits)
+	s.FileBytes = uint64(c.file_bytes)
+	s.LiveBytes = uint64(c.live_bytes)
+	s.DurableBytes = uint64(c.durable_bytes)
+	s.Records = uint64(c.records)
+	s.UsersLoaded = uint64(c.users_loaded)
+	s.Syncs = uint64(c.syncs)
+	s.Compactions = uint64(c.compactions)
+	s.CutBytes = uint64(c.cut_bytes)
+	s.ReplayedRecords = uint64(c.replayed_records)
+	s.Upgraded = bool(c.upgraded)
+	s.Compacting = bool(c.compacting)
+	s.Poisoned = bool(c.poisoned)
+	return s
+}
+
+// VisitManagerOptions tells how a manager works. 0 in every field is the default.
+type VisitManagerOptions struct {
+	// visits kept per user; 0: those of the file, or VisitsMaxDefault for a new one
+	MaxVisits uint32
+	// SB_DURABILITY_...
+	Durability int32
+	// of DurabilityInterval; 0: 100
+	IntervalMs uint32
+	// of one operation of a store that waits for something, such as a network; 0: none. The file does not
+	TimeoutMs uint32
+	// no lock and no change; shows a consistent state of the file, also beside a writer
+	ReadOnly bool
+	// Compact in a thread of the library, which starts for this only. Otherwise the calls that change visits do
+	// it, a piece each.
+	CompactInThread bool
+}
+
+func (s *VisitManagerOptions) fill(op string, c *C.sb_visit_manager_options, held *holder) error {
+	C.sb_visit_manager_options_init(c, C.sizeof_sb_visit_manager_options)
+	c.max_visits = C.uint32_t(s.MaxVisits)
+	c.durability = C.int32_t(s.Durability)
+	c.interval_ms = C.uint32_t(s.IntervalMs)
+	c.timeout_ms = C.uint32_t(s.TimeoutMs)
+	c.read_only = C.bool(s.ReadOnly)
+	c.compact_in_thread = C.bool(s.CompactInThread)
+	return nil
 }
 
 // Memory is a handle of the library; its manual is memory.h in core/include/samebytes. Close it when done:
@@ -2072,6 +2072,470 @@ func (p *Pin) Close() error {
 	return nil
 }
 
+// Buf is a handle of the library; its manual is buf.h in core/include/samebytes. Close it when done: the
+// garbage collector closes it as well, but late.
+type Buf struct {
+	handle
+}
+
+func newBuf(object *C.sb_buf) *Buf {
+	b := new(Buf)
+	own(b, &b.handle, unsafe.Pointer(object), destroyBuf)
+	return b
+}
+
+func destroyBuf(object unsafe.Pointer) {
+	C.sb_buf_close((*C.sb_buf)(object))
+}
+
+func (b *Buf) enter(op string) (*C.sb_buf, error) {
+	if b == nil {
+		return nil, refuse(op, "Buf is nil")
+	}
+	object, err := b.handle.enter(op)
+	return (*C.sb_buf)(object), err
+}
+
+// Close closes the buf. nil is allowed. Views taken from it stay valid.
+//
+//   - Ownership: takes buf.
+//   - Threads: one user of buf at a time.
+//   - Errors: none.
+//   - Since: 1.0
+//
+// It may be called again, and while other goroutines are inside calls: the last of them closes then. It never fails.
+func (b *Buf) Close() error {
+	if b != nil {
+		b.close()
+	}
+	return nil
+}
+
+// NewBuf makes an empty buf without room whose memory comes from memory.
+//
+//   - Ownership: the caller closes buf, which keeps the provider alive by itself.
+//   - Threads: any.
+//   - Errors: ErrNoMemory.
+//   - Since: 1.0
+func NewBuf(memory *Memory) (*Buf, error) {
+	var cMemory *C.sb_memory
+	if memory != nil {
+		object, err := memory.enter("NewBuf")
+		if err != nil {
+			return nil, err
+		}
+		defer memory.leave()
+		cMemory = object
+	}
+	var outBuf *C.sb_buf
+	cStatus := C.sb_buf_open(cMemory, &outBuf)
+	if cStatus != 0 {
+		return nil, failure("NewBuf", cStatus)
+	}
+	return newBuf(outBuf), nil
+}
+
+// BufFromBlocks makes an empty buf whose room is all of blocks, in that order. Memory that it needs beyond
+// that comes from memory.
+//
+//   - Ownership: takes all of blocks; the caller closes buf.
+//   - Threads: any.
+//   - Errors: ErrBusy when a block has other owners, who could write; ErrInvalidArgument when one is nil or
+//     stands there twice; ErrTooLarge when they exceed the address space together; ErrNoMemory. The blocks
+//     stay the caller's then.
+//   - Since: 1.0
+func BufFromBlocks(blocks []*Block, memory *Memory) (*Buf, error) {
+	var cMemory *C.sb_memory
+	if memory != nil {
+		object, err := memory.enter("BufFromBlocks")
+		if err != nil {
+			return nil, err
+		}
+		defer memory.leave()
+		cMemory = object
+	}
+	cBlocks, err := takeBlocks("BufFromBlocks", blocks)
+	if err != nil {
+		return nil, err
+	}
+	var outBuf *C.sb_buf
+	cStatus := C.sb_buf_from_blocks(unsafe.SliceData(cBlocks), C.size_t(len(blocks)), cMemory, &outBuf)
+	takenBlocks(blocks, cStatus == 0)
+	if cStatus != 0 {
+		return nil, failure("BufFromBlocks", cStatus)
+	}
+	return newBuf(outBuf), nil
+}
+
+// Size returns the number of filled bytes.
+//
+//   - Ownership: none.
+//   - Threads: one user of buf at a time.
+//   - Errors: none.
+//   - Since: 1.0
+func (b *Buf) Size() int {
+	self, err := b.enter("Buf.Size")
+	if err != nil {
+		return 0
+	}
+	defer b.leave()
+	return int(C.sb_buf_size(self))
+}
+
+// Room returns how many bytes can be put before more room must be reserved.
+//
+//   - Ownership: none.
+//   - Threads: one user of buf at a time.
+//   - Errors: none.
+//   - Since: 1.0
+func (b *Buf) Room() int {
+	self, err := b.enter("Buf.Room")
+	if err != nil {
+		return 0
+	}
+	defer b.leave()
+	return int(C.sb_buf_room(self))
+}
+
+// Reserve makes sure that there is room for at least size bytes.
+//
+//   - Ownership: none.
+//   - Threads: one user of buf at a time.
+//   - Errors: ErrNoMemory; ErrTooLarge when the filled part and the room would exceed the address space.
+//   - Since: 1.0
+func (b *Buf) Reserve(size int) error {
+	if size < 0 {
+		return refuse("Buf.Reserve", "size is negative")
+	}
+	self, err := b.enter("Buf.Reserve")
+	if err != nil {
+		return err
+	}
+	defer b.leave()
+	cStatus := C.sb_buf_reserve(self, C.size_t(size))
+	if cStatus != 0 {
+		return failure("Buf.Reserve", cStatus)
+	}
+	return nil
+}
+
+// Put adds size bytes at data to the end of the filled part of buf, across blocks where needed.
+//
+//   - Ownership: data is borrowed for the call.
+//   - Threads: one user of buf at a time.
+//   - Errors: ErrOutOfRange if the room is smaller than size; buf is then unchanged.
+//   - Since: 1.0
+func (b *Buf) Put(data []byte) error {
+	if data == nil {
+		data = noBytes[:0]
+	}
+	self, err := b.enter("Buf.Put")
+	if err != nil {
+		return err
+	}
+	defer b.leave()
+	cStatus := C.sb_buf_put(self, unsafe.Pointer(unsafe.SliceData(data[:])), C.size_t(len(data)))
+	if cStatus != 0 {
+		return failure("Buf.Put", cStatus)
+	}
+	return nil
+}
+
+// PutByte adds one byte.
+//
+//   - Ownership: none.
+//   - Threads: one user of buf at a time.
+//   - Errors: ErrOutOfRange if there is no room.
+//   - Since: 1.0
+func (b *Buf) PutByte(byte uint8) error {
+	self, err := b.enter("Buf.PutByte")
+	if err != nil {
+		return err
+	}
+	defer b.leave()
+	cStatus := C.sb_buf_put_byte(self, C.uint8_t(byte))
+	if cStatus != 0 {
+		return failure("Buf.PutByte", cStatus)
+	}
+	return nil
+}
+
+// PutRepeated adds the same byte count times.
+//
+//   - Ownership: none.
+//   - Threads: one user of buf at a time.
+//   - Errors: ErrOutOfRange if the room is smaller than count; buf is then unchanged.
+//   - Since: 1.0
+func (b *Buf) PutRepeated(byte uint8, count int) error {
+	if count < 0 {
+		return refuse("Buf.PutRepeated", "count is negative")
+	}
+	self, err := b.enter("Buf.PutRepeated")
+	if err != nil {
+		return err
+	}
+	defer b.leave()
+	cStatus := C.sb_buf_put_repeated(self, C.uint8_t(byte), C.size_t(count))
+	if cStatus != 0 {
+		return failure("Buf.PutRepeated", cStatus)
+	}
+	return nil
+}
+
+// PutInt adds value as an integer of size bytes (1, 2, 4 or 8), across blocks where needed. Cast an unsigned
+// one to int64_t through the signed type of its size.
+//
+//   - Ownership: none.
+//   - Threads: one user of buf at a time.
+//   - Errors: ErrInvalidArgument when size is another one, or order is none of SB_ORDER_...; ErrOutOfRange
+//     when value does not fit size bytes, or the room is smaller. buf is then unchanged.
+//   - Since: 1.0
+func (b *Buf) PutInt(value int64, size uint32, order int32) error {
+	self, err := b.enter("Buf.PutInt")
+	if err != nil {
+		return err
+	}
+	defer b.leave()
+	cStatus := C.sb_buf_put_int(self, C.int64_t(value), C.uint32_t(size), C.int32_t(order))
+	if cStatus != 0 {
+		return failure("Buf.PutInt", cStatus)
+	}
+	return nil
+}
+
+// PutFloat adds value as a floating-point number (IEEE 754) of size bytes (4 or 8). To 4 bytes it is rounded
+// to the nearest.
+//
+//   - Ownership: none.
+//   - Threads: one user of buf at a time.
+//   - Errors: ErrInvalidArgument when size is another one, or order is none of SB_ORDER_...; ErrOutOfRange
+//     when value is finite but beyond the largest number of 4 bytes, or the room is smaller. buf is then
+//     unchanged.
+//   - Since: 1.0
+func (b *Buf) PutFloat(value float64, size uint32, order int32) error {
+	self, err := b.enter("Buf.PutFloat")
+	if err != nil {
+		return err
+	}
+	defer b.leave()
+	cStatus := C.sb_buf_put_float(self, C.double(value), C.uint32_t(size), C.int32_t(order))
+	if cStatus != 0 {
+		return failure("Buf.PutFloat", cStatus)
+	}
+	return nil
+}
+
+// PutView adds the bytes of view at the end of the filled part without copying. The room after it stays.
+//
+//   - Ownership: view is borrowed for the call; the buf shares its blocks.
+//   - Threads: one user of each at a time.
+//   - Errors: ErrNoMemory; buf is then unchanged.
+//   - Since: 1.0
+func (b *Buf) PutView(view *View) error {
+	self, err := b.enter("Buf.PutView")
+	if err != nil {
+		return err
+	}
+	defer b.leave()
+	cView, err := view.enter("Buf.PutView")
+	if err != nil {
+		return err
+	}
+	defer view.leave()
+	cStatus := C.sb_buf_put_view(self, cView)
+	if cStatus != 0 {
+		return failure("Buf.PutView", cStatus)
+	}
+	return nil
+}
+
+// Peek makes a view of all filled bytes; they stay in the buf as well.
+//
+//   - Ownership: the caller closes view.
+//   - Threads: one user of buf at a time.
+//   - Errors: ErrNoMemory.
+//   - Since: 1.0
+func (b *Buf) Peek() (*View, error) {
+	self, err := b.enter("Buf.Peek")
+	if err != nil {
+		return nil, err
+	}
+	defer b.leave()
+	var outView *C.sb_view
+	cStatus := C.sb_buf_peek(self, &outView)
+	if cStatus != 0 {
+		return nil, failure("Buf.Peek", cStatus)
+	}
+	return newView(outView), nil
+}
+
+// Take takes the first size filled bytes out as a view. The rest stays filled, the room stays writable.
+//
+//   - Ownership: the caller closes view.
+//   - Threads: one user of buf at a time.
+//   - Errors: ErrOutOfRange when fewer are filled; ErrNoMemory; buf is then unchanged.
+//   - Since: 1.0
+func (b *Buf) Take(size int) (*View, error) {
+	if size < 0 {
+		return nil, refuse("Buf.Take", "size is negative")
+	}
+	self, err := b.enter("Buf.Take")
+	if err != nil {
+		return nil, err
+	}
+	defer b.leave()
+	var outView *C.sb_view
+	cStatus := C.sb_buf_take(self, C.size_t(size), &outView)
+	if cStatus != 0 {
+		return nil, failure("Buf.Take", cStatus)
+	}
+	return newView(outView), nil
+}
+
+// Begin begins direct writing: stores address and size of the first piece of room, for reading from a socket
+// for example. Room is not filled before Buf.Commit; without it nothing happened.
+//
+//   - Ownership: data may be written until the next call on buf.
+//   - Threads: one user of buf at a time.
+//   - Errors: ErrOutOfRange when there is no room.
+//   - Since: 1.0
+func (b *Buf) Begin() ([]byte, error) {
+	self, err := b.enter("Buf.Begin")
+	if err != nil {
+		return nil, err
+	}
+	defer b.leave()
+	var outData unsafe.Pointer
+	var outSize C.size_t
+	cStatus := C.sb_buf_begin(self, &outData, &outSize)
+	if cStatus != 0 {
+		return nil, failure("Buf.Begin", cStatus)
+	}
+	return unsafe.Slice((*byte)(outData), int(outSize)), nil
+}
+
+// beginIovec begins direct writing to all pieces of room, at most iovecMax, for readv or recvmsg; iovecCount
+// tells how many they are. Room is filled in the order of the pieces, by Buf.Commit.
+//
+//   - Ownership: the pieces may be written until the next call on buf.
+//   - Threads: one user of buf at a time.
+//   - Errors: ErrOutOfRange when there is no room, or iovecMax is 0.
+//   - Since: 1.0
+func (b *Buf) beginIovec(iovecMax int) ([]iovec, error) {
+	if iovecMax < 0 {
+		return nil, refuse("Buf.BeginIovec", "iovecMax is negative")
+	}
+	self, err := b.enter("Buf.BeginIovec")
+	if err != nil {
+		return nil, err
+	}
+	defer b.leave()
+	outIovec := make([]C.sb_iovec, iovecMax)
+	var outIovecCount C.size_t
+	cStatus := C.sb_buf_begin_iovec(self, unsafe.SliceData(outIovec), C.size_t(iovecMax), &outIovecCount)
+	if cStatus != 0 {
+		return nil, failure("Buf.BeginIovec", cStatus)
+	}
+	return goSlice(outIovec[:int(outIovecCount)], goIovec), nil
+}
+
+// Commit ends direct writing: the first size bytes of the pieces that Buf.Begin or Buf.BeginIovec gave are
+// filled. Calls that use or take room in between (put, split_room) have ended it already.
+//
+//   - Ownership: none.
+//   - Threads: one user of buf at a time.
+//   - Errors: ErrOutOfRange when the pieces are smaller, or nothing was begun; buf is then unchanged.
+//   - Since: 1.0
+func (b *Buf) Commit(size int) error {
+	if size < 0 {
+		return refuse("Buf.Commit", "size is negative")
+	}
+	self, err := b.enter("Buf.Commit")
+	if err != nil {
+		return err
+	}
+	defer b.leave()
+	cStatus := C.sb_buf_commit(self, C.size_t(size))
+	if cStatus != 0 {
+		return failure("Buf.Commit", cStatus)
+	}
+	return nil
+}
+
+// Abort ends direct writing without filling anything: it is as if Buf.Begin had not been called.
+//
+//   - Ownership: none.
+//   - Threads: one user of buf at a time.
+//   - Errors: none.
+//   - Since: 1.0
+func (b *Buf) Abort() {
+	self, err := b.enter("Buf.Abort")
+	if err != nil {
+		return
+	}
+	defer b.leave()
+	C.sb_buf_abort(self)
+}
+
+// SplitRoom takes the last size bytes of room away into a buf of their own, which is filled apart, on another
+// thread if need be.
+//
+//   - Ownership: the caller closes other; its provider is that of buf.
+//   - Threads: one user of buf at a time.
+//   - Errors: ErrOutOfRange when the room is smaller; ErrNoMemory; buf is then unchanged.
+//   - Since: 1.0
+func (b *Buf) SplitRoom(size int) (*Buf, error) {
+	if size < 0 {
+		return nil, refuse("Buf.SplitRoom", "size is negative")
+	}
+	self, err := b.enter("Buf.SplitRoom")
+	if err != nil {
+		return nil, err
+	}
+	defer b.leave()
+	var outOther *C.sb_buf
+	cStatus := C.sb_buf_split_room(self, C.size_t(size), &outOther)
+	if cStatus != 0 {
+		return nil, failure("Buf.SplitRoom", cStatus)
+	}
+	return newBuf(outOther), nil
+}
+
+// Memory tells which provider the room comes from.
+//
+//   - Ownership: the caller closes memory.
+//   - Threads: one user of buf at a time.
+//   - Errors: ErrNoMemory.
+//   - Since: 1.0
+func (b *Buf) Memory() (*Memory, error) {
+	self, err := b.enter("Buf.Memory")
+	if err != nil {
+		return nil, err
+	}
+	defer b.leave()
+	var outMemory *C.sb_memory
+	cStatus := C.sb_buf_memory(self, &outMemory)
+	if cStatus != 0 {
+		return nil, failure("Buf.Memory", cStatus)
+	}
+	return newMemory(outMemory), nil
+}
+
+// Clear drops all filled bytes. The room stays.
+//
+//   - Ownership: none.
+//   - Threads: one user of buf at a time.
+//   - Errors: none.
+//   - Since: 1.0
+func (b *Buf) Clear() {
+	self, err := b.enter("Buf.Clear")
+	if err != nil {
+		return
+	}
+	defer b.leave()
+	C.sb_buf_clear(self)
+}
+
 // Schema is a handle of the library; its manual is schema.h in core/include/samebytes. Close it when done:
 // the garbage collector closes it as well, but late.
 type Schema struct {
@@ -2257,6 +2721,285 @@ func (s *Schema) ExportArrow(strings int32, arrowSchema unsafe.Pointer) error {
 		return failureOf("Schema.ExportArrow", cStatus, &outError)
 	}
 	return nil
+}
+
+// Builder is a handle of the library; its manual is builder.h in core/include/samebytes. Close it when done:
+// the garbage collector closes it as well, but late.
+type Builder struct {
+	handle
+}
+
+func newBuilder(object *C.sb_builder) *Builder {
+	b := new(Builder)
+	own(b, &b.handle, unsafe.Pointer(object), destroyBuilder)
+	return b
+}
+
+func destroyBuilder(object unsafe.Pointer) {
+	C.sb_builder_close((*C.sb_builder)(object))
+}
+
+func (b *Builder) enter(op string) (*C.sb_builder, error) {
+	if b == nil {
+		return nil, refuse(op, "Builder is nil")
+	}
+	object, err := b.handle.enter(op)
+	return (*C.sb_builder)(object), err
+}
+
+// Close closes the builder. nil is allowed. Frames that were taken stay valid.
+//
+//   - Ownership: takes builder.
+//   - Threads: one user of builder at a time.
+//   - Errors: none.
+//   - Since: 1.0
+//
+// It may be called again, and while other goroutines are inside calls: the last of them closes then. It never fails.
+func (b *Builder) Close() error {
+	if b != nil {
+		b.close()
+	}
+	return nil
+}
+
+// NewBuilder makes an empty builder whose frames lie in memory of memory.
+//
+//   - Ownership: the caller closes builder, which keeps the provider alive by itself.
+//   - Threads: any.
+//   - Errors: ErrNoMemory.
+//   - Since: 1.0
+func NewBuilder(memory *Memory) (*Builder, error) {
+	var cMemory *C.sb_memory
+	if memory != nil {
+		object, err := memory.enter("NewBuilder")
+		if err != nil {
+			return nil, err
+		}
+		defer memory.leave()
+		cMemory = object
+	}
+	var outBuilder *C.sb_builder
+	cStatus := C.sb_builder_open(cMemory, &outBuilder)
+	if cStatus != 0 {
+		return nil, failure("NewBuilder", cStatus)
+	}
+	return newBuilder(outBuilder), nil
+}
+
+// add adds one message. values holds one value per field of schema, in its order.
+//
+//   - Ownership: all is borrowed for the call.
+//   - Threads: one user of builder at a time.
+//   - Errors: ErrInvalidArgument when valueCount is not the schema's, or data is nil where size is not 0;
+//     ErrOutOfRange; ErrTooLarge; ErrNoMemory; nothing is added then. The error's frame counts the messages
+//     added since the last take or clear.
+//   - Since: 1.0
+func (b *Builder) add(schema *Schema, sequence int8, values []value) error {
+	var held holder
+	defer held.release()
+	self, err := b.enter("Builder.Add")
+	if err != nil {
+		return err
+	}
+	defer b.leave()
+	cSchema, err := schema.enter("Builder.Add")
+	if err != nil {
+		return err
+	}
+	defer schema.leave()
+	cValues := make([]C.sb_value, len(values))
+	for i := range values {
+		if err := values[i].fill("Builder.Add", &cValues[i], &held); err != nil {
+			return err
+		}
+	}
+	var outError C.sb_error
+	cStatus := C.sb_builder_add(self, cSchema, C.int8_t(sequence), unsafe.SliceData(cValues), C.size_t(len(values)), &outError)
+	if cStatus != 0 {
+		return failureOf("Builder.Add", cStatus, &outError)
+	}
+	return nil
+}
+
+// AddColumns adds count messages in one call: all of them, or none. sequences holds one sequence per message,
+// columns one column per field of schema, in its order.
+//
+//   - Ownership: all is borrowed for the call.
+//   - Threads: one user of builder at a time.
+//   - Errors: ErrInvalidArgument when columnCount is not the schema's, or a column has not what count
+//     messages need; ErrOutOfRange for an integer that does not fit its field, or an offset and length
+//     outside of the values; ErrTooLarge; ErrNoMemory; nothing is added then. The error's frame counts the
+//     messages added since the last take or clear, and those of the call before it.
+//   - Since: 1.0
+func (b *Builder) AddColumns(schema *Schema, sequences []int8, columns []Column) error {
+	var held holder
+	defer held.release()
+	self, err := b.enter("Builder.AddColumns")
+	if err != nil {
+		return err
+	}
+	defer b.leave()
+	cSchema, err := schema.enter("Builder.AddColumns")
+	if err != nil {
+		return err
+	}
+	defer schema.leave()
+	cColumns := make([]C.sb_column, len(columns))
+	for i := range columns {
+		if err := columns[i].fill("Builder.AddColumns", &cColumns[i], &held); err != nil {
+			return err
+		}
+	}
+	var outError C.sb_error
+	cStatus := C.sb_builder_add_columns(self, cSchema, (*C.int8_t)(unsafe.Pointer(unsafe.SliceData(sequences))), C.size_t(len(sequences)), unsafe.SliceData(cColumns), C.size_t(len(columns)), &outError)
+	if cStatus != 0 {
+		return failureOf("Builder.AddColumns", cStatus, &outError)
+	}
+	return nil
+}
+
+// addRows adds count messages in one call: all of them, or none. sequences holds one sequence per message,
+// values one value per field of schema for the first message, in its order, then those of the next, and so
+// on.
+//
+//   - Ownership: all is borrowed for the call.
+//   - Threads: one user of builder at a time.
+//   - Errors: ErrInvalidArgument when valueCount is not that of the fields of count messages, or data is nil
+//     where size is not 0; ErrOutOfRange; ErrTooLarge; ErrNoMemory; nothing is added then. The error's frame
+//     counts the messages added since the last take or clear, and those of the call before it.
+//   - Since: 1.0
+func (b *Builder) addRows(schema *Schema, sequences []int8, values []value) error {
+	var held holder
+	defer held.release()
+	self, err := b.enter("Builder.AddRows")
+	if err != nil {
+		return err
+	}
+	defer b.leave()
+	cSchema, err := schema.enter("Builder.AddRows")
+	if err != nil {
+		return err
+	}
+	defer schema.leave()
+	cValues := make([]C.sb_value, len(values))
+	for i := range values {
+		if err := values[i].fill("Builder.AddRows", &cValues[i], &held); err != nil {
+			return err
+		}
+	}
+	var outError C.sb_error
+	cStatus := C.sb_builder_add_rows(self, cSchema, (*C.int8_t)(unsafe.Pointer(unsafe.SliceData(sequences))), C.size_t(len(sequences)), unsafe.SliceData(cValues), C.size_t(len(values)), &outError)
+	if cStatus != 0 {
+		return failureOf("Builder.AddRows", cStatus, &outError)
+	}
+	return nil
+}
+
+// Size returns the number of bytes of all frames added.
+//
+//   - Ownership: none.
+//   - Threads: one user of builder at a time.
+//   - Errors: none.
+//   - Since: 1.0
+func (b *Builder) Size() int {
+	self, err := b.enter("Builder.Size")
+	if err != nil {
+		return 0
+	}
+	defer b.leave()
+	return int(C.sb_builder_size(self))
+}
+
+// FrameCount returns the number of frames added.
+//
+//   - Ownership: none.
+//   - Threads: one user of builder at a time.
+//   - Errors: none.
+//   - Since: 1.0
+func (b *Builder) FrameCount() int {
+	self, err := b.enter("Builder.FrameCount")
+	if err != nil {
+		return 0
+	}
+	defer b.leave()
+	return int(C.sb_builder_frame_count(self))
+}
+
+// Take takes all frames out as one view, without copying; the builder is empty then.
+//
+//   - Ownership: the caller closes frames.
+//   - Threads: one user of builder at a time.
+//   - Errors: ErrNoMemory; the builder is then unchanged.
+//   - Since: 1.0
+func (b *Builder) Take() (*View, error) {
+	self, err := b.enter("Builder.Take")
+	if err != nil {
+		return nil, err
+	}
+	defer b.leave()
+	var outFrames *C.sb_view
+	cStatus := C.sb_builder_take(self, &outFrames)
+	if cStatus != 0 {
+		return nil, failure("Builder.Take", cStatus)
+	}
+	return newView(outFrames), nil
+}
+
+// CopyBytes copies all frames to the caller's memory; the builder keeps them.
+//
+//   - Ownership: data is the caller's.
+//   - Threads: one user of builder at a time.
+//   - Errors: ErrOutOfRange when size is not Builder.Size; data is then unchanged.
+//   - Since: 1.0
+func (b *Builder) CopyBytes(data []byte) error {
+	if data == nil {
+		data = noBytes[:0]
+	}
+	self, err := b.enter("Builder.CopyBytes")
+	if err != nil {
+		return err
+	}
+	defer b.leave()
+	cStatus := C.sb_builder_copy_bytes(self, unsafe.Pointer(unsafe.SliceData(data[:])), C.size_t(len(data)))
+	if cStatus != 0 {
+		return failure("Builder.CopyBytes", cStatus)
+	}
+	return nil
+}
+
+// Clear drops all frames.
+//
+//   - Ownership: none.
+//   - Threads: one user of builder at a time.
+//   - Errors: none.
+//   - Since: 1.0
+func (b *Builder) Clear() {
+	self, err := b.enter("Builder.Clear")
+	if err != nil {
+		return
+	}
+	defer b.leave()
+	C.sb_builder_clear(self)
+}
+
+// Memory opens the provider that the builder's memory comes from.
+//
+//   - Ownership: the caller closes memory.
+//   - Threads: one user of builder at a time.
+//   - Errors: ErrNoMemory.
+//   - Since: 1.0
+func (b *Builder) Memory() (*Memory, error) {
+	self, err := b.enter("Builder.Memory")
+	if err != nil {
+		return nil, err
+	}
+	defer b.leave()
+	var outMemory *C.sb_memory
+	cStatus := C.sb_builder_memory(self, &outMemory)
+	if cStatus != 0 {
+		return nil, failure("Builder.Memory", cStatus)
+	}
+	return newMemory(outMemory), nil
 }
 
 // Parser is a handle of the library; its manual is parser.h in core/include/samebytes. Close it when done:
@@ -2885,6 +3628,590 @@ func (b *Batch) ExportArrowStream(schemaIndex int, strings int32, arrowStream un
 		return failureOf("Batch.ExportArrowStream", cStatus, &outError)
 	}
 	return nil
+}
+
+// Pipeline is a handle of the library; its manual is pipeline.h in core/include/samebytes. Close it when
+// done: the garbage collector closes it as well, but late.
+type Pipeline struct {
+	handle
+}
+
+func newPipeline(object *C.sb_pipeline) *Pipeline {
+	p := new(Pipeline)
+	own(p, &p.handle, unsafe.Pointer(object), destroyPipeline)
+	return p
+}
+
+func destroyPipeline(object unsafe.Pointer) {
+	C.sb_pipeline_close((*C.sb_pipeline)(object))
+}
+
+func (p *Pipeline) enter(op string) (*C.sb_pipeline, error) {
+	if p == nil {
+		return nil, refuse(op, "Pipeline is nil")
+	}
+	object, err := p.handle.enter(op)
+	return (*C.sb_pipeline)(object), err
+}
+
+// Close closes the pipeline. nil is allowed.
+//
+//   - Ownership: takes pipeline.
+//   - Threads: one user of pipeline at a time.
+//   - Errors: none.
+//   - Since: 1.0
+//
+// It may be called again, and while other goroutines are inside calls: the last of them closes then. It never fails.
+func (p *Pipeline) Close() error {
+	if p != nil {
+		p.close()
+	}
+	return nil
+}
+
+// NewPipeline makes a pipeline with nothing in flight. The first sequence is 0, 127 is followed by -128,
+// those in flight are skipped.
+//
+//   - Ownership: the caller closes pipeline.
+//   - Threads: any.
+//   - Errors: ErrNoMemory.
+//   - Since: 1.0
+func NewPipeline() (*Pipeline, error) {
+	var outPipeline *C.sb_pipeline
+	cStatus := C.sb_pipeline_open(&outPipeline)
+	if cStatus != 0 {
+		return nil, failure("NewPipeline", cStatus)
+	}
+	return newPipeline(outPipeline), nil
+}
+
+// Begin assigns the next free sequence to a request, and remembers tag for it.
+//
+//   - Ownership: none.
+//   - Threads: one user of pipeline at a time.
+//   - Errors: ErrBusy when PipelineMax requests are in flight.
+//   - Since: 1.0
+func (p *Pipeline) Begin(tag uint64) (int8, error) {
+	self, err := p.enter("Pipeline.Begin")
+	if err != nil {
+		return 0, err
+	}
+	defer p.leave()
+	var outSequence C.int8_t
+	cStatus := C.sb_pipeline_begin(self, C.uint64_t(tag), &outSequence)
+	if cStatus != 0 {
+		return 0, failure("Pipeline.Begin", cStatus)
+	}
+	return int8(outSequence), nil
+}
+
+// Finish finds the request that a response with sequence answers, and frees the sequence.
+//
+//   - Ownership: none.
+//   - Threads: one user of pipeline at a time.
+//   - Errors: ErrNotFound when no request with that sequence is in flight.
+//   - Since: 1.0
+func (p *Pipeline) Finish(sequence int8) (uint64, error) {
+	self, err := p.enter("Pipeline.Finish")
+	if err != nil {
+		return 0, err
+	}
+	defer p.leave()
+	var outTag C.uint64_t
+	cStatus := C.sb_pipeline_finish(self, C.int8_t(sequence), &outTag)
+	if cStatus != 0 {
+		return 0, failure("Pipeline.Finish", cStatus)
+	}
+	return uint64(outTag), nil
+}
+
+// InFlight returns the number of requests in flight.
+//
+//   - Ownership: none.
+//   - Threads: one user of pipeline at a time.
+//   - Errors: none.
+//   - Since: 1.0
+func (p *Pipeline) InFlight() int {
+	self, err := p.enter("Pipeline.InFlight")
+	if err != nil {
+		return 0
+	}
+	defer p.leave()
+	return int(C.sb_pipeline_in_flight(self))
+}
+
+// Pool is a handle of the library; its manual is pool.h in core/include/samebytes. Close it when done: the
+// garbage collector closes it as well, but late.
+type Pool struct {
+	handle
+	poolState
+}
+
+func newPool(object *C.sb_pool) *Pool {
+	p := new(Pool)
+	own(p, &p.handle, unsafe.Pointer(object), destroyPool)
+	return p
+}
+
+func destroyPool(object unsafe.Pointer) {
+	C.sb_pool_close((*C.sb_pool)(object))
+}
+
+func (p *Pool) enter(op string) (*C.sb_pool, error) {
+	if p == nil {
+		return nil, refuse(op, "Pool is nil")
+	}
+	object, err := p.handle.enter(op)
+	return (*C.sb_pool)(object), err
+}
+
+// Close closes the handle. nil is allowed.
+//
+//   - Ownership: takes pool; blocks that are out stay valid.
+//   - Threads: nobody may use pool during or after the call.
+//   - Errors: none.
+//   - Since: 1.0
+//
+// It may be called again, and while other goroutines are inside calls: the last of them closes then. It never fails.
+func (p *Pool) Close() error {
+	if p != nil {
+		p.close()
+	}
+	return nil
+}
+
+// NewPool makes a pool.
+//
+//   - Ownership: the caller closes pool with Pool.Close; options is borrowed for the call; nil means the
+//     defaults.
+//   - Threads: any.
+//   - Errors: ErrInvalidArgument when a class has size 0, two classes have one size, there are too many of
+//     them, or the alignment is not a power of two up to 2 MiB; ErrNoMemory.
+//   - Since: 1.0
+func NewPool(options *PoolOptions) (*Pool, error) {
+	var held holder
+	defer held.release()
+	var cOptions C.sb_pool_options
+	var pOptions *C.sb_pool_options
+	if options != nil {
+		if err := options.fill("NewPool", &cOptions, &held); err != nil {
+			return nil, err
+		}
+		pOptions = &cOptions
+	}
+	var outPool *C.sb_pool
+	cStatus := C.sb_pool_open(pOptions, &outPool)
+	if cStatus != 0 {
+		return nil, failure("NewPool", cStatus)
+	}
+	return newPool(outPool), nil
+}
+
+// get gets a block of at least size bytes and stores its address in data. Its content is what the last user
+// left, unless the pool zeroes.
+//
+//   - Ownership: the caller puts data back with Pool.Put.
+//   - Threads: any.
+//   - Errors: ErrInvalidArgument for a size of 0 or above BlockSizeMax; ErrNoMemory at the pool's byte limit
+//     or the system's end.
+//   - Since: 1.0
+func (p *Pool) get(size int) ([]byte, error) {
+	if size < 0 {
+		return nil, refuse("Pool.Get", "size is negative")
+	}
+	self, err := p.enter("Pool.Get")
+	if err != nil {
+		return nil, err
+	}
+	defer p.leave()
+	var outData unsafe.Pointer
+	cStatus := C.sb_pool_get(self, C.size_t(size), &outData)
+	if cStatus != 0 {
+		return nil, failure("Pool.Get", cStatus)
+	}
+	return unsafe.Slice((*byte)(outData), size), nil
+}
+
+// put puts data back. Size, class and pool are found from the address, so that they can't be given wrongly;
+// pool may be nil.
+//
+//   - Ownership: data is taken over, unless an error is returned.
+//   - Threads: any, also another than the one that got it.
+//   - Errors: ErrInvalidArgument when data is nil, is no block of this pool, or has been put back already.
+//   - Since: 1.0
+func (p *Pool) put(data unsafe.Pointer) error {
+	var self *C.sb_pool
+	if p != nil {
+		object, err := p.enter("Pool.Put")
+		if err != nil {
+			return err
+		}
+		defer p.leave()
+		self = object
+	}
+	cStatus := C.sb_pool_put(self, data)
+	if cStatus != 0 {
+		return failure("Pool.Put", cStatus)
+	}
+	return nil
+}
+
+// getMany gets count blocks of at least size bytes each: all of them or none.
+//
+//   - Ownership: the caller puts each back, by Pool.Put or Pool.PutMany, together or one by one.
+//   - Threads: any.
+//   - Errors: as Pool.Get; ErrInvalidArgument for a count above PoolManyMax. A count of 0 succeeds and does
+//     nothing.
+//   - Since: 1.0
+func (p *Pool) getMany(size int, count int) ([]unsafe.Pointer, error) {
+	if size < 0 {
+		return nil, refuse("Pool.GetMany", "size is negative")
+	}
+	if count < 0 {
+		return nil, refuse("Pool.GetMany", "count is negative")
+	}
+	if count > 65536 {
+		return nil, refuse("Pool.GetMany", "count is too large")
+	}
+	self, err := p.enter("Pool.GetMany")
+	if err != nil {
+		return nil, err
+	}
+	defer p.leave()
+	outBlocks := make([]unsafe.Pointer, count)
+	cStatus := C.sb_pool_get_many(self, C.size_t(size), C.size_t(count), unsafe.SliceData(outBlocks))
+	if cStatus != 0 {
+		return nil, failure("Pool.GetMany", cStatus)
+	}
+	return outBlocks, nil
+}
+
+// putMany puts count blocks back: all of them or none. They may be of different classes, and if pool is nil
+// of different pools.
+//
+//   - Ownership: the blocks are taken over, unless an error is returned; the array is borrowed.
+//   - Threads: any, also another than the one that got them.
+//   - Errors: as Pool.Put, when any of them is wrong or stands there twice: then all stay out.
+//     ErrInvalidArgument for a count above PoolManyMax. A count of 0 succeeds and does nothing.
+//   - Since: 1.0
+func (p *Pool) putMany(blocks []uintptr) error {
+	var self *C.sb_pool
+	if p != nil {
+		object, err := p.enter("Pool.PutMany")
+		if err != nil {
+			return err
+		}
+		defer p.leave()
+		self = object
+	}
+	cStatus := C.sb_pool_put_many(self, (*unsafe.Pointer)(unsafe.Pointer(unsafe.SliceData(blocks))), C.size_t(len(blocks)))
+	if cStatus != 0 {
+		return failure("Pool.PutMany", cStatus)
+	}
+	return nil
+}
+
+// GetBlock gets a block of at least size bytes as a counted handle.
+//
+//   - Ownership: the caller closes block; closing the last owner is the put.
+//   - Threads: any.
+//   - Errors: as Pool.Get.
+//   - Since: 1.0
+func (p *Pool) GetBlock(size int) (*Block, error) {
+	if size < 0 {
+		return nil, refuse("Pool.GetBlock", "size is negative")
+	}
+	self, err := p.enter("Pool.GetBlock")
+	if err != nil {
+		return nil, err
+	}
+	defer p.leave()
+	var outBlock *C.sb_block
+	cStatus := C.sb_pool_get_block(self, C.size_t(size), &outBlock)
+	if cStatus != 0 {
+		return nil, failure("Pool.GetBlock", cStatus)
+	}
+	return newBlock(outBlock), nil
+}
+
+// Memory opens the pool as a memory provider.
+//
+//   - Ownership: the caller closes memory; the pool lives until that and its blocks have gone, also after
+//     Pool.Close.
+//   - Threads: any.
+//   - Errors: ErrNoMemory.
+//   - Since: 1.0
+func (p *Pool) Memory() (*Memory, error) {
+	self, err := p.enter("Pool.Memory")
+	if err != nil {
+		return nil, err
+	}
+	defer p.leave()
+	var outMemory *C.sb_memory
+	cStatus := C.sb_pool_memory(self, &outMemory)
+	if cStatus != 0 {
+		return nil, failure("Pool.Memory", cStatus)
+	}
+	return newMemory(outMemory), nil
+}
+
+// Trim gives kept blocks back to the system.
+//
+//   - Ownership: none.
+//   - Threads: any.
+//   - Errors: none.
+//   - Since: 1.0
+func (p *Pool) Trim() {
+	self, err := p.enter("Pool.Trim")
+	if err != nil {
+		return
+	}
+	defer p.leave()
+	C.sb_pool_trim(self)
+}
+
+// GetStats tells what the pool did so far.
+//
+//   - Ownership: stats is the caller's.
+//   - Threads: any.
+//   - Errors: ErrInvalidArgument when struct_size is too small to be one of ours.
+//   - Since: 1.0
+func (p *Pool) GetStats() (PoolStats, error) {
+	self, err := p.enter("Pool.GetStats")
+	if err != nil {
+		return PoolStats{}, err
+	}
+	defer p.leave()
+	var outStats C.sb_pool_stats
+	outStats.struct_size = C.sizeof_sb_pool_stats
+	cStatus := C.sb_pool_get_stats(self, &outStats)
+	if cStatus != 0 {
+		return PoolStats{}, failure("Pool.GetStats", cStatus)
+	}
+	return goPoolStats(&outStats), nil
+}
+
+// GetClassStats tells what the class at index did so far. Classes are sorted by size; the index class_count
+// stands for blocks above the largest.
+//
+//   - Ownership: stats is the caller's.
+//   - Threads: any.
+//   - Errors: ErrInvalidArgument when struct_size is too small to be one of ours; ErrOutOfRange when there is
+//     no such class.
+//   - Since: 1.0
+func (p *Pool) GetClassStats(index uint32) (PoolClassStats, error) {
+	self, err := p.enter("Pool.GetClassStats")
+	if err != nil {
+		return PoolClassStats{}, err
+	}
+	defer p.leave()
+	var outStats C.sb_pool_class_stats
+	outStats.struct_size = C.sizeof_sb_pool_class_stats
+	cStatus := C.sb_pool_get_class_stats(self, C.uint32_t(index), &outStats)
+	if cStatus != 0 {
+		return PoolClassStats{}, failure("Pool.GetClassStats", cStatus)
+	}
+	return goPoolClassStats(&outStats), nil
+}
+
+// tag says where the block at data was taken, in a pool with the option trace: Pool.GetPlace shows it. data
+// may also be the address of an Block's bytes. Of a longer tag the end is kept, because paths end with what
+// matters.
+//
+//   - Ownership: data stays the caller's; tag is copied.
+//   - Threads: any.
+//   - Errors: ErrUnsupported when the pool does not trace; ErrInvalidArgument when data is no block of this
+//     pool that is out; ErrNoMemory.
+//   - Since: 1.0
+func (p *Pool) tag(data unsafe.Pointer, tag string) error {
+	cTag, err := cText("Pool.Tag", "tag", tag)
+	if err != nil {
+		return err
+	}
+	self, err := p.enter("Pool.Tag")
+	if err != nil {
+		return err
+	}
+	defer p.leave()
+	cStatus := C.sb_pool_tag(self, data, (*C.char)(unsafe.Pointer(unsafe.SliceData(cTag))))
+	if cStatus != 0 {
+		return failure("Pool.Tag", cStatus)
+	}
+	return nil
+}
+
+// GetPlace tells of the place at index, from 0, how many of the blocks taken there are out: what leaks, and
+// whose it is. A place keeps its index; a new one comes behind the last. After 4,096 places all others are
+// one.
+//
+//   - Ownership: place is the caller's.
+//   - Threads: any.
+//   - Errors: ErrUnsupported when the pool does not trace; ErrOutOfRange when there are no more places;
+//     ErrInvalidArgument when struct_size is too small to be one of ours.
+//   - Since: 1.0
+func (p *Pool) GetPlace(index int) (PoolPlace, error) {
+	if index < 0 {
+		return PoolPlace{}, refuse("Pool.GetPlace", "index is negative")
+	}
+	self, err := p.enter("Pool.GetPlace")
+	if err != nil {
+		return PoolPlace{}, err
+	}
+	defer p.leave()
+	var outPlace C.sb_pool_place
+	outPlace.struct_size = C.sizeof_sb_pool_place
+	cStatus := C.sb_pool_get_place(self, C.size_t(index), &outPlace)
+	if cStatus != 0 {
+		return PoolPlace{}, failure("Pool.GetPlace", cStatus)
+	}
+	return goPoolPlace(&outPlace), nil
+}
+
+// Handle makes a number that stands for the pool where a pointer must not: it cannot dangle. The drop-in
+// functions of bytepool.h take the address of one. The first ones of a process are random.
+//
+//   - Ownership: the caller gives the number back by PoolHandleFree; it does not keep the pool open.
+//   - Threads: any.
+//   - Errors: ErrNoMemory, also when 65,536 handles exist.
+//   - Since: 1.0
+func (p *Pool) Handle() (uint64, error) {
+	self, err := p.enter("Pool.Handle")
+	if err != nil {
+		return 0, err
+	}
+	defer p.leave()
+	var outHandle C.uint64_t
+	cStatus := C.sb_pool_handle(self, &outHandle)
+	if cStatus != 0 {
+		return 0, failure("Pool.Handle", cStatus)
+	}
+	return uint64(outHandle), nil
+}
+
+// SchemaFile is a handle of the library; its manual is schema_file.h in core/include/samebytes. Close it when
+// done: the garbage collector closes it as well, but late.
+type SchemaFile struct {
+	handle
+}
+
+func newSchemaFile(object *C.sb_schema_file) *SchemaFile {
+	s := new(SchemaFile)
+	own(s, &s.handle, unsafe.Pointer(object), destroySchemaFile)
+	return s
+}
+
+func destroySchemaFile(object unsafe.Pointer) {
+	C.sb_schema_file_close((*C.sb_schema_file)(object))
+}
+
+func (s *SchemaFile) enter(op string) (*C.sb_schema_file, error) {
+	if s == nil {
+		return nil, refuse(op, "SchemaFile is nil")
+	}
+	object, err := s.handle.enter(op)
+	return (*C.sb_schema_file)(object), err
+}
+
+// Close closes the file. nil is allowed. Schemas that were handed out stay valid.
+//
+//   - Ownership: takes file.
+//   - Threads: any; nobody may use file during or after the call.
+//   - Errors: none.
+//   - Since: 1.0
+//
+// It may be called again, and while other goroutines are inside calls: the last of them closes then. It never fails.
+func (s *SchemaFile) Close() error {
+	if s != nil {
+		s.close()
+	}
+	return nil
+}
+
+// NewSchemaFile reads the schemas that text describes.
+//
+//   - Ownership: the caller closes file; text and name, which stands in messages (nil or empty: "schema"),
+//     are borrowed for the call.
+//   - Threads: any.
+//   - Errors: ErrInvalidArgument with line and reason when the text is wrong or a name or api_key is
+//     repeated; ErrTooLarge for too long a text or too many fields; ErrNoMemory.
+//   - Since: 1.0
+func NewSchemaFile(text []byte, name string) (*SchemaFile, error) {
+	if text == nil {
+		text = noBytes[:0]
+	}
+	cName, err := cText("NewSchemaFile", "name", name)
+	if err != nil {
+		return nil, err
+	}
+	var outFile *C.sb_schema_file
+	var outError C.sb_error
+	cStatus := C.sb_schema_file_open(unsafe.Pointer(unsafe.SliceData(text[:])), C.size_t(len(text)), (*C.char)(unsafe.Pointer(unsafe.SliceData(cName))), &outFile, &outError)
+	if cStatus != 0 {
+		return nil, failureOf("NewSchemaFile", cStatus, &outError)
+	}
+	return newSchemaFile(outFile), nil
+}
+
+// Count returns the number of schemas.
+//
+//   - Ownership: none.
+//   - Threads: any.
+//   - Errors: none.
+//   - Since: 1.0
+func (s *SchemaFile) Count() int {
+	self, err := s.enter("SchemaFile.Count")
+	if err != nil {
+		return 0
+	}
+	defer s.leave()
+	return int(C.sb_schema_file_count(self))
+}
+
+// Get makes another owner of the schema at index, in the order of the text.
+//
+//   - Ownership: the caller closes schema.
+//   - Threads: any.
+//   - Errors: ErrOutOfRange when there is no such schema.
+//   - Since: 1.0
+func (s *SchemaFile) Get(index int) (*Schema, error) {
+	if index < 0 {
+		return nil, refuse("SchemaFile.Get", "index is negative")
+	}
+	self, err := s.enter("SchemaFile.Get")
+	if err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	var outSchema *C.sb_schema
+	cStatus := C.sb_schema_file_get(self, C.size_t(index), &outSchema)
+	if cStatus != 0 {
+		return nil, failure("SchemaFile.Get", cStatus)
+	}
+	return newSchema(outSchema), nil
+}
+
+// Find makes another owner of the schema of the message called name.
+//
+//   - Ownership: the caller closes schema; name is borrowed for the call.
+//   - Threads: any.
+//   - Errors: ErrNotFound when there is none.
+//   - Since: 1.0
+func (s *SchemaFile) Find(name string) (*Schema, error) {
+	cName, err := cText("SchemaFile.Find", "name", name)
+	if err != nil {
+		return nil, err
+	}
+	self, err := s.enter("SchemaFile.Find")
+	if err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	var outSchema *C.sb_schema
+	cStatus := C.sb_schema_file_find(self, (*C.char)(unsafe.Pointer(unsafe.SliceData(cName))), &outSchema)
+	if cStatus != 0 {
+		return nil, failure("SchemaFile.Find", cStatus)
+	}
+	return newSchema(outSchema), nil
 }
 
 // VisitManager is a handle of the library; its manual is visits.h in core/include/samebytes. Close it when
@@ -3542,1333 +4869,6 @@ func (v *VisitScan) Next(visitsMin int) (*Visits, error) {
 	return newVisits(outVisits), nil
 }
 
-// Buf is a handle of the library; its manual is buf.h in core/include/samebytes. Close it when done: the
-// garbage collector closes it as well, but late.
-type Buf struct {
-	handle
-}
-
-func newBuf(object *C.sb_buf) *Buf {
-	b := new(Buf)
-	own(b, &b.handle, unsafe.Pointer(object), destroyBuf)
-	return b
-}
-
-func destroyBuf(object unsafe.Pointer) {
-	C.sb_buf_close((*C.sb_buf)(object))
-}
-
-func (b *Buf) enter(op string) (*C.sb_buf, error) {
-	if b == nil {
-		return nil, refuse(op, "Buf is nil")
-	}
-	object, err := b.handle.enter(op)
-	return (*C.sb_buf)(object), err
-}
-
-// Close closes the buf. nil is allowed. Views taken from it stay valid.
-//
-//   - Ownership: takes buf.
-//   - Threads: one user of buf at a time.
-//   - Errors: none.
-//   - Since: 1.0
-//
-// It may be called again, and while other goroutines are inside calls: the last of them closes then. It never fails.
-func (b *Buf) Close() error {
-	if b != nil {
-		b.close()
-	}
-	return nil
-}
-
-// NewBuf makes an empty buf without room whose memory comes from memory.
-//
-//   - Ownership: the caller closes buf, which keeps the provider alive by itself.
-//   - Threads: any.
-//   - Errors: ErrNoMemory.
-//   - Since: 1.0
-func NewBuf(memory *Memory) (*Buf, error) {
-	var cMemory *C.sb_memory
-	if memory != nil {
-		object, err := memory.enter("NewBuf")
-		if err != nil {
-			return nil, err
-		}
-		defer memory.leave()
-		cMemory = object
-	}
-	var outBuf *C.sb_buf
-	cStatus := C.sb_buf_open(cMemory, &outBuf)
-	if cStatus != 0 {
-		return nil, failure("NewBuf", cStatus)
-	}
-	return newBuf(outBuf), nil
-}
-
-// BufFromBlocks makes an empty buf whose room is all of blocks, in that order. Memory that it needs beyond
-// that comes from memory.
-//
-//   - Ownership: takes all of blocks; the caller closes buf.
-//   - Threads: any.
-//   - Errors: ErrBusy when a block has other owners, who could write; ErrInvalidArgument when one is nil or
-//     stands there twice; ErrTooLarge when they exceed the address space together; ErrNoMemory. The blocks
-//     stay the caller's then.
-//   - Since: 1.0
-func BufFromBlocks(blocks []*Block, memory *Memory) (*Buf, error) {
-	var cMemory *C.sb_memory
-	if memory != nil {
-		object, err := memory.enter("BufFromBlocks")
-		if err != nil {
-			return nil, err
-		}
-		defer memory.leave()
-		cMemory = object
-	}
-	cBlocks, err := takeBlocks("BufFromBlocks", blocks)
-	if err != nil {
-		return nil, err
-	}
-	var outBuf *C.sb_buf
-	cStatus := C.sb_buf_from_blocks(unsafe.SliceData(cBlocks), C.size_t(len(blocks)), cMemory, &outBuf)
-	takenBlocks(blocks, cStatus == 0)
-	if cStatus != 0 {
-		return nil, failure("BufFromBlocks", cStatus)
-	}
-	return newBuf(outBuf), nil
-}
-
-// Size returns the number of filled bytes.
-//
-//   - Ownership: none.
-//   - Threads: one user of buf at a time.
-//   - Errors: none.
-//   - Since: 1.0
-func (b *Buf) Size() int {
-	self, err := b.enter("Buf.Size")
-	if err != nil {
-		return 0
-	}
-	defer b.leave()
-	return int(C.sb_buf_size(self))
-}
-
-// Room returns how many bytes can be put before more room must be reserved.
-//
-//   - Ownership: none.
-//   - Threads: one user of buf at a time.
-//   - Errors: none.
-//   - Since: 1.0
-func (b *Buf) Room() int {
-	self, err := b.enter("Buf.Room")
-	if err != nil {
-		return 0
-	}
-	defer b.leave()
-	return int(C.sb_buf_room(self))
-}
-
-// Reserve makes sure that there is room for at least size bytes.
-//
-//   - Ownership: none.
-//   - Threads: one user of buf at a time.
-//   - Errors: ErrNoMemory; ErrTooLarge when the filled part and the room would exceed the address space.
-//   - Since: 1.0
-func (b *Buf) Reserve(size int) error {
-	if size < 0 {
-		return refuse("Buf.Reserve", "size is negative")
-	}
-	self, err := b.enter("Buf.Reserve")
-	if err != nil {
-		return err
-	}
-	defer b.leave()
-	cStatus := C.sb_buf_reserve(self, C.size_t(size))
-	if cStatus != 0 {
-		return failure("Buf.Reserve", cStatus)
-	}
-	return nil
-}
-
-// Put adds size bytes at data to the end of the filled part of buf, across blocks where needed.
-//
-//   - Ownership: data is borrowed for the call.
-//   - Threads: one user of buf at a time.
-//   - Errors: ErrOutOfRange if the room is smaller than size; buf is then unchanged.
-//   - Since: 1.0
-func (b *Buf) Put(data []byte) error {
-	if data == nil {
-		data = noBytes[:0]
-	}
-	self, err := b.enter("Buf.Put")
-	if err != nil {
-		return err
-	}
-	defer b.leave()
-	cStatus := C.sb_buf_put(self, unsafe.Pointer(unsafe.SliceData(data[:])), C.size_t(len(data)))
-	if cStatus != 0 {
-		return failure("Buf.Put", cStatus)
-	}
-	return nil
-}
-
-// PutByte adds one byte.
-//
-//   - Ownership: none.
-//   - Threads: one user of buf at a time.
-//   - Errors: ErrOutOfRange if there is no room.
-//   - Since: 1.0
-func (b *Buf) PutByte(byte uint8) error {
-	self, err := b.enter("Buf.PutByte")
-	if err != nil {
-		return err
-	}
-	defer b.leave()
-	cStatus := C.sb_buf_put_byte(self, C.uint8_t(byte))
-	if cStatus != 0 {
-		return failure("Buf.PutByte", cStatus)
-	}
-	return nil
-}
-
-// PutRepeated adds the same byte count times.
-//
-//   - Ownership: none.
-//   - Threads: one user of buf at a time.
-//   - Errors: ErrOutOfRange if the room is smaller than count; buf is then unchanged.
-//   - Since: 1.0
-func (b *Buf) PutRepeated(byte uint8, count int) error {
-	if count < 0 {
-		return refuse("Buf.PutRepeated", "count is negative")
-	}
-	self, err := b.enter("Buf.PutRepeated")
-	if err != nil {
-		return err
-	}
-	defer b.leave()
-	cStatus := C.sb_buf_put_repeated(self, C.uint8_t(byte), C.size_t(count))
-	if cStatus != 0 {
-		return failure("Buf.PutRepeated", cStatus)
-	}
-	return nil
-}
-
-// PutInt adds value as an integer of size bytes (1, 2, 4 or 8), across blocks where needed. Cast an unsigned
-// one to int64_t through the signed type of its size.
-//
-//   - Ownership: none.
-//   - Threads: one user of buf at a time.
-//   - Errors: ErrInvalidArgument when size is another one, or order is none of SB_ORDER_...; ErrOutOfRange
-//     when value does not fit size bytes, or the room is smaller. buf is then unchanged.
-//   - Since: 1.0
-func (b *Buf) PutInt(value int64, size uint32, order int32) error {
-	self, err := b.enter("Buf.PutInt")
-	if err != nil {
-		return err
-	}
-	defer b.leave()
-	cStatus := C.sb_buf_put_int(self, C.int64_t(value), C.uint32_t(size), C.int32_t(order))
-	if cStatus != 0 {
-		return failure("Buf.PutInt", cStatus)
-	}
-	return nil
-}
-
-// PutFloat adds value as a floating-point number (IEEE 754) of size bytes (4 or 8). To 4 bytes it is rounded
-// to the nearest.
-//
-//   - Ownership: none.
-//   - Threads: one user of buf at a time.
-//   - Errors: ErrInvalidArgument when size is another one, or order is none of SB_ORDER_...; ErrOutOfRange
-//     when value is finite but beyond the largest number of 4 bytes, or the room is smaller. buf is then
-//     unchanged.
-//   - Since: 1.0
-func (b *Buf) PutFloat(value float64, size uint32, order int32) error {
-	self, err := b.enter("Buf.PutFloat")
-	if err != nil {
-		return err
-	}
-	defer b.leave()
-	cStatus := C.sb_buf_put_float(self, C.double(value), C.uint32_t(size), C.int32_t(order))
-	if cStatus != 0 {
-		return failure("Buf.PutFloat", cStatus)
-	}
-	return nil
-}
-
-// PutView adds the bytes of view at the end of the filled part without copying. The room after it stays.
-//
-//   - Ownership: view is borrowed for the call; the buf shares its blocks.
-//   - Threads: one user of each at a time.
-//   - Errors: ErrNoMemory; buf is then unchanged.
-//   - Since: 1.0
-func (b *Buf) PutView(view *View) error {
-	self, err := b.enter("Buf.PutView")
-	if err != nil {
-		return err
-	}
-	defer b.leave()
-	cView, err := view.enter("Buf.PutView")
-	if err != nil {
-		return err
-	}
-	defer view.leave()
-	cStatus := C.sb_buf_put_view(self, cView)
-	if cStatus != 0 {
-		return failure("Buf.PutView", cStatus)
-	}
-	return nil
-}
-
-// Peek makes a view of all filled bytes; they stay in the buf as well.
-//
-//   - Ownership: the caller closes view.
-//   - Threads: one user of buf at a time.
-//   - Errors: ErrNoMemory.
-//   - Since: 1.0
-func (b *Buf) Peek() (*View, error) {
-	self, err := b.enter("Buf.Peek")
-	if err != nil {
-		return nil, err
-	}
-	defer b.leave()
-	var outView *C.sb_view
-	cStatus := C.sb_buf_peek(self, &outView)
-	if cStatus != 0 {
-		return nil, failure("Buf.Peek", cStatus)
-	}
-	return newView(outView), nil
-}
-
-// Take takes the first size filled bytes out as a view. The rest stays filled, the room stays writable.
-//
-//   - Ownership: the caller closes view.
-//   - Threads: one user of buf at a time.
-//   - Errors: ErrOutOfRange when fewer are filled; ErrNoMemory; buf is then unchanged.
-//   - Since: 1.0
-func (b *Buf) Take(size int) (*View, error) {
-	if size < 0 {
-		return nil, refuse("Buf.Take", "size is negative")
-	}
-	self, err := b.enter("Buf.Take")
-	if err != nil {
-		return nil, err
-	}
-	defer b.leave()
-	var outView *C.sb_view
-	cStatus := C.sb_buf_take(self, C.size_t(size), &outView)
-	if cStatus != 0 {
-		return nil, failure("Buf.Take", cStatus)
-	}
-	return newView(outView), nil
-}
-
-// Begin begins direct writing: stores address and size of the first piece of room, for reading from a socket
-// for example. Room is not filled before Buf.Commit; without it nothing happened.
-//
-//   - Ownership: data may be written until the next call on buf.
-//   - Threads: one user of buf at a time.
-//   - Errors: ErrOutOfRange when there is no room.
-//   - Since: 1.0
-func (b *Buf) Begin() ([]byte, error) {
-	self, err := b.enter("Buf.Begin")
-	if err != nil {
-		return nil, err
-	}
-	defer b.leave()
-	var outData unsafe.Pointer
-	var outSize C.size_t
-	cStatus := C.sb_buf_begin(self, &outData, &outSize)
-	if cStatus != 0 {
-		return nil, failure("Buf.Begin", cStatus)
-	}
-	return unsafe.Slice((*byte)(outData), int(outSize)), nil
-}
-
-// beginIovec begins direct writing to all pieces of room, at most iovecMax, for readv or recvmsg; iovecCount
-// tells how many they are. Room is filled in the order of the pieces, by Buf.Commit.
-//
-//   - Ownership: the pieces may be written until the next call on buf.
-//   - Threads: one user of buf at a time.
-//   - Errors: ErrOutOfRange when there is no room, or iovecMax is 0.
-//   - Since: 1.0
-func (b *Buf) beginIovec(iovecMax int) ([]iovec, error) {
-	if iovecMax < 0 {
-		return nil, refuse("Buf.BeginIovec", "iovecMax is negative")
-	}
-	self, err := b.enter("Buf.BeginIovec")
-	if err != nil {
-		return nil, err
-	}
-	defer b.leave()
-	outIovec := make([]C.sb_iovec, iovecMax)
-	var outIovecCount C.size_t
-	cStatus := C.sb_buf_begin_iovec(self, unsafe.SliceData(outIovec), C.size_t(iovecMax), &outIovecCount)
-	if cStatus != 0 {
-		return nil, failure("Buf.BeginIovec", cStatus)
-	}
-	return goSlice(outIovec[:int(outIovecCount)], goIovec), nil
-}
-
-// Commit ends direct writing: the first size bytes of the pieces that Buf.Begin or Buf.BeginIovec gave are
-// filled. Calls that use or take room in between (put, split_room) have ended it already.
-//
-//   - Ownership: none.
-//   - Threads: one user of buf at a time.
-//   - Errors: ErrOutOfRange when the pieces are smaller, or nothing was begun; buf is then unchanged.
-//   - Since: 1.0
-func (b *Buf) Commit(size int) error {
-	if size < 0 {
-		return refuse("Buf.Commit", "size is negative")
-	}
-	self, err := b.enter("Buf.Commit")
-	if err != nil {
-		return err
-	}
-	defer b.leave()
-	cStatus := C.sb_buf_commit(self, C.size_t(size))
-	if cStatus != 0 {
-		return failure("Buf.Commit", cStatus)
-	}
-	return nil
-}
-
-// Abort ends direct writing without filling anything: it is as if Buf.Begin had not been called.
-//
-//   - Ownership: none.
-//   - Threads: one user of buf at a time.
-//   - Errors: none.
-//   - Since: 1.0
-func (b *Buf) Abort() {
-	self, err := b.enter("Buf.Abort")
-	if err != nil {
-		return
-	}
-	defer b.leave()
-	C.sb_buf_abort(self)
-}
-
-// SplitRoom takes the last size bytes of room away into a buf of their own, which is filled apart, on another
-// thread if need be.
-//
-//   - Ownership: the caller closes other; its provider is that of buf.
-//   - Threads: one user of buf at a time.
-//   - Errors: ErrOutOfRange when the room is smaller; ErrNoMemory; buf is then unchanged.
-//   - Since: 1.0
-func (b *Buf) SplitRoom(size int) (*Buf, error) {
-	if size < 0 {
-		return nil, refuse("Buf.SplitRoom", "size is negative")
-	}
-	self, err := b.enter("Buf.SplitRoom")
-	if err != nil {
-		return nil, err
-	}
-	defer b.leave()
-	var outOther *C.sb_buf
-	cStatus := C.sb_buf_split_room(self, C.size_t(size), &outOther)
-	if cStatus != 0 {
-		return nil, failure("Buf.SplitRoom", cStatus)
-	}
-	return newBuf(outOther), nil
-}
-
-// Memory tells which provider the room comes from.
-//
-//   - Ownership: the caller closes memory.
-//   - Threads: one user of buf at a time.
-//   - Errors: ErrNoMemory.
-//   - Since: 1.0
-func (b *Buf) Memory() (*Memory, error) {
-	self, err := b.enter("Buf.Memory")
-	if err != nil {
-		return nil, err
-	}
-	defer b.leave()
-	var outMemory *C.sb_memory
-	cStatus := C.sb_buf_memory(self, &outMemory)
-	if cStatus != 0 {
-		return nil, failure("Buf.Memory", cStatus)
-	}
-	return newMemory(outMemory), nil
-}
-
-// Clear drops all filled bytes. The room stays.
-//
-//   - Ownership: none.
-//   - Threads: one user of buf at a time.
-//   - Errors: none.
-//   - Since: 1.0
-func (b *Buf) Clear() {
-	self, err := b.enter("Buf.Clear")
-	if err != nil {
-		return
-	}
-	defer b.leave()
-	C.sb_buf_clear(self)
-}
-
-// Builder is a handle of the library; its manual is builder.h in core/include/samebytes. Close it when done:
-// the garbage collector closes it as well, but late.
-type Builder struct {
-	handle
-}
-
-func newBuilder(object *C.sb_builder) *Builder {
-	b := new(Builder)
-	own(b, &b.handle, unsafe.Pointer(object), destroyBuilder)
-	return b
-}
-
-func destroyBuilder(object unsafe.Pointer) {
-	C.sb_builder_close((*C.sb_builder)(object))
-}
-
-func (b *Builder) enter(op string) (*C.sb_builder, error) {
-	if b == nil {
-		return nil, refuse(op, "Builder is nil")
-	}
-	object, err := b.handle.enter(op)
-	return (*C.sb_builder)(object), err
-}
-
-// Close closes the builder. nil is allowed. Frames that were taken stay valid.
-//
-//   - Ownership: takes builder.
-//   - Threads: one user of builder at a time.
-//   - Errors: none.
-//   - Since: 1.0
-//
-// It may be called again, and while other goroutines are inside calls: the last of them closes then. It never fails.
-func (b *Builder) Close() error {
-	if b != nil {
-		b.close()
-	}
-	return nil
-}
-
-// NewBuilder makes an empty builder whose frames lie in memory of memory.
-//
-//   - Ownership: the caller closes builder, which keeps the provider alive by itself.
-//   - Threads: any.
-//   - Errors: ErrNoMemory.
-//   - Since: 1.0
-func NewBuilder(memory *Memory) (*Builder, error) {
-	var cMemory *C.sb_memory
-	if memory != nil {
-		object, err := memory.enter("NewBuilder")
-		if err != nil {
-			return nil, err
-		}
-		defer memory.leave()
-		cMemory = object
-	}
-	var outBuilder *C.sb_builder
-	cStatus := C.sb_builder_open(cMemory, &outBuilder)
-	if cStatus != 0 {
-		return nil, failure("NewBuilder", cStatus)
-	}
-	return newBuilder(outBuilder), nil
-}
-
-// add adds one message. values holds one value per field of schema, in its order.
-//
-//   - Ownership: all is borrowed for the call.
-//   - Threads: one user of builder at a time.
-//   - Errors: ErrInvalidArgument when valueCount is not the schema's, or data is nil where size is not 0;
-//     ErrOutOfRange; ErrTooLarge; ErrNoMemory; nothing is added then. The error's frame counts the messages
-//     added since the last take or clear.
-//   - Since: 1.0
-func (b *Builder) add(schema *Schema, sequence int8, values []value) error {
-	var held holder
-	defer held.release()
-	self, err := b.enter("Builder.Add")
-	if err != nil {
-		return err
-	}
-	defer b.leave()
-	cSchema, err := schema.enter("Builder.Add")
-	if err != nil {
-		return err
-	}
-	defer schema.leave()
-	cValues := make([]C.sb_value, len(values))
-	for i := range values {
-		if err := values[i].fill("Builder.Add", &cValues[i], &held); err != nil {
-			return err
-		}
-	}
-	var outError C.sb_error
-	cStatus := C.sb_builder_add(self, cSchema, C.int8_t(sequence), unsafe.SliceData(cValues), C.size_t(len(values)), &outError)
-	if cStatus != 0 {
-		return failureOf("Builder.Add", cStatus, &outError)
-	}
-	return nil
-}
-
-// AddColumns adds count messages in one call: all of them, or none. sequences holds one sequence per message,
-// columns one column per field of schema, in its order.
-//
-//   - Ownership: all is borrowed for the call.
-//   - Threads: one user of builder at a time.
-//   - Errors: ErrInvalidArgument when columnCount is not the schema's, or a column has not what count
-//     messages need; ErrOutOfRange for an integer that does not fit its field, or an offset and length
-//     outside of the values; ErrTooLarge; ErrNoMemory; nothing is added then. The error's frame counts the
-//     messages added since the last take or clear, and those of the call before it.
-//   - Since: 1.0
-func (b *Builder) AddColumns(schema *Schema, sequences []int8, columns []Column) error {
-	var held holder
-	defer held.release()
-	self, err := b.enter("Builder.AddColumns")
-	if err != nil {
-		return err
-	}
-	defer b.leave()
-	cSchema, err := schema.enter("Builder.AddColumns")
-	if err != nil {
-		return err
-	}
-	defer schema.leave()
-	cColumns := make([]C.sb_column, len(columns))
-	for i := range columns {
-		if err := columns[i].fill("Builder.AddColumns", &cColumns[i], &held); err != nil {
-			return err
-		}
-	}
-	var outError C.sb_error
-	cStatus := C.sb_builder_add_columns(self, cSchema, (*C.int8_t)(unsafe.Pointer(unsafe.SliceData(sequences))), C.size_t(len(sequences)), unsafe.SliceData(cColumns), C.size_t(len(columns)), &outError)
-	if cStatus != 0 {
-		return failureOf("Builder.AddColumns", cStatus, &outError)
-	}
-	return nil
-}
-
-// addRows adds count messages in one call: all of them, or none. sequences holds one sequence per message,
-// values one value per field of schema for the first message, in its order, then those of the next, and so
-// on.
-//
-//   - Ownership: all is borrowed for the call.
-//   - Threads: one user of builder at a time.
-//   - Errors: ErrInvalidArgument when valueCount is not that of the fields of count messages, or data is nil
-//     where size is not 0; ErrOutOfRange; ErrTooLarge; ErrNoMemory; nothing is added then. The error's frame
-//     counts the messages added since the last take or clear, and those of the call before it.
-//   - Since: 1.0
-func (b *Builder) addRows(schema *Schema, sequences []int8, values []value) error {
-	var held holder
-	defer held.release()
-	self, err := b.enter("Builder.AddRows")
-	if err != nil {
-		return err
-	}
-	defer b.leave()
-	cSchema, err := schema.enter("Builder.AddRows")
-	if err != nil {
-		return err
-	}
-	defer schema.leave()
-	cValues := make([]C.sb_value, len(values))
-	for i := range values {
-		if err := values[i].fill("Builder.AddRows", &cValues[i], &held); err != nil {
-			return err
-		}
-	}
-	var outError C.sb_error
-	cStatus := C.sb_builder_add_rows(self, cSchema, (*C.int8_t)(unsafe.Pointer(unsafe.SliceData(sequences))), C.size_t(len(sequences)), unsafe.SliceData(cValues), C.size_t(len(values)), &outError)
-	if cStatus != 0 {
-		return failureOf("Builder.AddRows", cStatus, &outError)
-	}
-	return nil
-}
-
-// Size returns the number of bytes of all frames added.
-//
-//   - Ownership: none.
-//   - Threads: one user of builder at a time.
-//   - Errors: none.
-//   - Since: 1.0
-func (b *Builder) Size() int {
-	self, err := b.enter("Builder.Size")
-	if err != nil {
-		return 0
-	}
-	defer b.leave()
-	return int(C.sb_builder_size(self))
-}
-
-// FrameCount returns the number of frames added.
-//
-//   - Ownership: none.
-//   - Threads: one user of builder at a time.
-//   - Errors: none.
-//   - Since: 1.0
-func (b *Builder) FrameCount() int {
-	self, err := b.enter("Builder.FrameCount")
-	if err != nil {
-		return 0
-	}
-	defer b.leave()
-	return int(C.sb_builder_frame_count(self))
-}
-
-// Take takes all frames out as one view, without copying; the builder is empty then.
-//
-//   - Ownership: the caller closes frames.
-//   - Threads: one user of builder at a time.
-//   - Errors: ErrNoMemory; the builder is then unchanged.
-//   - Since: 1.0
-func (b *Builder) Take() (*View, error) {
-	self, err := b.enter("Builder.Take")
-	if err != nil {
-		return nil, err
-	}
-	defer b.leave()
-	var outFrames *C.sb_view
-	cStatus := C.sb_builder_take(self, &outFrames)
-	if cStatus != 0 {
-		return nil, failure("Builder.Take", cStatus)
-	}
-	return newView(outFrames), nil
-}
-
-// CopyBytes copies all frames to the caller's memory; the builder keeps them.
-//
-//   - Ownership: data is the caller's.
-//   - Threads: one user of builder at a time.
-//   - Errors: ErrOutOfRange when size is not Builder.Size; data is then unchanged.
-//   - Since: 1.0
-func (b *Builder) CopyBytes(data []byte) error {
-	if data == nil {
-		data = noBytes[:0]
-	}
-	self, err := b.enter("Builder.CopyBytes")
-	if err != nil {
-		return err
-	}
-	defer b.leave()
-	cStatus := C.sb_builder_copy_bytes(self, unsafe.Pointer(unsafe.SliceData(data[:])), C.size_t(len(data)))
-	if cStatus != 0 {
-		return failure("Builder.CopyBytes", cStatus)
-	}
-	return nil
-}
-
-// Clear drops all frames.
-//
-//   - Ownership: none.
-//   - Threads: one user of builder at a time.
-//   - Errors: none.
-//   - Since: 1.0
-func (b *Builder) Clear() {
-	self, err := b.enter("Builder.Clear")
-	if err != nil {
-		return
-	}
-	defer b.leave()
-	C.sb_builder_clear(self)
-}
-
-// Memory opens the provider that the builder's memory comes from.
-//
-//   - Ownership: the caller closes memory.
-//   - Threads: one user of builder at a time.
-//   - Errors: ErrNoMemory.
-//   - Since: 1.0
-func (b *Builder) Memory() (*Memory, error) {
-	self, err := b.enter("Builder.Memory")
-	if err != nil {
-		return nil, err
-	}
-	defer b.leave()
-	var outMemory *C.sb_memory
-	cStatus := C.sb_builder_memory(self, &outMemory)
-	if cStatus != 0 {
-		return nil, failure("Builder.Memory", cStatus)
-	}
-	return newMemory(outMemory), nil
-}
-
-// Pipeline is a handle of the library; its manual is pipeline.h in core/include/samebytes. Close it when
-// done: the garbage collector closes it as well, but late.
-type Pipeline struct {
-	handle
-}
-
-func newPipeline(object *C.sb_pipeline) *Pipeline {
-	p := new(Pipeline)
-	own(p, &p.handle, unsafe.Pointer(object), destroyPipeline)
-	return p
-}
-
-func destroyPipeline(object unsafe.Pointer) {
-	C.sb_pipeline_close((*C.sb_pipeline)(object))
-}
-
-func (p *Pipeline) enter(op string) (*C.sb_pipeline, error) {
-	if p == nil {
-		return nil, refuse(op, "Pipeline is nil")
-	}
-	object, err := p.handle.enter(op)
-	return (*C.sb_pipeline)(object), err
-}
-
-// Close closes the pipeline. nil is allowed.
-//
-//   - Ownership: takes pipeline.
-//   - Threads: one user of pipeline at a time.
-//   - Errors: none.
-//   - Since: 1.0
-//
-// It may be called again, and while other goroutines are inside calls: the last of them closes then. It never fails.
-func (p *Pipeline) Close() error {
-	if p != nil {
-		p.close()
-	}
-	return nil
-}
-
-// NewPipeline makes a pipeline with nothing in flight. The first sequence is 0, 127 is followed by -128,
-// those in flight are skipped.
-//
-//   - Ownership: the caller closes pipeline.
-//   - Threads: any.
-//   - Errors: ErrNoMemory.
-//   - Since: 1.0
-func NewPipeline() (*Pipeline, error) {
-	var outPipeline *C.sb_pipeline
-	cStatus := C.sb_pipeline_open(&outPipeline)
-	if cStatus != 0 {
-		return nil, failure("NewPipeline", cStatus)
-	}
-	return newPipeline(outPipeline), nil
-}
-
-// Begin assigns the next free sequence to a request, and remembers tag for it.
-//
-//   - Ownership: none.
-//   - Threads: one user of pipeline at a time.
-//   - Errors: ErrBusy when PipelineMax requests are in flight.
-//   - Since: 1.0
-func (p *Pipeline) Begin(tag uint64) (int8, error) {
-	self, err := p.enter("Pipeline.Begin")
-	if err != nil {
-		return 0, err
-	}
-	defer p.leave()
-	var outSequence C.int8_t
-	cStatus := C.sb_pipeline_begin(self, C.uint64_t(tag), &outSequence)
-	if cStatus != 0 {
-		return 0, failure("Pipeline.Begin", cStatus)
-	}
-	return int8(outSequence), nil
-}
-
-// Finish finds the request that a response with sequence answers, and frees the sequence.
-//
-//   - Ownership: none.
-//   - Threads: one user of pipeline at a time.
-//   - Errors: ErrNotFound when no request with that sequence is in flight.
-//   - Since: 1.0
-func (p *Pipeline) Finish(sequence int8) (uint64, error) {
-	self, err := p.enter("Pipeline.Finish")
-	if err != nil {
-		return 0, err
-	}
-	defer p.leave()
-	var outTag C.uint64_t
-	cStatus := C.sb_pipeline_finish(self, C.int8_t(sequence), &outTag)
-	if cStatus != 0 {
-		return 0, failure("Pipeline.Finish", cStatus)
-	}
-	return uint64(outTag), nil
-}
-
-// InFlight returns the number of requests in flight.
-//
-//   - Ownership: none.
-//   - Threads: one user of pipeline at a time.
-//   - Errors: none.
-//   - Since: 1.0
-func (p *Pipeline) InFlight() int {
-	self, err := p.enter("Pipeline.InFlight")
-	if err != nil {
-		return 0
-	}
-	defer p.leave()
-	return int(C.sb_pipeline_in_flight(self))
-}
-
-// Pool is a handle of the library; its manual is pool.h in core/include/samebytes. Close it when done: the
-// garbage collector closes it as well, but late.
-type Pool struct {
-	handle
-	poolState
-}
-
-func newPool(object *C.sb_pool) *Pool {
-	p := new(Pool)
-	own(p, &p.handle, unsafe.Pointer(object), destroyPool)
-	return p
-}
-
-func destroyPool(object unsafe.Pointer) {
-	C.sb_pool_close((*C.sb_pool)(object))
-}
-
-func (p *Pool) enter(op string) (*C.sb_pool, error) {
-	if p == nil {
-		return nil, refuse(op, "Pool is nil")
-	}
-	object, err := p.handle.enter(op)
-	return (*C.sb_pool)(object), err
-}
-
-// Close closes the handle. nil is allowed.
-//
-//   - Ownership: takes pool; blocks that are out stay valid.
-//   - Threads: nobody may use pool during or after the call.
-//   - Errors: none.
-//   - Since: 1.0
-//
-// It may be called again, and while other goroutines are inside calls: the last of them closes then. It never fails.
-func (p *Pool) Close() error {
-	if p != nil {
-		p.close()
-	}
-	return nil
-}
-
-// NewPool makes a pool.
-//
-//   - Ownership: the caller closes pool with Pool.Close; options is borrowed for the call; nil means the
-//     defaults.
-//   - Threads: any.
-//   - Errors: ErrInvalidArgument when a class has size 0, two classes have one size, there are too many of
-//     them, or the alignment is not a power of two up to 2 MiB; ErrNoMemory.
-//   - Since: 1.0
-func NewPool(options *PoolOptions) (*Pool, error) {
-	var held holder
-	defer held.release()
-	var cOptions C.sb_pool_options
-	var pOptions *C.sb_pool_options
-	if options != nil {
-		if err := options.fill("NewPool", &cOptions, &held); err != nil {
-			return nil, err
-		}
-		pOptions = &cOptions
-	}
-	var outPool *C.sb_pool
-	cStatus := C.sb_pool_open(pOptions, &outPool)
-	if cStatus != 0 {
-		return nil, failure("NewPool", cStatus)
-	}
-	return newPool(outPool), nil
-}
-
-// get gets a block of at least size bytes and stores its address in data. Its content is what the last user
-// left, unless the pool zeroes.
-//
-//   - Ownership: the caller puts data back with Pool.Put.
-//   - Threads: any.
-//   - Errors: ErrInvalidArgument for a size of 0 or above BlockSizeMax; ErrNoMemory at the pool's byte limit
-//     or the system's end.
-//   - Since: 1.0
-func (p *Pool) get(size int) ([]byte, error) {
-	if size < 0 {
-		return nil, refuse("Pool.Get", "size is negative")
-	}
-	self, err := p.enter("Pool.Get")
-	if err != nil {
-		return nil, err
-	}
-	defer p.leave()
-	var outData unsafe.Pointer
-	cStatus := C.sb_pool_get(self, C.size_t(size), &outData)
-	if cStatus != 0 {
-		return nil, failure("Pool.Get", cStatus)
-	}
-	return unsafe.Slice((*byte)(outData), size), nil
-}
-
-// put puts data back. Size, class and pool are found from the address, so that they can't be given wrongly;
-// pool may be nil.
-//
-//   - Ownership: data is taken over, unless an error is returned.
-//   - Threads: any, also another than the one that got it.
-//   - Errors: ErrInvalidArgument when data is nil, is no block of this pool, or has been put back already.
-//   - Since: 1.0
-func (p *Pool) put(data unsafe.Pointer) error {
-	var self *C.sb_pool
-	if p != nil {
-		object, err := p.enter("Pool.Put")
-		if err != nil {
-			return err
-		}
-		defer p.leave()
-		self = object
-	}
-	cStatus := C.sb_pool_put(self, data)
-	if cStatus != 0 {
-		return failure("Pool.Put", cStatus)
-	}
-	return nil
-}
-
-// getMany gets count blocks of at least size bytes each: all of them or none.
-//
-//   - Ownership: the caller puts each back, by Pool.Put or Pool.PutMany, together or one by one.
-//   - Threads: any.
-//   - Errors: as Pool.Get; ErrInvalidArgument for a count above PoolManyMax. A count of 0 succeeds and does
-//     nothing.
-//   - Since: 1.0
-func (p *Pool) getMany(size int, count int) ([]unsafe.Pointer, error) {
-	if size < 0 {
-		return nil, refuse("Pool.GetMany", "size is negative")
-	}
-	if count < 0 {
-		return nil, refuse("Pool.GetMany", "count is negative")
-	}
-	if count > 65536 {
-		return nil, refuse("Pool.GetMany", "count is too large")
-	}
-	self, err := p.enter("Pool.GetMany")
-	if err != nil {
-		return nil, err
-	}
-	defer p.leave()
-	outBlocks := make([]unsafe.Pointer, count)
-	cStatus := C.sb_pool_get_many(self, C.size_t(size), C.size_t(count), unsafe.SliceData(outBlocks))
-	if cStatus != 0 {
-		return nil, failure("Pool.GetMany", cStatus)
-	}
-	return outBlocks, nil
-}
-
-// putMany puts count blocks back: all of them or none. They may be of different classes, and if pool is nil
-// of different pools.
-//
-//   - Ownership: the blocks are taken over, unless an error is returned; the array is borrowed.
-//   - Threads: any, also another than the one that got them.
-//   - Errors: as Pool.Put, when any of them is wrong or stands there twice: then all stay out.
-//     ErrInvalidArgument for a count above PoolManyMax. A count of 0 succeeds and does nothing.
-//   - Since: 1.0
-func (p *Pool) putMany(blocks []uintptr) error {
-	var self *C.sb_pool
-	if p != nil {
-		object, err := p.enter("Pool.PutMany")
-		if err != nil {
-			return err
-		}
-		defer p.leave()
-		self = object
-	}
-	cStatus := C.sb_pool_put_many(self, (*unsafe.Pointer)(unsafe.Pointer(unsafe.SliceData(blocks))), C.size_t(len(blocks)))
-	if cStatus != 0 {
-		return failure("Pool.PutMany", cStatus)
-	}
-	return nil
-}
-
-// GetBlock gets a block of at least size bytes as a counted handle.
-//
-//   - Ownership: the caller closes block; closing the last owner is the put.
-//   - Threads: any.
-//   - Errors: as Pool.Get.
-//   - Since: 1.0
-func (p *Pool) GetBlock(size int) (*Block, error) {
-	if size < 0 {
-		return nil, refuse("Pool.GetBlock", "size is negative")
-	}
-	self, err := p.enter("Pool.GetBlock")
-	if err != nil {
-		return nil, err
-	}
-	defer p.leave()
-	var outBlock *C.sb_block
-	cStatus := C.sb_pool_get_block(self, C.size_t(size), &outBlock)
-	if cStatus != 0 {
-		return nil, failure("Pool.GetBlock", cStatus)
-	}
-	return newBlock(outBlock), nil
-}
-
-// Memory opens the pool as a memory provider.
-//
-//   - Ownership: the caller closes memory; the pool lives until that and its blocks have gone, also after
-//     Pool.Close.
-//   - Threads: any.
-//   - Errors: ErrNoMemory.
-//   - Since: 1.0
-func (p *Pool) Memory() (*Memory, error) {
-	self, err := p.enter("Pool.Memory")
-	if err != nil {
-		return nil, err
-	}
-	defer p.leave()
-	var outMemory *C.sb_memory
-	cStatus := C.sb_pool_memory(self, &outMemory)
-	if cStatus != 0 {
-		return nil, failure("Pool.Memory", cStatus)
-	}
-	return newMemory(outMemory), nil
-}
-
-// Trim gives kept blocks back to the system.
-//
-//   - Ownership: none.
-//   - Threads: any.
-//   - Errors: none.
-//   - Since: 1.0
-func (p *Pool) Trim() {
-	self, err := p.enter("Pool.Trim")
-	if err != nil {
-		return
-	}
-	defer p.leave()
-	C.sb_pool_trim(self)
-}
-
-// GetStats tells what the pool did so far.
-//
-//   - Ownership: stats is the caller's.
-//   - Threads: any.
-//   - Errors: ErrInvalidArgument when struct_size is too small to be one of ours.
-//   - Since: 1.0
-func (p *Pool) GetStats() (PoolStats, error) {
-	self, err := p.enter("Pool.GetStats")
-	if err != nil {
-		return PoolStats{}, err
-	}
-	defer p.leave()
-	var outStats C.sb_pool_stats
-	outStats.struct_size = C.sizeof_sb_pool_stats
-	cStatus := C.sb_pool_get_stats(self, &outStats)
-	if cStatus != 0 {
-		return PoolStats{}, failure("Pool.GetStats", cStatus)
-	}
-	return goPoolStats(&outStats), nil
-}
-
-// GetClassStats tells what the class at index did so far. Classes are sorted by size; the index class_count
-// stands for blocks above the largest.
-//
-//   - Ownership: stats is the caller's.
-//   - Threads: any.
-//   - Errors: ErrInvalidArgument when struct_size is too small to be one of ours; ErrOutOfRange when there is
-//     no such class.
-//   - Since: 1.0
-func (p *Pool) GetClassStats(index uint32) (PoolClassStats, error) {
-	self, err := p.enter("Pool.GetClassStats")
-	if err != nil {
-		return PoolClassStats{}, err
-	}
-	defer p.leave()
-	var outStats C.sb_pool_class_stats
-	outStats.struct_size = C.sizeof_sb_pool_class_stats
-	cStatus := C.sb_pool_get_class_stats(self, C.uint32_t(index), &outStats)
-	if cStatus != 0 {
-		return PoolClassStats{}, failure("Pool.GetClassStats", cStatus)
-	}
-	return goPoolClassStats(&outStats), nil
-}
-
-// tag says where the block at data was taken, in a pool with the option trace: Pool.GetPlace shows it. data
-// may also be the address of an Block's bytes. Of a longer tag the end is kept, because paths end with what
-// matters.
-//
-//   - Ownership: data stays the caller's; tag is copied.
-//   - Threads: any.
-//   - Errors: ErrUnsupported when the pool does not trace; ErrInvalidArgument when data is no block of this
-//     pool that is out; ErrNoMemory.
-//   - Since: 1.0
-func (p *Pool) tag(data unsafe.Pointer, tag string) error {
-	cTag, err := cText("Pool.Tag", "tag", tag)
-	if err != nil {
-		return err
-	}
-	self, err := p.enter("Pool.Tag")
-	if err != nil {
-		return err
-	}
-	defer p.leave()
-	cStatus := C.sb_pool_tag(self, data, (*C.char)(unsafe.Pointer(unsafe.SliceData(cTag))))
-	if cStatus != 0 {
-		return failure("Pool.Tag", cStatus)
-	}
-	return nil
-}
-
-// GetPlace tells of the place at index, from 0, how many of the blocks taken there are out: what leaks, and
-// whose it is. A place keeps its index; a new one comes behind the last. After 4,096 places all others are
-// one.
-//
-//   - Ownership: place is the caller's.
-//   - Threads: any.
-//   - Errors: ErrUnsupported when the pool does not trace; ErrOutOfRange when there are no more places;
-//     ErrInvalidArgument when struct_size is too small to be one of ours.
-//   - Since: 1.0
-func (p *Pool) GetPlace(index int) (PoolPlace, error) {
-	if index < 0 {
-		return PoolPlace{}, refuse("Pool.GetPlace", "index is negative")
-	}
-	self, err := p.enter("Pool.GetPlace")
-	if err != nil {
-		return PoolPlace{}, err
-	}
-	defer p.leave()
-	var outPlace C.sb_pool_place
-	outPlace.struct_size = C.sizeof_sb_pool_place
-	cStatus := C.sb_pool_get_place(self, C.size_t(index), &outPlace)
-	if cStatus != 0 {
-		return PoolPlace{}, failure("Pool.GetPlace", cStatus)
-	}
-	return goPoolPlace(&outPlace), nil
-}
-
-// Handle makes a number that stands for the pool where a pointer must not: it cannot dangle. The drop-in
-// functions of bytepool.h take the address of one. The first ones of a process are random.
-//
-//   - Ownership: the caller gives the number back by PoolHandleFree; it does not keep the pool open.
-//   - Threads: any.
-//   - Errors: ErrNoMemory, also when 65,536 handles exist.
-//   - Since: 1.0
-func (p *Pool) Handle() (uint64, error) {
-	self, err := p.enter("Pool.Handle")
-	if err != nil {
-		return 0, err
-	}
-	defer p.leave()
-	var outHandle C.uint64_t
-	cStatus := C.sb_pool_handle(self, &outHandle)
-	if cStatus != 0 {
-		return 0, failure("Pool.Handle", cStatus)
-	}
-	return uint64(outHandle), nil
-}
-
-// SchemaFile is a handle of the library; its manual is schema_file.h in core/include/samebytes. Close it when
-// done: the garbage collector closes it as well, but late.
-type SchemaFile struct {
-	handle
-}
-
-func newSchemaFile(object *C.sb_schema_file) *SchemaFile {
-	s := new(SchemaFile)
-	own(s, &s.handle, unsafe.Pointer(object), destroySchemaFile)
-	return s
-}
-
-func destroySchemaFile(object unsafe.Pointer) {
-	C.sb_schema_file_close((*C.sb_schema_file)(object))
-}
-
-func (s *SchemaFile) enter(op string) (*C.sb_schema_file, error) {
-	if s == nil {
-		return nil, refuse(op, "SchemaFile is nil")
-	}
-	object, err := s.handle.enter(op)
-	return (*C.sb_schema_file)(object), err
-}
-
-// Close closes the file. nil is allowed. Schemas that were handed out stay valid.
-//
-//   - Ownership: takes file.
-//   - Threads: any; nobody may use file during or after the call.
-//   - Errors: none.
-//   - Since: 1.0
-//
-// It may be called again, and while other goroutines are inside calls: the last of them closes then. It never fails.
-func (s *SchemaFile) Close() error {
-	if s != nil {
-		s.close()
-	}
-	return nil
-}
-
-// NewSchemaFile reads the schemas that text describes.
-//
-//   - Ownership: the caller closes file; text and name, which stands in messages (nil or empty: "schema"),
-//     are borrowed for the call.
-//   - Threads: any.
-//   - Errors: ErrInvalidArgument with line and reason when the text is wrong or a name or api_key is
-//     repeated; ErrTooLarge for too long a text or too many fields; ErrNoMemory.
-//   - Since: 1.0
-func NewSchemaFile(text []byte, name string) (*SchemaFile, error) {
-	if text == nil {
-		text = noBytes[:0]
-	}
-	cName, err := cText("NewSchemaFile", "name", name)
-	if err != nil {
-		return nil, err
-	}
-	var outFile *C.sb_schema_file
-	var outError C.sb_error
-	cStatus := C.sb_schema_file_open(unsafe.Pointer(unsafe.SliceData(text[:])), C.size_t(len(text)), (*C.char)(unsafe.Pointer(unsafe.SliceData(cName))), &outFile, &outError)
-	if cStatus != 0 {
-		return nil, failureOf("NewSchemaFile", cStatus, &outError)
-	}
-	return newSchemaFile(outFile), nil
-}
-
-// Count returns the number of schemas.
-//
-//   - Ownership: none.
-//   - Threads: any.
-//   - Errors: none.
-//   - Since: 1.0
-func (s *SchemaFile) Count() int {
-	self, err := s.enter("SchemaFile.Count")
-	if err != nil {
-		return 0
-	}
-	defer s.leave()
-	return int(C.sb_schema_file_count(self))
-}
-
-// Get makes another owner of the schema at index, in the order of the text.
-//
-//   - Ownership: the caller closes schema.
-//   - Threads: any.
-//   - Errors: ErrOutOfRange when there is no such schema.
-//   - Since: 1.0
-func (s *SchemaFile) Get(index int) (*Schema, error) {
-	if index < 0 {
-		return nil, refuse("SchemaFile.Get", "index is negative")
-	}
-	self, err := s.enter("SchemaFile.Get")
-	if err != nil {
-		return nil, err
-	}
-	defer s.leave()
-	var outSchema *C.sb_schema
-	cStatus := C.sb_schema_file_get(self, C.size_t(index), &outSchema)
-	if cStatus != 0 {
-		return nil, failure("SchemaFile.Get", cStatus)
-	}
-	return newSchema(outSchema), nil
-}
-
-// Find makes another owner of the schema of the message called name.
-//
-//   - Ownership: the caller closes schema; name is borrowed for the call.
-//   - Threads: any.
-//   - Errors: ErrNotFound when there is none.
-//   - Since: 1.0
-func (s *SchemaFile) Find(name string) (*Schema, error) {
-	cName, err := cText("SchemaFile.Find", "name", name)
-	if err != nil {
-		return nil, err
-	}
-	self, err := s.enter("SchemaFile.Find")
-	if err != nil {
-		return nil, err
-	}
-	defer s.leave()
-	var outSchema *C.sb_schema
-	cStatus := C.sb_schema_file_find(self, (*C.char)(unsafe.Pointer(unsafe.SliceData(cName))), &outSchema)
-	if cStatus != 0 {
-		return nil, failure("SchemaFile.Find", cStatus)
-	}
-	return newSchema(outSchema), nil
-}
-
 // StatusName returns the name of status as C spells it, such as "ErrCorrupt", or "SB_UNKNOWN_STATUS" for a
 // number that is none.
 //
@@ -4900,56 +4900,6 @@ func StatusMessage(status Status) string {
 //   - Since: 1.0
 func MemoryLiveBlocks() int64 {
 	return int64(C.sb_memory_live_blocks())
-}
-
-// VerifyVisits checks every byte of the file at path, which nobody need have open.
-//
-//   - Ownership: report is the caller's.
-//   - Threads: any.
-//   - Errors: ErrCorrupt with the offset of the first damage; ErrNotFound; ErrUnsupported for a file of a
-//     newer library; ErrInvalidArgument; ErrIO; ErrNoMemory.
-//   - Since: 1.0
-func VerifyVisits(path string) (VisitReport, error) {
-	cPath, err := cText("VerifyVisits", "path", path)
-	if err != nil {
-		return VisitReport{}, err
-	}
-	var outReport C.sb_visit_report
-	outReport.struct_size = C.sizeof_sb_visit_report
-	var outError C.sb_error
-	cStatus := C.sb_verify_visits((*C.char)(unsafe.Pointer(unsafe.SliceData(cPath))), &outReport, &outError)
-	if cStatus != 0 {
-		return VisitReport{}, failureOf("VerifyVisits", cStatus, &outError)
-	}
-	return goVisitReport(&outReport), nil
-}
-
-// SalvageVisits copies whatever is valid in the damaged file at path into a new file at target; the damaged
-// one stays as it is. What a damaged record said is missing: visits may be absent, and visits that it deleted
-// may be back.
-//
-//   - Ownership: report is the caller's, and says what was found.
-//   - Threads: any.
-//   - Errors: ErrCorrupt when nothing in the file is of use; ErrNotFound; ErrInvalidArgument when target
-//     exists; ErrIO; ErrNoMemory.
-//   - Since: 1.0
-func SalvageVisits(path string, target string) (VisitReport, error) {
-	cPath, err := cText("SalvageVisits", "path", path)
-	if err != nil {
-		return VisitReport{}, err
-	}
-	cTarget, err := cText("SalvageVisits", "target", target)
-	if err != nil {
-		return VisitReport{}, err
-	}
-	var outReport C.sb_visit_report
-	outReport.struct_size = C.sizeof_sb_visit_report
-	var outError C.sb_error
-	cStatus := C.sb_salvage_visits((*C.char)(unsafe.Pointer(unsafe.SliceData(cPath))), (*C.char)(unsafe.Pointer(unsafe.SliceData(cTarget))), &outReport, &outError)
-	if cStatus != 0 {
-		return VisitReport{}, failureOf("SalvageVisits", cStatus, &outError)
-	}
-	return goVisitReport(&outReport), nil
 }
 
 // CRC32C returns the CRC-32C of the size bytes at data, continued from checksum, which is 0 at the start: the
@@ -5180,4 +5130,54 @@ func PoolHandleFree(handle uint64) error {
 		return failure("PoolHandleFree", cStatus)
 	}
 	return nil
+}
+
+// VerifyVisits checks every byte of the file at path, which nobody need have open.
+//
+//   - Ownership: report is the caller's.
+//   - Threads: any.
+//   - Errors: ErrCorrupt with the offset of the first damage; ErrNotFound; ErrUnsupported for a file of a
+//     newer library; ErrInvalidArgument; ErrIO; ErrNoMemory.
+//   - Since: 1.0
+func VerifyVisits(path string) (VisitReport, error) {
+	cPath, err := cText("VerifyVisits", "path", path)
+	if err != nil {
+		return VisitReport{}, err
+	}
+	var outReport C.sb_visit_report
+	outReport.struct_size = C.sizeof_sb_visit_report
+	var outError C.sb_error
+	cStatus := C.sb_verify_visits((*C.char)(unsafe.Pointer(unsafe.SliceData(cPath))), &outReport, &outError)
+	if cStatus != 0 {
+		return VisitReport{}, failureOf("VerifyVisits", cStatus, &outError)
+	}
+	return goVisitReport(&outReport), nil
+}
+
+// SalvageVisits copies whatever is valid in the damaged file at path into a new file at target; the damaged
+// one stays as it is. What a damaged record said is missing: visits may be absent, and visits that it deleted
+// may be back.
+//
+//   - Ownership: report is the caller's, and says what was found.
+//   - Threads: any.
+//   - Errors: ErrCorrupt when nothing in the file is of use; ErrNotFound; ErrInvalidArgument when target
+//     exists; ErrIO; ErrNoMemory.
+//   - Since: 1.0
+func SalvageVisits(path string, target string) (VisitReport, error) {
+	cPath, err := cText("SalvageVisits", "path", path)
+	if err != nil {
+		return VisitReport{}, err
+	}
+	cTarget, err := cText("SalvageVisits", "target", target)
+	if err != nil {
+		return VisitReport{}, err
+	}
+	var outReport C.sb_visit_report
+	outReport.struct_size = C.sizeof_sb_visit_report
+	var outError C.sb_error
+	cStatus := C.sb_salvage_visits((*C.char)(unsafe.Pointer(unsafe.SliceData(cPath))), (*C.char)(unsafe.Pointer(unsafe.SliceData(cTarget))), &outReport, &outError)
+	if cStatus != 0 {
+		return VisitReport{}, failureOf("SalvageVisits", cStatus, &outError)
+	}
+	return goVisitReport(&outReport), nil
 }

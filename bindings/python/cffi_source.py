@@ -12,18 +12,18 @@ typedef struct sb_memory sb_memory;
 typedef struct sb_block sb_block;
 typedef struct sb_view sb_view;
 typedef struct sb_pin sb_pin;
+typedef struct sb_buf sb_buf;
 typedef struct sb_schema sb_schema;
+typedef struct sb_builder sb_builder;
 typedef struct sb_parser sb_parser;
 typedef struct sb_batch sb_batch;
+typedef struct sb_pipeline sb_pipeline;
+typedef struct sb_pool sb_pool;
+typedef struct sb_schema_file sb_schema_file;
 typedef struct sb_visit_manager sb_visit_manager;
 typedef struct sb_visits sb_visits;
 typedef struct sb_visit_users sb_visit_users;
 typedef struct sb_visit_scan sb_visit_scan;
-typedef struct sb_buf sb_buf;
-typedef struct sb_builder sb_builder;
-typedef struct sb_pipeline sb_pipeline;
-typedef struct sb_pool sb_pool;
-typedef struct sb_schema_file sb_schema_file;
 typedef struct sb_visit_store sb_visit_store;
 typedef struct sb_error {
   int32_t status;
@@ -60,6 +60,18 @@ typedef struct sb_value {
   const void *data;
   size_t size;
 } sb_value;
+typedef struct sb_column {
+  const void *values;
+  size_t size;
+  const int64_t *offsets;
+  size_t offset_count;
+  const int32_t *lengths;
+  size_t length_count;
+  const int64_t *item_offsets;
+  size_t item_offset_count;
+  const int32_t *item_lengths;
+  size_t item_length_count;
+} sb_column;
 typedef struct sb_parser_options {
   uint32_t struct_size;
   int32_t max_frame_size;
@@ -75,69 +87,6 @@ typedef struct sb_row {
   int8_t api_key;
   int8_t sequence;
 } sb_row;
-typedef struct sb_visit {
-  uint32_t user;
-  uint32_t visit_id;
-  int64_t time_ns;
-  const void *url;
-  size_t url_size;
-  const void *text;
-  size_t text_size;
-} sb_visit;
-typedef struct sb_visit_user {
-  uint32_t user;
-  uint32_t visit_count;
-} sb_visit_user;
-typedef struct sb_visit_report {
-  uint32_t struct_size;
-  uint32_t format;
-  uint64_t bytes;
-  uint64_t records;
-  uint64_t users;
-  uint64_t visits;
-  uint64_t damaged_bytes;
-  int64_t damaged_offset;
-} sb_visit_report;
-typedef struct sb_visit_stats {
-  uint32_t struct_size;
-  uint32_t max_visits;
-  uint64_t file_bytes;
-  uint64_t live_bytes;
-  uint64_t durable_bytes;
-  uint64_t records;
-  uint64_t users_loaded;
-  uint64_t syncs;
-  uint64_t compactions;
-  uint64_t cut_bytes;
-  uint64_t replayed_records;
-  bool upgraded;
-  bool compacting;
-  bool poisoned;
-  uint8_t reserved[5];
-} sb_visit_stats;
-typedef struct sb_visit_manager_options {
-  uint32_t struct_size;
-  uint32_t max_visits;
-  int32_t durability;
-  uint32_t interval_ms;
-  uint32_t timeout_ms;
-  bool read_only;
-  bool compact_in_thread;
-  uint8_t reserved[2];
-  const sb_visit_store *store;
-} sb_visit_manager_options;
-typedef struct sb_column {
-  const void *values;
-  size_t size;
-  const int64_t *offsets;
-  size_t offset_count;
-  const int32_t *lengths;
-  size_t length_count;
-  const int64_t *item_offsets;
-  size_t item_offset_count;
-  const int32_t *item_lengths;
-  size_t item_length_count;
-} sb_column;
 typedef struct sb_echo_request {
   int64_t timestamp;
   const void *subject;
@@ -203,6 +152,57 @@ typedef struct sb_pool_place {
   char tag[128];
   char calls[384];
 } sb_pool_place;
+typedef struct sb_visit {
+  uint32_t user;
+  uint32_t visit_id;
+  int64_t time_ns;
+  const void *url;
+  size_t url_size;
+  const void *text;
+  size_t text_size;
+} sb_visit;
+typedef struct sb_visit_user {
+  uint32_t user;
+  uint32_t visit_count;
+} sb_visit_user;
+typedef struct sb_visit_report {
+  uint32_t struct_size;
+  uint32_t format;
+  uint64_t bytes;
+  uint64_t records;
+  uint64_t users;
+  uint64_t visits;
+  uint64_t damaged_bytes;
+  int64_t damaged_offset;
+} sb_visit_report;
+typedef struct sb_visit_stats {
+  uint32_t struct_size;
+  uint32_t max_visits;
+  uint64_t file_bytes;
+  uint64_t live_bytes;
+  uint64_t durable_bytes;
+  uint64_t records;
+  uint64_t users_loaded;
+  uint64_t syncs;
+  uint64_t compactions;
+  uint64_t cut_bytes;
+  uint64_t replayed_records;
+  bool upgraded;
+  bool compacting;
+  bool poisoned;
+  uint8_t reserved[5];
+} sb_visit_stats;
+typedef struct sb_visit_manager_options {
+  uint32_t struct_size;
+  uint32_t max_visits;
+  int32_t durability;
+  uint32_t interval_ms;
+  uint32_t timeout_ms;
+  bool read_only;
+  bool compact_in_thread;
+  uint8_t reserved[2];
+  const sb_visit_store *store;
+} sb_visit_manager_options;
 const char *sb_status_name(sb_status status);
 const char *sb_status_message(sb_status status);
 sb_status sb_memory_open_default(sb_memory **memory);
@@ -249,6 +249,27 @@ int32_t sb_view_compare(const sb_view *view, const sb_view *other);
 uint64_t sb_view_hash(const sb_view *view, uint64_t seed);
 void sb_view_close(sb_view *view);
 void sb_pin_close(sb_pin *pin);
+sb_status sb_buf_open(sb_memory *memory, sb_buf **buf);
+sb_status sb_buf_from_blocks(sb_block *const *blocks, size_t count, sb_memory *memory, sb_buf **buf);
+size_t sb_buf_size(const sb_buf *buf);
+size_t sb_buf_room(const sb_buf *buf);
+sb_status sb_buf_reserve(sb_buf *buf, size_t size);
+sb_status sb_buf_put(sb_buf *buf, const void *data, size_t size);
+sb_status sb_buf_put_byte(sb_buf *buf, uint8_t byte);
+sb_status sb_buf_put_repeated(sb_buf *buf, uint8_t byte, size_t count);
+sb_status sb_buf_put_int(sb_buf *buf, int64_t value, uint32_t size, int32_t order);
+sb_status sb_buf_put_float(sb_buf *buf, double value, uint32_t size, int32_t order);
+sb_status sb_buf_put_view(sb_buf *buf, const sb_view *view);
+sb_status sb_buf_peek(const sb_buf *buf, sb_view **view);
+sb_status sb_buf_take(sb_buf *buf, size_t size, sb_view **view);
+sb_status sb_buf_begin(sb_buf *buf, void **data, size_t *size);
+sb_status sb_buf_begin_iovec(sb_buf *buf, sb_iovec *iovec, size_t iovec_max, size_t *iovec_count);
+sb_status sb_buf_commit(sb_buf *buf, size_t size);
+void sb_buf_abort(sb_buf *buf);
+sb_status sb_buf_split_room(sb_buf *buf, size_t size, sb_buf **other);
+sb_status sb_buf_memory(const sb_buf *buf, sb_memory **memory);
+void sb_buf_clear(sb_buf *buf);
+void sb_buf_close(sb_buf *buf);
 sb_status sb_schema_open(const char *name, int32_t direction, int8_t api_key, const sb_schema_field *fields,
   size_t field_count, sb_schema **schema, sb_error *error);
 sb_schema *sb_schema_retain(sb_schema *schema);
@@ -258,6 +279,21 @@ int8_t sb_schema_api_key(const sb_schema *schema);
 size_t sb_schema_field_count(const sb_schema *schema);
 sb_status sb_schema_get_field(const sb_schema *schema, size_t index, sb_schema_field *field);
 void sb_schema_close(sb_schema *schema);
+sb_status sb_builder_open(sb_memory *memory, sb_builder **builder);
+sb_status sb_builder_add(sb_builder *builder, const sb_schema *schema, int8_t sequence, const sb_value
+  *values, size_t value_count, sb_error *error);
+sb_status sb_builder_add_columns(sb_builder *builder, const sb_schema *schema, const int8_t *sequences, size_t
+  count, const sb_column *columns, size_t column_count, sb_error *error);
+sb_status sb_builder_add_rows(sb_builder *builder, const sb_schema *schema, const int8_t *sequences, size_t
+  count, const sb_value *values, size_t value_count, sb_error *error);
+size_t sb_builder_size(const sb_builder *builder);
+size_t sb_builder_frame_count(const sb_builder *builder);
+sb_status sb_builder_take(sb_builder *builder, sb_view **frames);
+sb_status sb_builder_copy_bytes(const sb_builder *builder, void *data, size_t size);
+void sb_builder_clear(sb_builder *builder);
+sb_status sb_builder_memory(const sb_builder *builder, sb_memory **memory);
+void sb_builder_close(sb_builder *builder);
+uint32_t sb_crc32c(uint32_t checksum, const void *data, size_t size);
 void sb_parser_options_init(sb_parser_options *options, size_t struct_size);
 sb_status sb_parser_open(sb_schema *const *schemas, size_t schema_count, const sb_parser_options *options,
   sb_parser **parser, sb_error *error);
@@ -287,6 +323,44 @@ sb_status sb_batch_get_schema(const sb_batch *batch, size_t schema_index, sb_sch
 void sb_batch_swap(sb_batch *batch, sb_batch *other);
 void sb_batch_clear(sb_batch *batch);
 void sb_batch_close(sb_batch *batch);
+sb_status sb_echo_request_schema(sb_schema **schema);
+sb_status sb_echo_response_schema(sb_schema **schema);
+sb_status sb_echo_add_request(sb_builder *builder, const sb_echo_request *request, sb_error *error);
+sb_status sb_echo_add_response(sb_builder *builder, const sb_echo_response *response, sb_error *error);
+sb_status sb_echo_get_request(const sb_batch *batch, size_t index, sb_echo_request *request);
+sb_status sb_echo_get_response(const sb_batch *batch, size_t index, sb_echo_response *response);
+uint32_t sb_version(void);
+uint64_t sb_abi_digest(void);
+uint64_t sb_instance_id(void);
+sb_status sb_pipeline_open(sb_pipeline **pipeline);
+sb_status sb_pipeline_begin(sb_pipeline *pipeline, uint64_t tag, int8_t *sequence);
+sb_status sb_pipeline_finish(sb_pipeline *pipeline, int8_t sequence, uint64_t *tag);
+size_t sb_pipeline_in_flight(const sb_pipeline *pipeline);
+void sb_pipeline_close(sb_pipeline *pipeline);
+void sb_pool_options_init(sb_pool_options *options, size_t struct_size);
+sb_status sb_pool_open(const sb_pool_options *options, sb_pool **pool);
+sb_status sb_pool_get(sb_pool *pool, size_t size, void **data);
+sb_status sb_pool_put(sb_pool *pool, void *data);
+sb_status sb_pool_get_many(sb_pool *pool, size_t size, size_t count, void **blocks);
+sb_status sb_pool_put_many(sb_pool *pool, void *const *blocks, size_t count);
+sb_status sb_pool_get_block(sb_pool *pool, size_t size, sb_block **block);
+sb_status sb_pool_memory(sb_pool *pool, sb_memory **memory);
+void sb_pool_trim(sb_pool *pool);
+sb_status sb_pool_get_stats(sb_pool *pool, sb_pool_stats *stats);
+sb_status sb_pool_get_class_stats(sb_pool *pool, uint32_t index, sb_pool_class_stats *stats);
+sb_status sb_pool_tag(sb_pool *pool, void *data, const char *tag);
+sb_status sb_pool_get_place(sb_pool *pool, size_t index, sb_pool_place *place);
+sb_status sb_pool_handle(sb_pool *pool, uint64_t *handle);
+sb_status sb_pool_handle_get(uint64_t handle, size_t size, void **data);
+sb_status sb_pool_handle_put(uint64_t handle, void *data);
+sb_status sb_pool_handle_free(uint64_t handle);
+void sb_pool_close(sb_pool *pool);
+sb_status sb_schema_file_open(const void *text, size_t size, const char *name, sb_schema_file **file, sb_error
+  *error);
+size_t sb_schema_file_count(const sb_schema_file *file);
+sb_status sb_schema_file_get(const sb_schema_file *file, size_t index, sb_schema **schema);
+sb_status sb_schema_file_find(const sb_schema_file *file, const char *name, sb_schema **schema);
+void sb_schema_file_close(sb_schema_file *file);
 void sb_visit_manager_options_init(sb_visit_manager_options *options, size_t struct_size);
 sb_status sb_visit_manager_open(const char *path, const sb_visit_manager_options *options, sb_visit_manager
   **manager, sb_error *error);
@@ -332,80 +406,6 @@ sb_status sb_visits_export_arrow_stream(const sb_visits *visits, int32_t strings
   *error);
 sb_status sb_visit_manager_export_arrow_stream(sb_visit_manager *manager, int32_t strings, void *arrow_stream,
   sb_error *error);
-sb_status sb_buf_open(sb_memory *memory, sb_buf **buf);
-sb_status sb_buf_from_blocks(sb_block *const *blocks, size_t count, sb_memory *memory, sb_buf **buf);
-size_t sb_buf_size(const sb_buf *buf);
-size_t sb_buf_room(const sb_buf *buf);
-sb_status sb_buf_reserve(sb_buf *buf, size_t size);
-sb_status sb_buf_put(sb_buf *buf, const void *data, size_t size);
-sb_status sb_buf_put_byte(sb_buf *buf, uint8_t byte);
-sb_status sb_buf_put_repeated(sb_buf *buf, uint8_t byte, size_t count);
-sb_status sb_buf_put_int(sb_buf *buf, int64_t value, uint32_t size, int32_t order);
-sb_status sb_buf_put_float(sb_buf *buf, double value, uint32_t size, int32_t order);
-sb_status sb_buf_put_view(sb_buf *buf, const sb_view *view);
-sb_status sb_buf_peek(const sb_buf *buf, sb_view **view);
-sb_status sb_buf_take(sb_buf *buf, size_t size, sb_view **view);
-sb_status sb_buf_begin(sb_buf *buf, void **data, size_t *size);
-sb_status sb_buf_begin_iovec(sb_buf *buf, sb_iovec *iovec, size_t iovec_max, size_t *iovec_count);
-sb_status sb_buf_commit(sb_buf *buf, size_t size);
-void sb_buf_abort(sb_buf *buf);
-sb_status sb_buf_split_room(sb_buf *buf, size_t size, sb_buf **other);
-sb_status sb_buf_memory(const sb_buf *buf, sb_memory **memory);
-void sb_buf_clear(sb_buf *buf);
-void sb_buf_close(sb_buf *buf);
-sb_status sb_builder_open(sb_memory *memory, sb_builder **builder);
-sb_status sb_builder_add(sb_builder *builder, const sb_schema *schema, int8_t sequence, const sb_value
-  *values, size_t value_count, sb_error *error);
-sb_status sb_builder_add_columns(sb_builder *builder, const sb_schema *schema, const int8_t *sequences, size_t
-  count, const sb_column *columns, size_t column_count, sb_error *error);
-sb_status sb_builder_add_rows(sb_builder *builder, const sb_schema *schema, const int8_t *sequences, size_t
-  count, const sb_value *values, size_t value_count, sb_error *error);
-size_t sb_builder_size(const sb_builder *builder);
-size_t sb_builder_frame_count(const sb_builder *builder);
-sb_status sb_builder_take(sb_builder *builder, sb_view **frames);
-sb_status sb_builder_copy_bytes(const sb_builder *builder, void *data, size_t size);
-void sb_builder_clear(sb_builder *builder);
-sb_status sb_builder_memory(const sb_builder *builder, sb_memory **memory);
-void sb_builder_close(sb_builder *builder);
-uint32_t sb_crc32c(uint32_t checksum, const void *data, size_t size);
-sb_status sb_echo_request_schema(sb_schema **schema);
-sb_status sb_echo_response_schema(sb_schema **schema);
-sb_status sb_echo_add_request(sb_builder *builder, const sb_echo_request *request, sb_error *error);
-sb_status sb_echo_add_response(sb_builder *builder, const sb_echo_response *response, sb_error *error);
-sb_status sb_echo_get_request(const sb_batch *batch, size_t index, sb_echo_request *request);
-sb_status sb_echo_get_response(const sb_batch *batch, size_t index, sb_echo_response *response);
-uint32_t sb_version(void);
-uint64_t sb_abi_digest(void);
-uint64_t sb_instance_id(void);
-sb_status sb_pipeline_open(sb_pipeline **pipeline);
-sb_status sb_pipeline_begin(sb_pipeline *pipeline, uint64_t tag, int8_t *sequence);
-sb_status sb_pipeline_finish(sb_pipeline *pipeline, int8_t sequence, uint64_t *tag);
-size_t sb_pipeline_in_flight(const sb_pipeline *pipeline);
-void sb_pipeline_close(sb_pipeline *pipeline);
-void sb_pool_options_init(sb_pool_options *options, size_t struct_size);
-sb_status sb_pool_open(const sb_pool_options *options, sb_pool **pool);
-sb_status sb_pool_get(sb_pool *pool, size_t size, void **data);
-sb_status sb_pool_put(sb_pool *pool, void *data);
-sb_status sb_pool_get_many(sb_pool *pool, size_t size, size_t count, void **blocks);
-sb_status sb_pool_put_many(sb_pool *pool, void *const *blocks, size_t count);
-sb_status sb_pool_get_block(sb_pool *pool, size_t size, sb_block **block);
-sb_status sb_pool_memory(sb_pool *pool, sb_memory **memory);
-void sb_pool_trim(sb_pool *pool);
-sb_status sb_pool_get_stats(sb_pool *pool, sb_pool_stats *stats);
-sb_status sb_pool_get_class_stats(sb_pool *pool, uint32_t index, sb_pool_class_stats *stats);
-sb_status sb_pool_tag(sb_pool *pool, void *data, const char *tag);
-sb_status sb_pool_get_place(sb_pool *pool, size_t index, sb_pool_place *place);
-sb_status sb_pool_handle(sb_pool *pool, uint64_t *handle);
-sb_status sb_pool_handle_get(uint64_t handle, size_t size, void **data);
-sb_status sb_pool_handle_put(uint64_t handle, void *data);
-sb_status sb_pool_handle_free(uint64_t handle);
-void sb_pool_close(sb_pool *pool);
-sb_status sb_schema_file_open(const void *text, size_t size, const char *name, sb_schema_file **file, sb_error
-  *error);
-size_t sb_schema_file_count(const sb_schema_file *file);
-sb_status sb_schema_file_get(const sb_schema_file *file, size_t index, sb_schema **schema);
-sb_status sb_schema_file_find(const sb_schema_file *file, const char *name, sb_schema **schema);
-void sb_schema_file_close(sb_schema_file *file);
 static const uint64_t sb_built_digest;
 """
 

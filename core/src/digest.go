@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xdfee59f81850ccd5ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x8bfc2143ef7bdc57ull
 import "C"

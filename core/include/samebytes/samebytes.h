@@ -2,7 +2,6 @@
 #define SAMEBYTES_SAMEBYTES_H
 
 /* Everything in one include. Each header is the manual of its part. */
-#include <samebytes/arrow.h>
 #include <samebytes/buf.h>
 #include <samebytes/builder.h>
 #include <samebytes/crc32c.h>
@@ -17,5 +16,8 @@
 #include <samebytes/status.h>
 #include <samebytes/view.h>
 #include <samebytes/visits.h>
+
+/* Stands on the others. */
+#include <samebytes/arrow.h>
 
 #endif

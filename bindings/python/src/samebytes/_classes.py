@@ -535,6 +535,267 @@ class Pin(Handle):
     _destroy = staticmethod(layer.sb_pin_close)
 
 
+class Buf(Handle):
+    """Buf: bytes being written.
+
+    A Buf is a filled part, then room. Bytes are put at the end of the filled part; what is filled is taken as
+    an immutable view while the room stays writable.
+
+    Errors: OutOfRangeError when the room or the filled part is too small; NoMemoryError; a call that fails
+    leaves the buf unchanged.
+
+    Limits: Sizes are those of memory.
+    """
+
+    _destroy = staticmethod(layer.sb_buf_close)
+
+    def __init__(self, memory: Memory | None = None) -> None:
+        """Makes an empty buf without room whose memory comes from `memory`.
+
+        Ownership: the caller closes `buf`, which keeps the provider alive by itself.
+        Threads: any.
+        Errors: NoMemoryError.
+        Since: 1.0
+        """
+        memory = expect_or_none(memory, Memory, "memory")
+        with calling(memory):
+            self._own(layer.sb_buf_open(None if memory is None else memory._open()))
+
+    @classmethod
+    def from_blocks(cls, blocks: Sequence[Block], memory: Memory | None = None) -> Self:
+        """Makes an empty buf whose room is all of `blocks`, in that order. Memory that it needs beyond that
+        comes from `memory`.
+
+        Ownership: takes all of `blocks`; the caller closes `buf`.
+        Threads: any.
+        Errors: BusyError when a block has other owners, who could write; InvalidArgumentError when one is
+        None or stands there twice; TooLargeError when they exceed the address space together; NoMemoryError.
+        The blocks stay the caller's then.
+        Since: 1.0
+        """
+        blocks = expect_all(blocks, Block, "blocks")
+        memory = expect_or_none(memory, Memory, "memory")
+        with calling(*blocks, memory):
+            for each in blocks:
+                each._idle()
+            _result = layer.sb_buf_from_blocks(
+                [each._open() for each in blocks],
+                None if memory is None else memory._open(),
+            )
+            for each in blocks:
+                each._taken()
+            return cls.adopt(_result)
+
+    def size(self) -> int:
+        """Returns the number of filled bytes.
+
+        Ownership: none.
+        Threads: one user of `buf` at a time.
+        Errors: none.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_buf_size(self._open())
+
+    def room(self) -> int:
+        """Returns how many bytes can be put before more room must be reserved.
+
+        Ownership: none.
+        Threads: one user of `buf` at a time.
+        Errors: none.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_buf_room(self._open())
+
+    def reserve(self, size: int) -> None:
+        """Makes sure that there is room for at least `size` bytes.
+
+        Ownership: none.
+        Threads: one user of `buf` at a time.
+        Errors: NoMemoryError; TooLargeError when the filled part and the room would exceed the address space.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_buf_reserve(self._open(), size)
+
+    def put(self, data: ReadableBuffer) -> None:
+        """Adds `size` bytes at `data` to the end of the filled part of `buf`, across blocks where needed.
+
+        Ownership: `data` is borrowed for the call.
+        Threads: one user of `buf` at a time.
+        Errors: OutOfRangeError if the room is smaller than `size`; `buf` is then unchanged.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_buf_put(self._open(), data)
+
+    def put_byte(self, byte: int) -> None:
+        """Adds one byte.
+
+        Ownership: none.
+        Threads: one user of `buf` at a time.
+        Errors: OutOfRangeError if there is no room.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_buf_put_byte(self._open(), byte)
+
+    def put_repeated(self, byte: int, count: int) -> None:
+        """Adds the same byte `count` times.
+
+        Ownership: none.
+        Threads: one user of `buf` at a time.
+        Errors: OutOfRangeError if the room is smaller than `count`; `buf` is then unchanged.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_buf_put_repeated(self._open(), byte, count)
+
+    def put_int(self, value: int, size: int, order: int) -> None:
+        """Adds `value` as an integer of `size` bytes (1, 2, 4 or 8), across blocks where needed. Cast an
+        unsigned one to int64_t through the signed type of its size.
+
+        Ownership: none.
+        Threads: one user of `buf` at a time.
+        Errors: InvalidArgumentError when `size` is another one, or `order` is none of ORDER_...;
+        OutOfRangeError when `value` does not fit `size` bytes, or the room is smaller. `buf` is then
+        unchanged.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_buf_put_int(self._open(), value, size, order)
+
+    def put_float(self, value: float, size: int, order: int) -> None:
+        """Adds `value` as a floating-point number (IEEE 754) of `size` bytes (4 or 8). To 4 bytes it is rounded
+        to the nearest.
+
+        Ownership: none.
+        Threads: one user of `buf` at a time.
+        Errors: InvalidArgumentError when `size` is another one, or `order` is none of ORDER_...;
+        OutOfRangeError when `value` is finite but beyond the largest number of 4 bytes, or the room is
+        smaller. `buf` is then unchanged.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_buf_put_float(self._open(), value, size, order)
+
+    def put_view(self, view: View) -> None:
+        """Adds the bytes of `view` at the end of the filled part without copying. The room after it stays.
+
+        Ownership: `view` is borrowed for the call; the buf shares its blocks.
+        Threads: one user of each at a time.
+        Errors: NoMemoryError; `buf` is then unchanged.
+        Since: 1.0
+        """
+        view = expect(view, View, "view")
+        with calling(self, view):
+            layer.sb_buf_put_view(self._open(), view._open())
+
+    def peek(self) -> public.View:
+        """Makes a view of all filled bytes; they stay in the buf as well.
+
+        Ownership: the caller closes `view`.
+        Threads: one user of `buf` at a time.
+        Errors: NoMemoryError.
+        Since: 1.0
+        """
+        with self._lock:
+            return public.View.adopt(layer.sb_buf_peek(self._open()))
+
+    def take(self, size: int) -> public.View:
+        """Takes the first `size` filled bytes out as a view. The rest stays filled, the room stays writable.
+
+        Ownership: the caller closes `view`.
+        Threads: one user of `buf` at a time.
+        Errors: OutOfRangeError when fewer are filled; NoMemoryError; `buf` is then unchanged.
+        Since: 1.0
+        """
+        with self._lock:
+            return public.View.adopt(layer.sb_buf_take(self._open(), size))
+
+    def begin(self) -> tuple[int, int]:
+        """Begins direct writing: stores address and size of the first piece of room, for reading from a socket
+        for example. Room is not filled before Buf.commit; without it nothing happened.
+
+        Ownership: `data` may be written until the next call on `buf`.
+        Threads: one user of `buf` at a time.
+        Errors: OutOfRangeError when there is no room.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_buf_begin(self._open())
+
+    def begin_iovec(self, iovec_max: int) -> list[_records.Iovec]:
+        """Begins direct writing to all pieces of room, at most `iovec_max`, for readv or recvmsg; `iovec_count`
+        tells how many they are. Room is filled in the order of the pieces, by Buf.commit.
+
+        Ownership: the pieces may be written until the next call on `buf`.
+        Threads: one user of `buf` at a time.
+        Errors: OutOfRangeError when there is no room, or `iovec_max` is 0.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_buf_begin_iovec(self._open(), iovec_max)
+
+    def commit(self, size: int) -> None:
+        """Ends direct writing: the first `size` bytes of the pieces that Buf.begin or Buf.begin_iovec gave are
+        filled. Calls that use or take room in between (put, split_room) have ended it already.
+
+        Ownership: none.
+        Threads: one user of `buf` at a time.
+        Errors: OutOfRangeError when the pieces are smaller, or nothing was begun; `buf` is then unchanged.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_buf_commit(self._open(), size)
+
+    def abort(self) -> None:
+        """Ends direct writing without filling anything: it is as if Buf.begin had not been called.
+
+        Ownership: none.
+        Threads: one user of `buf` at a time.
+        Errors: none.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_buf_abort(self._open())
+
+    def split_room(self, size: int) -> public.Buf:
+        """Takes the last `size` bytes of room away into a buf of their own, which is filled apart, on another
+        thread if need be.
+
+        Ownership: the caller closes `other`; its provider is that of `buf`.
+        Threads: one user of `buf` at a time.
+        Errors: OutOfRangeError when the room is smaller; NoMemoryError; `buf` is then unchanged.
+        Since: 1.0
+        """
+        with self._lock:
+            return public.Buf.adopt(layer.sb_buf_split_room(self._open(), size))
+
+    def memory(self) -> public.Memory:
+        """Tells which provider the room comes from.
+
+        Ownership: the caller closes `memory`.
+        Threads: one user of `buf` at a time.
+        Errors: NoMemoryError.
+        Since: 1.0
+        """
+        with self._lock:
+            return public.Memory.adopt(layer.sb_buf_memory(self._open()))
+
+    def clear(self) -> None:
+        """Drops all filled bytes. The room stays.
+
+        Ownership: none.
+        Threads: one user of `buf` at a time.
+        Errors: none.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_buf_clear(self._open())
+
+
 class Schema(Handle):
     """Schema: what a message is made of.
 
@@ -643,6 +904,157 @@ class Schema(Handle):
         """
         with self._lock:
             layer.sb_schema_export_arrow(self._open(), strings, arrow_schema)
+
+
+class Builder(Handle):
+    """Builder: from values to frames.
+
+    A builder turns messages into frames, one behind the other. The size of a frame is known before its first
+    byte is written.
+
+    Errors: OutOfRangeError for an integer that does not fit its field, TooLargeError for a string or array
+    that its length prefix cannot count, both with the field's name; nothing is written then.
+
+    Limits: A frame's Size is at most 2^31-1, a string has at most 2^31-1 bytes, an array at most 32,767
+    items.
+    """
+
+    _destroy = staticmethod(layer.sb_builder_close)
+
+    def __init__(self, memory: Memory | None = None) -> None:
+        """Makes an empty builder whose frames lie in memory of `memory`.
+
+        Ownership: the caller closes `builder`, which keeps the provider alive by itself.
+        Threads: any.
+        Errors: NoMemoryError.
+        Since: 1.0
+        """
+        memory = expect_or_none(memory, Memory, "memory")
+        with calling(memory):
+            self._own(layer.sb_builder_open(None if memory is None else memory._open()))
+
+    def add(self, schema: Schema, sequence: int, values: Sequence[_records.Value | tuple[Any, ...]]) -> None:
+        """Adds one message. `values` holds one value per field of `schema`, in its order.
+
+        Ownership: all is borrowed for the call.
+        Threads: one user of `builder` at a time.
+        Errors: InvalidArgumentError when `value_count` is not the schema's, or data is None where size is not
+        0; OutOfRangeError; TooLargeError; NoMemoryError; nothing is added then. The error's `frame` counts
+        the messages added since the last take or clear.
+        Since: 1.0
+        """
+        schema = expect(schema, Schema, "schema")
+        with calling(self, schema):
+            layer.sb_builder_add(self._open(), schema._open(), sequence, values)
+
+    def add_columns(
+        self,
+        schema: Schema,
+        sequences: Sequence[int],
+        columns: Sequence[_records.Column | tuple[Any, ...]],
+    ) -> None:
+        """Adds `count` messages in one call: all of them, or none. `sequences` holds one sequence per message,
+        `columns` one column per field of `schema`, in its order.
+
+        Ownership: all is borrowed for the call.
+        Threads: one user of `builder` at a time.
+        Errors: InvalidArgumentError when `column_count` is not the schema's, or a column has not what `count`
+        messages need; OutOfRangeError for an integer that does not fit its field, or an offset and length
+        outside of the values; TooLargeError; NoMemoryError; nothing is added then. The error's `frame` counts
+        the messages added since the last take or clear, and those of the call before it.
+        Since: 1.0
+        """
+        schema = expect(schema, Schema, "schema")
+        with calling(self, schema):
+            layer.sb_builder_add_columns(self._open(), schema._open(), sequences, columns)
+
+    def add_rows(
+        self,
+        schema: Schema,
+        sequences: Sequence[int],
+        values: Sequence[_records.Value | tuple[Any, ...]],
+    ) -> None:
+        """Adds `count` messages in one call: all of them, or none. `sequences` holds one sequence per message,
+        `values` one value per field of `schema` for the first message, in its order, then those of the next,
+        and so on.
+
+        Ownership: all is borrowed for the call.
+        Threads: one user of `builder` at a time.
+        Errors: InvalidArgumentError when `value_count` is not that of the fields of `count` messages, or data
+        is None where size is not 0; OutOfRangeError; TooLargeError; NoMemoryError; nothing is added then. The
+        error's `frame` counts the messages added since the last take or clear, and those of the call before
+        it.
+        Since: 1.0
+        """
+        schema = expect(schema, Schema, "schema")
+        with calling(self, schema):
+            layer.sb_builder_add_rows(self._open(), schema._open(), sequences, values)
+
+    def size(self) -> int:
+        """Returns the number of bytes of all frames added.
+
+        Ownership: none.
+        Threads: one user of `builder` at a time.
+        Errors: none.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_builder_size(self._open())
+
+    def frame_count(self) -> int:
+        """Returns the number of frames added.
+
+        Ownership: none.
+        Threads: one user of `builder` at a time.
+        Errors: none.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_builder_frame_count(self._open())
+
+    def take(self) -> public.View:
+        """Takes all frames out as one view, without copying; the builder is empty then.
+
+        Ownership: the caller closes `frames`.
+        Threads: one user of `builder` at a time.
+        Errors: NoMemoryError; the builder is then unchanged.
+        Since: 1.0
+        """
+        with self._lock:
+            return public.View.adopt(layer.sb_builder_take(self._open()))
+
+    def copy_bytes(self, data: WriteableBuffer) -> None:
+        """Copies all frames to the caller's memory; the builder keeps them.
+
+        Ownership: `data` is the caller's.
+        Threads: one user of `builder` at a time.
+        Errors: OutOfRangeError when `size` is not Builder.size(); `data` is then unchanged.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_builder_copy_bytes(self._open(), data)
+
+    def clear(self) -> None:
+        """Drops all frames.
+
+        Ownership: none.
+        Threads: one user of `builder` at a time.
+        Errors: none.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_builder_clear(self._open())
+
+    def memory(self) -> public.Memory:
+        """Opens the provider that the builder's memory comes from.
+
+        Ownership: the caller closes `memory`.
+        Threads: one user of `builder` at a time.
+        Errors: NoMemoryError.
+        Since: 1.0
+        """
+        with self._lock:
+            return public.Memory.adopt(layer.sb_builder_memory(self._open()))
 
 
 class Parser(Handle):
@@ -1017,6 +1429,331 @@ class Batch(_objects.Batch, Handle):
         """
         with self._lock:
             layer.sb_batch_export_arrow_stream(self._open(), schema_index, strings, arrow_stream)
+
+
+class Pipeline(Handle):
+    """Pipeline: which response belongs to which request.
+
+    A client that sends requests without waiting gives each a sequence, an int8, and finds the request by the
+    sequence of its response.
+
+    Errors: BusyError when all sequences are in flight, NotFoundError for a response that is unknown or was
+    repeated.
+
+    Limits: At most PIPELINE_MAX requests in flight.
+    """
+
+    _destroy = staticmethod(layer.sb_pipeline_close)
+
+    def __init__(self) -> None:
+        """Makes a pipeline with nothing in flight. The first sequence is 0, 127 is followed by -128, those in
+        flight are skipped.
+
+        Ownership: the caller closes `pipeline`.
+        Threads: any.
+        Errors: NoMemoryError.
+        Since: 1.0
+        """
+        self._own(layer.sb_pipeline_open())
+
+    def begin(self, tag: int) -> int:
+        """Assigns the next free sequence to a request, and remembers `tag` for it.
+
+        Ownership: none.
+        Threads: one user of `pipeline` at a time.
+        Errors: BusyError when PIPELINE_MAX requests are in flight.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_pipeline_begin(self._open(), tag)
+
+    def finish(self, sequence: int) -> int:
+        """Finds the request that a response with `sequence` answers, and frees the sequence.
+
+        Ownership: none.
+        Threads: one user of `pipeline` at a time.
+        Errors: NotFoundError when no request with that sequence is in flight.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_pipeline_finish(self._open(), sequence)
+
+    def in_flight(self) -> int:
+        """Returns the number of requests in flight.
+
+        Ownership: none.
+        Threads: one user of `pipeline` at a time.
+        Errors: none.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_pipeline_in_flight(self._open())
+
+
+class Pool(Handle):
+    """Pool: memory that is handed out and taken back without malloc.
+
+    A pool keeps blocks of a few sizes for reuse. The same pool serves C, Python and Go in one process.
+
+    Errors: A size of 0 or above BLOCK_SIZE_MAX is InvalidArgumentError. A pointer that is not a block of this
+    pool, or that has been put back already, is InvalidArgumentError, and nothing changes.
+
+    Limits: At most POOL_CLASSES_MAX classes. Alignment is at most POOL_ALIGNMENT_MAX. At most POOL_MANY_MAX
+    blocks in one call. A pool with guard pages can have about 30,000 blocks out and kept together, because
+    Linux limits the mappings of a process.
+    """
+
+    _destroy = staticmethod(layer.sb_pool_close)
+
+    def __init__(
+        self,
+        *,
+        classes: Sequence[_records.PoolClass | tuple[Any, ...]] | None = None,
+        bytes_max: int = 0,
+        alignment: int = 0,
+        zero_on_get: bool = False,
+        poison_on_put: bool = False,
+        guard_pages: bool = False,
+        trace: bool = False,
+        name: str | None = None,
+        thread_bytes_max: int = 0,
+    ) -> None:
+        """Makes a pool.
+
+        Ownership: the caller closes `pool` with Pool.close; `options` is borrowed for the call; None means
+        the defaults.
+        Threads: any.
+        Errors: InvalidArgumentError when a class has size 0, two classes have one size, there are too many of
+        them, or the alignment is not a power of two up to 2 MiB; NoMemoryError.
+        Since: 1.0
+        """
+        self._own(layer.sb_pool_open(
+            _records.PoolOptions(
+                classes=classes,
+                bytes_max=bytes_max,
+                alignment=alignment,
+                zero_on_get=zero_on_get,
+                poison_on_put=poison_on_put,
+                guard_pages=guard_pages,
+                trace=trace,
+                name=name,
+                thread_bytes_max=thread_bytes_max,
+            ),
+        ))
+
+    def get(self, size: int) -> int:
+        """Gets a block of at least `size` bytes and stores its address in `data`. Its content is what the last
+        user left, unless the pool zeroes.
+
+        Ownership: the caller puts `data` back with Pool.put.
+        Threads: any.
+        Errors: InvalidArgumentError for a size of 0 or above BLOCK_SIZE_MAX; NoMemoryError at the pool's byte
+        limit or the system's end.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_pool_get(self._open(), size)
+
+    def put(self, data: int) -> None:
+        """Puts `data` back. Size, class and pool are found from the address, so that they can't be given
+        wrongly; `pool` may be None.
+
+        Ownership: `data` is taken over, unless an error is returned.
+        Threads: any, also another than the one that got it.
+        Errors: InvalidArgumentError when `data` is None, is no block of this pool, or has been put back
+        already.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_pool_put(self._address or None, data)
+
+    def get_many(self, size: int, count: int) -> list[int]:
+        """Gets `count` blocks of at least `size` bytes each: all of them or none.
+
+        Ownership: the caller puts each back, by Pool.put or Pool.put_many, together or one by one.
+        Threads: any.
+        Errors: as Pool.get; InvalidArgumentError for a count above POOL_MANY_MAX. A count of 0 succeeds and
+        does nothing.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_pool_get_many(self._open(), size, count)
+
+    def put_many(self, blocks: Sequence[int]) -> None:
+        """Puts `count` blocks back: all of them or none. They may be of different classes, and if `pool` is None
+        of different pools.
+
+        Ownership: the blocks are taken over, unless an error is returned; the array is borrowed.
+        Threads: any, also another than the one that got them.
+        Errors: as Pool.put, when any of them is wrong or stands there twice: then all stay out.
+        InvalidArgumentError for a count above POOL_MANY_MAX. A count of 0 succeeds and does nothing.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_pool_put_many(self._address or None, blocks)
+
+    def get_block(self, size: int) -> public.Block:
+        """Gets a block of at least `size` bytes as a counted handle.
+
+        Ownership: the caller closes `block`; closing the last owner is the put.
+        Threads: any.
+        Errors: as Pool.get.
+        Since: 1.0
+        """
+        with self._lock:
+            return public.Block.adopt(layer.sb_pool_get_block(self._open(), size))
+
+    def memory(self) -> public.Memory:
+        """Opens the pool as a memory provider.
+
+        Ownership: the caller closes `memory`; the pool lives until that and its blocks have gone, also after
+        Pool.close.
+        Threads: any.
+        Errors: NoMemoryError.
+        Since: 1.0
+        """
+        with self._lock:
+            return public.Memory.adopt(layer.sb_pool_memory(self._open()))
+
+    def trim(self) -> None:
+        """Gives kept blocks back to the system.
+
+        Ownership: none.
+        Threads: any.
+        Errors: none.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_pool_trim(self._open())
+
+    def get_stats(self) -> _records.PoolStats:
+        """Tells what the pool did so far.
+
+        Ownership: `stats` is the caller's.
+        Threads: any.
+        Errors: InvalidArgumentError when struct_size is too small to be one of ours.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_pool_get_stats(self._open())
+
+    def get_class_stats(self, index: int) -> _records.PoolClassStats:
+        """Tells what the class at `index` did so far. Classes are sorted by size; the index class_count stands
+        for blocks above the largest.
+
+        Ownership: `stats` is the caller's.
+        Threads: any.
+        Errors: InvalidArgumentError when struct_size is too small to be one of ours; OutOfRangeError when
+        there is no such class.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_pool_get_class_stats(self._open(), index)
+
+    def tag(self, data: int, tag: str) -> None:
+        """Says where the block at `data` was taken, in a pool with the option `trace`: Pool.get_place shows it.
+        `data` may also be the address of a Block's bytes. Of a longer tag the end is kept, because paths end
+        with what matters.
+
+        Ownership: `data` stays the caller's; `tag` is copied.
+        Threads: any.
+        Errors: UnsupportedError when the pool does not trace; InvalidArgumentError when `data` is no block of
+        this pool that is out; NoMemoryError.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_pool_tag(self._open(), data, tag)
+
+    def get_place(self, index: int) -> _records.PoolPlace:
+        """Tells of the place at `index`, from 0, how many of the blocks taken there are out: what leaks, and
+        whose it is. A place keeps its index; a new one comes behind the last. After 4,096 places all others
+        are one.
+
+        Ownership: `place` is the caller's.
+        Threads: any.
+        Errors: UnsupportedError when the pool does not trace; OutOfRangeError when there are no more places;
+        InvalidArgumentError when struct_size is too small to be one of ours.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_pool_get_place(self._open(), index)
+
+    def handle(self) -> int:
+        """Makes a number that stands for the pool where a pointer must not: it cannot dangle. The drop-in
+        functions of bytepool.h take the address of one. The first ones of a process are random.
+
+        Ownership: the caller gives the number back by pool_handle_free; it does not keep the pool open.
+        Threads: any.
+        Errors: NoMemoryError, also when 65,536 handles exist.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_pool_handle(self._open())
+
+
+class SchemaFile(Handle):
+    """Schema file: schemas as text that every language reads alike.
+
+    A schema file lists messages. Programs in different languages that load the same file speak of the same
+    messages.
+
+    A field is its name, its type (int8, int16, int32, int64, string, or array<T> with T one of these) and a
+    semicolon. A `#` begins a comment that ends with the line. White space separates words and has no other
+    meaning.
+
+    Errors: A message such as `sensors.schema:4: message Reading: field values: there is no type int31`, and
+    in stream_offset the byte of the text.
+
+    Limits: A text has at most SCHEMA_FILE_SIZE_MAX bytes; messages have different names, and different
+    api_keys in each direction.
+    """
+
+    _destroy = staticmethod(layer.sb_schema_file_close)
+
+    def __init__(self, text: ReadableBuffer, name: str | None = None) -> None:
+        """Reads the schemas that `text` describes.
+
+        Ownership: the caller closes `file`; `text` and `name`, which stands in messages (None or empty:
+        "schema"), are borrowed for the call.
+        Threads: any.
+        Errors: InvalidArgumentError with line and reason when the text is wrong or a name or api_key is
+        repeated; TooLargeError for too long a text or too many fields; NoMemoryError.
+        Since: 1.0
+        """
+        self._own(layer.sb_schema_file_open(text, name))
+
+    def count(self) -> int:
+        """Returns the number of schemas.
+
+        Ownership: none.
+        Threads: any.
+        Errors: none.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_schema_file_count(self._open())
+
+    def get(self, index: int) -> public.Schema:
+        """Makes another owner of the schema at `index`, in the order of the text.
+
+        Ownership: the caller closes `schema`.
+        Threads: any.
+        Errors: OutOfRangeError when there is no such schema.
+        Since: 1.0
+        """
+        with self._lock:
+            return public.Schema.adopt(layer.sb_schema_file_get(self._open(), index))
+
+    def find(self, name: str) -> public.Schema:
+        """Makes another owner of the schema of the message called `name`.
+
+        Ownership: the caller closes `schema`; `name` is borrowed for the call.
+        Threads: any.
+        Errors: NotFoundError when there is none.
+        Since: 1.0
+        """
+        with self._lock:
+            return public.Schema.adopt(layer.sb_schema_file_find(self._open(), name))
 
 
 class VisitManager(Handle):
@@ -1424,743 +2161,6 @@ class VisitScan(Handle):
             return public.Visits.adopt(layer.sb_visit_scan_next(self._open(), visits_min))
 
 
-class Buf(Handle):
-    """Buf: bytes being written.
-
-    A Buf is a filled part, then room. Bytes are put at the end of the filled part; what is filled is taken as
-    an immutable view while the room stays writable.
-
-    Errors: OutOfRangeError when the room or the filled part is too small; NoMemoryError; a call that fails
-    leaves the buf unchanged.
-
-    Limits: Sizes are those of memory.
-    """
-
-    _destroy = staticmethod(layer.sb_buf_close)
-
-    def __init__(self, memory: Memory | None = None) -> None:
-        """Makes an empty buf without room whose memory comes from `memory`.
-
-        Ownership: the caller closes `buf`, which keeps the provider alive by itself.
-        Threads: any.
-        Errors: NoMemoryError.
-        Since: 1.0
-        """
-        memory = expect_or_none(memory, Memory, "memory")
-        with calling(memory):
-            self._own(layer.sb_buf_open(None if memory is None else memory._open()))
-
-    @classmethod
-    def from_blocks(cls, blocks: Sequence[Block], memory: Memory | None = None) -> Self:
-        """Makes an empty buf whose room is all of `blocks`, in that order. Memory that it needs beyond that
-        comes from `memory`.
-
-        Ownership: takes all of `blocks`; the caller closes `buf`.
-        Threads: any.
-        Errors: BusyError when a block has other owners, who could write; InvalidArgumentError when one is
-        None or stands there twice; TooLargeError when they exceed the address space together; NoMemoryError.
-        The blocks stay the caller's then.
-        Since: 1.0
-        """
-        blocks = expect_all(blocks, Block, "blocks")
-        memory = expect_or_none(memory, Memory, "memory")
-        with calling(*blocks, memory):
-            for each in blocks:
-                each._idle()
-            _result = layer.sb_buf_from_blocks(
-                [each._open() for each in blocks],
-                None if memory is None else memory._open(),
-            )
-            for each in blocks:
-                each._taken()
-            return cls.adopt(_result)
-
-    def size(self) -> int:
-        """Returns the number of filled bytes.
-
-        Ownership: none.
-        Threads: one user of `buf` at a time.
-        Errors: none.
-        Since: 1.0
-        """
-        with self._lock:
-            return layer.sb_buf_size(self._open())
-
-    def room(self) -> int:
-        """Returns how many bytes can be put before more room must be reserved.
-
-        Ownership: none.
-        Threads: one user of `buf` at a time.
-        Errors: none.
-        Since: 1.0
-        """
-        with self._lock:
-            return layer.sb_buf_room(self._open())
-
-    def reserve(self, size: int) -> None:
-        """Makes sure that there is room for at least `size` bytes.
-
-        Ownership: none.
-        Threads: one user of `buf` at a time.
-        Errors: NoMemoryError; TooLargeError when the filled part and the room would exceed the address space.
-        Since: 1.0
-        """
-        with self._lock:
-            layer.sb_buf_reserve(self._open(), size)
-
-    def put(self, data: ReadableBuffer) -> None:
-        """Adds `size` bytes at `data` to the end of the filled part of `buf`, across blocks where needed.
-
-        Ownership: `data` is borrowed for the call.
-        Threads: one user of `buf` at a time.
-        Errors: OutOfRangeError if the room is smaller than `size`; `buf` is then unchanged.
-        Since: 1.0
-        """
-        with self._lock:
-            layer.sb_buf_put(self._open(), data)
-
-    def put_byte(self, byte: int) -> None:
-        """Adds one byte.
-
-        Ownership: none.
-        Threads: one user of `buf` at a time.
-        Errors: OutOfRangeError if there is no room.
-        Since: 1.0
-        """
-        with self._lock:
-            layer.sb_buf_put_byte(self._open(), byte)
-
-    def put_repeated(self, byte: int, count: int) -> None:
-        """Adds the same byte `count` times.
-
-        Ownership: none.
-        Threads: one user of `buf` at a time.
-        Errors: OutOfRangeError if the room is smaller than `count`; `buf` is then unchanged.
-        Since: 1.0
-        """
-        with self._lock:
-            layer.sb_buf_put_repeated(self._open(), byte, count)
-
-    def put_int(self, value: int, size: int, order: int) -> None:
-        """Adds `value` as an integer of `size` bytes (1, 2, 4 or 8), across blocks where needed. Cast an
-        unsigned one to int64_t through the signed type of its size.
-
-        Ownership: none.
-        Threads: one user of `buf` at a time.
-        Errors: InvalidArgumentError when `size` is another one, or `order` is none of ORDER_...;
-        OutOfRangeError when `value` does not fit `size` bytes, or the room is smaller. `buf` is then
-        unchanged.
-        Since: 1.0
-        """
-        with self._lock:
-            layer.sb_buf_put_int(self._open(), value, size, order)
-
-    def put_float(self, value: float, size: int, order: int) -> None:
-        """Adds `value` as a floating-point number (IEEE 754) of `size` bytes (4 or 8). To 4 bytes it is rounded
-        to the nearest.
-
-        Ownership: none.
-        Threads: one user of `buf` at a time.
-        Errors: InvalidArgumentError when `size` is another one, or `order` is none of ORDER_...;
-        OutOfRangeError when `value` is finite but beyond the largest number of 4 bytes, or the room is
-        smaller. `buf` is then unchanged.
-        Since: 1.0
-        """
-        with self._lock:
-            layer.sb_buf_put_float(self._open(), value, size, order)
-
-    def put_view(self, view: View) -> None:
-        """Adds the bytes of `view` at the end of the filled part without copying. The room after it stays.
-
-        Ownership: `view` is borrowed for the call; the buf shares its blocks.
-        Threads: one user of each at a time.
-        Errors: NoMemoryError; `buf` is then unchanged.
-        Since: 1.0
-        """
-        view = expect(view, View, "view")
-        with calling(self, view):
-            layer.sb_buf_put_view(self._open(), view._open())
-
-    def peek(self) -> public.View:
-        """Makes a view of all filled bytes; they stay in the buf as well.
-
-        Ownership: the caller closes `view`.
-        Threads: one user of `buf` at a time.
-        Errors: NoMemoryError.
-        Since: 1.0
-        """
-        with self._lock:
-            return public.View.adopt(layer.sb_buf_peek(self._open()))
-
-    def take(self, size: int) -> public.View:
-        """Takes the first `size` filled bytes out as a view. The rest stays filled, the room stays writable.
-
-        Ownership: the caller closes `view`.
-        Threads: one user of `buf` at a time.
-        Errors: OutOfRangeError when fewer are filled; NoMemoryError; `buf` is then unchanged.
-        Since: 1.0
-        """
-        with self._lock:
-            return public.View.adopt(layer.sb_buf_take(self._open(), size))
-
-    def begin(self) -> tuple[int, int]:
-        """Begins direct writing: stores address and size of the first piece of room, for reading from a socket
-        for example. Room is not filled before Buf.commit; without it nothing happened.
-
-        Ownership: `data` may be written until the next call on `buf`.
-        Threads: one user of `buf` at a time.
-        Errors: OutOfRangeError when there is no room.
-        Since: 1.0
-        """
-        with self._lock:
-            return layer.sb_buf_begin(self._open())
-
-    def begin_iovec(self, iovec_max: int) -> list[_records.Iovec]:
-        """Begins direct writing to all pieces of room, at most `iovec_max`, for readv or recvmsg; `iovec_count`
-        tells how many they are. Room is filled in the order of the pieces, by Buf.commit.
-
-        Ownership: the pieces may be written until the next call on `buf`.
-        Threads: one user of `buf` at a time.
-        Errors: OutOfRangeError when there is no room, or `iovec_max` is 0.
-        Since: 1.0
-        """
-        with self._lock:
-            return layer.sb_buf_begin_iovec(self._open(), iovec_max)
-
-    def commit(self, size: int) -> None:
-        """Ends direct writing: the first `size` bytes of the pieces that Buf.begin or Buf.begin_iovec gave are
-        filled. Calls that use or take room in between (put, split_room) have ended it already.
-
-        Ownership: none.
-        Threads: one user of `buf` at a time.
-        Errors: OutOfRangeError when the pieces are smaller, or nothing was begun; `buf` is then unchanged.
-        Since: 1.0
-        """
-        with self._lock:
-            layer.sb_buf_commit(self._open(), size)
-
-    def abort(self) -> None:
-        """Ends direct writing without filling anything: it is as if Buf.begin had not been called.
-
-        Ownership: none.
-        Threads: one user of `buf` at a time.
-        Errors: none.
-        Since: 1.0
-        """
-        with self._lock:
-            layer.sb_buf_abort(self._open())
-
-    def split_room(self, size: int) -> public.Buf:
-        """Takes the last `size` bytes of room away into a buf of their own, which is filled apart, on another
-        thread if need be.
-
-        Ownership: the caller closes `other`; its provider is that of `buf`.
-        Threads: one user of `buf` at a time.
-        Errors: OutOfRangeError when the room is smaller; NoMemoryError; `buf` is then unchanged.
-        Since: 1.0
-        """
-        with self._lock:
-            return public.Buf.adopt(layer.sb_buf_split_room(self._open(), size))
-
-    def memory(self) -> public.Memory:
-        """Tells which provider the room comes from.
-
-        Ownership: the caller closes `memory`.
-        Threads: one user of `buf` at a time.
-        Errors: NoMemoryError.
-        Since: 1.0
-        """
-        with self._lock:
-            return public.Memory.adopt(layer.sb_buf_memory(self._open()))
-
-    def clear(self) -> None:
-        """Drops all filled bytes. The room stays.
-
-        Ownership: none.
-        Threads: one user of `buf` at a time.
-        Errors: none.
-        Since: 1.0
-        """
-        with self._lock:
-            layer.sb_buf_clear(self._open())
-
-
-class Builder(Handle):
-    """Builder: from values to frames.
-
-    A builder turns messages into frames, one behind the other. The size of a frame is known before its first
-    byte is written.
-
-    Errors: OutOfRangeError for an integer that does not fit its field, TooLargeError for a string or array
-    that its length prefix cannot count, both with the field's name; nothing is written then.
-
-    Limits: A frame's Size is at most 2^31-1, a string has at most 2^31-1 bytes, an array at most 32,767
-    items.
-    """
-
-    _destroy = staticmethod(layer.sb_builder_close)
-
-    def __init__(self, memory: Memory | None = None) -> None:
-        """Makes an empty builder whose frames lie in memory of `memory`.
-
-        Ownership: the caller closes `builder`, which keeps the provider alive by itself.
-        Threads: any.
-        Errors: NoMemoryError.
-        Since: 1.0
-        """
-        memory = expect_or_none(memory, Memory, "memory")
-        with calling(memory):
-            self._own(layer.sb_builder_open(None if memory is None else memory._open()))
-
-    def add(self, schema: Schema, sequence: int, values: Sequence[_records.Value | tuple[Any, ...]]) -> None:
-        """Adds one message. `values` holds one value per field of `schema`, in its order.
-
-        Ownership: all is borrowed for the call.
-        Threads: one user of `builder` at a time.
-        Errors: InvalidArgumentError when `value_count` is not the schema's, or data is None where size is not
-        0; OutOfRangeError; TooLargeError; NoMemoryError; nothing is added then. The error's `frame` counts
-        the messages added since the last take or clear.
-        Since: 1.0
-        """
-        schema = expect(schema, Schema, "schema")
-        with calling(self, schema):
-            layer.sb_builder_add(self._open(), schema._open(), sequence, values)
-
-    def add_columns(
-        self,
-        schema: Schema,
-        sequences: Sequence[int],
-        columns: Sequence[_records.Column | tuple[Any, ...]],
-    ) -> None:
-        """Adds `count` messages in one call: all of them, or none. `sequences` holds one sequence per message,
-        `columns` one column per field of `schema`, in its order.
-
-        Ownership: all is borrowed for the call.
-        Threads: one user of `builder` at a time.
-        Errors: InvalidArgumentError when `column_count` is not the schema's, or a column has not what `count`
-        messages need; OutOfRangeError for an integer that does not fit its field, or an offset and length
-        outside of the values; TooLargeError; NoMemoryError; nothing is added then. The error's `frame` counts
-        the messages added since the last take or clear, and those of the call before it.
-        Since: 1.0
-        """
-        schema = expect(schema, Schema, "schema")
-        with calling(self, schema):
-            layer.sb_builder_add_columns(self._open(), schema._open(), sequences, columns)
-
-    def add_rows(
-        self,
-        schema: Schema,
-        sequences: Sequence[int],
-        values: Sequence[_records.Value | tuple[Any, ...]],
-    ) -> None:
-        """Adds `count` messages in one call: all of them, or none. `sequences` holds one sequence per message,
-        `values` one value per field of `schema` for the first message, in its order, then those of the next,
-        and so on.
-
-        Ownership: all is borrowed for the call.
-        Threads: one user of `builder` at a time.
-        Errors: InvalidArgumentError when `value_count` is not that of the fields of `count` messages, or data
-        is None where size is not 0; OutOfRangeError; TooLargeError; NoMemoryError; nothing is added then. The
-        error's `frame` counts the messages added since the last take or clear, and those of the call before
-        it.
-        Since: 1.0
-        """
-        schema = expect(schema, Schema, "schema")
-        with calling(self, schema):
-            layer.sb_builder_add_rows(self._open(), schema._open(), sequences, values)
-
-    def size(self) -> int:
-        """Returns the number of bytes of all frames added.
-
-        Ownership: none.
-        Threads: one user of `builder` at a time.
-        Errors: none.
-        Since: 1.0
-        """
-        with self._lock:
-            return layer.sb_builder_size(self._open())
-
-    def frame_count(self) -> int:
-        """Returns the number of frames added.
-
-        Ownership: none.
-        Threads: one user of `builder` at a time.
-        Errors: none.
-        Since: 1.0
-        """
-        with self._lock:
-            return layer.sb_builder_frame_count(self._open())
-
-    def take(self) -> public.View:
-        """Takes all frames out as one view, without copying; the builder is empty then.
-
-        Ownership: the caller closes `frames`.
-        Threads: one user of `builder` at a time.
-        Errors: NoMemoryError; the builder is then unchanged.
-        Since: 1.0
-        """
-        with self._lock:
-            return public.View.adopt(layer.sb_builder_take(self._open()))
-
-    def copy_bytes(self, data: WriteableBuffer) -> None:
-        """Copies all frames to the caller's memory; the builder keeps them.
-
-        Ownership: `data` is the caller's.
-        Threads: one user of `builder` at a time.
-        Errors: OutOfRangeError when `size` is not Builder.size(); `data` is then unchanged.
-        Since: 1.0
-        """
-        with self._lock:
-            layer.sb_builder_copy_bytes(self._open(), data)
-
-    def clear(self) -> None:
-        """Drops all frames.
-
-        Ownership: none.
-        Threads: one user of `builder` at a time.
-        Errors: none.
-        Since: 1.0
-        """
-        with self._lock:
-            layer.sb_builder_clear(self._open())
-
-    def memory(self) -> public.Memory:
-        """Opens the provider that the builder's memory comes from.
-
-        Ownership: the caller closes `memory`.
-        Threads: one user of `builder` at a time.
-        Errors: NoMemoryError.
-        Since: 1.0
-        """
-        with self._lock:
-            return public.Memory.adopt(layer.sb_builder_memory(self._open()))
-
-
-class Pipeline(Handle):
-    """Pipeline: which response belongs to which request.
-
-    A client that sends requests without waiting gives each a sequence, an int8, and finds the request by the
-    sequence of its response.
-
-    Errors: BusyError when all sequences are in flight, NotFoundError for a response that is unknown or was
-    repeated.
-
-    Limits: At most PIPELINE_MAX requests in flight.
-    """
-
-    _destroy = staticmethod(layer.sb_pipeline_close)
-
-    def __init__(self) -> None:
-        """Makes a pipeline with nothing in flight. The first sequence is 0, 127 is followed by -128, those in
-        flight are skipped.
-
-        Ownership: the caller closes `pipeline`.
-        Threads: any.
-        Errors: NoMemoryError.
-        Since: 1.0
-        """
-        self._own(layer.sb_pipeline_open())
-
-    def begin(self, tag: int) -> int:
-        """Assigns the next free sequence to a request, and remembers `tag` for it.
-
-        Ownership: none.
-        Threads: one user of `pipeline` at a time.
-        Errors: BusyError when PIPELINE_MAX requests are in flight.
-        Since: 1.0
-        """
-        with self._lock:
-            return layer.sb_pipeline_begin(self._open(), tag)
-
-    def finish(self, sequence: int) -> int:
-        """Finds the request that a response with `sequence` answers, and frees the sequence.
-
-        Ownership: none.
-        Threads: one user of `pipeline` at a time.
-        Errors: NotFoundError when no request with that sequence is in flight.
-        Since: 1.0
-        """
-        with self._lock:
-            return layer.sb_pipeline_finish(self._open(), sequence)
-
-    def in_flight(self) -> int:
-        """Returns the number of requests in flight.
-
-        Ownership: none.
-        Threads: one user of `pipeline` at a time.
-        Errors: none.
-        Since: 1.0
-        """
-        with self._lock:
-            return layer.sb_pipeline_in_flight(self._open())
-
-
-class Pool(Handle):
-    """Pool: memory that is handed out and taken back without malloc.
-
-    A pool keeps blocks of a few sizes for reuse. The same pool serves C, Python and Go in one process.
-
-    Errors: A size of 0 or above BLOCK_SIZE_MAX is InvalidArgumentError. A pointer that is not a block of this
-    pool, or that has been put back already, is InvalidArgumentError, and nothing changes.
-
-    Limits: At most POOL_CLASSES_MAX classes. Alignment is at most POOL_ALIGNMENT_MAX. At most POOL_MANY_MAX
-    blocks in one call. A pool with guard pages can have about 30,000 blocks out and kept together, because
-    Linux limits the mappings of a process.
-    """
-
-    _destroy = staticmethod(layer.sb_pool_close)
-
-    def __init__(
-        self,
-        *,
-        classes: Sequence[_records.PoolClass | tuple[Any, ...]] | None = None,
-        bytes_max: int = 0,
-        alignment: int = 0,
-        zero_on_get: bool = False,
-        poison_on_put: bool = False,
-        guard_pages: bool = False,
-        trace: bool = False,
-        name: str | None = None,
-        thread_bytes_max: int = 0,
-    ) -> None:
-        """Makes a pool.
-
-        Ownership: the caller closes `pool` with Pool.close; `options` is borrowed for the call; None means
-        the defaults.
-        Threads: any.
-        Errors: InvalidArgumentError when a class has size 0, two classes have one size, there are too many of
-        them, or the alignment is not a power of two up to 2 MiB; NoMemoryError.
-        Since: 1.0
-        """
-        self._own(layer.sb_pool_open(
-            _records.PoolOptions(
-                classes=classes,
-                bytes_max=bytes_max,
-                alignment=alignment,
-                zero_on_get=zero_on_get,
-                poison_on_put=poison_on_put,
-                guard_pages=guard_pages,
-                trace=trace,
-                name=name,
-                thread_bytes_max=thread_bytes_max,
-            ),
-        ))
-
-    def get(self, size: int) -> int:
-        """Gets a block of at least `size` bytes and stores its address in `data`. Its content is what the last
-        user left, unless the pool zeroes.
-
-        Ownership: the caller puts `data` back with Pool.put.
-        Threads: any.
-        Errors: InvalidArgumentError for a size of 0 or above BLOCK_SIZE_MAX; NoMemoryError at the pool's byte
-        limit or the system's end.
-        Since: 1.0
-        """
-        with self._lock:
-            return layer.sb_pool_get(self._open(), size)
-
-    def put(self, data: int) -> None:
-        """Puts `data` back. Size, class and pool are found from the address, so that they can't be given
-        wrongly; `pool` may be None.
-
-        Ownership: `data` is taken over, unless an error is returned.
-        Threads: any, also another than the one that got it.
-        Errors: InvalidArgumentError when `data` is None, is no block of this pool, or has been put back
-        already.
-        Since: 1.0
-        """
-        with self._lock:
-            layer.sb_pool_put(self._address or None, data)
-
-    def get_many(self, size: int, count: int) -> list[int]:
-        """Gets `count` blocks of at least `size` bytes each: all of them or none.
-
-        Ownership: the caller puts each back, by Pool.put or Pool.put_many, together or one by one.
-        Threads: any.
-        Errors: as Pool.get; InvalidArgumentError for a count above POOL_MANY_MAX. A count of 0 succeeds and
-        does nothing.
-        Since: 1.0
-        """
-        with self._lock:
-            return layer.sb_pool_get_many(self._open(), size, count)
-
-    def put_many(self, blocks: Sequence[int]) -> None:
-        """Puts `count` blocks back: all of them or none. They may be of different classes, and if `pool` is None
-        of different pools.
-
-        Ownership: the blocks are taken over, unless an error is returned; the array is borrowed.
-        Threads: any, also another than the one that got them.
-        Errors: as Pool.put, when any of them is wrong or stands there twice: then all stay out.
-        InvalidArgumentError for a count above POOL_MANY_MAX. A count of 0 succeeds and does nothing.
-        Since: 1.0
-        """
-        with self._lock:
-            layer.sb_pool_put_many(self._address or None, blocks)
-
-    def get_block(self, size: int) -> public.Block:
-        """Gets a block of at least `size` bytes as a counted handle.
-
-        Ownership: the caller closes `block`; closing the last owner is the put.
-        Threads: any.
-        Errors: as Pool.get.
-        Since: 1.0
-        """
-        with self._lock:
-            return public.Block.adopt(layer.sb_pool_get_block(self._open(), size))
-
-    def memory(self) -> public.Memory:
-        """Opens the pool as a memory provider.
-
-        Ownership: the caller closes `memory`; the pool lives until that and its blocks have gone, also after
-        Pool.close.
-        Threads: any.
-        Errors: NoMemoryError.
-        Since: 1.0
-        """
-        with self._lock:
-            return public.Memory.adopt(layer.sb_pool_memory(self._open()))
-
-    def trim(self) -> None:
-        """Gives kept blocks back to the system.
-
-        Ownership: none.
-        Threads: any.
-        Errors: none.
-        Since: 1.0
-        """
-        with self._lock:
-            layer.sb_pool_trim(self._open())
-
-    def get_stats(self) -> _records.PoolStats:
-        """Tells what the pool did so far.
-
-        Ownership: `stats` is the caller's.
-        Threads: any.
-        Errors: InvalidArgumentError when struct_size is too small to be one of ours.
-        Since: 1.0
-        """
-        with self._lock:
-            return layer.sb_pool_get_stats(self._open())
-
-    def get_class_stats(self, index: int) -> _records.PoolClassStats:
-        """Tells what the class at `index` did so far. Classes are sorted by size; the index class_count stands
-        for blocks above the largest.
-
-        Ownership: `stats` is the caller's.
-        Threads: any.
-        Errors: InvalidArgumentError when struct_size is too small to be one of ours; OutOfRangeError when
-        there is no such class.
-        Since: 1.0
-        """
-        with self._lock:
-            return layer.sb_pool_get_class_stats(self._open(), index)
-
-    def tag(self, data: int, tag: str) -> None:
-        """Says where the block at `data` was taken, in a pool with the option `trace`: Pool.get_place shows it.
-        `data` may also be the address of a Block's bytes. Of a longer tag the end is kept, because paths end
-        with what matters.
-
-        Ownership: `data` stays the caller's; `tag` is copied.
-        Threads: any.
-        Errors: UnsupportedError when the pool does not trace; InvalidArgumentError when `data` is no block of
-        this pool that is out; NoMemoryError.
-        Since: 1.0
-        """
-        with self._lock:
-            layer.sb_pool_tag(self._open(), data, tag)
-
-    def get_place(self, index: int) -> _records.PoolPlace:
-        """Tells of the place at `index`, from 0, how many of the blocks taken there are out: what leaks, and
-        whose it is. A place keeps its index; a new one comes behind the last. After 4,096 places all others
-        are one.
-
-        Ownership: `place` is the caller's.
-        Threads: any.
-        Errors: UnsupportedError when the pool does not trace; OutOfRangeError when there are no more places;
-        InvalidArgumentError when struct_size is too small to be one of ours.
-        Since: 1.0
-        """
-        with self._lock:
-            return layer.sb_pool_get_place(self._open(), index)
-
-    def handle(self) -> int:
-        """Makes a number that stands for the pool where a pointer must not: it cannot dangle. The drop-in
-        functions of bytepool.h take the address of one. The first ones of a process are random.
-
-        Ownership: the caller gives the number back by pool_handle_free; it does not keep the pool open.
-        Threads: any.
-        Errors: NoMemoryError, also when 65,536 handles exist.
-        Since: 1.0
-        """
-        with self._lock:
-            return layer.sb_pool_handle(self._open())
-
-
-class SchemaFile(Handle):
-    """Schema file: schemas as text that every language reads alike.
-
-    A schema file lists messages. Programs in different languages that load the same file speak of the same
-    messages.
-
-    A field is its name, its type (int8, int16, int32, int64, string, or array<T> with T one of these) and a
-    semicolon. A `#` begins a comment that ends with the line. White space separates words and has no other
-    meaning.
-
-    Errors: A message such as `sensors.schema:4: message Reading: field values: there is no type int31`, and
-    in stream_offset the byte of the text.
-
-    Limits: A text has at most SCHEMA_FILE_SIZE_MAX bytes; messages have different names, and different
-    api_keys in each direction.
-    """
-
-    _destroy = staticmethod(layer.sb_schema_file_close)
-
-    def __init__(self, text: ReadableBuffer, name: str | None = None) -> None:
-        """Reads the schemas that `text` describes.
-
-        Ownership: the caller closes `file`; `text` and `name`, which stands in messages (None or empty:
-        "schema"), are borrowed for the call.
-        Threads: any.
-        Errors: InvalidArgumentError with line and reason when the text is wrong or a name or api_key is
-        repeated; TooLargeError for too long a text or too many fields; NoMemoryError.
-        Since: 1.0
-        """
-        self._own(layer.sb_schema_file_open(text, name))
-
-    def count(self) -> int:
-        """Returns the number of schemas.
-
-        Ownership: none.
-        Threads: any.
-        Errors: none.
-        Since: 1.0
-        """
-        with self._lock:
-            return layer.sb_schema_file_count(self._open())
-
-    def get(self, index: int) -> public.Schema:
-        """Makes another owner of the schema at `index`, in the order of the text.
-
-        Ownership: the caller closes `schema`.
-        Threads: any.
-        Errors: OutOfRangeError when there is no such schema.
-        Since: 1.0
-        """
-        with self._lock:
-            return public.Schema.adopt(layer.sb_schema_file_get(self._open(), index))
-
-    def find(self, name: str) -> public.Schema:
-        """Makes another owner of the schema of the message called `name`.
-
-        Ownership: the caller closes `schema`; `name` is borrowed for the call.
-        Threads: any.
-        Errors: NotFoundError when there is none.
-        Since: 1.0
-        """
-        with self._lock:
-            return public.Schema.adopt(layer.sb_schema_file_find(self._open(), name))
-
-
 def status_name(status: int) -> str:
     """Returns the name of `status` as C spells it, such as "CorruptError", or "UNKNOWN_STATUS" for a number that
     is none.
@@ -2195,32 +2195,6 @@ def memory_live_blocks() -> int:
     Since: 1.0
     """
     return layer.sb_memory_live_blocks()
-
-
-def verify_visits(path: str) -> _records.VisitReport:
-    """Checks every byte of the file at `path`, which nobody need have open.
-
-    Ownership: `report` is the caller's.
-    Threads: any.
-    Errors: CorruptError with the offset of the first damage; NotFoundError; UnsupportedError for a file of a
-    newer library; InvalidArgumentError; IoError; NoMemoryError.
-    Since: 1.0
-    """
-    return layer.sb_verify_visits(path)
-
-
-def salvage_visits(path: str, target: str) -> _records.VisitReport:
-    """Copies whatever is valid in the damaged file at `path` into a new file at `target`; the damaged one stays
-    as it is. What a damaged record said is missing: visits may be absent, and visits that it deleted may be
-    back.
-
-    Ownership: `report` is the caller's, and says what was found.
-    Threads: any.
-    Errors: CorruptError when nothing in the file is of use; NotFoundError; InvalidArgumentError when `target`
-    exists; IoError; NoMemoryError.
-    Since: 1.0
-    """
-    return layer.sb_salvage_visits(path, target)
 
 
 def crc32c(checksum: int, data: ReadableBuffer) -> int:
@@ -2379,6 +2353,32 @@ def pool_handle_free(handle: int) -> None:
     Since: 1.0
     """
     layer.sb_pool_handle_free(handle)
+
+
+def verify_visits(path: str) -> _records.VisitReport:
+    """Checks every byte of the file at `path`, which nobody need have open.
+
+    Ownership: `report` is the caller's.
+    Threads: any.
+    Errors: CorruptError with the offset of the first damage; NotFoundError; UnsupportedError for a file of a
+    newer library; InvalidArgumentError; IoError; NoMemoryError.
+    Since: 1.0
+    """
+    return layer.sb_verify_visits(path)
+
+
+def salvage_visits(path: str, target: str) -> _records.VisitReport:
+    """Copies whatever is valid in the damaged file at `path` into a new file at `target`; the damaged one stays
+    as it is. What a damaged record said is missing: visits may be absent, and visits that it deleted may be
+    back.
+
+    Ownership: `report` is the caller's, and says what was found.
+    Threads: any.
+    Errors: CorruptError when nothing in the file is of use; NotFoundError; InvalidArgumentError when `target`
+    exists; IoError; NoMemoryError.
+    Since: 1.0
+    """
+    return layer.sb_salvage_visits(path, target)
 
 
 __all__ = [

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 BACKEND = "cffi"
-ABI_DIGEST = 0xfccccae6bcb7044e
+ABI_DIGEST = 0x92e2acece11088a2
 _library.check_part("_layer_cffi", ABI_DIGEST)
 
 _ARRAY_MAX = _arguments.ARRAY_MAX
@@ -81,61 +81,6 @@ def _put_many_sb_value(pins, values, name):
     return target, len(values)
 
 
-def _put_sb_parser_options(pins, target, value):
-    value = _record(value, _records.ParserOptions)
-    target.max_frame_size = _integer(value.max_frame_size, "max_frame_size", -0x80000000, 0x7fffffff)
-    target.memory = _cast("sb_memory *", _address_or_null(value.memory, "memory"))
-    target.receive_position = _integer(value.receive_position, "receive_position", -0x8000000000000000, 0x7fffffffffffffff)
-    target.accept_extra = _boolean(value.accept_extra, "accept_extra")
-
-
-def _options_sb_parser_options(pins, value):
-    target = pins.hold(_new("sb_parser_options *"))
-    _lib.sb_parser_options_init(target, 32)
-    if value is not None:
-        _put_sb_parser_options(pins, target, value)
-    return target
-
-
-def _put_sb_visit(pins, target, value):
-    value = _record(value, _records.Visit)
-    target.user = _integer(value.user, "user", 0, 0xffffffff)
-    target.visit_id = _integer(value.visit_id, "visit_id", 0, 0xffffffff)
-    target.time_ns = _integer(value.time_ns, "time_ns", -0x8000000000000000, 0x7fffffffffffffff)
-    target.url, target.url_size = pins.located_or_null(value.url, "url")
-    target.text, target.text_size = pins.located_or_null(value.text, "text")
-
-
-def _put_many_sb_visit(pins, values, name):
-    values = _sequence(values, name)
-    target = pins.hold(_new("sb_visit[]", len(values)))
-    for index, value in enumerate(values):
-        try:
-            _put_sb_visit(pins, target[index], value)
-        except (TypeError, ValueError, OverflowError, BufferError) as error:
-            error.add_note(f"in {name}[{index}]")
-            raise
-    return target, len(values)
-
-
-def _put_sb_visit_manager_options(pins, target, value):
-    value = _record(value, _records.VisitManagerOptions)
-    target.max_visits = _integer(value.max_visits, "max_visits", 0, 0xffffffff)
-    target.durability = _integer(value.durability, "durability", -0x80000000, 0x7fffffff)
-    target.interval_ms = _integer(value.interval_ms, "interval_ms", 0, 0xffffffff)
-    target.timeout_ms = _integer(value.timeout_ms, "timeout_ms", 0, 0xffffffff)
-    target.read_only = _boolean(value.read_only, "read_only")
-    target.compact_in_thread = _boolean(value.compact_in_thread, "compact_in_thread")
-
-
-def _options_sb_visit_manager_options(pins, value):
-    target = pins.hold(_new("sb_visit_manager_options *"))
-    _lib.sb_visit_manager_options_init(target, 32)
-    if value is not None:
-        _put_sb_visit_manager_options(pins, target, value)
-    return target
-
-
 def _put_sb_column(pins, target, value):
     value = _record(value, _records.Column)
     target.values, target.size = pins.located_or_null(value.values, "values")
@@ -155,6 +100,22 @@ def _put_many_sb_column(pins, values, name):
             error.add_note(f"in {name}[{index}]")
             raise
     return target, len(values)
+
+
+def _put_sb_parser_options(pins, target, value):
+    value = _record(value, _records.ParserOptions)
+    target.max_frame_size = _integer(value.max_frame_size, "max_frame_size", -0x80000000, 0x7fffffff)
+    target.memory = _cast("sb_memory *", _address_or_null(value.memory, "memory"))
+    target.receive_position = _integer(value.receive_position, "receive_position", -0x8000000000000000, 0x7fffffffffffffff)
+    target.accept_extra = _boolean(value.accept_extra, "accept_extra")
+
+
+def _options_sb_parser_options(pins, value):
+    target = pins.hold(_new("sb_parser_options *"))
+    _lib.sb_parser_options_init(target, 32)
+    if value is not None:
+        _put_sb_parser_options(pins, target, value)
+    return target
 
 
 def _put_sb_echo_request(pins, target, value):
@@ -212,6 +173,45 @@ def _options_sb_pool_options(pins, value):
     _lib.sb_pool_options_init(target, 48)
     if value is not None:
         _put_sb_pool_options(pins, target, value)
+    return target
+
+
+def _put_sb_visit(pins, target, value):
+    value = _record(value, _records.Visit)
+    target.user = _integer(value.user, "user", 0, 0xffffffff)
+    target.visit_id = _integer(value.visit_id, "visit_id", 0, 0xffffffff)
+    target.time_ns = _integer(value.time_ns, "time_ns", -0x8000000000000000, 0x7fffffffffffffff)
+    target.url, target.url_size = pins.located_or_null(value.url, "url")
+    target.text, target.text_size = pins.located_or_null(value.text, "text")
+
+
+def _put_many_sb_visit(pins, values, name):
+    values = _sequence(values, name)
+    target = pins.hold(_new("sb_visit[]", len(values)))
+    for index, value in enumerate(values):
+        try:
+            _put_sb_visit(pins, target[index], value)
+        except (TypeError, ValueError, OverflowError, BufferError) as error:
+            error.add_note(f"in {name}[{index}]")
+            raise
+    return target, len(values)
+
+
+def _put_sb_visit_manager_options(pins, target, value):
+    value = _record(value, _records.VisitManagerOptions)
+    target.max_visits = _integer(value.max_visits, "max_visits", 0, 0xffffffff)
+    target.durability = _integer(value.durability, "durability", -0x80000000, 0x7fffffff)
+    target.interval_ms = _integer(value.interval_ms, "interval_ms", 0, 0xffffffff)
+    target.timeout_ms = _integer(value.timeout_ms, "timeout_ms", 0, 0xffffffff)
+    target.read_only = _boolean(value.read_only, "read_only")
+    target.compact_in_thread = _boolean(value.compact_in_thread, "compact_in_thread")
+
+
+def _options_sb_visit_manager_options(pins, value):
+    target = pins.hold(_new("sb_visit_manager_options *"))
+    _lib.sb_visit_manager_options_init(target, 32)
+    if value is not None:
+        _put_sb_visit_manager_options(pins, target, value)
     return target
 
 
@@ -273,64 +273,6 @@ def _get_sb_row(source):
         source.schema_index,
         source.api_key,
         source.sequence,
-    )
-
-
-def _get_sb_visit(source):
-    return _records.Visit(
-        source.user,
-        source.visit_id,
-        source.time_ns,
-        read_bytes(_number(source.url), source.url_size),
-        read_bytes(_number(source.text), source.text_size),
-    )
-
-
-def _get_sb_visit_user(source):
-    return _records.VisitUser(
-        source.user,
-        source.visit_count,
-    )
-
-
-def _get_sb_visit_report(source):
-    return _records.VisitReport(
-        source.format,
-        source.bytes,
-        source.records,
-        source.users,
-        source.visits,
-        source.damaged_bytes,
-        source.damaged_offset,
-    )
-
-
-def _get_sb_visit_stats(source):
-    return _records.VisitStats(
-        source.max_visits,
-        source.file_bytes,
-        source.live_bytes,
-        source.durable_bytes,
-        source.records,
-        source.users_loaded,
-        source.syncs,
-        source.compactions,
-        source.cut_bytes,
-        source.replayed_records,
-        source.upgraded,
-        source.compacting,
-        source.poisoned,
-    )
-
-
-def _get_sb_visit_manager_options(source):
-    return _records.VisitManagerOptions(
-        source.max_visits,
-        source.durability,
-        source.interval_ms,
-        source.timeout_ms,
-        source.read_only,
-        source.compact_in_thread,
     )
 
 
@@ -404,6 +346,64 @@ def _get_sb_pool_place(source):
         source.taken,
         _text(source.tag),
         _text(source.calls),
+    )
+
+
+def _get_sb_visit(source):
+    return _records.Visit(
+        source.user,
+        source.visit_id,
+        source.time_ns,
+        read_bytes(_number(source.url), source.url_size),
+        read_bytes(_number(source.text), source.text_size),
+    )
+
+
+def _get_sb_visit_user(source):
+    return _records.VisitUser(
+        source.user,
+        source.visit_count,
+    )
+
+
+def _get_sb_visit_report(source):
+    return _records.VisitReport(
+        source.format,
+        source.bytes,
+        source.records,
+        source.users,
+        source.visits,
+        source.damaged_bytes,
+        source.damaged_offset,
+    )
+
+
+def _get_sb_visit_stats(source):
+    return _records.VisitStats(
+        source.max_visits,
+        source.file_bytes,
+        source.live_bytes,
+        source.durable_bytes,
+        source.records,
+        source.users_loaded,
+        source.syncs,
+        source.compactions,
+        source.cut_bytes,
+        source.replayed_records,
+        source.upgraded,
+        source.compacting,
+        source.poisoned,
+    )
+
+
+def _get_sb_visit_manager_options(source):
+    return _records.VisitManagerOptions(
+        source.max_visits,
+        source.durability,
+        source.interval_ms,
+        source.timeout_ms,
+        source.read_only,
+        source.compact_in_thread,
     )
 
 
@@ -1141,6 +1141,347 @@ def sb_pin_close(pin: int | None = None) -> None:
     _lib.sb_pin_close(_cast("sb_pin *", _address_or_null(pin, "pin")))
 
 
+def sb_buf_open(memory: int | None = None) -> int:
+    """Makes an empty buf without room whose memory comes from `memory`.
+
+    Ownership: the caller closes `*buf`, which keeps the provider alive by itself.
+    Threads: any.
+    Errors: SB_NO_MEMORY.
+    Since: 1.0
+    """
+    buf_ = _new("sb_buf **")
+    _status = _lib.sb_buf_open(_cast("sb_memory *", _address_or_null(memory, "memory")), buf_)
+    if _status:
+        raise _failure("sb_buf_open", _status, None)
+    return _number(buf_[0])
+
+
+def sb_buf_from_blocks(blocks: Sequence[int], memory: int | None = None) -> int:
+    """Makes an empty buf whose room is all of `blocks`, in that order. Memory that it needs beyond that comes
+    from `memory`.
+
+    Ownership: takes all of `blocks`; the caller closes `*buf`.
+    Threads: any.
+    Errors: SB_BUSY when a block has other owners, who could write; SB_INVALID_ARGUMENT when one is NULL or
+    stands there twice; SB_TOO_LARGE when they exceed the address space together; SB_NO_MEMORY. The blocks
+    stay the caller's then.
+    Since: 1.0
+    """
+    buf_ = _new("sb_buf **")
+    with _Pins() as _pins:
+        blocks_, blocks_count = _pins.handles(blocks, "sb_block", "blocks")
+        _status = _lib.sb_buf_from_blocks(
+            blocks_,
+            blocks_count,
+            _cast("sb_memory *", _address_or_null(memory, "memory")),
+            buf_,
+        )
+    if _status:
+        raise _failure("sb_buf_from_blocks", _status, None)
+    return _number(buf_[0])
+
+
+def sb_buf_size(buf: int) -> int:
+    """Returns the number of filled bytes.
+
+    Ownership: none.
+    Threads: one user of `buf` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    return _lib.sb_buf_size(_cast("sb_buf *", _address(buf, "buf")))
+
+
+def sb_buf_room(buf: int) -> int:
+    """Returns how many bytes can be put before more room must be reserved.
+
+    Ownership: none.
+    Threads: one user of `buf` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    return _lib.sb_buf_room(_cast("sb_buf *", _address(buf, "buf")))
+
+
+def sb_buf_reserve(buf: int, size: int) -> None:
+    """Makes sure that there is room for at least `size` bytes.
+
+    Ownership: none.
+    Threads: one user of `buf` at a time.
+    Errors: SB_NO_MEMORY; SB_TOO_LARGE when the filled part and the room would exceed the address space.
+    Since: 1.0
+    """
+    _status = _lib.sb_buf_reserve(
+        _cast("sb_buf *", _address(buf, "buf")),
+        _integer(size, "size", 0, 0xffffffffffffffff),
+    )
+    if _status:
+        raise _failure("sb_buf_reserve", _status, None)
+
+
+def sb_buf_put(buf: int, data: ReadableBuffer) -> None:
+    """Adds `size` bytes at `data` to the end of the filled part of `buf`, across blocks where needed.
+
+    Ownership: `data` is borrowed for the call.
+    Threads: one user of `buf` at a time.
+    Errors: SB_OUT_OF_RANGE if the room is smaller than `size`; `buf` is then unchanged.
+    Since: 1.0
+    """
+    with _Pins() as _pins:
+        data_, data_count = _pins.readable(data, "data")
+        _status = _lib.sb_buf_put(_cast("sb_buf *", _address(buf, "buf")), data_, data_count)
+    if _status:
+        raise _failure("sb_buf_put", _status, None)
+
+
+def sb_buf_put_byte(buf: int, byte: int) -> None:
+    """Adds one byte.
+
+    Ownership: none.
+    Threads: one user of `buf` at a time.
+    Errors: SB_OUT_OF_RANGE if there is no room.
+    Since: 1.0
+    """
+    _status = _lib.sb_buf_put_byte(
+        _cast("sb_buf *", _address(buf, "buf")),
+        _integer(byte, "byte", 0, 255),
+    )
+    if _status:
+        raise _failure("sb_buf_put_byte", _status, None)
+
+
+def sb_buf_put_repeated(buf: int, byte: int, count: int) -> None:
+    """Adds the same byte `count` times.
+
+    Ownership: none.
+    Threads: one user of `buf` at a time.
+    Errors: SB_OUT_OF_RANGE if the room is smaller than `count`; `buf` is then unchanged.
+    Since: 1.0
+    """
+    _status = _lib.sb_buf_put_repeated(
+        _cast("sb_buf *", _address(buf, "buf")),
+        _integer(byte, "byte", 0, 255),
+        _integer(count, "count", 0, 0xffffffffffffffff),
+    )
+    if _status:
+        raise _failure("sb_buf_put_repeated", _status, None)
+
+
+def sb_buf_put_int(buf: int, value: int, size: int, order: int) -> None:
+    """Adds `value` as an integer of `size` bytes (1, 2, 4 or 8), across blocks where needed. Cast an unsigned
+    one to int64_t through the signed type of its size.
+
+    Ownership: none.
+    Threads: one user of `buf` at a time.
+    Errors: SB_INVALID_ARGUMENT when `size` is another one, or `order` is none of SB_ORDER_...;
+    SB_OUT_OF_RANGE when `value` does not fit `size` bytes, or the room is smaller. `buf` is then unchanged.
+    Since: 1.0
+    """
+    _status = _lib.sb_buf_put_int(
+        _cast("sb_buf *", _address(buf, "buf")),
+        _integer(value, "value", -0x8000000000000000, 0x7fffffffffffffff),
+        _integer(size, "size", 0, 0xffffffff),
+        _integer(order, "order", -0x80000000, 0x7fffffff),
+    )
+    if _status:
+        raise _failure("sb_buf_put_int", _status, None)
+
+
+def sb_buf_put_float(buf: int, value: float, size: int, order: int) -> None:
+    """Adds `value` as a floating-point number (IEEE 754) of `size` bytes (4 or 8). To 4 bytes it is rounded to
+    the nearest.
+
+    Ownership: none.
+    Threads: one user of `buf` at a time.
+    Errors: SB_INVALID_ARGUMENT when `size` is another one, or `order` is none of SB_ORDER_...;
+    SB_OUT_OF_RANGE when `value` is finite but beyond the largest number of 4 bytes, or the room is smaller.
+    `buf` is then unchanged.
+    Since: 1.0
+    """
+    _status = _lib.sb_buf_put_float(
+        _cast("sb_buf *", _address(buf, "buf")),
+        _real(value, "value"),
+        _integer(size, "size", 0, 0xffffffff),
+        _integer(order, "order", -0x80000000, 0x7fffffff),
+    )
+    if _status:
+        raise _failure("sb_buf_put_float", _status, None)
+
+
+def sb_buf_put_view(buf: int, view: int) -> None:
+    """Adds the bytes of `view` at the end of the filled part without copying. The room after it stays.
+
+    Ownership: `view` is borrowed for the call; the buf shares its blocks.
+    Threads: one user of each at a time.
+    Errors: SB_NO_MEMORY; `buf` is then unchanged.
+    Since: 1.0
+    """
+    _status = _lib.sb_buf_put_view(
+        _cast("sb_buf *", _address(buf, "buf")),
+        _cast("sb_view *", _address(view, "view")),
+    )
+    if _status:
+        raise _failure("sb_buf_put_view", _status, None)
+
+
+def sb_buf_peek(buf: int) -> int:
+    """Makes a view of all filled bytes; they stay in the buf as well.
+
+    Ownership: the caller closes `*view`.
+    Threads: one user of `buf` at a time.
+    Errors: SB_NO_MEMORY.
+    Since: 1.0
+    """
+    view_ = _new("sb_view **")
+    _status = _lib.sb_buf_peek(_cast("sb_buf *", _address(buf, "buf")), view_)
+    if _status:
+        raise _failure("sb_buf_peek", _status, None)
+    return _number(view_[0])
+
+
+def sb_buf_take(buf: int, size: int) -> int:
+    """Takes the first `size` filled bytes out as a view. The rest stays filled, the room stays writable.
+
+    Ownership: the caller closes `*view`.
+    Threads: one user of `buf` at a time.
+    Errors: SB_OUT_OF_RANGE when fewer are filled; SB_NO_MEMORY; `buf` is then unchanged.
+    Since: 1.0
+    """
+    view_ = _new("sb_view **")
+    _status = _lib.sb_buf_take(
+        _cast("sb_buf *", _address(buf, "buf")),
+        _integer(size, "size", 0, 0xffffffffffffffff),
+        view_,
+    )
+    if _status:
+        raise _failure("sb_buf_take", _status, None)
+    return _number(view_[0])
+
+
+def sb_buf_begin(buf: int) -> tuple[int, int]:
+    """Begins direct writing: stores address and size of the first piece of room, for reading from a socket for
+    example. Room is not filled before sb_buf_commit; without it nothing happened.
+
+    Ownership: `*data` may be written until the next call on `buf`.
+    Threads: one user of `buf` at a time.
+    Errors: SB_OUT_OF_RANGE when there is no room.
+    Since: 1.0
+    """
+    data_ = _new("void **")
+    size_ = _new("size_t *")
+    _status = _lib.sb_buf_begin(_cast("sb_buf *", _address(buf, "buf")), data_, size_)
+    if _status:
+        raise _failure("sb_buf_begin", _status, None)
+    return _number(data_[0]), size_[0]
+
+
+def sb_buf_begin_iovec(buf: int, iovec_max: int) -> list[_records.Iovec]:
+    """Begins direct writing to all pieces of room, at most `iovec_max`, for readv or recvmsg; `*iovec_count`
+    tells how many they are. Room is filled in the order of the pieces, by sb_buf_commit.
+
+    Ownership: the pieces may be written until the next call on `buf`.
+    Threads: one user of `buf` at a time.
+    Errors: SB_OUT_OF_RANGE when there is no room, or `iovec_max` is 0.
+    Since: 1.0
+    """
+    iovec_ = _new("sb_iovec[]", _integer(iovec_max, "iovec_max", 0, _ARRAY_MAX))
+    iovec_count_ = _new("size_t *")
+    _status = _lib.sb_buf_begin_iovec(
+        _cast("sb_buf *", _address(buf, "buf")),
+        iovec_,
+        _integer(iovec_max, "iovec_max", 0, 0xffffffffffffffff),
+        iovec_count_,
+    )
+    if _status:
+        raise _failure("sb_buf_begin_iovec", _status, None)
+    return [_get_sb_iovec(iovec_[index]) for index in range(iovec_count_[0])]
+
+
+def sb_buf_commit(buf: int, size: int) -> None:
+    """Ends direct writing: the first `size` bytes of the pieces that sb_buf_begin or sb_buf_begin_iovec gave are
+    filled. Calls that use or take room in between (put, split_room) have ended it already.
+
+    Ownership: none.
+    Threads: one user of `buf` at a time.
+    Errors: SB_OUT_OF_RANGE when the pieces are smaller, or nothing was begun; `buf` is then unchanged.
+    Since: 1.0
+    """
+    _status = _lib.sb_buf_commit(
+        _cast("sb_buf *", _address(buf, "buf")),
+        _integer(size, "size", 0, 0xffffffffffffffff),
+    )
+    if _status:
+        raise _failure("sb_buf_commit", _status, None)
+
+
+def sb_buf_abort(buf: int) -> None:
+    """Ends direct writing without filling anything: it is as if sb_buf_begin had not been called.
+
+    Ownership: none.
+    Threads: one user of `buf` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    _lib.sb_buf_abort(_cast("sb_buf *", _address(buf, "buf")))
+
+
+def sb_buf_split_room(buf: int, size: int) -> int:
+    """Takes the last `size` bytes of room away into a buf of their own, which is filled apart, on another thread
+    if need be.
+
+    Ownership: the caller closes `*other`; its provider is that of `buf`.
+    Threads: one user of `buf` at a time.
+    Errors: SB_OUT_OF_RANGE when the room is smaller; SB_NO_MEMORY; `buf` is then unchanged.
+    Since: 1.0
+    """
+    other_ = _new("sb_buf **")
+    _status = _lib.sb_buf_split_room(
+        _cast("sb_buf *", _address(buf, "buf")),
+        _integer(size, "size", 0, 0xffffffffffffffff),
+        other_,
+    )
+    if _status:
+        raise _failure("sb_buf_split_room", _status, None)
+    return _number(other_[0])
+
+
+def sb_buf_memory(buf: int) -> int:
+    """Tells which provider the room comes from.
+
+    Ownership: the caller closes `*memory`.
+    Threads: one user of `buf` at a time.
+    Errors: SB_NO_MEMORY.
+    Since: 1.0
+    """
+    memory_ = _new("sb_memory **")
+    _status = _lib.sb_buf_memory(_cast("sb_buf *", _address(buf, "buf")), memory_)
+    if _status:
+        raise _failure("sb_buf_memory", _status, None)
+    return _number(memory_[0])
+
+
+def sb_buf_clear(buf: int) -> None:
+    """Drops all filled bytes. The room stays.
+
+    Ownership: none.
+    Threads: one user of `buf` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    _lib.sb_buf_clear(_cast("sb_buf *", _address(buf, "buf")))
+
+
+def sb_buf_close(buf: int | None = None) -> None:
+    """Closes the buf. NULL is allowed. Views taken from it stay valid.
+
+    Ownership: takes `buf`.
+    Threads: one user of `buf` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    _lib.sb_buf_close(_cast("sb_buf *", _address_or_null(buf, "buf")))
+
+
 def sb_schema_open(
     name: str,
     direction: int,
@@ -1257,6 +1598,226 @@ def sb_schema_close(schema: int | None = None) -> None:
     Since: 1.0
     """
     _lib.sb_schema_close(_cast("sb_schema *", _address_or_null(schema, "schema")))
+
+
+def sb_builder_open(memory: int | None = None) -> int:
+    """Makes an empty builder whose frames lie in memory of `memory`.
+
+    Ownership: the caller closes `*builder`, which keeps the provider alive by itself.
+    Threads: any.
+    Errors: SB_NO_MEMORY.
+    Since: 1.0
+    """
+    builder_ = _new("sb_builder **")
+    _status = _lib.sb_builder_open(_cast("sb_memory *", _address_or_null(memory, "memory")), builder_)
+    if _status:
+        raise _failure("sb_builder_open", _status, None)
+    return _number(builder_[0])
+
+
+def sb_builder_add(
+    builder: int,
+    schema: int,
+    sequence: int,
+    values: Sequence[_records.Value | tuple[Any, ...]],
+) -> None:
+    """Adds one message. `values` holds one value per field of `schema`, in its order.
+
+    Ownership: all is borrowed for the call.
+    Threads: one user of `builder` at a time.
+    Errors: SB_INVALID_ARGUMENT when `value_count` is not the schema's, or data is NULL where size is not 0;
+    SB_OUT_OF_RANGE; SB_TOO_LARGE; SB_NO_MEMORY; nothing is added then. The error's `frame` counts the
+    messages added since the last take or clear.
+    Since: 1.0
+    """
+    _error = _new("sb_error *")
+    with _Pins() as _pins:
+        values_, values_count = _put_many_sb_value(_pins, values, "values")
+        _status = _lib.sb_builder_add(
+            _cast("sb_builder *", _address(builder, "builder")),
+            _cast("sb_schema *", _address(schema, "schema")),
+            _integer(sequence, "sequence", -128, 127),
+            values_,
+            values_count,
+            _error,
+        )
+    if _status:
+        raise _failure("sb_builder_add", _status, _error)
+
+
+def sb_builder_add_columns(
+    builder: int,
+    schema: int,
+    sequences: Sequence[int],
+    columns: Sequence[_records.Column | tuple[Any, ...]],
+) -> None:
+    """Adds `count` messages in one call: all of them, or none. `sequences` holds one sequence per message,
+    `columns` one column per field of `schema`, in its order.
+
+    Ownership: all is borrowed for the call.
+    Threads: one user of `builder` at a time.
+    Errors: SB_INVALID_ARGUMENT when `column_count` is not the schema's, or a column has not what `count`
+    messages need; SB_OUT_OF_RANGE for an integer that does not fit its field, or an offset and length outside
+    of the values; SB_TOO_LARGE; SB_NO_MEMORY; nothing is added then. The error's `frame` counts the messages
+    added since the last take or clear, and those of the call before it.
+    Since: 1.0
+    """
+    _error = _new("sb_error *")
+    with _Pins() as _pins:
+        sequences_, sequences_count = _pins.integers(sequences, "int8_t", "sequences")
+        columns_, columns_count = _put_many_sb_column(_pins, columns, "columns")
+        _status = _lib.sb_builder_add_columns(
+            _cast("sb_builder *", _address(builder, "builder")),
+            _cast("sb_schema *", _address(schema, "schema")),
+            sequences_,
+            sequences_count,
+            columns_,
+            columns_count,
+            _error,
+        )
+    if _status:
+        raise _failure("sb_builder_add_columns", _status, _error)
+
+
+def sb_builder_add_rows(
+    builder: int,
+    schema: int,
+    sequences: Sequence[int],
+    values: Sequence[_records.Value | tuple[Any, ...]],
+) -> None:
+    """Adds `count` messages in one call: all of them, or none. `sequences` holds one sequence per message,
+    `values` one value per field of `schema` for the first message, in its order, then those of the next, and
+    so on.
+
+    Ownership: all is borrowed for the call.
+    Threads: one user of `builder` at a time.
+    Errors: SB_INVALID_ARGUMENT when `value_count` is not that of the fields of `count` messages, or data is
+    NULL where size is not 0; SB_OUT_OF_RANGE; SB_TOO_LARGE; SB_NO_MEMORY; nothing is added then. The error's
+    `frame` counts the messages added since the last take or clear, and those of the call before it.
+    Since: 1.0
+    """
+    _error = _new("sb_error *")
+    with _Pins() as _pins:
+        sequences_, sequences_count = _pins.integers(sequences, "int8_t", "sequences")
+        values_, values_count = _put_many_sb_value(_pins, values, "values")
+        _status = _lib.sb_builder_add_rows(
+            _cast("sb_builder *", _address(builder, "builder")),
+            _cast("sb_schema *", _address(schema, "schema")),
+            sequences_,
+            sequences_count,
+            values_,
+            values_count,
+            _error,
+        )
+    if _status:
+        raise _failure("sb_builder_add_rows", _status, _error)
+
+
+def sb_builder_size(builder: int) -> int:
+    """Returns the number of bytes of all frames added.
+
+    Ownership: none.
+    Threads: one user of `builder` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    return _lib.sb_builder_size(_cast("sb_builder *", _address(builder, "builder")))
+
+
+def sb_builder_frame_count(builder: int) -> int:
+    """Returns the number of frames added.
+
+    Ownership: none.
+    Threads: one user of `builder` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    return _lib.sb_builder_frame_count(_cast("sb_builder *", _address(builder, "builder")))
+
+
+def sb_builder_take(builder: int) -> int:
+    """Takes all frames out as one view, without copying; the builder is empty then.
+
+    Ownership: the caller closes `*frames`.
+    Threads: one user of `builder` at a time.
+    Errors: SB_NO_MEMORY; the builder is then unchanged.
+    Since: 1.0
+    """
+    frames_ = _new("sb_view **")
+    _status = _lib.sb_builder_take(_cast("sb_builder *", _address(builder, "builder")), frames_)
+    if _status:
+        raise _failure("sb_builder_take", _status, None)
+    return _number(frames_[0])
+
+
+def sb_builder_copy_bytes(builder: int, data: WriteableBuffer) -> None:
+    """Copies all frames to the caller's memory; the builder keeps them.
+
+    Ownership: `data` is the caller's.
+    Threads: one user of `builder` at a time.
+    Errors: SB_OUT_OF_RANGE when `size` is not sb_builder_size(); `data` is then unchanged.
+    Since: 1.0
+    """
+    with _Pins() as _pins:
+        data_, data_count = _pins.writable(data, "data")
+        _status = _lib.sb_builder_copy_bytes(
+            _cast("sb_builder *", _address(builder, "builder")),
+            data_,
+            data_count,
+        )
+    if _status:
+        raise _failure("sb_builder_copy_bytes", _status, None)
+
+
+def sb_builder_clear(builder: int) -> None:
+    """Drops all frames.
+
+    Ownership: none.
+    Threads: one user of `builder` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    _lib.sb_builder_clear(_cast("sb_builder *", _address(builder, "builder")))
+
+
+def sb_builder_memory(builder: int) -> int:
+    """Opens the provider that the builder's memory comes from.
+
+    Ownership: the caller closes `*memory`.
+    Threads: one user of `builder` at a time.
+    Errors: SB_NO_MEMORY.
+    Since: 1.0
+    """
+    memory_ = _new("sb_memory **")
+    _status = _lib.sb_builder_memory(_cast("sb_builder *", _address(builder, "builder")), memory_)
+    if _status:
+        raise _failure("sb_builder_memory", _status, None)
+    return _number(memory_[0])
+
+
+def sb_builder_close(builder: int | None = None) -> None:
+    """Closes the builder. NULL is allowed. Frames that were taken stay valid.
+
+    Ownership: takes `builder`.
+    Threads: one user of `builder` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    _lib.sb_builder_close(_cast("sb_builder *", _address_or_null(builder, "builder")))
+
+
+def sb_crc32c(checksum: int, data: ReadableBuffer) -> int:
+    """Returns the CRC-32C of the `size` bytes at `data`, continued from `checksum`, which is 0 at the start: the
+    checksum of two pieces is sb_crc32c(sb_crc32c(0, a, a_size), b, b_size).
+
+    Ownership: `data` is borrowed for the call.
+    Threads: any.
+    Errors: none.
+    Since: 1.0
+    """
+    with _Pins() as _pins:
+        data_, data_count = _pins.readable(data, "data")
+        return _lib.sb_crc32c(_integer(checksum, "checksum", 0, 0xffffffff), data_, data_count)
 
 
 def sb_parser_options_init() -> _records.ParserOptions:
@@ -1685,6 +2246,629 @@ def sb_batch_close(batch: int | None = None) -> None:
     Since: 1.0
     """
     _lib.sb_batch_close(_cast("sb_batch *", _address_or_null(batch, "batch")))
+
+
+def sb_echo_request_schema() -> int:
+    """Opens the schema of Echo requests.
+
+    Ownership: the caller closes `*schema`.
+    Threads: any.
+    Errors: SB_NO_MEMORY.
+    Since: 1.0
+    """
+    schema_ = _new("sb_schema **")
+    _status = _lib.sb_echo_request_schema(schema_)
+    if _status:
+        raise _failure("sb_echo_request_schema", _status, None)
+    return _number(schema_[0])
+
+
+def sb_echo_response_schema() -> int:
+    """Opens the schema of Echo responses.
+
+    Ownership: the caller closes `*schema`.
+    Threads: any.
+    Errors: SB_NO_MEMORY.
+    Since: 1.0
+    """
+    schema_ = _new("sb_schema **")
+    _status = _lib.sb_echo_response_schema(schema_)
+    if _status:
+        raise _failure("sb_echo_response_schema", _status, None)
+    return _number(schema_[0])
+
+
+def sb_echo_add_request(builder: int, request: _records.EchoRequest | tuple[Any, ...]) -> None:
+    """Adds an Echo request to `builder`.
+
+    Ownership: all is borrowed for the call.
+    Threads: one user of `builder` at a time.
+    Errors: as sb_builder_add.
+    Since: 1.0
+    """
+    _error = _new("sb_error *")
+    with _Pins() as _pins:
+        request_ = _new("sb_echo_request *")
+        _put_sb_echo_request(_pins, request_, request)
+        _status = _lib.sb_echo_add_request(
+            _cast("sb_builder *", _address(builder, "builder")),
+            request_,
+            _error,
+        )
+    if _status:
+        raise _failure("sb_echo_add_request", _status, _error)
+
+
+def sb_echo_add_response(builder: int, response: _records.EchoResponse | tuple[Any, ...]) -> None:
+    """Adds an Echo response to `builder`.
+
+    Ownership: all is borrowed for the call.
+    Threads: one user of `builder` at a time.
+    Errors: as sb_builder_add.
+    Since: 1.0
+    """
+    _error = _new("sb_error *")
+    with _Pins() as _pins:
+        response_ = _new("sb_echo_response *")
+        _put_sb_echo_response(_pins, response_, response)
+        _status = _lib.sb_echo_add_response(
+            _cast("sb_builder *", _address(builder, "builder")),
+            response_,
+            _error,
+        )
+    if _status:
+        raise _failure("sb_echo_add_response", _status, _error)
+
+
+def sb_echo_get_request(batch: int, index: int) -> _records.EchoRequest:
+    """Reads the row at `index` as an Echo request.
+
+    Ownership: what `request` points to is valid until `batch` is parsed into, cleared or closed.
+    Threads: one user of `batch` at a time.
+    Errors: SB_OUT_OF_RANGE when there is no such row; SB_INVALID_ARGUMENT when its schema is not that of Echo
+    requests.
+    Since: 1.0
+    """
+    request_ = _new("sb_echo_request *")
+    _status = _lib.sb_echo_get_request(
+        _cast("sb_batch *", _address(batch, "batch")),
+        _integer(index, "index", 0, 0xffffffffffffffff),
+        request_,
+    )
+    if _status:
+        raise _failure("sb_echo_get_request", _status, None)
+    return _get_sb_echo_request(request_)
+
+
+def sb_echo_get_response(batch: int, index: int) -> _records.EchoResponse:
+    """Reads the row at `index` as an Echo response.
+
+    Ownership: what `response` points to is valid until `batch` is parsed into, cleared or closed.
+    Threads: one user of `batch` at a time.
+    Errors: SB_OUT_OF_RANGE when there is no such row; SB_INVALID_ARGUMENT when its schema is not that of Echo
+    responses.
+    Since: 1.0
+    """
+    response_ = _new("sb_echo_response *")
+    _status = _lib.sb_echo_get_response(
+        _cast("sb_batch *", _address(batch, "batch")),
+        _integer(index, "index", 0, 0xffffffffffffffff),
+        response_,
+    )
+    if _status:
+        raise _failure("sb_echo_get_response", _status, None)
+    return _get_sb_echo_response(response_)
+
+
+def sb_version() -> int:
+    """Returns the version of the library that runs: major << 16 | minor << 8 | patch. A binding works with the
+    same major and at least its own minor version.
+
+    Ownership: none.
+    Threads: any.
+    Errors: none.
+    Since: 1.0
+    """
+    return _lib.sb_version()
+
+
+def sb_abi_digest() -> int:
+    """Returns a digest of the annotated headers that the library was built from. It is for diagnosis, and must
+    be equal only between the parts of one Python wheel; programs compare sb_version().
+
+    Ownership: none.
+    Threads: any.
+    Errors: none.
+    Since: 1.0
+    """
+    return _lib.sb_abi_digest()
+
+
+def sb_instance_id() -> int:
+    """Returns a number that differs between any two images of the library, also between two copies in one
+    process. Equal numbers mean one image, and so one pool.
+
+    Ownership: none.
+    Threads: any.
+    Errors: none.
+    Since: 1.0
+    """
+    return _lib.sb_instance_id()
+
+
+def sb_pipeline_open() -> int:
+    """Makes a pipeline with nothing in flight. The first sequence is 0, 127 is followed by -128, those in flight
+    are skipped.
+
+    Ownership: the caller closes `*pipeline`.
+    Threads: any.
+    Errors: SB_NO_MEMORY.
+    Since: 1.0
+    """
+    pipeline_ = _new("sb_pipeline **")
+    _status = _lib.sb_pipeline_open(pipeline_)
+    if _status:
+        raise _failure("sb_pipeline_open", _status, None)
+    return _number(pipeline_[0])
+
+
+def sb_pipeline_begin(pipeline: int, tag: int) -> int:
+    """Assigns the next free sequence to a request, and remembers `tag` for it.
+
+    Ownership: none.
+    Threads: one user of `pipeline` at a time.
+    Errors: SB_BUSY when SB_PIPELINE_MAX requests are in flight.
+    Since: 1.0
+    """
+    sequence_ = _new("int8_t *")
+    _status = _lib.sb_pipeline_begin(
+        _cast("sb_pipeline *", _address(pipeline, "pipeline")),
+        _integer(tag, "tag", 0, 0xffffffffffffffff),
+        sequence_,
+    )
+    if _status:
+        raise _failure("sb_pipeline_begin", _status, None)
+    return sequence_[0]
+
+
+def sb_pipeline_finish(pipeline: int, sequence: int) -> int:
+    """Finds the request that a response with `sequence` answers, and frees the sequence.
+
+    Ownership: none.
+    Threads: one user of `pipeline` at a time.
+    Errors: SB_NOT_FOUND when no request with that sequence is in flight.
+    Since: 1.0
+    """
+    tag_ = _new("uint64_t *")
+    _status = _lib.sb_pipeline_finish(
+        _cast("sb_pipeline *", _address(pipeline, "pipeline")),
+        _integer(sequence, "sequence", -128, 127),
+        tag_,
+    )
+    if _status:
+        raise _failure("sb_pipeline_finish", _status, None)
+    return tag_[0]
+
+
+def sb_pipeline_in_flight(pipeline: int) -> int:
+    """Returns the number of requests in flight.
+
+    Ownership: none.
+    Threads: one user of `pipeline` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    return _lib.sb_pipeline_in_flight(_cast("sb_pipeline *", _address(pipeline, "pipeline")))
+
+
+def sb_pipeline_close(pipeline: int | None = None) -> None:
+    """Closes the pipeline. NULL is allowed.
+
+    Ownership: takes `pipeline`.
+    Threads: one user of `pipeline` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    _lib.sb_pipeline_close(_cast("sb_pipeline *", _address_or_null(pipeline, "pipeline")))
+
+
+def sb_pool_options_init() -> _records.PoolOptions:
+    """Fills `options` with the defaults, never writing past `struct_size` bytes.
+
+    Ownership: `options` is the caller's.
+    Threads: any.
+    Errors: none.
+    Since: 1.0
+    """
+    options_ = _new("sb_pool_options *")
+    _lib.sb_pool_options_init(options_, 48)
+    return _get_sb_pool_options(options_)
+
+
+def sb_pool_open(options: _records.PoolOptions | tuple[Any, ...] | None = None) -> int:
+    """Makes a pool.
+
+    Ownership: the caller closes `*pool` with sb_pool_close; `options` is borrowed for the call; NULL means
+    the defaults.
+    Threads: any.
+    Errors: SB_INVALID_ARGUMENT when a class has size 0, two classes have one size, there are too many of
+    them, or the alignment is not a power of two up to 2 MiB; SB_NO_MEMORY.
+    Since: 1.0
+    """
+    pool_ = _new("sb_pool **")
+    with _Pins() as _pins:
+        options_ = _options_sb_pool_options(_pins, options)
+        _status = _lib.sb_pool_open(options_, pool_)
+    if _status:
+        raise _failure("sb_pool_open", _status, None)
+    return _number(pool_[0])
+
+
+def sb_pool_get(pool: int, size: int) -> int:
+    """Gets a block of at least `size` bytes and stores its address in `*data`. Its content is what the last user
+    left, unless the pool zeroes.
+
+    Ownership: the caller puts `*data` back with sb_pool_put.
+    Threads: any.
+    Errors: SB_INVALID_ARGUMENT for a size of 0 or above SB_BLOCK_SIZE_MAX; SB_NO_MEMORY at the pool's byte
+    limit or the system's end.
+    Since: 1.0
+    """
+    data_ = _new("void **")
+    _status = _lib.sb_pool_get(
+        _cast("sb_pool *", _address(pool, "pool")),
+        _integer(size, "size", 0, 0xffffffffffffffff),
+        data_,
+    )
+    if _status:
+        raise _failure("sb_pool_get", _status, None)
+    return _number(data_[0])
+
+
+def sb_pool_put(pool: int | None, data: int) -> None:
+    """Puts `data` back. Size, class and pool are found from the address, so that they can't be given wrongly;
+    `pool` may be NULL.
+
+    Ownership: `data` is taken over, unless an error is returned.
+    Threads: any, also another than the one that got it.
+    Errors: SB_INVALID_ARGUMENT when `data` is NULL, is no block of this pool, or has been put back already.
+    Since: 1.0
+    """
+    _status = _lib.sb_pool_put(
+        _cast("sb_pool *", _address_or_null(pool, "pool")),
+        _cast("void *", _address(data, "data")),
+    )
+    if _status:
+        raise _failure("sb_pool_put", _status, None)
+
+
+def sb_pool_get_many(pool: int, size: int, count: int) -> list[int]:
+    """Gets `count` blocks of at least `size` bytes each: all of them or none.
+
+    Ownership: the caller puts each back, by sb_pool_put or sb_pool_put_many, together or one by one.
+    Threads: any.
+    Errors: as sb_pool_get; SB_INVALID_ARGUMENT for a count above SB_POOL_MANY_MAX. A count of 0 succeeds and
+    does nothing.
+    Since: 1.0
+    """
+    blocks_ = _room(count, "count")
+    _status = _lib.sb_pool_get_many(
+        _cast("sb_pool *", _address(pool, "pool")),
+        _integer(size, "size", 0, 0xffffffffffffffff),
+        _integer(count, "count", 0, 0xffffffffffffffff),
+        blocks_,
+    )
+    if _status:
+        raise _failure("sb_pool_get_many", _status, None)
+    return [_number(each) for each in blocks_]
+
+
+def sb_pool_put_many(pool: int | None, blocks: Sequence[int]) -> None:
+    """Puts `count` blocks back: all of them or none. They may be of different classes, and if `pool` is NULL of
+    different pools.
+
+    Ownership: the blocks are taken over, unless an error is returned; the array is borrowed.
+    Threads: any, also another than the one that got them.
+    Errors: as sb_pool_put, when any of them is wrong or stands there twice: then all stay out.
+    SB_INVALID_ARGUMENT for a count above SB_POOL_MANY_MAX. A count of 0 succeeds and does nothing.
+    Since: 1.0
+    """
+    with _Pins() as _pins:
+        blocks_, blocks_count = _pins.addresses(blocks, "blocks")
+        _status = _lib.sb_pool_put_many(
+            _cast("sb_pool *", _address_or_null(pool, "pool")),
+            blocks_,
+            blocks_count,
+        )
+    if _status:
+        raise _failure("sb_pool_put_many", _status, None)
+
+
+def sb_pool_get_block(pool: int, size: int) -> int:
+    """Gets a block of at least `size` bytes as a counted handle.
+
+    Ownership: the caller closes `*block`; closing the last owner is the put.
+    Threads: any.
+    Errors: as sb_pool_get.
+    Since: 1.0
+    """
+    block_ = _new("sb_block **")
+    _status = _lib.sb_pool_get_block(
+        _cast("sb_pool *", _address(pool, "pool")),
+        _integer(size, "size", 0, 0xffffffffffffffff),
+        block_,
+    )
+    if _status:
+        raise _failure("sb_pool_get_block", _status, None)
+    return _number(block_[0])
+
+
+def sb_pool_memory(pool: int) -> int:
+    """Opens the pool as a memory provider.
+
+    Ownership: the caller closes `*memory`; the pool lives until that and its blocks have gone, also after
+    sb_pool_close.
+    Threads: any.
+    Errors: SB_NO_MEMORY.
+    Since: 1.0
+    """
+    memory_ = _new("sb_memory **")
+    _status = _lib.sb_pool_memory(_cast("sb_pool *", _address(pool, "pool")), memory_)
+    if _status:
+        raise _failure("sb_pool_memory", _status, None)
+    return _number(memory_[0])
+
+
+def sb_pool_trim(pool: int) -> None:
+    """Gives kept blocks back to the system.
+
+    Ownership: none.
+    Threads: any.
+    Errors: none.
+    Since: 1.0
+    """
+    _lib.sb_pool_trim(_cast("sb_pool *", _address(pool, "pool")))
+
+
+def sb_pool_get_stats(pool: int) -> _records.PoolStats:
+    """Tells what the pool did so far.
+
+    Ownership: `stats` is the caller's.
+    Threads: any.
+    Errors: SB_INVALID_ARGUMENT when struct_size is too small to be one of ours.
+    Since: 1.0
+    """
+    stats_ = _new("sb_pool_stats *")
+    stats_.struct_size = 48
+    _status = _lib.sb_pool_get_stats(_cast("sb_pool *", _address(pool, "pool")), stats_)
+    if _status:
+        raise _failure("sb_pool_get_stats", _status, None)
+    return _get_sb_pool_stats(stats_)
+
+
+def sb_pool_get_class_stats(pool: int, index: int) -> _records.PoolClassStats:
+    """Tells what the class at `index` did so far. Classes are sorted by size; the index class_count stands for
+    blocks above the largest.
+
+    Ownership: `stats` is the caller's.
+    Threads: any.
+    Errors: SB_INVALID_ARGUMENT when struct_size is too small to be one of ours; SB_OUT_OF_RANGE when there is
+    no such class.
+    Since: 1.0
+    """
+    stats_ = _new("sb_pool_class_stats *")
+    stats_.struct_size = 48
+    _status = _lib.sb_pool_get_class_stats(
+        _cast("sb_pool *", _address(pool, "pool")),
+        _integer(index, "index", 0, 0xffffffff),
+        stats_,
+    )
+    if _status:
+        raise _failure("sb_pool_get_class_stats", _status, None)
+    return _get_sb_pool_class_stats(stats_)
+
+
+def sb_pool_tag(pool: int, data: int, tag: str) -> None:
+    """Says where the block at `data` was taken, in a pool with the option `trace`: sb_pool_get_place shows it.
+    `data` may also be the address of an sb_block's bytes. Of a longer tag the end is kept, because paths end
+    with what matters.
+
+    Ownership: `data` stays the caller's; `tag` is copied.
+    Threads: any.
+    Errors: SB_UNSUPPORTED when the pool does not trace; SB_INVALID_ARGUMENT when `data` is no block of this
+    pool that is out; SB_NO_MEMORY.
+    Since: 1.0
+    """
+    with _Pins() as _pins:
+        tag_ = _pins.text(tag, "tag")
+        _status = _lib.sb_pool_tag(
+            _cast("sb_pool *", _address(pool, "pool")),
+            _cast("void *", _address(data, "data")),
+            tag_,
+        )
+    if _status:
+        raise _failure("sb_pool_tag", _status, None)
+
+
+def sb_pool_get_place(pool: int, index: int) -> _records.PoolPlace:
+    """Tells of the place at `index`, from 0, how many of the blocks taken there are out: what leaks, and whose
+    it is. A place keeps its index; a new one comes behind the last. After 4,096 places all others are one.
+
+    Ownership: `place` is the caller's.
+    Threads: any.
+    Errors: SB_UNSUPPORTED when the pool does not trace; SB_OUT_OF_RANGE when there are no more places;
+    SB_INVALID_ARGUMENT when struct_size is too small to be one of ours.
+    Since: 1.0
+    """
+    place_ = _new("sb_pool_place *")
+    place_.struct_size = 544
+    _status = _lib.sb_pool_get_place(
+        _cast("sb_pool *", _address(pool, "pool")),
+        _integer(index, "index", 0, 0xffffffffffffffff),
+        place_,
+    )
+    if _status:
+        raise _failure("sb_pool_get_place", _status, None)
+    return _get_sb_pool_place(place_)
+
+
+def sb_pool_handle(pool: int) -> int:
+    """Makes a number that stands for the pool where a pointer must not: it cannot dangle. The drop-in functions
+    of bytepool.h take the address of one. The first ones of a process are random.
+
+    Ownership: the caller gives the number back by sb_pool_handle_free; it does not keep the pool open.
+    Threads: any.
+    Errors: SB_NO_MEMORY, also when 65,536 handles exist.
+    Since: 1.0
+    """
+    handle_ = _new("uint64_t *")
+    _status = _lib.sb_pool_handle(_cast("sb_pool *", _address(pool, "pool")), handle_)
+    if _status:
+        raise _failure("sb_pool_handle", _status, None)
+    return handle_[0]
+
+
+def sb_pool_handle_get(handle: int, size: int) -> int:
+    """Does sb_pool_get for the pool of a handle.
+
+    Ownership: the caller puts `*data` back with sb_pool_handle_put or sb_pool_put.
+    Threads: any, also while another closes the pool.
+    Errors: as sb_pool_get; SB_NOT_FOUND when there is no such handle; SB_CLOSED when the pool has been
+    closed.
+    Since: 1.0
+    """
+    data_ = _new("void **")
+    _status = _lib.sb_pool_handle_get(
+        _integer(handle, "handle", 0, 0xffffffffffffffff),
+        _integer(size, "size", 0, 0xffffffffffffffff),
+        data_,
+    )
+    if _status:
+        raise _failure("sb_pool_handle_get", _status, None)
+    return _number(data_[0])
+
+
+def sb_pool_handle_put(handle: int, data: int) -> None:
+    """Does sb_pool_put for the pool of a handle, also after the pool has been closed.
+
+    Ownership: `data` is taken over, unless an error is returned.
+    Threads: any, also while another closes the pool.
+    Errors: as sb_pool_put; SB_NOT_FOUND when there is no such handle.
+    Since: 1.0
+    """
+    _status = _lib.sb_pool_handle_put(
+        _integer(handle, "handle", 0, 0xffffffffffffffff),
+        _cast("void *", _address(data, "data")),
+    )
+    if _status:
+        raise _failure("sb_pool_handle_put", _status, None)
+
+
+def sb_pool_handle_free(handle: int) -> None:
+    """Gives a handle back: from then on there is no such handle. The pool and its blocks stay as they are.
+
+    Ownership: takes the number.
+    Threads: any.
+    Errors: SB_NOT_FOUND when there is no such handle.
+    Since: 1.0
+    """
+    _status = _lib.sb_pool_handle_free(_integer(handle, "handle", 0, 0xffffffffffffffff))
+    if _status:
+        raise _failure("sb_pool_handle_free", _status, None)
+
+
+def sb_pool_close(pool: int | None = None) -> None:
+    """Closes the handle. NULL is allowed.
+
+    Ownership: takes `pool`; blocks that are out stay valid.
+    Threads: nobody may use `pool` during or after the call.
+    Errors: none.
+    Since: 1.0
+    """
+    _lib.sb_pool_close(_cast("sb_pool *", _address_or_null(pool, "pool")))
+
+
+def sb_schema_file_open(text: ReadableBuffer, name: str | None = None) -> int:
+    """Reads the schemas that `text` describes.
+
+    Ownership: the caller closes `*file`; `text` and `name`, which stands in messages (NULL or empty:
+    "schema"), are borrowed for the call.
+    Threads: any.
+    Errors: SB_INVALID_ARGUMENT with line and reason when the text is wrong or a name or api_key is repeated;
+    SB_TOO_LARGE for too long a text or too many fields; SB_NO_MEMORY.
+    Since: 1.0
+    """
+    file_ = _new("sb_schema_file **")
+    _error = _new("sb_error *")
+    with _Pins() as _pins:
+        text_, text_count = _pins.readable(text, "text")
+        name_ = _pins.text_or_null(name, "name")
+        _status = _lib.sb_schema_file_open(text_, text_count, name_, file_, _error)
+    if _status:
+        raise _failure("sb_schema_file_open", _status, _error)
+    return _number(file_[0])
+
+
+def sb_schema_file_count(file: int) -> int:
+    """Returns the number of schemas.
+
+    Ownership: none.
+    Threads: any.
+    Errors: none.
+    Since: 1.0
+    """
+    return _lib.sb_schema_file_count(_cast("sb_schema_file *", _address(file, "file")))
+
+
+def sb_schema_file_get(file: int, index: int) -> int:
+    """Makes another owner of the schema at `index`, in the order of the text.
+
+    Ownership: the caller closes `*schema`.
+    Threads: any.
+    Errors: SB_OUT_OF_RANGE when there is no such schema.
+    Since: 1.0
+    """
+    schema_ = _new("sb_schema **")
+    _status = _lib.sb_schema_file_get(
+        _cast("sb_schema_file *", _address(file, "file")),
+        _integer(index, "index", 0, 0xffffffffffffffff),
+        schema_,
+    )
+    if _status:
+        raise _failure("sb_schema_file_get", _status, None)
+    return _number(schema_[0])
+
+
+def sb_schema_file_find(file: int, name: str) -> int:
+    """Makes another owner of the schema of the message called `name`.
+
+    Ownership: the caller closes `*schema`; `name` is borrowed for the call.
+    Threads: any.
+    Errors: SB_NOT_FOUND when there is none.
+    Since: 1.0
+    """
+    schema_ = _new("sb_schema **")
+    with _Pins() as _pins:
+        name_ = _pins.text(name, "name")
+        _status = _lib.sb_schema_file_find(
+            _cast("sb_schema_file *", _address(file, "file")),
+            name_,
+            schema_,
+        )
+    if _status:
+        raise _failure("sb_schema_file_find", _status, None)
+    return _number(schema_[0])
+
+
+def sb_schema_file_close(file: int | None = None) -> None:
+    """Closes the file. NULL is allowed. Schemas that were handed out stay valid.
+
+    Ownership: takes `file`.
+    Threads: any; nobody may use `file` during or after the call.
+    Errors: none.
+    Since: 1.0
+    """
+    _lib.sb_schema_file_close(_cast("sb_schema_file *", _address_or_null(file, "file")))
 
 
 def sb_visit_manager_options_init() -> _records.VisitManagerOptions:
@@ -2357,1187 +3541,3 @@ def sb_visit_manager_export_arrow_stream(manager: int, strings: int, arrow_strea
     )
     if _status:
         raise _failure("sb_visit_manager_export_arrow_stream", _status, _error)
-
-
-def sb_buf_open(memory: int | None = None) -> int:
-    """Makes an empty buf without room whose memory comes from `memory`.
-
-    Ownership: the caller closes `*buf`, which keeps the provider alive by itself.
-    Threads: any.
-    Errors: SB_NO_MEMORY.
-    Since: 1.0
-    """
-    buf_ = _new("sb_buf **")
-    _status = _lib.sb_buf_open(_cast("sb_memory *", _address_or_null(memory, "memory")), buf_)
-    if _status:
-        raise _failure("sb_buf_open", _status, None)
-    return _number(buf_[0])
-
-
-def sb_buf_from_blocks(blocks: Sequence[int], memory: int | None = None) -> int:
-    """Makes an empty buf whose room is all of `blocks`, in that order. Memory that it needs beyond that comes
-    from `memory`.
-
-    Ownership: takes all of `blocks`; the caller closes `*buf`.
-    Threads: any.
-    Errors: SB_BUSY when a block has other owners, who could write; SB_INVALID_ARGUMENT when one is NULL or
-    stands there twice; SB_TOO_LARGE when they exceed the address space together; SB_NO_MEMORY. The blocks
-    stay the caller's then.
-    Since: 1.0
-    """
-    buf_ = _new("sb_buf **")
-    with _Pins() as _pins:
-        blocks_, blocks_count = _pins.handles(blocks, "sb_block", "blocks")
-        _status = _lib.sb_buf_from_blocks(
-            blocks_,
-            blocks_count,
-            _cast("sb_memory *", _address_or_null(memory, "memory")),
-            buf_,
-        )
-    if _status:
-        raise _failure("sb_buf_from_blocks", _status, None)
-    return _number(buf_[0])
-
-
-def sb_buf_size(buf: int) -> int:
-    """Returns the number of filled bytes.
-
-    Ownership: none.
-    Threads: one user of `buf` at a time.
-    Errors: none.
-    Since: 1.0
-    """
-    return _lib.sb_buf_size(_cast("sb_buf *", _address(buf, "buf")))
-
-
-def sb_buf_room(buf: int) -> int:
-    """Returns how many bytes can be put before more room must be reserved.
-
-    Ownership: none.
-    Threads: one user of `buf` at a time.
-    Errors: none.
-    Since: 1.0
-    """
-    return _lib.sb_buf_room(_cast("sb_buf *", _address(buf, "buf")))
-
-
-def sb_buf_reserve(buf: int, size: int) -> None:
-    """Makes sure that there is room for at least `size` bytes.
-
-    Ownership: none.
-    Threads: one user of `buf` at a time.
-    Errors: SB_NO_MEMORY; SB_TOO_LARGE when the filled part and the room would exceed the address space.
-    Since: 1.0
-    """
-    _status = _lib.sb_buf_reserve(
-        _cast("sb_buf *", _address(buf, "buf")),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-    )
-    if _status:
-        raise _failure("sb_buf_reserve", _status, None)
-
-
-def sb_buf_put(buf: int, data: ReadableBuffer) -> None:
-    """Adds `size` bytes at `data` to the end of the filled part of `buf`, across blocks where needed.
-
-    Ownership: `data` is borrowed for the call.
-    Threads: one user of `buf` at a time.
-    Errors: SB_OUT_OF_RANGE if the room is smaller than `size`; `buf` is then unchanged.
-    Since: 1.0
-    """
-    with _Pins() as _pins:
-        data_, data_count = _pins.readable(data, "data")
-        _status = _lib.sb_buf_put(_cast("sb_buf *", _address(buf, "buf")), data_, data_count)
-    if _status:
-        raise _failure("sb_buf_put", _status, None)
-
-
-def sb_buf_put_byte(buf: int, byte: int) -> None:
-    """Adds one byte.
-
-    Ownership: none.
-    Threads: one user of `buf` at a time.
-    Errors: SB_OUT_OF_RANGE if there is no room.
-    Since: 1.0
-    """
-    _status = _lib.sb_buf_put_byte(
-        _cast("sb_buf *", _address(buf, "buf")),
-        _integer(byte, "byte", 0, 255),
-    )
-    if _status:
-        raise _failure("sb_buf_put_byte", _status, None)
-
-
-def sb_buf_put_repeated(buf: int, byte: int, count: int) -> None:
-    """Adds the same byte `count` times.
-
-    Ownership: none.
-    Threads: one user of `buf` at a time.
-    Errors: SB_OUT_OF_RANGE if the room is smaller than `count`; `buf` is then unchanged.
-    Since: 1.0
-    """
-    _status = _lib.sb_buf_put_repeated(
-        _cast("sb_buf *", _address(buf, "buf")),
-        _integer(byte, "byte", 0, 255),
-        _integer(count, "count", 0, 0xffffffffffffffff),
-    )
-    if _status:
-        raise _failure("sb_buf_put_repeated", _status, None)
-
-
-def sb_buf_put_int(buf: int, value: int, size: int, order: int) -> None:
-    """Adds `value` as an integer of `size` bytes (1, 2, 4 or 8), across blocks where needed. Cast an unsigned
-    one to int64_t through the signed type of its size.
-
-    Ownership: none.
-    Threads: one user of `buf` at a time.
-    Errors: SB_INVALID_ARGUMENT when `size` is another one, or `order` is none of SB_ORDER_...;
-    SB_OUT_OF_RANGE when `value` does not fit `size` bytes, or the room is smaller. `buf` is then unchanged.
-    Since: 1.0
-    """
-    _status = _lib.sb_buf_put_int(
-        _cast("sb_buf *", _address(buf, "buf")),
-        _integer(value, "value", -0x8000000000000000, 0x7fffffffffffffff),
-        _integer(size, "size", 0, 0xffffffff),
-        _integer(order, "order", -0x80000000, 0x7fffffff),
-    )
-    if _status:
-        raise _failure("sb_buf_put_int", _status, None)
-
-
-def sb_buf_put_float(buf: int, value: float, size: int, order: int) -> None:
-    """Adds `value` as a floating-point number (IEEE 754) of `size` bytes (4 or 8). To 4 bytes it is rounded to
-    the nearest.
-
-    Ownership: none.
-    Threads: one user of `buf` at a time.
-    Errors: SB_INVALID_ARGUMENT when `size` is another one, or `order` is none of SB_ORDER_...;
-    SB_OUT_OF_RANGE when `value` is finite but beyond the largest number of 4 bytes, or the room is smaller.
-    `buf` is then unchanged.
-    Since: 1.0
-    """
-    _status = _lib.sb_buf_put_float(
-        _cast("sb_buf *", _address(buf, "buf")),
-        _real(value, "value"),
-        _integer(size, "size", 0, 0xffffffff),
-        _integer(order, "order", -0x80000000, 0x7fffffff),
-    )
-    if _status:
-        raise _failure("sb_buf_put_float", _status, None)
-
-
-def sb_buf_put_view(buf: int, view: int) -> None:
-    """Adds the bytes of `view` at the end of the filled part without copying. The room after it stays.
-
-    Ownership: `view` is borrowed for the call; the buf shares its blocks.
-    Threads: one user of each at a time.
-    Errors: SB_NO_MEMORY; `buf` is then unchanged.
-    Since: 1.0
-    """
-    _status = _lib.sb_buf_put_view(
-        _cast("sb_buf *", _address(buf, "buf")),
-        _cast("sb_view *", _address(view, "view")),
-    )
-    if _status:
-        raise _failure("sb_buf_put_view", _status, None)
-
-
-def sb_buf_peek(buf: int) -> int:
-    """Makes a view of all filled bytes; they stay in the buf as well.
-
-    Ownership: the caller closes `*view`.
-    Threads: one user of `buf` at a time.
-    Errors: SB_NO_MEMORY.
-    Since: 1.0
-    """
-    view_ = _new("sb_view **")
-    _status = _lib.sb_buf_peek(_cast("sb_buf *", _address(buf, "buf")), view_)
-    if _status:
-        raise _failure("sb_buf_peek", _status, None)
-    return _number(view_[0])
-
-
-def sb_buf_take(buf: int, size: int) -> int:
-    """Takes the first `size` filled bytes out as a view. The rest stays filled, the room stays writable.
-
-    Ownership: the caller closes `*view`.
-    Threads: one user of `buf` at a time.
-    Errors: SB_OUT_OF_RANGE when fewer are filled; SB_NO_MEMORY; `buf` is then unchanged.
-    Since: 1.0
-    """
-    view_ = _new("sb_view **")
-    _status = _lib.sb_buf_take(
-        _cast("sb_buf *", _address(buf, "buf")),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-        view_,
-    )
-    if _status:
-        raise _failure("sb_buf_take", _status, None)
-    return _number(view_[0])
-
-
-def sb_buf_begin(buf: int) -> tuple[int, int]:
-    """Begins direct writing: stores address and size of the first piece of room, for reading from a socket for
-    example. Room is not filled before sb_buf_commit; without it nothing happened.
-
-    Ownership: `*data` may be written until the next call on `buf`.
-    Threads: one user of `buf` at a time.
-    Errors: SB_OUT_OF_RANGE when there is no room.
-    Since: 1.0
-    """
-    data_ = _new("void **")
-    size_ = _new("size_t *")
-    _status = _lib.sb_buf_begin(_cast("sb_buf *", _address(buf, "buf")), data_, size_)
-    if _status:
-        raise _failure("sb_buf_begin", _status, None)
-    return _number(data_[0]), size_[0]
-
-
-def sb_buf_begin_iovec(buf: int, iovec_max: int) -> list[_records.Iovec]:
-    """Begins direct writing to all pieces of room, at most `iovec_max`, for readv or recvmsg; `*iovec_count`
-    tells how many they are. Room is filled in the order of the pieces, by sb_buf_commit.
-
-    Ownership: the pieces may be written until the next call on `buf`.
-    Threads: one user of `buf` at a time.
-    Errors: SB_OUT_OF_RANGE when there is no room, or `iovec_max` is 0.
-    Since: 1.0
-    """
-    iovec_ = _new("sb_iovec[]", _integer(iovec_max, "iovec_max", 0, _ARRAY_MAX))
-    iovec_count_ = _new("size_t *")
-    _status = _lib.sb_buf_begin_iovec(
-        _cast("sb_buf *", _address(buf, "buf")),
-        iovec_,
-        _integer(iovec_max, "iovec_max", 0, 0xffffffffffffffff),
-        iovec_count_,
-    )
-    if _status:
-        raise _failure("sb_buf_begin_iovec", _status, None)
-    return [_get_sb_iovec(iovec_[index]) for index in range(iovec_count_[0])]
-
-
-def sb_buf_commit(buf: int, size: int) -> None:
-    """Ends direct writing: the first `size` bytes of the pieces that sb_buf_begin or sb_buf_begin_iovec gave are
-    filled. Calls that use or take room in between (put, split_room) have ended it already.
-
-    Ownership: none.
-    Threads: one user of `buf` at a time.
-    Errors: SB_OUT_OF_RANGE when the pieces are smaller, or nothing was begun; `buf` is then unchanged.
-    Since: 1.0
-    """
-    _status = _lib.sb_buf_commit(
-        _cast("sb_buf *", _address(buf, "buf")),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-    )
-    if _status:
-        raise _failure("sb_buf_commit", _status, None)
-
-
-def sb_buf_abort(buf: int) -> None:
-    """Ends direct writing without filling anything: it is as if sb_buf_begin had not been called.
-
-    Ownership: none.
-    Threads: one user of `buf` at a time.
-    Errors: none.
-    Since: 1.0
-    """
-    _lib.sb_buf_abort(_cast("sb_buf *", _address(buf, "buf")))
-
-
-def sb_buf_split_room(buf: int, size: int) -> int:
-    """Takes the last `size` bytes of room away into a buf of their own, which is filled apart, on another thread
-    if need be.
-
-    Ownership: the caller closes `*other`; its provider is that of `buf`.
-    Threads: one user of `buf` at a time.
-    Errors: SB_OUT_OF_RANGE when the room is smaller; SB_NO_MEMORY; `buf` is then unchanged.
-    Since: 1.0
-    """
-    other_ = _new("sb_buf **")
-    _status = _lib.sb_buf_split_room(
-        _cast("sb_buf *", _address(buf, "buf")),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-        other_,
-    )
-    if _status:
-        raise _failure("sb_buf_split_room", _status, None)
-    return _number(other_[0])
-
-
-def sb_buf_memory(buf: int) -> int:
-    """Tells which provider the room comes from.
-
-    Ownership: the caller closes `*memory`.
-    Threads: one user of `buf` at a time.
-    Errors: SB_NO_MEMORY.
-    Since: 1.0
-    """
-    memory_ = _new("sb_memory **")
-    _status = _lib.sb_buf_memory(_cast("sb_buf *", _address(buf, "buf")), memory_)
-    if _status:
-        raise _failure("sb_buf_memory", _status, None)
-    return _number(memory_[0])
-
-
-def sb_buf_clear(buf: int) -> None:
-    """Drops all filled bytes. The room stays.
-
-    Ownership: none.
-    Threads: one user of `buf` at a time.
-    Errors: none.
-    Since: 1.0
-    """
-    _lib.sb_buf_clear(_cast("sb_buf *", _address(buf, "buf")))
-
-
-def sb_buf_close(buf: int | None = None) -> None:
-    """Closes the buf. NULL is allowed. Views taken from it stay valid.
-
-    Ownership: takes `buf`.
-    Threads: one user of `buf` at a time.
-    Errors: none.
-    Since: 1.0
-    """
-    _lib.sb_buf_close(_cast("sb_buf *", _address_or_null(buf, "buf")))
-
-
-def sb_builder_open(memory: int | None = None) -> int:
-    """Makes an empty builder whose frames lie in memory of `memory`.
-
-    Ownership: the caller closes `*builder`, which keeps the provider alive by itself.
-    Threads: any.
-    Errors: SB_NO_MEMORY.
-    Since: 1.0
-    """
-    builder_ = _new("sb_builder **")
-    _status = _lib.sb_builder_open(_cast("sb_memory *", _address_or_null(memory, "memory")), builder_)
-    if _status:
-        raise _failure("sb_builder_open", _status, None)
-    return _number(builder_[0])
-
-
-def sb_builder_add(
-    builder: int,
-    schema: int,
-    sequence: int,
-    values: Sequence[_records.Value | tuple[Any, ...]],
-) -> None:
-    """Adds one message. `values` holds one value per field of `schema`, in its order.
-
-    Ownership: all is borrowed for the call.
-    Threads: one user of `builder` at a time.
-    Errors: SB_INVALID_ARGUMENT when `value_count` is not the schema's, or data is NULL where size is not 0;
-    SB_OUT_OF_RANGE; SB_TOO_LARGE; SB_NO_MEMORY; nothing is added then. The error's `frame` counts the
-    messages added since the last take or clear.
-    Since: 1.0
-    """
-    _error = _new("sb_error *")
-    with _Pins() as _pins:
-        values_, values_count = _put_many_sb_value(_pins, values, "values")
-        _status = _lib.sb_builder_add(
-            _cast("sb_builder *", _address(builder, "builder")),
-            _cast("sb_schema *", _address(schema, "schema")),
-            _integer(sequence, "sequence", -128, 127),
-            values_,
-            values_count,
-            _error,
-        )
-    if _status:
-        raise _failure("sb_builder_add", _status, _error)
-
-
-def sb_builder_add_columns(
-    builder: int,
-    schema: int,
-    sequences: Sequence[int],
-    columns: Sequence[_records.Column | tuple[Any, ...]],
-) -> None:
-    """Adds `count` messages in one call: all of them, or none. `sequences` holds one sequence per message,
-    `columns` one column per field of `schema`, in its order.
-
-    Ownership: all is borrowed for the call.
-    Threads: one user of `builder` at a time.
-    Errors: SB_INVALID_ARGUMENT when `column_count` is not the schema's, or a column has not what `count`
-    messages need; SB_OUT_OF_RANGE for an integer that does not fit its field, or an offset and length outside
-    of the values; SB_TOO_LARGE; SB_NO_MEMORY; nothing is added then. The error's `frame` counts the messages
-    added since the last take or clear, and those of the call before it.
-    Since: 1.0
-    """
-    _error = _new("sb_error *")
-    with _Pins() as _pins:
-        sequences_, sequences_count = _pins.integers(sequences, "int8_t", "sequences")
-        columns_, columns_count = _put_many_sb_column(_pins, columns, "columns")
-        _status = _lib.sb_builder_add_columns(
-            _cast("sb_builder *", _address(builder, "builder")),
-            _cast("sb_schema *", _address(schema, "schema")),
-            sequences_,
-            sequences_count,
-            columns_,
-            columns_count,
-            _error,
-        )
-    if _status:
-        raise _failure("sb_builder_add_columns", _status, _error)
-
-
-def sb_builder_add_rows(
-    builder: int,
-    schema: int,
-    sequences: Sequence[int],
-    values: Sequence[_records.Value | tuple[Any, ...]],
-) -> None:
-    """Adds `count` messages in one call: all of them, or none. `sequences` holds one sequence per message,
-    `values` one value per field of `schema` for the first message, in its order, then those of the next, and
-    so on.
-
-    Ownership: all is borrowed for the call.
-    Threads: one user of `builder` at a time.
-    Errors: SB_INVALID_ARGUMENT when `value_count` is not that of the fields of `count` messages, or data is
-    NULL where size is not 0; SB_OUT_OF_RANGE; SB_TOO_LARGE; SB_NO_MEMORY; nothing is added then. The error's
-    `frame` counts the messages added since the last take or clear, and those of the call before it.
-    Since: 1.0
-    """
-    _error = _new("sb_error *")
-    with _Pins() as _pins:
-        sequences_, sequences_count = _pins.integers(sequences, "int8_t", "sequences")
-        values_, values_count = _put_many_sb_value(_pins, values, "values")
-        _status = _lib.sb_builder_add_rows(
-            _cast("sb_builder *", _address(builder, "builder")),
-            _cast("sb_schema *", _address(schema, "schema")),
-            sequences_,
-            sequences_count,
-            values_,
-            values_count,
-            _error,
-        )
-    if _status:
-        raise _failure("sb_builder_add_rows", _status, _error)
-
-
-def sb_builder_size(builder: int) -> int:
-    """Returns the number of bytes of all frames added.
-
-    Ownership: none.
-    Threads: one user of `builder` at a time.
-    Errors: none.
-    Since: 1.0
-    """
-    return _lib.sb_builder_size(_cast("sb_builder *", _address(builder, "builder")))
-
-
-def sb_builder_frame_count(builder: int) -> int:
-    """Returns the number of frames added.
-
-    Ownership: none.
-    Threads: one user of `builder` at a time.
-    Errors: none.
-    Since: 1.0
-    """
-    return _lib.sb_builder_frame_count(_cast("sb_builder *", _address(builder, "builder")))
-
-
-def sb_builder_take(builder: int) -> int:
-    """Takes all frames out as one view, without copying; the builder is empty then.
-
-    Ownership: the caller closes `*frames`.
-    Threads: one user of `builder` at a time.
-    Errors: SB_NO_MEMORY; the builder is then unchanged.
-    Since: 1.0
-    """
-    frames_ = _new("sb_view **")
-    _status = _lib.sb_builder_take(_cast("sb_builder *", _address(builder, "builder")), frames_)
-    if _status:
-        raise _failure("sb_builder_take", _status, None)
-    return _number(frames_[0])
-
-
-def sb_builder_copy_bytes(builder: int, data: WriteableBuffer) -> None:
-    """Copies all frames to the caller's memory; the builder keeps them.
-
-    Ownership: `data` is the caller's.
-    Threads: one user of `builder` at a time.
-    Errors: SB_OUT_OF_RANGE when `size` is not sb_builder_size(); `data` is then unchanged.
-    Since: 1.0
-    """
-    with _Pins() as _pins:
-        data_, data_count = _pins.writable(data, "data")
-        _status = _lib.sb_builder_copy_bytes(
-            _cast("sb_builder *", _address(builder, "builder")),
-            data_,
-            data_count,
-        )
-    if _status:
-        raise _failure("sb_builder_copy_bytes", _status, None)
-
-
-def sb_builder_clear(builder: int) -> None:
-    """Drops all frames.
-
-    Ownership: none.
-    Threads: one user of `builder` at a time.
-    Errors: none.
-    Since: 1.0
-    """
-    _lib.sb_builder_clear(_cast("sb_builder *", _address(builder, "builder")))
-
-
-def sb_builder_memory(builder: int) -> int:
-    """Opens the provider that the builder's memory comes from.
-
-    Ownership: the caller closes `*memory`.
-    Threads: one user of `builder` at a time.
-    Errors: SB_NO_MEMORY.
-    Since: 1.0
-    """
-    memory_ = _new("sb_memory **")
-    _status = _lib.sb_builder_memory(_cast("sb_builder *", _address(builder, "builder")), memory_)
-    if _status:
-        raise _failure("sb_builder_memory", _status, None)
-    return _number(memory_[0])
-
-
-def sb_builder_close(builder: int | None = None) -> None:
-    """Closes the builder. NULL is allowed. Frames that were taken stay valid.
-
-    Ownership: takes `builder`.
-    Threads: one user of `builder` at a time.
-    Errors: none.
-    Since: 1.0
-    """
-    _lib.sb_builder_close(_cast("sb_builder *", _address_or_null(builder, "builder")))
-
-
-def sb_crc32c(checksum: int, data: ReadableBuffer) -> int:
-    """Returns the CRC-32C of the `size` bytes at `data`, continued from `checksum`, which is 0 at the start: the
-    checksum of two pieces is sb_crc32c(sb_crc32c(0, a, a_size), b, b_size).
-
-    Ownership: `data` is borrowed for the call.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
-    with _Pins() as _pins:
-        data_, data_count = _pins.readable(data, "data")
-        return _lib.sb_crc32c(_integer(checksum, "checksum", 0, 0xffffffff), data_, data_count)
-
-
-def sb_echo_request_schema() -> int:
-    """Opens the schema of Echo requests.
-
-    Ownership: the caller closes `*schema`.
-    Threads: any.
-    Errors: SB_NO_MEMORY.
-    Since: 1.0
-    """
-    schema_ = _new("sb_schema **")
-    _status = _lib.sb_echo_request_schema(schema_)
-    if _status:
-        raise _failure("sb_echo_request_schema", _status, None)
-    return _number(schema_[0])
-
-
-def sb_echo_response_schema() -> int:
-    """Opens the schema of Echo responses.
-
-    Ownership: the caller closes `*schema`.
-    Threads: any.
-    Errors: SB_NO_MEMORY.
-    Since: 1.0
-    """
-    schema_ = _new("sb_schema **")
-    _status = _lib.sb_echo_response_schema(schema_)
-    if _status:
-        raise _failure("sb_echo_response_schema", _status, None)
-    return _number(schema_[0])
-
-
-def sb_echo_add_request(builder: int, request: _records.EchoRequest | tuple[Any, ...]) -> None:
-    """Adds an Echo request to `builder`.
-
-    Ownership: all is borrowed for the call.
-    Threads: one user of `builder` at a time.
-    Errors: as sb_builder_add.
-    Since: 1.0
-    """
-    _error = _new("sb_error *")
-    with _Pins() as _pins:
-        request_ = _new("sb_echo_request *")
-        _put_sb_echo_request(_pins, request_, request)
-        _status = _lib.sb_echo_add_request(
-            _cast("sb_builder *", _address(builder, "builder")),
-            request_,
-            _error,
-        )
-    if _status:
-        raise _failure("sb_echo_add_request", _status, _error)
-
-
-def sb_echo_add_response(builder: int, response: _records.EchoResponse | tuple[Any, ...]) -> None:
-    """Adds an Echo response to `builder`.
-
-    Ownership: all is borrowed for the call.
-    Threads: one user of `builder` at a time.
-    Errors: as sb_builder_add.
-    Since: 1.0
-    """
-    _error = _new("sb_error *")
-    with _Pins() as _pins:
-        response_ = _new("sb_echo_response *")
-        _put_sb_echo_response(_pins, response_, response)
-        _status = _lib.sb_echo_add_response(
-            _cast("sb_builder *", _address(builder, "builder")),
-            response_,
-            _error,
-        )
-    if _status:
-        raise _failure("sb_echo_add_response", _status, _error)
-
-
-def sb_echo_get_request(batch: int, index: int) -> _records.EchoRequest:
-    """Reads the row at `index` as an Echo request.
-
-    Ownership: what `request` points to is valid until `batch` is parsed into, cleared or closed.
-    Threads: one user of `batch` at a time.
-    Errors: SB_OUT_OF_RANGE when there is no such row; SB_INVALID_ARGUMENT when its schema is not that of Echo
-    requests.
-    Since: 1.0
-    """
-    request_ = _new("sb_echo_request *")
-    _status = _lib.sb_echo_get_request(
-        _cast("sb_batch *", _address(batch, "batch")),
-        _integer(index, "index", 0, 0xffffffffffffffff),
-        request_,
-    )
-    if _status:
-        raise _failure("sb_echo_get_request", _status, None)
-    return _get_sb_echo_request(request_)
-
-
-def sb_echo_get_response(batch: int, index: int) -> _records.EchoResponse:
-    """Reads the row at `index` as an Echo response.
-
-    Ownership: what `response` points to is valid until `batch` is parsed into, cleared or closed.
-    Threads: one user of `batch` at a time.
-    Errors: SB_OUT_OF_RANGE when there is no such row; SB_INVALID_ARGUMENT when its schema is not that of Echo
-    responses.
-    Since: 1.0
-    """
-    response_ = _new("sb_echo_response *")
-    _status = _lib.sb_echo_get_response(
-        _cast("sb_batch *", _address(batch, "batch")),
-        _integer(index, "index", 0, 0xffffffffffffffff),
-        response_,
-    )
-    if _status:
-        raise _failure("sb_echo_get_response", _status, None)
-    return _get_sb_echo_response(response_)
-
-
-def sb_version() -> int:
-    """Returns the version of the library that runs: major << 16 | minor << 8 | patch. A binding works with the
-    same major and at least its own minor version.
-
-    Ownership: none.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
-    return _lib.sb_version()
-
-
-def sb_abi_digest() -> int:
-    """Returns a digest of the annotated headers that the library was built from. It is for diagnosis, and must
-    be equal only between the parts of one Python wheel; programs compare sb_version().
-
-    Ownership: none.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
-    return _lib.sb_abi_digest()
-
-
-def sb_instance_id() -> int:
-    """Returns a number that differs between any two images of the library, also between two copies in one
-    process. Equal numbers mean one image, and so one pool.
-
-    Ownership: none.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
-    return _lib.sb_instance_id()
-
-
-def sb_pipeline_open() -> int:
-    """Makes a pipeline with nothing in flight. The first sequence is 0, 127 is followed by -128, those in flight
-    are skipped.
-
-    Ownership: the caller closes `*pipeline`.
-    Threads: any.
-    Errors: SB_NO_MEMORY.
-    Since: 1.0
-    """
-    pipeline_ = _new("sb_pipeline **")
-    _status = _lib.sb_pipeline_open(pipeline_)
-    if _status:
-        raise _failure("sb_pipeline_open", _status, None)
-    return _number(pipeline_[0])
-
-
-def sb_pipeline_begin(pipeline: int, tag: int) -> int:
-    """Assigns the next free sequence to a request, and remembers `tag` for it.
-
-    Ownership: none.
-    Threads: one user of `pipeline` at a time.
-    Errors: SB_BUSY when SB_PIPELINE_MAX requests are in flight.
-    Since: 1.0
-    """
-    sequence_ = _new("int8_t *")
-    _status = _lib.sb_pipeline_begin(
-        _cast("sb_pipeline *", _address(pipeline, "pipeline")),
-        _integer(tag, "tag", 0, 0xffffffffffffffff),
-        sequence_,
-    )
-    if _status:
-        raise _failure("sb_pipeline_begin", _status, None)
-    return sequence_[0]
-
-
-def sb_pipeline_finish(pipeline: int, sequence: int) -> int:
-    """Finds the request that a response with `sequence` answers, and frees the sequence.
-
-    Ownership: none.
-    Threads: one user of `pipeline` at a time.
-    Errors: SB_NOT_FOUND when no request with that sequence is in flight.
-    Since: 1.0
-    """
-    tag_ = _new("uint64_t *")
-    _status = _lib.sb_pipeline_finish(
-        _cast("sb_pipeline *", _address(pipeline, "pipeline")),
-        _integer(sequence, "sequence", -128, 127),
-        tag_,
-    )
-    if _status:
-        raise _failure("sb_pipeline_finish", _status, None)
-    return tag_[0]
-
-
-def sb_pipeline_in_flight(pipeline: int) -> int:
-    """Returns the number of requests in flight.
-
-    Ownership: none.
-    Threads: one user of `pipeline` at a time.
-    Errors: none.
-    Since: 1.0
-    """
-    return _lib.sb_pipeline_in_flight(_cast("sb_pipeline *", _address(pipeline, "pipeline")))
-
-
-def sb_pipeline_close(pipeline: int | None = None) -> None:
-    """Closes the pipeline. NULL is allowed.
-
-    Ownership: takes `pipeline`.
-    Threads: one user of `pipeline` at a time.
-    Errors: none.
-    Since: 1.0
-    """
-    _lib.sb_pipeline_close(_cast("sb_pipeline *", _address_or_null(pipeline, "pipeline")))
-
-
-def sb_pool_options_init() -> _records.PoolOptions:
-    """Fills `options` with the defaults, never writing past `struct_size` bytes.
-
-    Ownership: `options` is the caller's.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
-    options_ = _new("sb_pool_options *")
-    _lib.sb_pool_options_init(options_, 48)
-    return _get_sb_pool_options(options_)
-
-
-def sb_pool_open(options: _records.PoolOptions | tuple[Any, ...] | None = None) -> int:
-    """Makes a pool.
-
-    Ownership: the caller closes `*pool` with sb_pool_close; `options` is borrowed for the call; NULL means
-    the defaults.
-    Threads: any.
-    Errors: SB_INVALID_ARGUMENT when a class has size 0, two classes have one size, there are too many of
-    them, or the alignment is not a power of two up to 2 MiB; SB_NO_MEMORY.
-    Since: 1.0
-    """
-    pool_ = _new("sb_pool **")
-    with _Pins() as _pins:
-        options_ = _options_sb_pool_options(_pins, options)
-        _status = _lib.sb_pool_open(options_, pool_)
-    if _status:
-        raise _failure("sb_pool_open", _status, None)
-    return _number(pool_[0])
-
-
-def sb_pool_get(pool: int, size: int) -> int:
-    """Gets a block of at least `size` bytes and stores its address in `*data`. Its content is what the last user
-    left, unless the pool zeroes.
-
-    Ownership: the caller puts `*data` back with sb_pool_put.
-    Threads: any.
-    Errors: SB_INVALID_ARGUMENT for a size of 0 or above SB_BLOCK_SIZE_MAX; SB_NO_MEMORY at the pool's byte
-    limit or the system's end.
-    Since: 1.0
-    """
-    data_ = _new("void **")
-    _status = _lib.sb_pool_get(
-        _cast("sb_pool *", _address(pool, "pool")),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-        data_,
-    )
-    if _status:
-        raise _failure("sb_pool_get", _status, None)
-    return _number(data_[0])
-
-
-def sb_pool_put(pool: int | None, data: int) -> None:
-    """Puts `data` back. Size, class and pool are found from the address, so that they can't be given wrongly;
-    `pool` may be NULL.
-
-    Ownership: `data` is taken over, unless an error is returned.
-    Threads: any, also another than the one that got it.
-    Errors: SB_INVALID_ARGUMENT when `data` is NULL, is no block of this pool, or has been put back already.
-    Since: 1.0
-    """
-    _status = _lib.sb_pool_put(
-        _cast("sb_pool *", _address_or_null(pool, "pool")),
-        _cast("void *", _address(data, "data")),
-    )
-    if _status:
-        raise _failure("sb_pool_put", _status, None)
-
-
-def sb_pool_get_many(pool: int, size: int, count: int) -> list[int]:
-    """Gets `count` blocks of at least `size` bytes each: all of them or none.
-
-    Ownership: the caller puts each back, by sb_pool_put or sb_pool_put_many, together or one by one.
-    Threads: any.
-    Errors: as sb_pool_get; SB_INVALID_ARGUMENT for a count above SB_POOL_MANY_MAX. A count of 0 succeeds and
-    does nothing.
-    Since: 1.0
-    """
-    blocks_ = _room(count, "count")
-    _status = _lib.sb_pool_get_many(
-        _cast("sb_pool *", _address(pool, "pool")),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-        _integer(count, "count", 0, 0xffffffffffffffff),
-        blocks_,
-    )
-    if _status:
-        raise _failure("sb_pool_get_many", _status, None)
-    return [_number(each) for each in blocks_]
-
-
-def sb_pool_put_many(pool: int | None, blocks: Sequence[int]) -> None:
-    """Puts `count` blocks back: all of them or none. They may be of different classes, and if `pool` is NULL of
-    different pools.
-
-    Ownership: the blocks are taken over, unless an error is returned; the array is borrowed.
-    Threads: any, also another than the one that got them.
-    Errors: as sb_pool_put, when any of them is wrong or stands there twice: then all stay out.
-    SB_INVALID_ARGUMENT for a count above SB_POOL_MANY_MAX. A count of 0 succeeds and does nothing.
-    Since: 1.0
-    """
-    with _Pins() as _pins:
-        blocks_, blocks_count = _pins.addresses(blocks, "blocks")
-        _status = _lib.sb_pool_put_many(
-            _cast("sb_pool *", _address_or_null(pool, "pool")),
-            blocks_,
-            blocks_count,
-        )
-    if _status:
-        raise _failure("sb_pool_put_many", _status, None)
-
-
-def sb_pool_get_block(pool: int, size: int) -> int:
-    """Gets a block of at least `size` bytes as a counted handle.
-
-    Ownership: the caller closes `*block`; closing the last owner is the put.
-    Threads: any.
-    Errors: as sb_pool_get.
-    Since: 1.0
-    """
-    block_ = _new("sb_block **")
-    _status = _lib.sb_pool_get_block(
-        _cast("sb_pool *", _address(pool, "pool")),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-        block_,
-    )
-    if _status:
-        raise _failure("sb_pool_get_block", _status, None)
-    return _number(block_[0])
-
-
-def sb_pool_memory(pool: int) -> int:
-    """Opens the pool as a memory provider.
-
-    Ownership: the caller closes `*memory`; the pool lives until that and its blocks have gone, also after
-    sb_pool_close.
-    Threads: any.
-    Errors: SB_NO_MEMORY.
-    Since: 1.0
-    """
-    memory_ = _new("sb_memory **")
-    _status = _lib.sb_pool_memory(_cast("sb_pool *", _address(pool, "pool")), memory_)
-    if _status:
-        raise _failure("sb_pool_memory", _status, None)
-    return _number(memory_[0])
-
-
-def sb_pool_trim(pool: int) -> None:
-    """Gives kept blocks back to the system.
-
-    Ownership: none.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
-    _lib.sb_pool_trim(_cast("sb_pool *", _address(pool, "pool")))
-
-
-def sb_pool_get_stats(pool: int) -> _records.PoolStats:
-    """Tells what the pool did so far.
-
-    Ownership: `stats` is the caller's.
-    Threads: any.
-    Errors: SB_INVALID_ARGUMENT when struct_size is too small to be one of ours.
-    Since: 1.0
-    """
-    stats_ = _new("sb_pool_stats *")
-    stats_.struct_size = 48
-    _status = _lib.sb_pool_get_stats(_cast("sb_pool *", _address(pool, "pool")), stats_)
-    if _status:
-        raise _failure("sb_pool_get_stats", _status, None)
-    return _get_sb_pool_stats(stats_)
-
-
-def sb_pool_get_class_stats(pool: int, index: int) -> _records.PoolClassStats:
-    """Tells what the class at `index` did so far. Classes are sorted by size; the index class_count stands for
-    blocks above the largest.
-
-    Ownership: `stats` is the caller's.
-    Threads: any.
-    Errors: SB_INVALID_ARGUMENT when struct_size is too small to be one of ours; SB_OUT_OF_RANGE when there is
-    no such class.
-    Since: 1.0
-    """
-    stats_ = _new("sb_pool_class_stats *")
-    stats_.struct_size = 48
-    _status = _lib.sb_pool_get_class_stats(
-        _cast("sb_pool *", _address(pool, "pool")),
-        _integer(index, "index", 0, 0xffffffff),
-        stats_,
-    )
-    if _status:
-        raise _failure("sb_pool_get_class_stats", _status, None)
-    return _get_sb_pool_class_stats(stats_)
-
-
-def sb_pool_tag(pool: int, data: int, tag: str) -> None:
-    """Says where the block at `data` was taken, in a pool with the option `trace`: sb_pool_get_place shows it.
-    `data` may also be the address of an sb_block's bytes. Of a longer tag the end is kept, because paths end
-    with what matters.
-
-    Ownership: `data` stays the caller's; `tag` is copied.
-    Threads: any.
-    Errors: SB_UNSUPPORTED when the pool does not trace; SB_INVALID_ARGUMENT when `data` is no block of this
-    pool that is out; SB_NO_MEMORY.
-    Since: 1.0
-    """
-    with _Pins() as _pins:
-        tag_ = _pins.text(tag, "tag")
-        _status = _lib.sb_pool_tag(
-            _cast("sb_pool *", _address(pool, "pool")),
-            _cast("void *", _address(data, "data")),
-            tag_,
-        )
-    if _status:
-        raise _failure("sb_pool_tag", _status, None)
-
-
-def sb_pool_get_place(pool: int, index: int) -> _records.PoolPlace:
-    """Tells of the place at `index`, from 0, how many of the blocks taken there are out: what leaks, and whose
-    it is. A place keeps its index; a new one comes behind the last. After 4,096 places all others are one.
-
-    Ownership: `place` is the caller's.
-    Threads: any.
-    Errors: SB_UNSUPPORTED when the pool does not trace; SB_OUT_OF_RANGE when there are no more places;
-    SB_INVALID_ARGUMENT when struct_size is too small to be one of ours.
-    Since: 1.0
-    """
-    place_ = _new("sb_pool_place *")
-    place_.struct_size = 544
-    _status = _lib.sb_pool_get_place(
-        _cast("sb_pool *", _address(pool, "pool")),
-        _integer(index, "index", 0, 0xffffffffffffffff),
-        place_,
-    )
-    if _status:
-        raise _failure("sb_pool_get_place", _status, None)
-    return _get_sb_pool_place(place_)
-
-
-def sb_pool_handle(pool: int) -> int:
-    """Makes a number that stands for the pool where a pointer must not: it cannot dangle. The drop-in functions
-    of bytepool.h take the address of one. The first ones of a process are random.
-
-    Ownership: the caller gives the number back by sb_pool_handle_free; it does not keep the pool open.
-    Threads: any.
-    Errors: SB_NO_MEMORY, also when 65,536 handles exist.
-    Since: 1.0
-    """
-    handle_ = _new("uint64_t *")
-    _status = _lib.sb_pool_handle(_cast("sb_pool *", _address(pool, "pool")), handle_)
-    if _status:
-        raise _failure("sb_pool_handle", _status, None)
-    return handle_[0]
-
-
-def sb_pool_handle_get(handle: int, size: int) -> int:
-    """Does sb_pool_get for the pool of a handle.
-
-    Ownership: the caller puts `*data` back with sb_pool_handle_put or sb_pool_put.
-    Threads: any, also while another closes the pool.
-    Errors: as sb_pool_get; SB_NOT_FOUND when there is no such handle; SB_CLOSED when the pool has been
-    closed.
-    Since: 1.0
-    """
-    data_ = _new("void **")
-    _status = _lib.sb_pool_handle_get(
-        _integer(handle, "handle", 0, 0xffffffffffffffff),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-        data_,
-    )
-    if _status:
-        raise _failure("sb_pool_handle_get", _status, None)
-    return _number(data_[0])
-
-
-def sb_pool_handle_put(handle: int, data: int) -> None:
-    """Does sb_pool_put for the pool of a handle, also after the pool has been closed.
-
-    Ownership: `data` is taken over, unless an error is returned.
-    Threads: any, also while another closes the pool.
-    Errors: as sb_pool_put; SB_NOT_FOUND when there is no such handle.
-    Since: 1.0
-    """
-    _status = _lib.sb_pool_handle_put(
-        _integer(handle, "handle", 0, 0xffffffffffffffff),
-        _cast("void *", _address(data, "data")),
-    )
-    if _status:
-        raise _failure("sb_pool_handle_put", _status, None)
-
-
-def sb_pool_handle_free(handle: int) -> None:
-    """Gives a handle back: from then on there is no such handle. The pool and its blocks stay as they are.
-
-    Ownership: takes the number.
-    Threads: any.
-    Errors: SB_NOT_FOUND when there is no such handle.
-    Since: 1.0
-    """
-    _status = _lib.sb_pool_handle_free(_integer(handle, "handle", 0, 0xffffffffffffffff))
-    if _status:
-        raise _failure("sb_pool_handle_free", _status, None)
-
-
-def sb_pool_close(pool: int | None = None) -> None:
-    """Closes the handle. NULL is allowed.
-
-    Ownership: takes `pool`; blocks that are out stay valid.
-    Threads: nobody may use `pool` during or after the call.
-    Errors: none.
-    Since: 1.0
-    """
-    _lib.sb_pool_close(_cast("sb_pool *", _address_or_null(pool, "pool")))
-
-
-def sb_schema_file_open(text: ReadableBuffer, name: str | None = None) -> int:
-    """Reads the schemas that `text` describes.
-
-    Ownership: the caller closes `*file`; `text` and `name`, which stands in messages (NULL or empty:
-    "schema"), are borrowed for the call.
-    Threads: any.
-    Errors: SB_INVALID_ARGUMENT with line and reason when the text is wrong or a name or api_key is repeated;
-    SB_TOO_LARGE for too long a text or too many fields; SB_NO_MEMORY.
-    Since: 1.0
-    """
-    file_ = _new("sb_schema_file **")
-    _error = _new("sb_error *")
-    with _Pins() as _pins:
-        text_, text_count = _pins.readable(text, "text")
-        name_ = _pins.text_or_null(name, "name")
-        _status = _lib.sb_schema_file_open(text_, text_count, name_, file_, _error)
-    if _status:
-        raise _failure("sb_schema_file_open", _status, _error)
-    return _number(file_[0])
-
-
-def sb_schema_file_count(file: int) -> int:
-    """Returns the number of schemas.
-
-    Ownership: none.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
-    return _lib.sb_schema_file_count(_cast("sb_schema_file *", _address(file, "file")))
-
-
-def sb_schema_file_get(file: int, index: int) -> int:
-    """Makes another owner of the schema at `index`, in the order of the text.
-
-    Ownership: the caller closes `*schema`.
-    Threads: any.
-    Errors: SB_OUT_OF_RANGE when there is no such schema.
-    Since: 1.0
-    """
-    schema_ = _new("sb_schema **")
-    _status = _lib.sb_schema_file_get(
-        _cast("sb_schema_file *", _address(file, "file")),
-        _integer(index, "index", 0, 0xffffffffffffffff),
-        schema_,
-    )
-    if _status:
-        raise _failure("sb_schema_file_get", _status, None)
-    return _number(schema_[0])
-
-
-def sb_schema_file_find(file: int, name: str) -> int:
-    """Makes another owner of the schema of the message called `name`.
-
-    Ownership: the caller closes `*schema`; `name` is borrowed for the call.
-    Threads: any.
-    Errors: SB_NOT_FOUND when there is none.
-    Since: 1.0
-    """
-    schema_ = _new("sb_schema **")
-    with _Pins() as _pins:
-        name_ = _pins.text(name, "name")
-        _status = _lib.sb_schema_file_find(
-            _cast("sb_schema_file *", _address(file, "file")),
-            name_,
-            schema_,
-        )
-    if _status:
-        raise _failure("sb_schema_file_find", _status, None)
-    return _number(schema_[0])
-
-
-def sb_schema_file_close(file: int | None = None) -> None:
-    """Closes the file. NULL is allowed. Schemas that were handed out stay valid.
-
-    Ownership: takes `file`.
-    Threads: any; nobody may use `file` during or after the call.
-    Errors: none.
-    Since: 1.0
-    """
-    _lib.sb_schema_file_close(_cast("sb_schema_file *", _address_or_null(file, "file")))

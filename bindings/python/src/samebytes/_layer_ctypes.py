@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 BACKEND = "ctypes"
-ABI_DIGEST = 0xfccccae6bcb7044e
+ABI_DIGEST = 0x92e2acece11088a2
 _library.check_part("_layer_ctypes", ABI_DIGEST)
 
 _ARRAY_MAX = _arguments.ARRAY_MAX
@@ -96,6 +96,21 @@ class _sb_value(_ctypes.Structure):
     )
 
 
+class _sb_column(_ctypes.Structure):
+    _fields_ = (
+        ("values", _ctypes.c_void_p),
+        ("size", _ctypes.c_size_t),
+        ("offsets", _ctypes.POINTER(_ctypes.c_int64)),
+        ("offset_count", _ctypes.c_size_t),
+        ("lengths", _ctypes.POINTER(_ctypes.c_int32)),
+        ("length_count", _ctypes.c_size_t),
+        ("item_offsets", _ctypes.POINTER(_ctypes.c_int64)),
+        ("item_offset_count", _ctypes.c_size_t),
+        ("item_lengths", _ctypes.POINTER(_ctypes.c_int32)),
+        ("item_length_count", _ctypes.c_size_t),
+    )
+
+
 class _sb_parser_options(_ctypes.Structure):
     _fields_ = (
         ("struct_size", _ctypes.c_uint32),
@@ -114,87 +129,6 @@ class _sb_row(_ctypes.Structure):
         ("schema_index", _ctypes.c_uint16),
         ("api_key", _ctypes.c_int8),
         ("sequence", _ctypes.c_int8),
-    )
-
-
-class _sb_visit(_ctypes.Structure):
-    _fields_ = (
-        ("user", _ctypes.c_uint32),
-        ("visit_id", _ctypes.c_uint32),
-        ("time_ns", _ctypes.c_int64),
-        ("url", _ctypes.c_void_p),
-        ("url_size", _ctypes.c_size_t),
-        ("text", _ctypes.c_void_p),
-        ("text_size", _ctypes.c_size_t),
-    )
-
-
-class _sb_visit_user(_ctypes.Structure):
-    _fields_ = (
-        ("user", _ctypes.c_uint32),
-        ("visit_count", _ctypes.c_uint32),
-    )
-
-
-class _sb_visit_report(_ctypes.Structure):
-    _fields_ = (
-        ("struct_size", _ctypes.c_uint32),
-        ("format", _ctypes.c_uint32),
-        ("bytes", _ctypes.c_uint64),
-        ("records", _ctypes.c_uint64),
-        ("users", _ctypes.c_uint64),
-        ("visits", _ctypes.c_uint64),
-        ("damaged_bytes", _ctypes.c_uint64),
-        ("damaged_offset", _ctypes.c_int64),
-    )
-
-
-class _sb_visit_stats(_ctypes.Structure):
-    _fields_ = (
-        ("struct_size", _ctypes.c_uint32),
-        ("max_visits", _ctypes.c_uint32),
-        ("file_bytes", _ctypes.c_uint64),
-        ("live_bytes", _ctypes.c_uint64),
-        ("durable_bytes", _ctypes.c_uint64),
-        ("records", _ctypes.c_uint64),
-        ("users_loaded", _ctypes.c_uint64),
-        ("syncs", _ctypes.c_uint64),
-        ("compactions", _ctypes.c_uint64),
-        ("cut_bytes", _ctypes.c_uint64),
-        ("replayed_records", _ctypes.c_uint64),
-        ("upgraded", _ctypes.c_bool),
-        ("compacting", _ctypes.c_bool),
-        ("poisoned", _ctypes.c_bool),
-        ("reserved", _ctypes.c_uint8 * 5),
-    )
-
-
-class _sb_visit_manager_options(_ctypes.Structure):
-    _fields_ = (
-        ("struct_size", _ctypes.c_uint32),
-        ("max_visits", _ctypes.c_uint32),
-        ("durability", _ctypes.c_int32),
-        ("interval_ms", _ctypes.c_uint32),
-        ("timeout_ms", _ctypes.c_uint32),
-        ("read_only", _ctypes.c_bool),
-        ("compact_in_thread", _ctypes.c_bool),
-        ("reserved", _ctypes.c_uint8 * 2),
-        ("store", _ctypes.c_void_p),
-    )
-
-
-class _sb_column(_ctypes.Structure):
-    _fields_ = (
-        ("values", _ctypes.c_void_p),
-        ("size", _ctypes.c_size_t),
-        ("offsets", _ctypes.POINTER(_ctypes.c_int64)),
-        ("offset_count", _ctypes.c_size_t),
-        ("lengths", _ctypes.POINTER(_ctypes.c_int32)),
-        ("length_count", _ctypes.c_size_t),
-        ("item_offsets", _ctypes.POINTER(_ctypes.c_int64)),
-        ("item_offset_count", _ctypes.c_size_t),
-        ("item_lengths", _ctypes.POINTER(_ctypes.c_int32)),
-        ("item_length_count", _ctypes.c_size_t),
     )
 
 
@@ -281,6 +215,72 @@ class _sb_pool_place(_ctypes.Structure):
         ("taken", _ctypes.c_uint64),
         ("tag", _ctypes.c_char * 128),
         ("calls", _ctypes.c_char * 384),
+    )
+
+
+class _sb_visit(_ctypes.Structure):
+    _fields_ = (
+        ("user", _ctypes.c_uint32),
+        ("visit_id", _ctypes.c_uint32),
+        ("time_ns", _ctypes.c_int64),
+        ("url", _ctypes.c_void_p),
+        ("url_size", _ctypes.c_size_t),
+        ("text", _ctypes.c_void_p),
+        ("text_size", _ctypes.c_size_t),
+    )
+
+
+class _sb_visit_user(_ctypes.Structure):
+    _fields_ = (
+        ("user", _ctypes.c_uint32),
+        ("visit_count", _ctypes.c_uint32),
+    )
+
+
+class _sb_visit_report(_ctypes.Structure):
+    _fields_ = (
+        ("struct_size", _ctypes.c_uint32),
+        ("format", _ctypes.c_uint32),
+        ("bytes", _ctypes.c_uint64),
+        ("records", _ctypes.c_uint64),
+        ("users", _ctypes.c_uint64),
+        ("visits", _ctypes.c_uint64),
+        ("damaged_bytes", _ctypes.c_uint64),
+        ("damaged_offset", _ctypes.c_int64),
+    )
+
+
+class _sb_visit_stats(_ctypes.Structure):
+    _fields_ = (
+        ("struct_size", _ctypes.c_uint32),
+        ("max_visits", _ctypes.c_uint32),
+        ("file_bytes", _ctypes.c_uint64),
+        ("live_bytes", _ctypes.c_uint64),
+        ("durable_bytes", _ctypes.c_uint64),
+        ("records", _ctypes.c_uint64),
+        ("users_loaded", _ctypes.c_uint64),
+        ("syncs", _ctypes.c_uint64),
+        ("compactions", _ctypes.c_uint64),
+        ("cut_bytes", _ctypes.c_uint64),
+        ("replayed_records", _ctypes.c_uint64),
+        ("upgraded", _ctypes.c_bool),
+        ("compacting", _ctypes.c_bool),
+        ("poisoned", _ctypes.c_bool),
+        ("reserved", _ctypes.c_uint8 * 5),
+    )
+
+
+class _sb_visit_manager_options(_ctypes.Structure):
+    _fields_ = (
+        ("struct_size", _ctypes.c_uint32),
+        ("max_visits", _ctypes.c_uint32),
+        ("durability", _ctypes.c_int32),
+        ("interval_ms", _ctypes.c_uint32),
+        ("timeout_ms", _ctypes.c_uint32),
+        ("read_only", _ctypes.c_bool),
+        ("compact_in_thread", _ctypes.c_bool),
+        ("reserved", _ctypes.c_uint8 * 2),
+        ("store", _ctypes.c_void_p),
     )
 
 
@@ -435,6 +435,68 @@ _lib.sb_view_close.argtypes = [_ctypes.c_void_p]
 _lib.sb_view_close.restype = None
 _lib.sb_pin_close.argtypes = [_ctypes.c_void_p]
 _lib.sb_pin_close.restype = None
+_lib.sb_buf_open.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_buf_open.restype = _ctypes.c_int32
+_lib.sb_buf_from_blocks.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+]
+_lib.sb_buf_from_blocks.restype = _ctypes.c_int32
+_lib.sb_buf_size.argtypes = [_ctypes.c_void_p]
+_lib.sb_buf_size.restype = _ctypes.c_size_t
+_lib.sb_buf_room.argtypes = [_ctypes.c_void_p]
+_lib.sb_buf_room.restype = _ctypes.c_size_t
+_lib.sb_buf_reserve.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t]
+_lib.sb_buf_reserve.restype = _ctypes.c_int32
+_lib.sb_buf_put.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p, _ctypes.c_size_t]
+_lib.sb_buf_put.restype = _ctypes.c_int32
+_lib.sb_buf_put_byte.argtypes = [_ctypes.c_void_p, _ctypes.c_uint8]
+_lib.sb_buf_put_byte.restype = _ctypes.c_int32
+_lib.sb_buf_put_repeated.argtypes = [_ctypes.c_void_p, _ctypes.c_uint8, _ctypes.c_size_t]
+_lib.sb_buf_put_repeated.restype = _ctypes.c_int32
+_lib.sb_buf_put_int.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_int64,
+    _ctypes.c_uint32,
+    _ctypes.c_int32,
+]
+_lib.sb_buf_put_int.restype = _ctypes.c_int32
+_lib.sb_buf_put_float.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_double,
+    _ctypes.c_uint32,
+    _ctypes.c_int32,
+]
+_lib.sb_buf_put_float.restype = _ctypes.c_int32
+_lib.sb_buf_put_view.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_buf_put_view.restype = _ctypes.c_int32
+_lib.sb_buf_peek.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_buf_peek.restype = _ctypes.c_int32
+_lib.sb_buf_take.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t, _ctypes.c_void_p]
+_lib.sb_buf_take.restype = _ctypes.c_int32
+_lib.sb_buf_begin.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_buf_begin.restype = _ctypes.c_int32
+_lib.sb_buf_begin_iovec.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_void_p,
+]
+_lib.sb_buf_begin_iovec.restype = _ctypes.c_int32
+_lib.sb_buf_commit.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t]
+_lib.sb_buf_commit.restype = _ctypes.c_int32
+_lib.sb_buf_abort.argtypes = [_ctypes.c_void_p]
+_lib.sb_buf_abort.restype = None
+_lib.sb_buf_split_room.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t, _ctypes.c_void_p]
+_lib.sb_buf_split_room.restype = _ctypes.c_int32
+_lib.sb_buf_memory.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_buf_memory.restype = _ctypes.c_int32
+_lib.sb_buf_clear.argtypes = [_ctypes.c_void_p]
+_lib.sb_buf_clear.restype = None
+_lib.sb_buf_close.argtypes = [_ctypes.c_void_p]
+_lib.sb_buf_close.restype = None
 _lib.sb_schema_open.argtypes = [
     _ctypes.c_char_p,
     _ctypes.c_int32,
@@ -459,6 +521,57 @@ _lib.sb_schema_get_field.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t, _ctypes
 _lib.sb_schema_get_field.restype = _ctypes.c_int32
 _lib.sb_schema_close.argtypes = [_ctypes.c_void_p]
 _lib.sb_schema_close.restype = None
+_lib.sb_builder_open.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_builder_open.restype = _ctypes.c_int32
+_lib.sb_builder_add.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+    _ctypes.c_int8,
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_void_p,
+]
+_lib.sb_builder_add.restype = _ctypes.c_int32
+_lib.sb_builder_add_columns.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_void_p,
+]
+_lib.sb_builder_add_columns.restype = _ctypes.c_int32
+_lib.sb_builder_add_rows.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_void_p,
+]
+_lib.sb_builder_add_rows.restype = _ctypes.c_int32
+_lib.sb_builder_size.argtypes = [_ctypes.c_void_p]
+_lib.sb_builder_size.restype = _ctypes.c_size_t
+_lib.sb_builder_frame_count.argtypes = [_ctypes.c_void_p]
+_lib.sb_builder_frame_count.restype = _ctypes.c_size_t
+_lib.sb_builder_take.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_builder_take.restype = _ctypes.c_int32
+_lib.sb_builder_copy_bytes.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+]
+_lib.sb_builder_copy_bytes.restype = _ctypes.c_int32
+_lib.sb_builder_clear.argtypes = [_ctypes.c_void_p]
+_lib.sb_builder_clear.restype = None
+_lib.sb_builder_memory.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_builder_memory.restype = _ctypes.c_int32
+_lib.sb_builder_close.argtypes = [_ctypes.c_void_p]
+_lib.sb_builder_close.restype = None
+_lib.sb_crc32c.argtypes = [_ctypes.c_uint32, _ctypes.c_void_p, _ctypes.c_size_t]
+_lib.sb_crc32c.restype = _ctypes.c_uint32
 _lib.sb_parser_options_init.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t]
 _lib.sb_parser_options_init.restype = None
 _lib.sb_parser_open.argtypes = [
@@ -535,6 +648,103 @@ _lib.sb_batch_clear.argtypes = [_ctypes.c_void_p]
 _lib.sb_batch_clear.restype = None
 _lib.sb_batch_close.argtypes = [_ctypes.c_void_p]
 _lib.sb_batch_close.restype = None
+_lib.sb_echo_request_schema.argtypes = [_ctypes.c_void_p]
+_lib.sb_echo_request_schema.restype = _ctypes.c_int32
+_lib.sb_echo_response_schema.argtypes = [_ctypes.c_void_p]
+_lib.sb_echo_response_schema.restype = _ctypes.c_int32
+_lib.sb_echo_add_request.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_echo_add_request.restype = _ctypes.c_int32
+_lib.sb_echo_add_response.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+]
+_lib.sb_echo_add_response.restype = _ctypes.c_int32
+_lib.sb_echo_get_request.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t, _ctypes.c_void_p]
+_lib.sb_echo_get_request.restype = _ctypes.c_int32
+_lib.sb_echo_get_response.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_void_p,
+]
+_lib.sb_echo_get_response.restype = _ctypes.c_int32
+_lib.sb_version.argtypes = []
+_lib.sb_version.restype = _ctypes.c_uint32
+_lib.sb_abi_digest.argtypes = []
+_lib.sb_abi_digest.restype = _ctypes.c_uint64
+_lib.sb_instance_id.argtypes = []
+_lib.sb_instance_id.restype = _ctypes.c_uint64
+_lib.sb_pipeline_open.argtypes = [_ctypes.c_void_p]
+_lib.sb_pipeline_open.restype = _ctypes.c_int32
+_lib.sb_pipeline_begin.argtypes = [_ctypes.c_void_p, _ctypes.c_uint64, _ctypes.c_void_p]
+_lib.sb_pipeline_begin.restype = _ctypes.c_int32
+_lib.sb_pipeline_finish.argtypes = [_ctypes.c_void_p, _ctypes.c_int8, _ctypes.c_void_p]
+_lib.sb_pipeline_finish.restype = _ctypes.c_int32
+_lib.sb_pipeline_in_flight.argtypes = [_ctypes.c_void_p]
+_lib.sb_pipeline_in_flight.restype = _ctypes.c_size_t
+_lib.sb_pipeline_close.argtypes = [_ctypes.c_void_p]
+_lib.sb_pipeline_close.restype = None
+_lib.sb_pool_options_init.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t]
+_lib.sb_pool_options_init.restype = None
+_lib.sb_pool_open.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_pool_open.restype = _ctypes.c_int32
+_lib.sb_pool_get.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t, _ctypes.c_void_p]
+_lib.sb_pool_get.restype = _ctypes.c_int32
+_lib.sb_pool_put.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_pool_put.restype = _ctypes.c_int32
+_lib.sb_pool_get_many.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_size_t,
+    _ctypes.c_void_p,
+]
+_lib.sb_pool_get_many.restype = _ctypes.c_int32
+_lib.sb_pool_put_many.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p, _ctypes.c_size_t]
+_lib.sb_pool_put_many.restype = _ctypes.c_int32
+_lib.sb_pool_get_block.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t, _ctypes.c_void_p]
+_lib.sb_pool_get_block.restype = _ctypes.c_int32
+_lib.sb_pool_memory.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_pool_memory.restype = _ctypes.c_int32
+_lib.sb_pool_trim.argtypes = [_ctypes.c_void_p]
+_lib.sb_pool_trim.restype = None
+_lib.sb_pool_get_stats.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_pool_get_stats.restype = _ctypes.c_int32
+_lib.sb_pool_get_class_stats.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_uint32,
+    _ctypes.c_void_p,
+]
+_lib.sb_pool_get_class_stats.restype = _ctypes.c_int32
+_lib.sb_pool_tag.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p, _ctypes.c_char_p]
+_lib.sb_pool_tag.restype = _ctypes.c_int32
+_lib.sb_pool_get_place.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t, _ctypes.c_void_p]
+_lib.sb_pool_get_place.restype = _ctypes.c_int32
+_lib.sb_pool_handle.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_pool_handle.restype = _ctypes.c_int32
+_lib.sb_pool_handle_get.argtypes = [_ctypes.c_uint64, _ctypes.c_size_t, _ctypes.c_void_p]
+_lib.sb_pool_handle_get.restype = _ctypes.c_int32
+_lib.sb_pool_handle_put.argtypes = [_ctypes.c_uint64, _ctypes.c_void_p]
+_lib.sb_pool_handle_put.restype = _ctypes.c_int32
+_lib.sb_pool_handle_free.argtypes = [_ctypes.c_uint64]
+_lib.sb_pool_handle_free.restype = _ctypes.c_int32
+_lib.sb_pool_close.argtypes = [_ctypes.c_void_p]
+_lib.sb_pool_close.restype = None
+_lib.sb_schema_file_open.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_char_p,
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+]
+_lib.sb_schema_file_open.restype = _ctypes.c_int32
+_lib.sb_schema_file_count.argtypes = [_ctypes.c_void_p]
+_lib.sb_schema_file_count.restype = _ctypes.c_size_t
+_lib.sb_schema_file_get.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t, _ctypes.c_void_p]
+_lib.sb_schema_file_get.restype = _ctypes.c_int32
+_lib.sb_schema_file_find.argtypes = [_ctypes.c_void_p, _ctypes.c_char_p, _ctypes.c_void_p]
+_lib.sb_schema_file_find.restype = _ctypes.c_int32
+_lib.sb_schema_file_close.argtypes = [_ctypes.c_void_p]
+_lib.sb_schema_file_close.restype = None
 _lib.sb_visit_manager_options_init.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t]
 _lib.sb_visit_manager_options_init.restype = None
 _lib.sb_visit_manager_open.argtypes = [
@@ -719,216 +929,6 @@ _lib.sb_visit_manager_export_arrow_stream.argtypes = [
     _ctypes.c_void_p,
 ]
 _lib.sb_visit_manager_export_arrow_stream.restype = _ctypes.c_int32
-_lib.sb_buf_open.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
-_lib.sb_buf_open.restype = _ctypes.c_int32
-_lib.sb_buf_from_blocks.argtypes = [
-    _ctypes.c_void_p,
-    _ctypes.c_size_t,
-    _ctypes.c_void_p,
-    _ctypes.c_void_p,
-]
-_lib.sb_buf_from_blocks.restype = _ctypes.c_int32
-_lib.sb_buf_size.argtypes = [_ctypes.c_void_p]
-_lib.sb_buf_size.restype = _ctypes.c_size_t
-_lib.sb_buf_room.argtypes = [_ctypes.c_void_p]
-_lib.sb_buf_room.restype = _ctypes.c_size_t
-_lib.sb_buf_reserve.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t]
-_lib.sb_buf_reserve.restype = _ctypes.c_int32
-_lib.sb_buf_put.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p, _ctypes.c_size_t]
-_lib.sb_buf_put.restype = _ctypes.c_int32
-_lib.sb_buf_put_byte.argtypes = [_ctypes.c_void_p, _ctypes.c_uint8]
-_lib.sb_buf_put_byte.restype = _ctypes.c_int32
-_lib.sb_buf_put_repeated.argtypes = [_ctypes.c_void_p, _ctypes.c_uint8, _ctypes.c_size_t]
-_lib.sb_buf_put_repeated.restype = _ctypes.c_int32
-_lib.sb_buf_put_int.argtypes = [
-    _ctypes.c_void_p,
-    _ctypes.c_int64,
-    _ctypes.c_uint32,
-    _ctypes.c_int32,
-]
-_lib.sb_buf_put_int.restype = _ctypes.c_int32
-_lib.sb_buf_put_float.argtypes = [
-    _ctypes.c_void_p,
-    _ctypes.c_double,
-    _ctypes.c_uint32,
-    _ctypes.c_int32,
-]
-_lib.sb_buf_put_float.restype = _ctypes.c_int32
-_lib.sb_buf_put_view.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
-_lib.sb_buf_put_view.restype = _ctypes.c_int32
-_lib.sb_buf_peek.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
-_lib.sb_buf_peek.restype = _ctypes.c_int32
-_lib.sb_buf_take.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t, _ctypes.c_void_p]
-_lib.sb_buf_take.restype = _ctypes.c_int32
-_lib.sb_buf_begin.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p, _ctypes.c_void_p]
-_lib.sb_buf_begin.restype = _ctypes.c_int32
-_lib.sb_buf_begin_iovec.argtypes = [
-    _ctypes.c_void_p,
-    _ctypes.c_void_p,
-    _ctypes.c_size_t,
-    _ctypes.c_void_p,
-]
-_lib.sb_buf_begin_iovec.restype = _ctypes.c_int32
-_lib.sb_buf_commit.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t]
-_lib.sb_buf_commit.restype = _ctypes.c_int32
-_lib.sb_buf_abort.argtypes = [_ctypes.c_void_p]
-_lib.sb_buf_abort.restype = None
-_lib.sb_buf_split_room.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t, _ctypes.c_void_p]
-_lib.sb_buf_split_room.restype = _ctypes.c_int32
-_lib.sb_buf_memory.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
-_lib.sb_buf_memory.restype = _ctypes.c_int32
-_lib.sb_buf_clear.argtypes = [_ctypes.c_void_p]
-_lib.sb_buf_clear.restype = None
-_lib.sb_buf_close.argtypes = [_ctypes.c_void_p]
-_lib.sb_buf_close.restype = None
-_lib.sb_builder_open.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
-_lib.sb_builder_open.restype = _ctypes.c_int32
-_lib.sb_builder_add.argtypes = [
-    _ctypes.c_void_p,
-    _ctypes.c_void_p,
-    _ctypes.c_int8,
-    _ctypes.c_void_p,
-    _ctypes.c_size_t,
-    _ctypes.c_void_p,
-]
-_lib.sb_builder_add.restype = _ctypes.c_int32
-_lib.sb_builder_add_columns.argtypes = [
-    _ctypes.c_void_p,
-    _ctypes.c_void_p,
-    _ctypes.c_void_p,
-    _ctypes.c_size_t,
-    _ctypes.c_void_p,
-    _ctypes.c_size_t,
-    _ctypes.c_void_p,
-]
-_lib.sb_builder_add_columns.restype = _ctypes.c_int32
-_lib.sb_builder_add_rows.argtypes = [
-    _ctypes.c_void_p,
-    _ctypes.c_void_p,
-    _ctypes.c_void_p,
-    _ctypes.c_size_t,
-    _ctypes.c_void_p,
-    _ctypes.c_size_t,
-    _ctypes.c_void_p,
-]
-_lib.sb_builder_add_rows.restype = _ctypes.c_int32
-_lib.sb_builder_size.argtypes = [_ctypes.c_void_p]
-_lib.sb_builder_size.restype = _ctypes.c_size_t
-_lib.sb_builder_frame_count.argtypes = [_ctypes.c_void_p]
-_lib.sb_builder_frame_count.restype = _ctypes.c_size_t
-_lib.sb_builder_take.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
-_lib.sb_builder_take.restype = _ctypes.c_int32
-_lib.sb_builder_copy_bytes.argtypes = [
-    _ctypes.c_void_p,
-    _ctypes.c_void_p,
-    _ctypes.c_size_t,
-]
-_lib.sb_builder_copy_bytes.restype = _ctypes.c_int32
-_lib.sb_builder_clear.argtypes = [_ctypes.c_void_p]
-_lib.sb_builder_clear.restype = None
-_lib.sb_builder_memory.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
-_lib.sb_builder_memory.restype = _ctypes.c_int32
-_lib.sb_builder_close.argtypes = [_ctypes.c_void_p]
-_lib.sb_builder_close.restype = None
-_lib.sb_crc32c.argtypes = [_ctypes.c_uint32, _ctypes.c_void_p, _ctypes.c_size_t]
-_lib.sb_crc32c.restype = _ctypes.c_uint32
-_lib.sb_echo_request_schema.argtypes = [_ctypes.c_void_p]
-_lib.sb_echo_request_schema.restype = _ctypes.c_int32
-_lib.sb_echo_response_schema.argtypes = [_ctypes.c_void_p]
-_lib.sb_echo_response_schema.restype = _ctypes.c_int32
-_lib.sb_echo_add_request.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p, _ctypes.c_void_p]
-_lib.sb_echo_add_request.restype = _ctypes.c_int32
-_lib.sb_echo_add_response.argtypes = [
-    _ctypes.c_void_p,
-    _ctypes.c_void_p,
-    _ctypes.c_void_p,
-]
-_lib.sb_echo_add_response.restype = _ctypes.c_int32
-_lib.sb_echo_get_request.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t, _ctypes.c_void_p]
-_lib.sb_echo_get_request.restype = _ctypes.c_int32
-_lib.sb_echo_get_response.argtypes = [
-    _ctypes.c_void_p,
-    _ctypes.c_size_t,
-    _ctypes.c_void_p,
-]
-_lib.sb_echo_get_response.restype = _ctypes.c_int32
-_lib.sb_version.argtypes = []
-_lib.sb_version.restype = _ctypes.c_uint32
-_lib.sb_abi_digest.argtypes = []
-_lib.sb_abi_digest.restype = _ctypes.c_uint64
-_lib.sb_instance_id.argtypes = []
-_lib.sb_instance_id.restype = _ctypes.c_uint64
-_lib.sb_pipeline_open.argtypes = [_ctypes.c_void_p]
-_lib.sb_pipeline_open.restype = _ctypes.c_int32
-_lib.sb_pipeline_begin.argtypes = [_ctypes.c_void_p, _ctypes.c_uint64, _ctypes.c_void_p]
-_lib.sb_pipeline_begin.restype = _ctypes.c_int32
-_lib.sb_pipeline_finish.argtypes = [_ctypes.c_void_p, _ctypes.c_int8, _ctypes.c_void_p]
-_lib.sb_pipeline_finish.restype = _ctypes.c_int32
-_lib.sb_pipeline_in_flight.argtypes = [_ctypes.c_void_p]
-_lib.sb_pipeline_in_flight.restype = _ctypes.c_size_t
-_lib.sb_pipeline_close.argtypes = [_ctypes.c_void_p]
-_lib.sb_pipeline_close.restype = None
-_lib.sb_pool_options_init.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t]
-_lib.sb_pool_options_init.restype = None
-_lib.sb_pool_open.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
-_lib.sb_pool_open.restype = _ctypes.c_int32
-_lib.sb_pool_get.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t, _ctypes.c_void_p]
-_lib.sb_pool_get.restype = _ctypes.c_int32
-_lib.sb_pool_put.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
-_lib.sb_pool_put.restype = _ctypes.c_int32
-_lib.sb_pool_get_many.argtypes = [
-    _ctypes.c_void_p,
-    _ctypes.c_size_t,
-    _ctypes.c_size_t,
-    _ctypes.c_void_p,
-]
-_lib.sb_pool_get_many.restype = _ctypes.c_int32
-_lib.sb_pool_put_many.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p, _ctypes.c_size_t]
-_lib.sb_pool_put_many.restype = _ctypes.c_int32
-_lib.sb_pool_get_block.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t, _ctypes.c_void_p]
-_lib.sb_pool_get_block.restype = _ctypes.c_int32
-_lib.sb_pool_memory.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
-_lib.sb_pool_memory.restype = _ctypes.c_int32
-_lib.sb_pool_trim.argtypes = [_ctypes.c_void_p]
-_lib.sb_pool_trim.restype = None
-_lib.sb_pool_get_stats.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
-_lib.sb_pool_get_stats.restype = _ctypes.c_int32
-_lib.sb_pool_get_class_stats.argtypes = [
-    _ctypes.c_void_p,
-    _ctypes.c_uint32,
-    _ctypes.c_void_p,
-]
-_lib.sb_pool_get_class_stats.restype = _ctypes.c_int32
-_lib.sb_pool_tag.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p, _ctypes.c_char_p]
-_lib.sb_pool_tag.restype = _ctypes.c_int32
-_lib.sb_pool_get_place.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t, _ctypes.c_void_p]
-_lib.sb_pool_get_place.restype = _ctypes.c_int32
-_lib.sb_pool_handle.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
-_lib.sb_pool_handle.restype = _ctypes.c_int32
-_lib.sb_pool_handle_get.argtypes = [_ctypes.c_uint64, _ctypes.c_size_t, _ctypes.c_void_p]
-_lib.sb_pool_handle_get.restype = _ctypes.c_int32
-_lib.sb_pool_handle_put.argtypes = [_ctypes.c_uint64, _ctypes.c_void_p]
-_lib.sb_pool_handle_put.restype = _ctypes.c_int32
-_lib.sb_pool_handle_free.argtypes = [_ctypes.c_uint64]
-_lib.sb_pool_handle_free.restype = _ctypes.c_int32
-_lib.sb_pool_close.argtypes = [_ctypes.c_void_p]
-_lib.sb_pool_close.restype = None
-_lib.sb_schema_file_open.argtypes = [
-    _ctypes.c_void_p,
-    _ctypes.c_size_t,
-    _ctypes.c_char_p,
-    _ctypes.c_void_p,
-    _ctypes.c_void_p,
-]
-_lib.sb_schema_file_open.restype = _ctypes.c_int32
-_lib.sb_schema_file_count.argtypes = [_ctypes.c_void_p]
-_lib.sb_schema_file_count.restype = _ctypes.c_size_t
-_lib.sb_schema_file_get.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t, _ctypes.c_void_p]
-_lib.sb_schema_file_get.restype = _ctypes.c_int32
-_lib.sb_schema_file_find.argtypes = [_ctypes.c_void_p, _ctypes.c_char_p, _ctypes.c_void_p]
-_lib.sb_schema_file_find.restype = _ctypes.c_int32
-_lib.sb_schema_file_close.argtypes = [_ctypes.c_void_p]
-_lib.sb_schema_file_close.restype = None
 
 
 def _put_sb_schema_field(pins, target, value):
@@ -968,61 +968,6 @@ def _put_many_sb_value(pins, values, name):
     return target, len(values)
 
 
-def _put_sb_parser_options(pins, target, value):
-    value = _record(value, _records.ParserOptions)
-    target.max_frame_size = _integer(value.max_frame_size, "max_frame_size", -0x80000000, 0x7fffffff)
-    target.memory = _address_or_null(value.memory, "memory")
-    target.receive_position = _integer(value.receive_position, "receive_position", -0x8000000000000000, 0x7fffffffffffffff)
-    target.accept_extra = _boolean(value.accept_extra, "accept_extra")
-
-
-def _options_sb_parser_options(pins, value):
-    target = pins.hold(_sb_parser_options())
-    _lib.sb_parser_options_init(_byref(target), 32)
-    if value is not None:
-        _put_sb_parser_options(pins, target, value)
-    return _byref(target)
-
-
-def _put_sb_visit(pins, target, value):
-    value = _record(value, _records.Visit)
-    target.user = _integer(value.user, "user", 0, 0xffffffff)
-    target.visit_id = _integer(value.visit_id, "visit_id", 0, 0xffffffff)
-    target.time_ns = _integer(value.time_ns, "time_ns", -0x8000000000000000, 0x7fffffffffffffff)
-    target.url, target.url_size = pins.located_or_null(value.url, "url")
-    target.text, target.text_size = pins.located_or_null(value.text, "text")
-
-
-def _put_many_sb_visit(pins, values, name):
-    values = _sequence(values, name)
-    target = pins.hold((_sb_visit * len(values))())
-    for index, value in enumerate(values):
-        try:
-            _put_sb_visit(pins, target[index], value)
-        except (TypeError, ValueError, OverflowError, BufferError) as error:
-            error.add_note(f"in {name}[{index}]")
-            raise
-    return target, len(values)
-
-
-def _put_sb_visit_manager_options(pins, target, value):
-    value = _record(value, _records.VisitManagerOptions)
-    target.max_visits = _integer(value.max_visits, "max_visits", 0, 0xffffffff)
-    target.durability = _integer(value.durability, "durability", -0x80000000, 0x7fffffff)
-    target.interval_ms = _integer(value.interval_ms, "interval_ms", 0, 0xffffffff)
-    target.timeout_ms = _integer(value.timeout_ms, "timeout_ms", 0, 0xffffffff)
-    target.read_only = _boolean(value.read_only, "read_only")
-    target.compact_in_thread = _boolean(value.compact_in_thread, "compact_in_thread")
-
-
-def _options_sb_visit_manager_options(pins, value):
-    target = pins.hold(_sb_visit_manager_options())
-    _lib.sb_visit_manager_options_init(_byref(target), 32)
-    if value is not None:
-        _put_sb_visit_manager_options(pins, target, value)
-    return _byref(target)
-
-
 def _put_sb_column(pins, target, value):
     value = _record(value, _records.Column)
     target.values, target.size = pins.located_or_null(value.values, "values")
@@ -1042,6 +987,22 @@ def _put_many_sb_column(pins, values, name):
             error.add_note(f"in {name}[{index}]")
             raise
     return target, len(values)
+
+
+def _put_sb_parser_options(pins, target, value):
+    value = _record(value, _records.ParserOptions)
+    target.max_frame_size = _integer(value.max_frame_size, "max_frame_size", -0x80000000, 0x7fffffff)
+    target.memory = _address_or_null(value.memory, "memory")
+    target.receive_position = _integer(value.receive_position, "receive_position", -0x8000000000000000, 0x7fffffffffffffff)
+    target.accept_extra = _boolean(value.accept_extra, "accept_extra")
+
+
+def _options_sb_parser_options(pins, value):
+    target = pins.hold(_sb_parser_options())
+    _lib.sb_parser_options_init(_byref(target), 32)
+    if value is not None:
+        _put_sb_parser_options(pins, target, value)
+    return _byref(target)
 
 
 def _put_sb_echo_request(pins, target, value):
@@ -1099,6 +1060,45 @@ def _options_sb_pool_options(pins, value):
     _lib.sb_pool_options_init(_byref(target), 48)
     if value is not None:
         _put_sb_pool_options(pins, target, value)
+    return _byref(target)
+
+
+def _put_sb_visit(pins, target, value):
+    value = _record(value, _records.Visit)
+    target.user = _integer(value.user, "user", 0, 0xffffffff)
+    target.visit_id = _integer(value.visit_id, "visit_id", 0, 0xffffffff)
+    target.time_ns = _integer(value.time_ns, "time_ns", -0x8000000000000000, 0x7fffffffffffffff)
+    target.url, target.url_size = pins.located_or_null(value.url, "url")
+    target.text, target.text_size = pins.located_or_null(value.text, "text")
+
+
+def _put_many_sb_visit(pins, values, name):
+    values = _sequence(values, name)
+    target = pins.hold((_sb_visit * len(values))())
+    for index, value in enumerate(values):
+        try:
+            _put_sb_visit(pins, target[index], value)
+        except (TypeError, ValueError, OverflowError, BufferError) as error:
+            error.add_note(f"in {name}[{index}]")
+            raise
+    return target, len(values)
+
+
+def _put_sb_visit_manager_options(pins, target, value):
+    value = _record(value, _records.VisitManagerOptions)
+    target.max_visits = _integer(value.max_visits, "max_visits", 0, 0xffffffff)
+    target.durability = _integer(value.durability, "durability", -0x80000000, 0x7fffffff)
+    target.interval_ms = _integer(value.interval_ms, "interval_ms", 0, 0xffffffff)
+    target.timeout_ms = _integer(value.timeout_ms, "timeout_ms", 0, 0xffffffff)
+    target.read_only = _boolean(value.read_only, "read_only")
+    target.compact_in_thread = _boolean(value.compact_in_thread, "compact_in_thread")
+
+
+def _options_sb_visit_manager_options(pins, value):
+    target = pins.hold(_sb_visit_manager_options())
+    _lib.sb_visit_manager_options_init(_byref(target), 32)
+    if value is not None:
+        _put_sb_visit_manager_options(pins, target, value)
     return _byref(target)
 
 
@@ -1160,64 +1160,6 @@ def _get_sb_row(source):
         source.schema_index,
         source.api_key,
         source.sequence,
-    )
-
-
-def _get_sb_visit(source):
-    return _records.Visit(
-        source.user,
-        source.visit_id,
-        source.time_ns,
-        read_bytes(source.url or 0, source.url_size),
-        read_bytes(source.text or 0, source.text_size),
-    )
-
-
-def _get_sb_visit_user(source):
-    return _records.VisitUser(
-        source.user,
-        source.visit_count,
-    )
-
-
-def _get_sb_visit_report(source):
-    return _records.VisitReport(
-        source.format,
-        source.bytes,
-        source.records,
-        source.users,
-        source.visits,
-        source.damaged_bytes,
-        source.damaged_offset,
-    )
-
-
-def _get_sb_visit_stats(source):
-    return _records.VisitStats(
-        source.max_visits,
-        source.file_bytes,
-        source.live_bytes,
-        source.durable_bytes,
-        source.records,
-        source.users_loaded,
-        source.syncs,
-        source.compactions,
-        source.cut_bytes,
-        source.replayed_records,
-        source.upgraded,
-        source.compacting,
-        source.poisoned,
-    )
-
-
-def _get_sb_visit_manager_options(source):
-    return _records.VisitManagerOptions(
-        source.max_visits,
-        source.durability,
-        source.interval_ms,
-        source.timeout_ms,
-        source.read_only,
-        source.compact_in_thread,
     )
 
 
@@ -1291,6 +1233,64 @@ def _get_sb_pool_place(source):
         source.taken,
         _text(source.tag),
         _text(source.calls),
+    )
+
+
+def _get_sb_visit(source):
+    return _records.Visit(
+        source.user,
+        source.visit_id,
+        source.time_ns,
+        read_bytes(source.url or 0, source.url_size),
+        read_bytes(source.text or 0, source.text_size),
+    )
+
+
+def _get_sb_visit_user(source):
+    return _records.VisitUser(
+        source.user,
+        source.visit_count,
+    )
+
+
+def _get_sb_visit_report(source):
+    return _records.VisitReport(
+        source.format,
+        source.bytes,
+        source.records,
+        source.users,
+        source.visits,
+        source.damaged_bytes,
+        source.damaged_offset,
+    )
+
+
+def _get_sb_visit_stats(source):
+    return _records.VisitStats(
+        source.max_visits,
+        source.file_bytes,
+        source.live_bytes,
+        source.durable_bytes,
+        source.records,
+        source.users_loaded,
+        source.syncs,
+        source.compactions,
+        source.cut_bytes,
+        source.replayed_records,
+        source.upgraded,
+        source.compacting,
+        source.poisoned,
+    )
+
+
+def _get_sb_visit_manager_options(source):
+    return _records.VisitManagerOptions(
+        source.max_visits,
+        source.durability,
+        source.interval_ms,
+        source.timeout_ms,
+        source.read_only,
+        source.compact_in_thread,
     )
 
 
@@ -2008,6 +2008,335 @@ def sb_pin_close(pin: int | None = None) -> None:
     _lib.sb_pin_close(_address_or_null(pin, "pin"))
 
 
+def sb_buf_open(memory: int | None = None) -> int:
+    """Makes an empty buf without room whose memory comes from `memory`.
+
+    Ownership: the caller closes `*buf`, which keeps the provider alive by itself.
+    Threads: any.
+    Errors: SB_NO_MEMORY.
+    Since: 1.0
+    """
+    buf_ = _ctypes.c_void_p()
+    _status = _lib.sb_buf_open(_address_or_null(memory, "memory"), _byref(buf_))
+    if _status:
+        raise _failure("sb_buf_open", _status, None)
+    return buf_.value or 0
+
+
+def sb_buf_from_blocks(blocks: Sequence[int], memory: int | None = None) -> int:
+    """Makes an empty buf whose room is all of `blocks`, in that order. Memory that it needs beyond that comes
+    from `memory`.
+
+    Ownership: takes all of `blocks`; the caller closes `*buf`.
+    Threads: any.
+    Errors: SB_BUSY when a block has other owners, who could write; SB_INVALID_ARGUMENT when one is NULL or
+    stands there twice; SB_TOO_LARGE when they exceed the address space together; SB_NO_MEMORY. The blocks
+    stay the caller's then.
+    Since: 1.0
+    """
+    buf_ = _ctypes.c_void_p()
+    with _Pins() as _pins:
+        blocks_, blocks_count = _pins.handles(blocks, "sb_block", "blocks")
+        _status = _lib.sb_buf_from_blocks(
+            blocks_,
+            blocks_count,
+            _address_or_null(memory, "memory"),
+            _byref(buf_),
+        )
+    if _status:
+        raise _failure("sb_buf_from_blocks", _status, None)
+    return buf_.value or 0
+
+
+def sb_buf_size(buf: int) -> int:
+    """Returns the number of filled bytes.
+
+    Ownership: none.
+    Threads: one user of `buf` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    return _lib.sb_buf_size(_address(buf, "buf"))
+
+
+def sb_buf_room(buf: int) -> int:
+    """Returns how many bytes can be put before more room must be reserved.
+
+    Ownership: none.
+    Threads: one user of `buf` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    return _lib.sb_buf_room(_address(buf, "buf"))
+
+
+def sb_buf_reserve(buf: int, size: int) -> None:
+    """Makes sure that there is room for at least `size` bytes.
+
+    Ownership: none.
+    Threads: one user of `buf` at a time.
+    Errors: SB_NO_MEMORY; SB_TOO_LARGE when the filled part and the room would exceed the address space.
+    Since: 1.0
+    """
+    _status = _lib.sb_buf_reserve(_address(buf, "buf"), _integer(size, "size", 0, 0xffffffffffffffff))
+    if _status:
+        raise _failure("sb_buf_reserve", _status, None)
+
+
+def sb_buf_put(buf: int, data: ReadableBuffer) -> None:
+    """Adds `size` bytes at `data` to the end of the filled part of `buf`, across blocks where needed.
+
+    Ownership: `data` is borrowed for the call.
+    Threads: one user of `buf` at a time.
+    Errors: SB_OUT_OF_RANGE if the room is smaller than `size`; `buf` is then unchanged.
+    Since: 1.0
+    """
+    with _Pins() as _pins:
+        data_, data_count = _pins.readable(data, "data")
+        _status = _lib.sb_buf_put(_address(buf, "buf"), data_, data_count)
+    if _status:
+        raise _failure("sb_buf_put", _status, None)
+
+
+def sb_buf_put_byte(buf: int, byte: int) -> None:
+    """Adds one byte.
+
+    Ownership: none.
+    Threads: one user of `buf` at a time.
+    Errors: SB_OUT_OF_RANGE if there is no room.
+    Since: 1.0
+    """
+    _status = _lib.sb_buf_put_byte(_address(buf, "buf"), _integer(byte, "byte", 0, 255))
+    if _status:
+        raise _failure("sb_buf_put_byte", _status, None)
+
+
+def sb_buf_put_repeated(buf: int, byte: int, count: int) -> None:
+    """Adds the same byte `count` times.
+
+    Ownership: none.
+    Threads: one user of `buf` at a time.
+    Errors: SB_OUT_OF_RANGE if the room is smaller than `count`; `buf` is then unchanged.
+    Since: 1.0
+    """
+    _status = _lib.sb_buf_put_repeated(
+        _address(buf, "buf"),
+        _integer(byte, "byte", 0, 255),
+        _integer(count, "count", 0, 0xffffffffffffffff),
+    )
+    if _status:
+        raise _failure("sb_buf_put_repeated", _status, None)
+
+
+def sb_buf_put_int(buf: int, value: int, size: int, order: int) -> None:
+    """Adds `value` as an integer of `size` bytes (1, 2, 4 or 8), across blocks where needed. Cast an unsigned
+    one to int64_t through the signed type of its size.
+
+    Ownership: none.
+    Threads: one user of `buf` at a time.
+    Errors: SB_INVALID_ARGUMENT when `size` is another one, or `order` is none of SB_ORDER_...;
+    SB_OUT_OF_RANGE when `value` does not fit `size` bytes, or the room is smaller. `buf` is then unchanged.
+    Since: 1.0
+    """
+    _status = _lib.sb_buf_put_int(
+        _address(buf, "buf"),
+        _integer(value, "value", -0x8000000000000000, 0x7fffffffffffffff),
+        _integer(size, "size", 0, 0xffffffff),
+        _integer(order, "order", -0x80000000, 0x7fffffff),
+    )
+    if _status:
+        raise _failure("sb_buf_put_int", _status, None)
+
+
+def sb_buf_put_float(buf: int, value: float, size: int, order: int) -> None:
+    """Adds `value` as a floating-point number (IEEE 754) of `size` bytes (4 or 8). To 4 bytes it is rounded to
+    the nearest.
+
+    Ownership: none.
+    Threads: one user of `buf` at a time.
+    Errors: SB_INVALID_ARGUMENT when `size` is another one, or `order` is none of SB_ORDER_...;
+    SB_OUT_OF_RANGE when `value` is finite but beyond the largest number of 4 bytes, or the room is smaller.
+    `buf` is then unchanged.
+    Since: 1.0
+    """
+    _status = _lib.sb_buf_put_float(
+        _address(buf, "buf"),
+        _real(value, "value"),
+        _integer(size, "size", 0, 0xffffffff),
+        _integer(order, "order", -0x80000000, 0x7fffffff),
+    )
+    if _status:
+        raise _failure("sb_buf_put_float", _status, None)
+
+
+def sb_buf_put_view(buf: int, view: int) -> None:
+    """Adds the bytes of `view` at the end of the filled part without copying. The room after it stays.
+
+    Ownership: `view` is borrowed for the call; the buf shares its blocks.
+    Threads: one user of each at a time.
+    Errors: SB_NO_MEMORY; `buf` is then unchanged.
+    Since: 1.0
+    """
+    _status = _lib.sb_buf_put_view(_address(buf, "buf"), _address(view, "view"))
+    if _status:
+        raise _failure("sb_buf_put_view", _status, None)
+
+
+def sb_buf_peek(buf: int) -> int:
+    """Makes a view of all filled bytes; they stay in the buf as well.
+
+    Ownership: the caller closes `*view`.
+    Threads: one user of `buf` at a time.
+    Errors: SB_NO_MEMORY.
+    Since: 1.0
+    """
+    view_ = _ctypes.c_void_p()
+    _status = _lib.sb_buf_peek(_address(buf, "buf"), _byref(view_))
+    if _status:
+        raise _failure("sb_buf_peek", _status, None)
+    return view_.value or 0
+
+
+def sb_buf_take(buf: int, size: int) -> int:
+    """Takes the first `size` filled bytes out as a view. The rest stays filled, the room stays writable.
+
+    Ownership: the caller closes `*view`.
+    Threads: one user of `buf` at a time.
+    Errors: SB_OUT_OF_RANGE when fewer are filled; SB_NO_MEMORY; `buf` is then unchanged.
+    Since: 1.0
+    """
+    view_ = _ctypes.c_void_p()
+    _status = _lib.sb_buf_take(
+        _address(buf, "buf"),
+        _integer(size, "size", 0, 0xffffffffffffffff),
+        _byref(view_),
+    )
+    if _status:
+        raise _failure("sb_buf_take", _status, None)
+    return view_.value or 0
+
+
+def sb_buf_begin(buf: int) -> tuple[int, int]:
+    """Begins direct writing: stores address and size of the first piece of room, for reading from a socket for
+    example. Room is not filled before sb_buf_commit; without it nothing happened.
+
+    Ownership: `*data` may be written until the next call on `buf`.
+    Threads: one user of `buf` at a time.
+    Errors: SB_OUT_OF_RANGE when there is no room.
+    Since: 1.0
+    """
+    data_ = _ctypes.c_void_p()
+    size_ = _ctypes.c_size_t()
+    _status = _lib.sb_buf_begin(_address(buf, "buf"), _byref(data_), _byref(size_))
+    if _status:
+        raise _failure("sb_buf_begin", _status, None)
+    return data_.value or 0, size_.value
+
+
+def sb_buf_begin_iovec(buf: int, iovec_max: int) -> list[_records.Iovec]:
+    """Begins direct writing to all pieces of room, at most `iovec_max`, for readv or recvmsg; `*iovec_count`
+    tells how many they are. Room is filled in the order of the pieces, by sb_buf_commit.
+
+    Ownership: the pieces may be written until the next call on `buf`.
+    Threads: one user of `buf` at a time.
+    Errors: SB_OUT_OF_RANGE when there is no room, or `iovec_max` is 0.
+    Since: 1.0
+    """
+    iovec_ = (_sb_iovec * _integer(iovec_max, "iovec_max", 0, _ARRAY_MAX))()
+    iovec_count_ = _ctypes.c_size_t()
+    _status = _lib.sb_buf_begin_iovec(
+        _address(buf, "buf"),
+        iovec_,
+        _integer(iovec_max, "iovec_max", 0, 0xffffffffffffffff),
+        _byref(iovec_count_),
+    )
+    if _status:
+        raise _failure("sb_buf_begin_iovec", _status, None)
+    return [_get_sb_iovec(iovec_[index]) for index in range(iovec_count_.value)]
+
+
+def sb_buf_commit(buf: int, size: int) -> None:
+    """Ends direct writing: the first `size` bytes of the pieces that sb_buf_begin or sb_buf_begin_iovec gave are
+    filled. Calls that use or take room in between (put, split_room) have ended it already.
+
+    Ownership: none.
+    Threads: one user of `buf` at a time.
+    Errors: SB_OUT_OF_RANGE when the pieces are smaller, or nothing was begun; `buf` is then unchanged.
+    Since: 1.0
+    """
+    _status = _lib.sb_buf_commit(_address(buf, "buf"), _integer(size, "size", 0, 0xffffffffffffffff))
+    if _status:
+        raise _failure("sb_buf_commit", _status, None)
+
+
+def sb_buf_abort(buf: int) -> None:
+    """Ends direct writing without filling anything: it is as if sb_buf_begin had not been called.
+
+    Ownership: none.
+    Threads: one user of `buf` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    _lib.sb_buf_abort(_address(buf, "buf"))
+
+
+def sb_buf_split_room(buf: int, size: int) -> int:
+    """Takes the last `size` bytes of room away into a buf of their own, which is filled apart, on another thread
+    if need be.
+
+    Ownership: the caller closes `*other`; its provider is that of `buf`.
+    Threads: one user of `buf` at a time.
+    Errors: SB_OUT_OF_RANGE when the room is smaller; SB_NO_MEMORY; `buf` is then unchanged.
+    Since: 1.0
+    """
+    other_ = _ctypes.c_void_p()
+    _status = _lib.sb_buf_split_room(
+        _address(buf, "buf"),
+        _integer(size, "size", 0, 0xffffffffffffffff),
+        _byref(other_),
+    )
+    if _status:
+        raise _failure("sb_buf_split_room", _status, None)
+    return other_.value or 0
+
+
+def sb_buf_memory(buf: int) -> int:
+    """Tells which provider the room comes from.
+
+    Ownership: the caller closes `*memory`.
+    Threads: one user of `buf` at a time.
+    Errors: SB_NO_MEMORY.
+    Since: 1.0
+    """
+    memory_ = _ctypes.c_void_p()
+    _status = _lib.sb_buf_memory(_address(buf, "buf"), _byref(memory_))
+    if _status:
+        raise _failure("sb_buf_memory", _status, None)
+    return memory_.value or 0
+
+
+def sb_buf_clear(buf: int) -> None:
+    """Drops all filled bytes. The room stays.
+
+    Ownership: none.
+    Threads: one user of `buf` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    _lib.sb_buf_clear(_address(buf, "buf"))
+
+
+def sb_buf_close(buf: int | None = None) -> None:
+    """Closes the buf. NULL is allowed. Views taken from it stay valid.
+
+    Ownership: takes `buf`.
+    Threads: one user of `buf` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    _lib.sb_buf_close(_address_or_null(buf, "buf"))
+
+
 def sb_schema_open(
     name: str,
     direction: int,
@@ -2124,6 +2453,222 @@ def sb_schema_close(schema: int | None = None) -> None:
     Since: 1.0
     """
     _lib.sb_schema_close(_address_or_null(schema, "schema"))
+
+
+def sb_builder_open(memory: int | None = None) -> int:
+    """Makes an empty builder whose frames lie in memory of `memory`.
+
+    Ownership: the caller closes `*builder`, which keeps the provider alive by itself.
+    Threads: any.
+    Errors: SB_NO_MEMORY.
+    Since: 1.0
+    """
+    builder_ = _ctypes.c_void_p()
+    _status = _lib.sb_builder_open(_address_or_null(memory, "memory"), _byref(builder_))
+    if _status:
+        raise _failure("sb_builder_open", _status, None)
+    return builder_.value or 0
+
+
+def sb_builder_add(
+    builder: int,
+    schema: int,
+    sequence: int,
+    values: Sequence[_records.Value | tuple[Any, ...]],
+) -> None:
+    """Adds one message. `values` holds one value per field of `schema`, in its order.
+
+    Ownership: all is borrowed for the call.
+    Threads: one user of `builder` at a time.
+    Errors: SB_INVALID_ARGUMENT when `value_count` is not the schema's, or data is NULL where size is not 0;
+    SB_OUT_OF_RANGE; SB_TOO_LARGE; SB_NO_MEMORY; nothing is added then. The error's `frame` counts the
+    messages added since the last take or clear.
+    Since: 1.0
+    """
+    _error = _sb_error()
+    with _Pins() as _pins:
+        values_, values_count = _put_many_sb_value(_pins, values, "values")
+        _status = _lib.sb_builder_add(
+            _address(builder, "builder"),
+            _address(schema, "schema"),
+            _integer(sequence, "sequence", -128, 127),
+            values_,
+            values_count,
+            _byref(_error),
+        )
+    if _status:
+        raise _failure("sb_builder_add", _status, _error)
+
+
+def sb_builder_add_columns(
+    builder: int,
+    schema: int,
+    sequences: Sequence[int],
+    columns: Sequence[_records.Column | tuple[Any, ...]],
+) -> None:
+    """Adds `count` messages in one call: all of them, or none. `sequences` holds one sequence per message,
+    `columns` one column per field of `schema`, in its order.
+
+    Ownership: all is borrowed for the call.
+    Threads: one user of `builder` at a time.
+    Errors: SB_INVALID_ARGUMENT when `column_count` is not the schema's, or a column has not what `count`
+    messages need; SB_OUT_OF_RANGE for an integer that does not fit its field, or an offset and length outside
+    of the values; SB_TOO_LARGE; SB_NO_MEMORY; nothing is added then. The error's `frame` counts the messages
+    added since the last take or clear, and those of the call before it.
+    Since: 1.0
+    """
+    _error = _sb_error()
+    with _Pins() as _pins:
+        sequences_, sequences_count = _pins.integers(sequences, "int8_t", "sequences")
+        columns_, columns_count = _put_many_sb_column(_pins, columns, "columns")
+        _status = _lib.sb_builder_add_columns(
+            _address(builder, "builder"),
+            _address(schema, "schema"),
+            sequences_,
+            sequences_count,
+            columns_,
+            columns_count,
+            _byref(_error),
+        )
+    if _status:
+        raise _failure("sb_builder_add_columns", _status, _error)
+
+
+def sb_builder_add_rows(
+    builder: int,
+    schema: int,
+    sequences: Sequence[int],
+    values: Sequence[_records.Value | tuple[Any, ...]],
+) -> None:
+    """Adds `count` messages in one call: all of them, or none. `sequences` holds one sequence per message,
+    `values` one value per field of `schema` for the first message, in its order, then those of the next, and
+    so on.
+
+    Ownership: all is borrowed for the call.
+    Threads: one user of `builder` at a time.
+    Errors: SB_INVALID_ARGUMENT when `value_count` is not that of the fields of `count` messages, or data is
+    NULL where size is not 0; SB_OUT_OF_RANGE; SB_TOO_LARGE; SB_NO_MEMORY; nothing is added then. The error's
+    `frame` counts the messages added since the last take or clear, and those of the call before it.
+    Since: 1.0
+    """
+    _error = _sb_error()
+    with _Pins() as _pins:
+        sequences_, sequences_count = _pins.integers(sequences, "int8_t", "sequences")
+        values_, values_count = _put_many_sb_value(_pins, values, "values")
+        _status = _lib.sb_builder_add_rows(
+            _address(builder, "builder"),
+            _address(schema, "schema"),
+            sequences_,
+            sequences_count,
+            values_,
+            values_count,
+            _byref(_error),
+        )
+    if _status:
+        raise _failure("sb_builder_add_rows", _status, _error)
+
+
+def sb_builder_size(builder: int) -> int:
+    """Returns the number of bytes of all frames added.
+
+    Ownership: none.
+    Threads: one user of `builder` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    return _lib.sb_builder_size(_address(builder, "builder"))
+
+
+def sb_builder_frame_count(builder: int) -> int:
+    """Returns the number of frames added.
+
+    Ownership: none.
+    Threads: one user of `builder` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    return _lib.sb_builder_frame_count(_address(builder, "builder"))
+
+
+def sb_builder_take(builder: int) -> int:
+    """Takes all frames out as one view, without copying; the builder is empty then.
+
+    Ownership: the caller closes `*frames`.
+    Threads: one user of `builder` at a time.
+    Errors: SB_NO_MEMORY; the builder is then unchanged.
+    Since: 1.0
+    """
+    frames_ = _ctypes.c_void_p()
+    _status = _lib.sb_builder_take(_address(builder, "builder"), _byref(frames_))
+    if _status:
+        raise _failure("sb_builder_take", _status, None)
+    return frames_.value or 0
+
+
+def sb_builder_copy_bytes(builder: int, data: WriteableBuffer) -> None:
+    """Copies all frames to the caller's memory; the builder keeps them.
+
+    Ownership: `data` is the caller's.
+    Threads: one user of `builder` at a time.
+    Errors: SB_OUT_OF_RANGE when `size` is not sb_builder_size(); `data` is then unchanged.
+    Since: 1.0
+    """
+    with _Pins() as _pins:
+        data_, data_count = _pins.writable(data, "data")
+        _status = _lib.sb_builder_copy_bytes(_address(builder, "builder"), data_, data_count)
+    if _status:
+        raise _failure("sb_builder_copy_bytes", _status, None)
+
+
+def sb_builder_clear(builder: int) -> None:
+    """Drops all frames.
+
+    Ownership: none.
+    Threads: one user of `builder` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    _lib.sb_builder_clear(_address(builder, "builder"))
+
+
+def sb_builder_memory(builder: int) -> int:
+    """Opens the provider that the builder's memory comes from.
+
+    Ownership: the caller closes `*memory`.
+    Threads: one user of `builder` at a time.
+    Errors: SB_NO_MEMORY.
+    Since: 1.0
+    """
+    memory_ = _ctypes.c_void_p()
+    _status = _lib.sb_builder_memory(_address(builder, "builder"), _byref(memory_))
+    if _status:
+        raise _failure("sb_builder_memory", _status, None)
+    return memory_.value or 0
+
+
+def sb_builder_close(builder: int | None = None) -> None:
+    """Closes the builder. NULL is allowed. Frames that were taken stay valid.
+
+    Ownership: takes `builder`.
+    Threads: one user of `builder` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    _lib.sb_builder_close(_address_or_null(builder, "builder"))
+
+
+def sb_crc32c(checksum: int, data: ReadableBuffer) -> int:
+    """Returns the CRC-32C of the `size` bytes at `data`, continued from `checksum`, which is 0 at the start: the
+    checksum of two pieces is sb_crc32c(sb_crc32c(0, a, a_size), b, b_size).
+
+    Ownership: `data` is borrowed for the call.
+    Threads: any.
+    Errors: none.
+    Since: 1.0
+    """
+    with _Pins() as _pins:
+        data_, data_count = _pins.readable(data, "data")
+        return _lib.sb_crc32c(_integer(checksum, "checksum", 0, 0xffffffff), data_, data_count)
 
 
 def sb_parser_options_init() -> _records.ParserOptions:
@@ -2546,6 +3091,606 @@ def sb_batch_close(batch: int | None = None) -> None:
     Since: 1.0
     """
     _lib.sb_batch_close(_address_or_null(batch, "batch"))
+
+
+def sb_echo_request_schema() -> int:
+    """Opens the schema of Echo requests.
+
+    Ownership: the caller closes `*schema`.
+    Threads: any.
+    Errors: SB_NO_MEMORY.
+    Since: 1.0
+    """
+    schema_ = _ctypes.c_void_p()
+    _status = _lib.sb_echo_request_schema(_byref(schema_))
+    if _status:
+        raise _failure("sb_echo_request_schema", _status, None)
+    return schema_.value or 0
+
+
+def sb_echo_response_schema() -> int:
+    """Opens the schema of Echo responses.
+
+    Ownership: the caller closes `*schema`.
+    Threads: any.
+    Errors: SB_NO_MEMORY.
+    Since: 1.0
+    """
+    schema_ = _ctypes.c_void_p()
+    _status = _lib.sb_echo_response_schema(_byref(schema_))
+    if _status:
+        raise _failure("sb_echo_response_schema", _status, None)
+    return schema_.value or 0
+
+
+def sb_echo_add_request(builder: int, request: _records.EchoRequest | tuple[Any, ...]) -> None:
+    """Adds an Echo request to `builder`.
+
+    Ownership: all is borrowed for the call.
+    Threads: one user of `builder` at a time.
+    Errors: as sb_builder_add.
+    Since: 1.0
+    """
+    _error = _sb_error()
+    with _Pins() as _pins:
+        request_ = _sb_echo_request()
+        _put_sb_echo_request(_pins, request_, request)
+        _status = _lib.sb_echo_add_request(_address(builder, "builder"), _byref(request_), _byref(_error))
+    if _status:
+        raise _failure("sb_echo_add_request", _status, _error)
+
+
+def sb_echo_add_response(builder: int, response: _records.EchoResponse | tuple[Any, ...]) -> None:
+    """Adds an Echo response to `builder`.
+
+    Ownership: all is borrowed for the call.
+    Threads: one user of `builder` at a time.
+    Errors: as sb_builder_add.
+    Since: 1.0
+    """
+    _error = _sb_error()
+    with _Pins() as _pins:
+        response_ = _sb_echo_response()
+        _put_sb_echo_response(_pins, response_, response)
+        _status = _lib.sb_echo_add_response(_address(builder, "builder"), _byref(response_), _byref(_error))
+    if _status:
+        raise _failure("sb_echo_add_response", _status, _error)
+
+
+def sb_echo_get_request(batch: int, index: int) -> _records.EchoRequest:
+    """Reads the row at `index` as an Echo request.
+
+    Ownership: what `request` points to is valid until `batch` is parsed into, cleared or closed.
+    Threads: one user of `batch` at a time.
+    Errors: SB_OUT_OF_RANGE when there is no such row; SB_INVALID_ARGUMENT when its schema is not that of Echo
+    requests.
+    Since: 1.0
+    """
+    request_ = _sb_echo_request()
+    _status = _lib.sb_echo_get_request(
+        _address(batch, "batch"),
+        _integer(index, "index", 0, 0xffffffffffffffff),
+        _byref(request_),
+    )
+    if _status:
+        raise _failure("sb_echo_get_request", _status, None)
+    return _get_sb_echo_request(request_)
+
+
+def sb_echo_get_response(batch: int, index: int) -> _records.EchoResponse:
+    """Reads the row at `index` as an Echo response.
+
+    Ownership: what `response` points to is valid until `batch` is parsed into, cleared or closed.
+    Threads: one user of `batch` at a time.
+    Errors: SB_OUT_OF_RANGE when there is no such row; SB_INVALID_ARGUMENT when its schema is not that of Echo
+    responses.
+    Since: 1.0
+    """
+    response_ = _sb_echo_response()
+    _status = _lib.sb_echo_get_response(
+        _address(batch, "batch"),
+        _integer(index, "index", 0, 0xffffffffffffffff),
+        _byref(response_),
+    )
+    if _status:
+        raise _failure("sb_echo_get_response", _status, None)
+    return _get_sb_echo_response(response_)
+
+
+def sb_version() -> int:
+    """Returns the version of the library that runs: major << 16 | minor << 8 | patch. A binding works with the
+    same major and at least its own minor version.
+
+    Ownership: none.
+    Threads: any.
+    Errors: none.
+    Since: 1.0
+    """
+    return _lib.sb_version()
+
+
+def sb_abi_digest() -> int:
+    """Returns a digest of the annotated headers that the library was built from. It is for diagnosis, and must
+    be equal only between the parts of one Python wheel; programs compare sb_version().
+
+    Ownership: none.
+    Threads: any.
+    Errors: none.
+    Since: 1.0
+    """
+    return _lib.sb_abi_digest()
+
+
+def sb_instance_id() -> int:
+    """Returns a number that differs between any two images of the library, also between two copies in one
+    process. Equal numbers mean one image, and so one pool.
+
+    Ownership: none.
+    Threads: any.
+    Errors: none.
+    Since: 1.0
+    """
+    return _lib.sb_instance_id()
+
+
+def sb_pipeline_open() -> int:
+    """Makes a pipeline with nothing in flight. The first sequence is 0, 127 is followed by -128, those in flight
+    are skipped.
+
+    Ownership: the caller closes `*pipeline`.
+    Threads: any.
+    Errors: SB_NO_MEMORY.
+    Since: 1.0
+    """
+    pipeline_ = _ctypes.c_void_p()
+    _status = _lib.sb_pipeline_open(_byref(pipeline_))
+    if _status:
+        raise _failure("sb_pipeline_open", _status, None)
+    return pipeline_.value or 0
+
+
+def sb_pipeline_begin(pipeline: int, tag: int) -> int:
+    """Assigns the next free sequence to a request, and remembers `tag` for it.
+
+    Ownership: none.
+    Threads: one user of `pipeline` at a time.
+    Errors: SB_BUSY when SB_PIPELINE_MAX requests are in flight.
+    Since: 1.0
+    """
+    sequence_ = _ctypes.c_int8()
+    _status = _lib.sb_pipeline_begin(
+        _address(pipeline, "pipeline"),
+        _integer(tag, "tag", 0, 0xffffffffffffffff),
+        _byref(sequence_),
+    )
+    if _status:
+        raise _failure("sb_pipeline_begin", _status, None)
+    return sequence_.value
+
+
+def sb_pipeline_finish(pipeline: int, sequence: int) -> int:
+    """Finds the request that a response with `sequence` answers, and frees the sequence.
+
+    Ownership: none.
+    Threads: one user of `pipeline` at a time.
+    Errors: SB_NOT_FOUND when no request with that sequence is in flight.
+    Since: 1.0
+    """
+    tag_ = _ctypes.c_uint64()
+    _status = _lib.sb_pipeline_finish(
+        _address(pipeline, "pipeline"),
+        _integer(sequence, "sequence", -128, 127),
+        _byref(tag_),
+    )
+    if _status:
+        raise _failure("sb_pipeline_finish", _status, None)
+    return tag_.value
+
+
+def sb_pipeline_in_flight(pipeline: int) -> int:
+    """Returns the number of requests in flight.
+
+    Ownership: none.
+    Threads: one user of `pipeline` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    return _lib.sb_pipeline_in_flight(_address(pipeline, "pipeline"))
+
+
+def sb_pipeline_close(pipeline: int | None = None) -> None:
+    """Closes the pipeline. NULL is allowed.
+
+    Ownership: takes `pipeline`.
+    Threads: one user of `pipeline` at a time.
+    Errors: none.
+    Since: 1.0
+    """
+    _lib.sb_pipeline_close(_address_or_null(pipeline, "pipeline"))
+
+
+def sb_pool_options_init() -> _records.PoolOptions:
+    """Fills `options` with the defaults, never writing past `struct_size` bytes.
+
+    Ownership: `options` is the caller's.
+    Threads: any.
+    Errors: none.
+    Since: 1.0
+    """
+    options_ = _sb_pool_options()
+    _lib.sb_pool_options_init(_byref(options_), 48)
+    return _get_sb_pool_options(options_)
+
+
+def sb_pool_open(options: _records.PoolOptions | tuple[Any, ...] | None = None) -> int:
+    """Makes a pool.
+
+    Ownership: the caller closes `*pool` with sb_pool_close; `options` is borrowed for the call; NULL means
+    the defaults.
+    Threads: any.
+    Errors: SB_INVALID_ARGUMENT when a class has size 0, two classes have one size, there are too many of
+    them, or the alignment is not a power of two up to 2 MiB; SB_NO_MEMORY.
+    Since: 1.0
+    """
+    pool_ = _ctypes.c_void_p()
+    with _Pins() as _pins:
+        options_ = _options_sb_pool_options(_pins, options)
+        _status = _lib.sb_pool_open(options_, _byref(pool_))
+    if _status:
+        raise _failure("sb_pool_open", _status, None)
+    return pool_.value or 0
+
+
+def sb_pool_get(pool: int, size: int) -> int:
+    """Gets a block of at least `size` bytes and stores its address in `*data`. Its content is what the last user
+    left, unless the pool zeroes.
+
+    Ownership: the caller puts `*data` back with sb_pool_put.
+    Threads: any.
+    Errors: SB_INVALID_ARGUMENT for a size of 0 or above SB_BLOCK_SIZE_MAX; SB_NO_MEMORY at the pool's byte
+    limit or the system's end.
+    Since: 1.0
+    """
+    data_ = _ctypes.c_void_p()
+    _status = _lib.sb_pool_get(
+        _address(pool, "pool"),
+        _integer(size, "size", 0, 0xffffffffffffffff),
+        _byref(data_),
+    )
+    if _status:
+        raise _failure("sb_pool_get", _status, None)
+    return data_.value or 0
+
+
+def sb_pool_put(pool: int | None, data: int) -> None:
+    """Puts `data` back. Size, class and pool are found from the address, so that they can't be given wrongly;
+    `pool` may be NULL.
+
+    Ownership: `data` is taken over, unless an error is returned.
+    Threads: any, also another than the one that got it.
+    Errors: SB_INVALID_ARGUMENT when `data` is NULL, is no block of this pool, or has been put back already.
+    Since: 1.0
+    """
+    _status = _lib.sb_pool_put(_address_or_null(pool, "pool"), _address(data, "data"))
+    if _status:
+        raise _failure("sb_pool_put", _status, None)
+
+
+def sb_pool_get_many(pool: int, size: int, count: int) -> list[int]:
+    """Gets `count` blocks of at least `size` bytes each: all of them or none.
+
+    Ownership: the caller puts each back, by sb_pool_put or sb_pool_put_many, together or one by one.
+    Threads: any.
+    Errors: as sb_pool_get; SB_INVALID_ARGUMENT for a count above SB_POOL_MANY_MAX. A count of 0 succeeds and
+    does nothing.
+    Since: 1.0
+    """
+    blocks_ = _room(count, "count")
+    _status = _lib.sb_pool_get_many(
+        _address(pool, "pool"),
+        _integer(size, "size", 0, 0xffffffffffffffff),
+        _integer(count, "count", 0, 0xffffffffffffffff),
+        blocks_,
+    )
+    if _status:
+        raise _failure("sb_pool_get_many", _status, None)
+    return [each or 0 for each in blocks_]
+
+
+def sb_pool_put_many(pool: int | None, blocks: Sequence[int]) -> None:
+    """Puts `count` blocks back: all of them or none. They may be of different classes, and if `pool` is NULL of
+    different pools.
+
+    Ownership: the blocks are taken over, unless an error is returned; the array is borrowed.
+    Threads: any, also another than the one that got them.
+    Errors: as sb_pool_put, when any of them is wrong or stands there twice: then all stay out.
+    SB_INVALID_ARGUMENT for a count above SB_POOL_MANY_MAX. A count of 0 succeeds and does nothing.
+    Since: 1.0
+    """
+    with _Pins() as _pins:
+        blocks_, blocks_count = _pins.addresses(blocks, "blocks")
+        _status = _lib.sb_pool_put_many(_address_or_null(pool, "pool"), blocks_, blocks_count)
+    if _status:
+        raise _failure("sb_pool_put_many", _status, None)
+
+
+def sb_pool_get_block(pool: int, size: int) -> int:
+    """Gets a block of at least `size` bytes as a counted handle.
+
+    Ownership: the caller closes `*block`; closing the last owner is the put.
+    Threads: any.
+    Errors: as sb_pool_get.
+    Since: 1.0
+    """
+    block_ = _ctypes.c_void_p()
+    _status = _lib.sb_pool_get_block(
+        _address(pool, "pool"),
+        _integer(size, "size", 0, 0xffffffffffffffff),
+        _byref(block_),
+    )
+    if _status:
+        raise _failure("sb_pool_get_block", _status, None)
+    return block_.value or 0
+
+
+def sb_pool_memory(pool: int) -> int:
+    """Opens the pool as a memory provider.
+
+    Ownership: the caller closes `*memory`; the pool lives until that and its blocks have gone, also after
+    sb_pool_close.
+    Threads: any.
+    Errors: SB_NO_MEMORY.
+    Since: 1.0
+    """
+    memory_ = _ctypes.c_void_p()
+    _status = _lib.sb_pool_memory(_address(pool, "pool"), _byref(memory_))
+    if _status:
+        raise _failure("sb_pool_memory", _status, None)
+    return memory_.value or 0
+
+
+def sb_pool_trim(pool: int) -> None:
+    """Gives kept blocks back to the system.
+
+    Ownership: none.
+    Threads: any.
+    Errors: none.
+    Since: 1.0
+    """
+    _lib.sb_pool_trim(_address(pool, "pool"))
+
+
+def sb_pool_get_stats(pool: int) -> _records.PoolStats:
+    """Tells what the pool did so far.
+
+    Ownership: `stats` is the caller's.
+    Threads: any.
+    Errors: SB_INVALID_ARGUMENT when struct_size is too small to be one of ours.
+    Since: 1.0
+    """
+    stats_ = _sb_pool_stats()
+    stats_.struct_size = 48
+    _status = _lib.sb_pool_get_stats(_address(pool, "pool"), _byref(stats_))
+    if _status:
+        raise _failure("sb_pool_get_stats", _status, None)
+    return _get_sb_pool_stats(stats_)
+
+
+def sb_pool_get_class_stats(pool: int, index: int) -> _records.PoolClassStats:
+    """Tells what the class at `index` did so far. Classes are sorted by size; the index class_count stands for
+    blocks above the largest.
+
+    Ownership: `stats` is the caller's.
+    Threads: any.
+    Errors: SB_INVALID_ARGUMENT when struct_size is too small to be one of ours; SB_OUT_OF_RANGE when there is
+    no such class.
+    Since: 1.0
+    """
+    stats_ = _sb_pool_class_stats()
+    stats_.struct_size = 48
+    _status = _lib.sb_pool_get_class_stats(
+        _address(pool, "pool"),
+        _integer(index, "index", 0, 0xffffffff),
+        _byref(stats_),
+    )
+    if _status:
+        raise _failure("sb_pool_get_class_stats", _status, None)
+    return _get_sb_pool_class_stats(stats_)
+
+
+def sb_pool_tag(pool: int, data: int, tag: str) -> None:
+    """Says where the block at `data` was taken, in a pool with the option `trace`: sb_pool_get_place shows it.
+    `data` may also be the address of an sb_block's bytes. Of a longer tag the end is kept, because paths end
+    with what matters.
+
+    Ownership: `data` stays the caller's; `tag` is copied.
+    Threads: any.
+    Errors: SB_UNSUPPORTED when the pool does not trace; SB_INVALID_ARGUMENT when `data` is no block of this
+    pool that is out; SB_NO_MEMORY.
+    Since: 1.0
+    """
+    with _Pins() as _pins:
+        tag_ = _pins.text(tag, "tag")
+        _status = _lib.sb_pool_tag(_address(pool, "pool"), _address(data, "data"), tag_)
+    if _status:
+        raise _failure("sb_pool_tag", _status, None)
+
+
+def sb_pool_get_place(pool: int, index: int) -> _records.PoolPlace:
+    """Tells of the place at `index`, from 0, how many of the blocks taken there are out: what leaks, and whose
+    it is. A place keeps its index; a new one comes behind the last. After 4,096 places all others are one.
+
+    Ownership: `place` is the caller's.
+    Threads: any.
+    Errors: SB_UNSUPPORTED when the pool does not trace; SB_OUT_OF_RANGE when there are no more places;
+    SB_INVALID_ARGUMENT when struct_size is too small to be one of ours.
+    Since: 1.0
+    """
+    place_ = _sb_pool_place()
+    place_.struct_size = 544
+    _status = _lib.sb_pool_get_place(
+        _address(pool, "pool"),
+        _integer(index, "index", 0, 0xffffffffffffffff),
+        _byref(place_),
+    )
+    if _status:
+        raise _failure("sb_pool_get_place", _status, None)
+    return _get_sb_pool_place(place_)
+
+
+def sb_pool_handle(pool: int) -> int:
+    """Makes a number that stands for the pool where a pointer must not: it cannot dangle. The drop-in functions
+    of bytepool.h take the address of one. The first ones of a process are random.
+
+    Ownership: the caller gives the number back by sb_pool_handle_free; it does not keep the pool open.
+    Threads: any.
+    Errors: SB_NO_MEMORY, also when 65,536 handles exist.
+    Since: 1.0
+    """
+    handle_ = _ctypes.c_uint64()
+    _status = _lib.sb_pool_handle(_address(pool, "pool"), _byref(handle_))
+    if _status:
+        raise _failure("sb_pool_handle", _status, None)
+    return handle_.value
+
+
+def sb_pool_handle_get(handle: int, size: int) -> int:
+    """Does sb_pool_get for the pool of a handle.
+
+    Ownership: the caller puts `*data` back with sb_pool_handle_put or sb_pool_put.
+    Threads: any, also while another closes the pool.
+    Errors: as sb_pool_get; SB_NOT_FOUND when there is no such handle; SB_CLOSED when the pool has been
+    closed.
+    Since: 1.0
+    """
+    data_ = _ctypes.c_void_p()
+    _status = _lib.sb_pool_handle_get(
+        _integer(handle, "handle", 0, 0xffffffffffffffff),
+        _integer(size, "size", 0, 0xffffffffffffffff),
+        _byref(data_),
+    )
+    if _status:
+        raise _failure("sb_pool_handle_get", _status, None)
+    return data_.value or 0
+
+
+def sb_pool_handle_put(handle: int, data: int) -> None:
+    """Does sb_pool_put for the pool of a handle, also after the pool has been closed.
+
+    Ownership: `data` is taken over, unless an error is returned.
+    Threads: any, also while another closes the pool.
+    Errors: as sb_pool_put; SB_NOT_FOUND when there is no such handle.
+    Since: 1.0
+    """
+    _status = _lib.sb_pool_handle_put(
+        _integer(handle, "handle", 0, 0xffffffffffffffff),
+        _address(data, "data"),
+    )
+    if _status:
+        raise _failure("sb_pool_handle_put", _status, None)
+
+
+def sb_pool_handle_free(handle: int) -> None:
+    """Gives a handle back: from then on there is no such handle. The pool and its blocks stay as they are.
+
+    Ownership: takes the number.
+    Threads: any.
+    Errors: SB_NOT_FOUND when there is no such handle.
+    Since: 1.0
+    """
+    _status = _lib.sb_pool_handle_free(_integer(handle, "handle", 0, 0xffffffffffffffff))
+    if _status:
+        raise _failure("sb_pool_handle_free", _status, None)
+
+
+def sb_pool_close(pool: int | None = None) -> None:
+    """Closes the handle. NULL is allowed.
+
+    Ownership: takes `pool`; blocks that are out stay valid.
+    Threads: nobody may use `pool` during or after the call.
+    Errors: none.
+    Since: 1.0
+    """
+    _lib.sb_pool_close(_address_or_null(pool, "pool"))
+
+
+def sb_schema_file_open(text: ReadableBuffer, name: str | None = None) -> int:
+    """Reads the schemas that `text` describes.
+
+    Ownership: the caller closes `*file`; `text` and `name`, which stands in messages (NULL or empty:
+    "schema"), are borrowed for the call.
+    Threads: any.
+    Errors: SB_INVALID_ARGUMENT with line and reason when the text is wrong or a name or api_key is repeated;
+    SB_TOO_LARGE for too long a text or too many fields; SB_NO_MEMORY.
+    Since: 1.0
+    """
+    file_ = _ctypes.c_void_p()
+    _error = _sb_error()
+    with _Pins() as _pins:
+        text_, text_count = _pins.readable(text, "text")
+        name_ = _pins.text_or_null(name, "name")
+        _status = _lib.sb_schema_file_open(text_, text_count, name_, _byref(file_), _byref(_error))
+    if _status:
+        raise _failure("sb_schema_file_open", _status, _error)
+    return file_.value or 0
+
+
+def sb_schema_file_count(file: int) -> int:
+    """Returns the number of schemas.
+
+    Ownership: none.
+    Threads: any.
+    Errors: none.
+    Since: 1.0
+    """
+    return _lib.sb_schema_file_count(_address(file, "file"))
+
+
+def sb_schema_file_get(file: int, index: int) -> int:
+    """Makes another owner of the schema at `index`, in the order of the text.
+
+    Ownership: the caller closes `*schema`.
+    Threads: any.
+    Errors: SB_OUT_OF_RANGE when there is no such schema.
+    Since: 1.0
+    """
+    schema_ = _ctypes.c_void_p()
+    _status = _lib.sb_schema_file_get(
+        _address(file, "file"),
+        _integer(index, "index", 0, 0xffffffffffffffff),
+        _byref(schema_),
+    )
+    if _status:
+        raise _failure("sb_schema_file_get", _status, None)
+    return schema_.value or 0
+
+
+def sb_schema_file_find(file: int, name: str) -> int:
+    """Makes another owner of the schema of the message called `name`.
+
+    Ownership: the caller closes `*schema`; `name` is borrowed for the call.
+    Threads: any.
+    Errors: SB_NOT_FOUND when there is none.
+    Since: 1.0
+    """
+    schema_ = _ctypes.c_void_p()
+    with _Pins() as _pins:
+        name_ = _pins.text(name, "name")
+        _status = _lib.sb_schema_file_find(_address(file, "file"), name_, _byref(schema_))
+    if _status:
+        raise _failure("sb_schema_file_find", _status, None)
+    return schema_.value or 0
+
+
+def sb_schema_file_close(file: int | None = None) -> None:
+    """Closes the file. NULL is allowed. Schemas that were handed out stay valid.
+
+    Ownership: takes `file`.
+    Threads: any; nobody may use `file` during or after the call.
+    Errors: none.
+    Since: 1.0
+    """
+    _lib.sb_schema_file_close(_address_or_null(file, "file"))
 
 
 def sb_visit_manager_options_init() -> _records.VisitManagerOptions:
@@ -3187,1148 +4332,3 @@ def sb_visit_manager_export_arrow_stream(manager: int, strings: int, arrow_strea
     )
     if _status:
         raise _failure("sb_visit_manager_export_arrow_stream", _status, _error)
-
-
-def sb_buf_open(memory: int | None = None) -> int:
-    """Makes an empty buf without room whose memory comes from `memory`.
-
-    Ownership: the caller closes `*buf`, which keeps the provider alive by itself.
-    Threads: any.
-    Errors: SB_NO_MEMORY.
-    Since: 1.0
-    """
-    buf_ = _ctypes.c_void_p()
-    _status = _lib.sb_buf_open(_address_or_null(memory, "memory"), _byref(buf_))
-    if _status:
-        raise _failure("sb_buf_open", _status, None)
-    return buf_.value or 0
-
-
-def sb_buf_from_blocks(blocks: Sequence[int], memory: int | None = None) -> int:
-    """Makes an empty buf whose room is all of `blocks`, in that order. Memory that it needs beyond that comes
-    from `memory`.
-
-    Ownership: takes all of `blocks`; the caller closes `*buf`.
-    Threads: any.
-    Errors: SB_BUSY when a block has other owners, who could write; SB_INVALID_ARGUMENT when one is NULL or
-    stands there twice; SB_TOO_LARGE when they exceed the address space together; SB_NO_MEMORY. The blocks
-    stay the caller's then.
-    Since: 1.0
-    """
-    buf_ = _ctypes.c_void_p()
-    with _Pins() as _pins:
-        blocks_, blocks_count = _pins.handles(blocks, "sb_block", "blocks")
-        _status = _lib.sb_buf_from_blocks(
-            blocks_,
-            blocks_count,
-            _address_or_null(memory, "memory"),
-            _byref(buf_),
-        )
-    if _status:
-        raise _failure("sb_buf_from_blocks", _status, None)
-    return buf_.value or 0
-
-
-def sb_buf_size(buf: int) -> int:
-    """Returns the number of filled bytes.
-
-    Ownership: none.
-    Threads: one user of `buf` at a time.
-    Errors: none.
-    Since: 1.0
-    """
-    return _lib.sb_buf_size(_address(buf, "buf"))
-
-
-def sb_buf_room(buf: int) -> int:
-    """Returns how many bytes can be put before more room must be reserved.
-
-    Ownership: none.
-    Threads: one user of `buf` at a time.
-    Errors: none.
-    Since: 1.0
-    """
-    return _lib.sb_buf_room(_address(buf, "buf"))
-
-
-def sb_buf_reserve(buf: int, size: int) -> None:
-    """Makes sure that there is room for at least `size` bytes.
-
-    Ownership: none.
-    Threads: one user of `buf` at a time.
-    Errors: SB_NO_MEMORY; SB_TOO_LARGE when the filled part and the room would exceed the address space.
-    Since: 1.0
-    """
-    _status = _lib.sb_buf_reserve(_address(buf, "buf"), _integer(size, "size", 0, 0xffffffffffffffff))
-    if _status:
-        raise _failure("sb_buf_reserve", _status, None)
-
-
-def sb_buf_put(buf: int, data: ReadableBuffer) -> None:
-    """Adds `size` bytes at `data` to the end of the filled part of `buf`, across blocks where needed.
-
-    Ownership: `data` is borrowed for the call.
-    Threads: one user of `buf` at a time.
-    Errors: SB_OUT_OF_RANGE if the room is smaller than `size`; `buf` is then unchanged.
-    Since: 1.0
-    """
-    with _Pins() as _pins:
-        data_, data_count = _pins.readable(data, "data")
-        _status = _lib.sb_buf_put(_address(buf, "buf"), data_, data_count)
-    if _status:
-        raise _failure("sb_buf_put", _status, None)
-
-
-def sb_buf_put_byte(buf: int, byte: int) -> None:
-    """Adds one byte.
-
-    Ownership: none.
-    Threads: one user of `buf` at a time.
-    Errors: SB_OUT_OF_RANGE if there is no room.
-    Since: 1.0
-    """
-    _status = _lib.sb_buf_put_byte(_address(buf, "buf"), _integer(byte, "byte", 0, 255))
-    if _status:
-        raise _failure("sb_buf_put_byte", _status, None)
-
-
-def sb_buf_put_repeated(buf: int, byte: int, count: int) -> None:
-    """Adds the same byte `count` times.
-
-    Ownership: none.
-    Threads: one user of `buf` at a time.
-    Errors: SB_OUT_OF_RANGE if the room is smaller than `count`; `buf` is then unchanged.
-    Since: 1.0
-    """
-    _status = _lib.sb_buf_put_repeated(
-        _address(buf, "buf"),
-        _integer(byte, "byte", 0, 255),
-        _integer(count, "count", 0, 0xffffffffffffffff),
-    )
-    if _status:
-        raise _failure("sb_buf_put_repeated", _status, None)
-
-
-def sb_buf_put_int(buf: int, value: int, size: int, order: int) -> None:
-    """Adds `value` as an integer of `size` bytes (1, 2, 4 or 8), across blocks where needed. Cast an unsigned
-    one to int64_t through the signed type of its size.
-
-    Ownership: none.
-    Threads: one user of `buf` at a time.
-    Errors: SB_INVALID_ARGUMENT when `size` is another one, or `order` is none of SB_ORDER_...;
-    SB_OUT_OF_RANGE when `value` does not fit `size` bytes, or the room is smaller. `buf` is then unchanged.
-    Since: 1.0
-    """
-    _status = _lib.sb_buf_put_int(
-        _address(buf, "buf"),
-        _integer(value, "value", -0x8000000000000000, 0x7fffffffffffffff),
-        _integer(size, "size", 0, 0xffffffff),
-        _integer(order, "order", -0x80000000, 0x7fffffff),
-    )
-    if _status:
-        raise _failure("sb_buf_put_int", _status, None)
-
-
-def sb_buf_put_float(buf: int, value: float, size: int, order: int) -> None:
-    """Adds `value` as a floating-point number (IEEE 754) of `size` bytes (4 or 8). To 4 bytes it is rounded to
-    the nearest.
-
-    Ownership: none.
-    Threads: one user of `buf` at a time.
-    Errors: SB_INVALID_ARGUMENT when `size` is another one, or `order` is none of SB_ORDER_...;
-    SB_OUT_OF_RANGE when `value` is finite but beyond the largest number of 4 bytes, or the room is smaller.
-    `buf` is then unchanged.
-    Since: 1.0
-    """
-    _status = _lib.sb_buf_put_float(
-        _address(buf, "buf"),
-        _real(value, "value"),
-        _integer(size, "size", 0, 0xffffffff),
-        _integer(order, "order", -0x80000000, 0x7fffffff),
-    )
-    if _status:
-        raise _failure("sb_buf_put_float", _status, None)
-
-
-def sb_buf_put_view(buf: int, view: int) -> None:
-    """Adds the bytes of `view` at the end of the filled part without copying. The room after it stays.
-
-    Ownership: `view` is borrowed for the call; the buf shares its blocks.
-    Threads: one user of each at a time.
-    Errors: SB_NO_MEMORY; `buf` is then unchanged.
-    Since: 1.0
-    """
-    _status = _lib.sb_buf_put_view(_address(buf, "buf"), _address(view, "view"))
-    if _status:
-        raise _failure("sb_buf_put_view", _status, None)
-
-
-def sb_buf_peek(buf: int) -> int:
-    """Makes a view of all filled bytes; they stay in the buf as well.
-
-    Ownership: the caller closes `*view`.
-    Threads: one user of `buf` at a time.
-    Errors: SB_NO_MEMORY.
-    Since: 1.0
-    """
-    view_ = _ctypes.c_void_p()
-    _status = _lib.sb_buf_peek(_address(buf, "buf"), _byref(view_))
-    if _status:
-        raise _failure("sb_buf_peek", _status, None)
-    return view_.value or 0
-
-
-def sb_buf_take(buf: int, size: int) -> int:
-    """Takes the first `size` filled bytes out as a view. The rest stays filled, the room stays writable.
-
-    Ownership: the caller closes `*view`.
-    Threads: one user of `buf` at a time.
-    Errors: SB_OUT_OF_RANGE when fewer are filled; SB_NO_MEMORY; `buf` is then unchanged.
-    Since: 1.0
-    """
-    view_ = _ctypes.c_void_p()
-    _status = _lib.sb_buf_take(
-        _address(buf, "buf"),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-        _byref(view_),
-    )
-    if _status:
-        raise _failure("sb_buf_take", _status, None)
-    return view_.value or 0
-
-
-def sb_buf_begin(buf: int) -> tuple[int, int]:
-    """Begins direct writing: stores address and size of the first piece of room, for reading from a socket for
-    example. Room is not filled before sb_buf_commit; without it nothing happened.
-
-    Ownership: `*data` may be written until the next call on `buf`.
-    Threads: one user of `buf` at a time.
-    Errors: SB_OUT_OF_RANGE when there is no room.
-    Since: 1.0
-    """
-    data_ = _ctypes.c_void_p()
-    size_ = _ctypes.c_size_t()
-    _status = _lib.sb_buf_begin(_address(buf, "buf"), _byref(data_), _byref(size_))
-    if _status:
-        raise _failure("sb_buf_begin", _status, None)
-    return data_.value or 0, size_.value
-
-
-def sb_buf_begin_iovec(buf: int, iovec_max: int) -> list[_records.Iovec]:
-    """Begins direct writing to all pieces of room, at most `iovec_max`, for readv or recvmsg; `*iovec_count`
-    tells how many they are. Room is filled in the order of the pieces, by sb_buf_commit.
-
-    Ownership: the pieces may be written until the next call on `buf`.
-    Threads: one user of `buf` at a time.
-    Errors: SB_OUT_OF_RANGE when there is no room, or `iovec_max` is 0.
-    Since: 1.0
-    """
-    iovec_ = (_sb_iovec * _integer(iovec_max, "iovec_max", 0, _ARRAY_MAX))()
-    iovec_count_ = _ctypes.c_size_t()
-    _status = _lib.sb_buf_begin_iovec(
-        _address(buf, "buf"),
-        iovec_,
-        _integer(iovec_max, "iovec_max", 0, 0xffffffffffffffff),
-        _byref(iovec_count_),
-    )
-    if _status:
-        raise _failure("sb_buf_begin_iovec", _status, None)
-    return [_get_sb_iovec(iovec_[index]) for index in range(iovec_count_.value)]
-
-
-def sb_buf_commit(buf: int, size: int) -> None:
-    """Ends direct writing: the first `size` bytes of the pieces that sb_buf_begin or sb_buf_begin_iovec gave are
-    filled. Calls that use or take room in between (put, split_room) have ended it already.
-
-    Ownership: none.
-    Threads: one user of `buf` at a time.
-    Errors: SB_OUT_OF_RANGE when the pieces are smaller, or nothing was begun; `buf` is then unchanged.
-    Since: 1.0
-    """
-    _status = _lib.sb_buf_commit(_address(buf, "buf"), _integer(size, "size", 0, 0xffffffffffffffff))
-    if _status:
-        raise _failure("sb_buf_commit", _status, None)
-
-
-def sb_buf_abort(buf: int) -> None:
-    """Ends direct writing without filling anything: it is as if sb_buf_begin had not been called.
-
-    Ownership: none.
-    Threads: one user of `buf` at a time.
-    Errors: none.
-    Since: 1.0
-    """
-    _lib.sb_buf_abort(_address(buf, "buf"))
-
-
-def sb_buf_split_room(buf: int, size: int) -> int:
-    """Takes the last `size` bytes of room away into a buf of their own, which is filled apart, on another thread
-    if need be.
-
-    Ownership: the caller closes `*other`; its provider is that of `buf`.
-    Threads: one user of `buf` at a time.
-    Errors: SB_OUT_OF_RANGE when the room is smaller; SB_NO_MEMORY; `buf` is then unchanged.
-    Since: 1.0
-    """
-    other_ = _ctypes.c_void_p()
-    _status = _lib.sb_buf_split_room(
-        _address(buf, "buf"),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-        _byref(other_),
-    )
-    if _status:
-        raise _failure("sb_buf_split_room", _status, None)
-    return other_.value or 0
-
-
-def sb_buf_memory(buf: int) -> int:
-    """Tells which provider the room comes from.
-
-    Ownership: the caller closes `*memory`.
-    Threads: one user of `buf` at a time.
-    Errors: SB_NO_MEMORY.
-    Since: 1.0
-    """
-    memory_ = _ctypes.c_void_p()
-    _status = _lib.sb_buf_memory(_address(buf, "buf"), _byref(memory_))
-    if _status:
-        raise _failure("sb_buf_memory", _status, None)
-    return memory_.value or 0
-
-
-def sb_buf_clear(buf: int) -> None:
-    """Drops all filled bytes. The room stays.
-
-    Ownership: none.
-    Threads: one user of `buf` at a time.
-    Errors: none.
-    Since: 1.0
-    """
-    _lib.sb_buf_clear(_address(buf, "buf"))
-
-
-def sb_buf_close(buf: int | None = None) -> None:
-    """Closes the buf. NULL is allowed. Views taken from it stay valid.
-
-    Ownership: takes `buf`.
-    Threads: one user of `buf` at a time.
-    Errors: none.
-    Since: 1.0
-    """
-    _lib.sb_buf_close(_address_or_null(buf, "buf"))
-
-
-def sb_builder_open(memory: int | None = None) -> int:
-    """Makes an empty builder whose frames lie in memory of `memory`.
-
-    Ownership: the caller closes `*builder`, which keeps the provider alive by itself.
-    Threads: any.
-    Errors: SB_NO_MEMORY.
-    Since: 1.0
-    """
-    builder_ = _ctypes.c_void_p()
-    _status = _lib.sb_builder_open(_address_or_null(memory, "memory"), _byref(builder_))
-    if _status:
-        raise _failure("sb_builder_open", _status, None)
-    return builder_.value or 0
-
-
-def sb_builder_add(
-    builder: int,
-    schema: int,
-    sequence: int,
-    values: Sequence[_records.Value | tuple[Any, ...]],
-) -> None:
-    """Adds one message. `values` holds one value per field of `schema`, in its order.
-
-    Ownership: all is borrowed for the call.
-    Threads: one user of `builder` at a time.
-    Errors: SB_INVALID_ARGUMENT when `value_count` is not the schema's, or data is NULL where size is not 0;
-    SB_OUT_OF_RANGE; SB_TOO_LARGE; SB_NO_MEMORY; nothing is added then. The error's `frame` counts the
-    messages added since the last take or clear.
-    Since: 1.0
-    """
-    _error = _sb_error()
-    with _Pins() as _pins:
-        values_, values_count = _put_many_sb_value(_pins, values, "values")
-        _status = _lib.sb_builder_add(
-            _address(builder, "builder"),
-            _address(schema, "schema"),
-            _integer(sequence, "sequence", -128, 127),
-            values_,
-            values_count,
-            _byref(_error),
-        )
-    if _status:
-        raise _failure("sb_builder_add", _status, _error)
-
-
-def sb_builder_add_columns(
-    builder: int,
-    schema: int,
-    sequences: Sequence[int],
-    columns: Sequence[_records.Column | tuple[Any, ...]],
-) -> None:
-    """Adds `count` messages in one call: all of them, or none. `sequences` holds one sequence per message,
-    `columns` one column per field of `schema`, in its order.
-
-    Ownership: all is borrowed for the call.
-    Threads: one user of `builder` at a time.
-    Errors: SB_INVALID_ARGUMENT when `column_count` is not the schema's, or a column has not what `count`
-    messages need; SB_OUT_OF_RANGE for an integer that does not fit its field, or an offset and length outside
-    of the values; SB_TOO_LARGE; SB_NO_MEMORY; nothing is added then. The error's `frame` counts the messages
-    added since the last take or clear, and those of the call before it.
-    Since: 1.0
-    """
-    _error = _sb_error()
-    with _Pins() as _pins:
-        sequences_, sequences_count = _pins.integers(sequences, "int8_t", "sequences")
-        columns_, columns_count = _put_many_sb_column(_pins, columns, "columns")
-        _status = _lib.sb_builder_add_columns(
-            _address(builder, "builder"),
-            _address(schema, "schema"),
-            sequences_,
-            sequences_count,
-            columns_,
-            columns_count,
-            _byref(_error),
-        )
-    if _status:
-        raise _failure("sb_builder_add_columns", _status, _error)
-
-
-def sb_builder_add_rows(
-    builder: int,
-    schema: int,
-    sequences: Sequence[int],
-    values: Sequence[_records.Value | tuple[Any, ...]],
-) -> None:
-    """Adds `count` messages in one call: all of them, or none. `sequences` holds one sequence per message,
-    `values` one value per field of `schema` for the first message, in its order, then those of the next, and
-    so on.
-
-    Ownership: all is borrowed for the call.
-    Threads: one user of `builder` at a time.
-    Errors: SB_INVALID_ARGUMENT when `value_count` is not that of the fields of `count` messages, or data is
-    NULL where size is not 0; SB_OUT_OF_RANGE; SB_TOO_LARGE; SB_NO_MEMORY; nothing is added then. The error's
-    `frame` counts the messages added since the last take or clear, and those of the call before it.
-    Since: 1.0
-    """
-    _error = _sb_error()
-    with _Pins() as _pins:
-        sequences_, sequences_count = _pins.integers(sequences, "int8_t", "sequences")
-        values_, values_count = _put_many_sb_value(_pins, values, "values")
-        _status = _lib.sb_builder_add_rows(
-            _address(builder, "builder"),
-            _address(schema, "schema"),
-            sequences_,
-            sequences_count,
-            values_,
-            values_count,
-            _byref(_error),
-        )
-    if _status:
-        raise _failure("sb_builder_add_rows", _status, _error)
-
-
-def sb_builder_size(builder: int) -> int:
-    """Returns the number of bytes of all frames added.
-
-    Ownership: none.
-    Threads: one user of `builder` at a time.
-    Errors: none.
-    Since: 1.0
-    """
-    return _lib.sb_builder_size(_address(builder, "builder"))
-
-
-def sb_builder_frame_count(builder: int) -> int:
-    """Returns the number of frames added.
-
-    Ownership: none.
-    Threads: one user of `builder` at a time.
-    Errors: none.
-    Since: 1.0
-    """
-    return _lib.sb_builder_frame_count(_address(builder, "builder"))
-
-
-def sb_builder_take(builder: int) -> int:
-    """Takes all frames out as one view, without copying; the builder is empty then.
-
-    Ownership: the caller closes `*frames`.
-    Threads: one user of `builder` at a time.
-    Errors: SB_NO_MEMORY; the builder is then unchanged.
-    Since: 1.0
-    """
-    frames_ = _ctypes.c_void_p()
-    _status = _lib.sb_builder_take(_address(builder, "builder"), _byref(frames_))
-    if _status:
-        raise _failure("sb_builder_take", _status, None)
-    return frames_.value or 0
-
-
-def sb_builder_copy_bytes(builder: int, data: WriteableBuffer) -> None:
-    """Copies all frames to the caller's memory; the builder keeps them.
-
-    Ownership: `data` is the caller's.
-    Threads: one user of `builder` at a time.
-    Errors: SB_OUT_OF_RANGE when `size` is not sb_builder_size(); `data` is then unchanged.
-    Since: 1.0
-    """
-    with _Pins() as _pins:
-        data_, data_count = _pins.writable(data, "data")
-        _status = _lib.sb_builder_copy_bytes(_address(builder, "builder"), data_, data_count)
-    if _status:
-        raise _failure("sb_builder_copy_bytes", _status, None)
-
-
-def sb_builder_clear(builder: int) -> None:
-    """Drops all frames.
-
-    Ownership: none.
-    Threads: one user of `builder` at a time.
-    Errors: none.
-    Since: 1.0
-    """
-    _lib.sb_builder_clear(_address(builder, "builder"))
-
-
-def sb_builder_memory(builder: int) -> int:
-    """Opens the provider that the builder's memory comes from.
-
-    Ownership: the caller closes `*memory`.
-    Threads: one user of `builder` at a time.
-    Errors: SB_NO_MEMORY.
-    Since: 1.0
-    """
-    memory_ = _ctypes.c_void_p()
-    _status = _lib.sb_builder_memory(_address(builder, "builder"), _byref(memory_))
-    if _status:
-        raise _failure("sb_builder_memory", _status, None)
-    return memory_.value or 0
-
-
-def sb_builder_close(builder: int | None = None) -> None:
-    """Closes the builder. NULL is allowed. Frames that were taken stay valid.
-
-    Ownership: takes `builder`.
-    Threads: one user of `builder` at a time.
-    Errors: none.
-    Since: 1.0
-    """
-    _lib.sb_builder_close(_address_or_null(builder, "builder"))
-
-
-def sb_crc32c(checksum: int, data: ReadableBuffer) -> int:
-    """Returns the CRC-32C of the `size` bytes at `data`, continued from `checksum`, which is 0 at the start: the
-    checksum of two pieces is sb_crc32c(sb_crc32c(0, a, a_size), b, b_size).
-
-    Ownership: `data` is borrowed for the call.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
-    with _Pins() as _pins:
-        data_, data_count = _pins.readable(data, "data")
-        return _lib.sb_crc32c(_integer(checksum, "checksum", 0, 0xffffffff), data_, data_count)
-
-
-def sb_echo_request_schema() -> int:
-    """Opens the schema of Echo requests.
-
-    Ownership: the caller closes `*schema`.
-    Threads: any.
-    Errors: SB_NO_MEMORY.
-    Since: 1.0
-    """
-    schema_ = _ctypes.c_void_p()
-    _status = _lib.sb_echo_request_schema(_byref(schema_))
-    if _status:
-        raise _failure("sb_echo_request_schema", _status, None)
-    return schema_.value or 0
-
-
-def sb_echo_response_schema() -> int:
-    """Opens the schema of Echo responses.
-
-    Ownership: the caller closes `*schema`.
-    Threads: any.
-    Errors: SB_NO_MEMORY.
-    Since: 1.0
-    """
-    schema_ = _ctypes.c_void_p()
-    _status = _lib.sb_echo_response_schema(_byref(schema_))
-    if _status:
-        raise _failure("sb_echo_response_schema", _status, None)
-    return schema_.value or 0
-
-
-def sb_echo_add_request(builder: int, request: _records.EchoRequest | tuple[Any, ...]) -> None:
-    """Adds an Echo request to `builder`.
-
-    Ownership: all is borrowed for the call.
-    Threads: one user of `builder` at a time.
-    Errors: as sb_builder_add.
-    Since: 1.0
-    """
-    _error = _sb_error()
-    with _Pins() as _pins:
-        request_ = _sb_echo_request()
-        _put_sb_echo_request(_pins, request_, request)
-        _status = _lib.sb_echo_add_request(_address(builder, "builder"), _byref(request_), _byref(_error))
-    if _status:
-        raise _failure("sb_echo_add_request", _status, _error)
-
-
-def sb_echo_add_response(builder: int, response: _records.EchoResponse | tuple[Any, ...]) -> None:
-    """Adds an Echo response to `builder`.
-
-    Ownership: all is borrowed for the call.
-    Threads: one user of `builder` at a time.
-    Errors: as sb_builder_add.
-    Since: 1.0
-    """
-    _error = _sb_error()
-    with _Pins() as _pins:
-        response_ = _sb_echo_response()
-        _put_sb_echo_response(_pins, response_, response)
-        _status = _lib.sb_echo_add_response(_address(builder, "builder"), _byref(response_), _byref(_error))
-    if _status:
-        raise _failure("sb_echo_add_response", _status, _error)
-
-
-def sb_echo_get_request(batch: int, index: int) -> _records.EchoRequest:
-    """Reads the row at `index` as an Echo request.
-
-    Ownership: what `request` points to is valid until `batch` is parsed into, cleared or closed.
-    Threads: one user of `batch` at a time.
-    Errors: SB_OUT_OF_RANGE when there is no such row; SB_INVALID_ARGUMENT when its schema is not that of Echo
-    requests.
-    Since: 1.0
-    """
-    request_ = _sb_echo_request()
-    _status = _lib.sb_echo_get_request(
-        _address(batch, "batch"),
-        _integer(index, "index", 0, 0xffffffffffffffff),
-        _byref(request_),
-    )
-    if _status:
-        raise _failure("sb_echo_get_request", _status, None)
-    return _get_sb_echo_request(request_)
-
-
-def sb_echo_get_response(batch: int, index: int) -> _records.EchoResponse:
-    """Reads the row at `index` as an Echo response.
-
-    Ownership: what `response` points to is valid until `batch` is parsed into, cleared or closed.
-    Threads: one user of `batch` at a time.
-    Errors: SB_OUT_OF_RANGE when there is no such row; SB_INVALID_ARGUMENT when its schema is not that of Echo
-    responses.
-    Since: 1.0
-    """
-    response_ = _sb_echo_response()
-    _status = _lib.sb_echo_get_response(
-        _address(batch, "batch"),
-        _integer(index, "index", 0, 0xffffffffffffffff),
-        _byref(response_),
-    )
-    if _status:
-        raise _failure("sb_echo_get_response", _status, None)
-    return _get_sb_echo_response(response_)
-
-
-def sb_version() -> int:
-    """Returns the version of the library that runs: major << 16 | minor << 8 | patch. A binding works with the
-    same major and at least its own minor version.
-
-    Ownership: none.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
-    return _lib.sb_version()
-
-
-def sb_abi_digest() -> int:
-    """Returns a digest of the annotated headers that the library was built from. It is for diagnosis, and must
-    be equal only between the parts of one Python wheel; programs compare sb_version().
-
-    Ownership: none.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
-    return _lib.sb_abi_digest()
-
-
-def sb_instance_id() -> int:
-    """Returns a number that differs between any two images of the library, also between two copies in one
-    process. Equal numbers mean one image, and so one pool.
-
-    Ownership: none.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
-    return _lib.sb_instance_id()
-
-
-def sb_pipeline_open() -> int:
-    """Makes a pipeline with nothing in flight. The first sequence is 0, 127 is followed by -128, those in flight
-    are skipped.
-
-    Ownership: the caller closes `*pipeline`.
-    Threads: any.
-    Errors: SB_NO_MEMORY.
-    Since: 1.0
-    """
-    pipeline_ = _ctypes.c_void_p()
-    _status = _lib.sb_pipeline_open(_byref(pipeline_))
-    if _status:
-        raise _failure("sb_pipeline_open", _status, None)
-    return pipeline_.value or 0
-
-
-def sb_pipeline_begin(pipeline: int, tag: int) -> int:
-    """Assigns the next free sequence to a request, and remembers `tag` for it.
-
-    Ownership: none.
-    Threads: one user of `pipeline` at a time.
-    Errors: SB_BUSY when SB_PIPELINE_MAX requests are in flight.
-    Since: 1.0
-    """
-    sequence_ = _ctypes.c_int8()
-    _status = _lib.sb_pipeline_begin(
-        _address(pipeline, "pipeline"),
-        _integer(tag, "tag", 0, 0xffffffffffffffff),
-        _byref(sequence_),
-    )
-    if _status:
-        raise _failure("sb_pipeline_begin", _status, None)
-    return sequence_.value
-
-
-def sb_pipeline_finish(pipeline: int, sequence: int) -> int:
-    """Finds the request that a response with `sequence` answers, and frees the sequence.
-
-    Ownership: none.
-    Threads: one user of `pipeline` at a time.
-    Errors: SB_NOT_FOUND when no request with that sequence is in flight.
-    Since: 1.0
-    """
-    tag_ = _ctypes.c_uint64()
-    _status = _lib.sb_pipeline_finish(
-        _address(pipeline, "pipeline"),
-        _integer(sequence, "sequence", -128, 127),
-        _byref(tag_),
-    )
-    if _status:
-        raise _failure("sb_pipeline_finish", _status, None)
-    return tag_.value
-
-
-def sb_pipeline_in_flight(pipeline: int) -> int:
-    """Returns the number of requests in flight.
-
-    Ownership: none.
-    Threads: one user of `pipeline` at a time.
-    Errors: none.
-    Since: 1.0
-    """
-    return _lib.sb_pipeline_in_flight(_address(pipeline, "pipeline"))
-
-
-def sb_pipeline_close(pipeline: int | None = None) -> None:
-    """Closes the pipeline. NULL is allowed.
-
-    Ownership: takes `pipeline`.
-    Threads: one user of `pipeline` at a time.
-    Errors: none.
-    Since: 1.0
-    """
-    _lib.sb_pipeline_close(_address_or_null(pipeline, "pipeline"))
-
-
-def sb_pool_options_init() -> _records.PoolOptions:
-    """Fills `options` with the defaults, never writing past `struct_size` bytes.
-
-    Ownership: `options` is the caller's.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
-    options_ = _sb_pool_options()
-    _lib.sb_pool_options_init(_byref(options_), 48)
-    return _get_sb_pool_options(options_)
-
-
-def sb_pool_open(options: _records.PoolOptions | tuple[Any, ...] | None = None) -> int:
-    """Makes a pool.
-
-    Ownership: the caller closes `*pool` with sb_pool_close; `options` is borrowed for the call; NULL means
-    the defaults.
-    Threads: any.
-    Errors: SB_INVALID_ARGUMENT when a class has size 0, two classes have one size, there are too many of
-    them, or the alignment is not a power of two up to 2 MiB; SB_NO_MEMORY.
-    Since: 1.0
-    """
-    pool_ = _ctypes.c_void_p()
-    with _Pins() as _pins:
-        options_ = _options_sb_pool_options(_pins, options)
-        _status = _lib.sb_pool_open(options_, _byref(pool_))
-    if _status:
-        raise _failure("sb_pool_open", _status, None)
-    return pool_.value or 0
-
-
-def sb_pool_get(pool: int, size: int) -> int:
-    """Gets a block of at least `size` bytes and stores its address in `*data`. Its content is what the last user
-    left, unless the pool zeroes.
-
-    Ownership: the caller puts `*data` back with sb_pool_put.
-    Threads: any.
-    Errors: SB_INVALID_ARGUMENT for a size of 0 or above SB_BLOCK_SIZE_MAX; SB_NO_MEMORY at the pool's byte
-    limit or the system's end.
-    Since: 1.0
-    """
-    data_ = _ctypes.c_void_p()
-    _status = _lib.sb_pool_get(
-        _address(pool, "pool"),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-        _byref(data_),
-    )
-    if _status:
-        raise _failure("sb_pool_get", _status, None)
-    return data_.value or 0
-
-
-def sb_pool_put(pool: int | None, data: int) -> None:
-    """Puts `data` back. Size, class and pool are found from the address, so that they can't be given wrongly;
-    `pool` may be NULL.
-
-    Ownership: `data` is taken over, unless an error is returned.
-    Threads: any, also another than the one that got it.
-    Errors: SB_INVALID_ARGUMENT when `data` is NULL, is no block of this pool, or has been put back already.
-    Since: 1.0
-    """
-    _status = _lib.sb_pool_put(_address_or_null(pool, "pool"), _address(data, "data"))
-    if _status:
-        raise _failure("sb_pool_put", _status, None)
-
-
-def sb_pool_get_many(pool: int, size: int, count: int) -> list[int]:
-    """Gets `count` blocks of at least `size` bytes each: all of them or none.
-
-    Ownership: the caller puts each back, by sb_pool_put or sb_pool_put_many, together or one by one.
-    Threads: any.
-    Errors: as sb_pool_get; SB_INVALID_ARGUMENT for a count above SB_POOL_MANY_MAX. A count of 0 succeeds and
-    does nothing.
-    Since: 1.0
-    """
-    blocks_ = _room(count, "count")
-    _status = _lib.sb_pool_get_many(
-        _address(pool, "pool"),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-        _integer(count, "count", 0, 0xffffffffffffffff),
-        blocks_,
-    )
-    if _status:
-        raise _failure("sb_pool_get_many", _status, None)
-    return [each or 0 for each in blocks_]
-
-
-def sb_pool_put_many(pool: int | None, blocks: Sequence[int]) -> None:
-    """Puts `count` blocks back: all of them or none. They may be of different classes, and if `pool` is NULL of
-    different pools.
-
-    Ownership: the blocks are taken over, unless an error is returned; the array is borrowed.
-    Threads: any, also another than the one that got them.
-    Errors: as sb_pool_put, when any of them is wrong or stands there twice: then all stay out.
-    SB_INVALID_ARGUMENT for a count above SB_POOL_MANY_MAX. A count of 0 succeeds and does nothing.
-    Since: 1.0
-    """
-    with _Pins() as _pins:
-        blocks_, blocks_count = _pins.addresses(blocks, "blocks")
-        _status = _lib.sb_pool_put_many(_address_or_null(pool, "pool"), blocks_, blocks_count)
-    if _status:
-        raise _failure("sb_pool_put_many", _status, None)
-
-
-def sb_pool_get_block(pool: int, size: int) -> int:
-    """Gets a block of at least `size` bytes as a counted handle.
-
-    Ownership: the caller closes `*block`; closing the last owner is the put.
-    Threads: any.
-    Errors: as sb_pool_get.
-    Since: 1.0
-    """
-    block_ = _ctypes.c_void_p()
-    _status = _lib.sb_pool_get_block(
-        _address(pool, "pool"),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-        _byref(block_),
-    )
-    if _status:
-        raise _failure("sb_pool_get_block", _status, None)
-    return block_.value or 0
-
-
-def sb_pool_memory(pool: int) -> int:
-    """Opens the pool as a memory provider.
-
-    Ownership: the caller closes `*memory`; the pool lives until that and its blocks have gone, also after
-    sb_pool_close.
-    Threads: any.
-    Errors: SB_NO_MEMORY.
-    Since: 1.0
-    """
-    memory_ = _ctypes.c_void_p()
-    _status = _lib.sb_pool_memory(_address(pool, "pool"), _byref(memory_))
-    if _status:
-        raise _failure("sb_pool_memory", _status, None)
-    return memory_.value or 0
-
-
-def sb_pool_trim(pool: int) -> None:
-    """Gives kept blocks back to the system.
-
-    Ownership: none.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
-    _lib.sb_pool_trim(_address(pool, "pool"))
-
-
-def sb_pool_get_stats(pool: int) -> _records.PoolStats:
-    """Tells what the pool did so far.
-
-    Ownership: `stats` is the caller's.
-    Threads: any.
-    Errors: SB_INVALID_ARGUMENT when struct_size is too small to be one of ours.
-    Since: 1.0
-    """
-    stats_ = _sb_pool_stats()
-    stats_.struct_size = 48
-    _status = _lib.sb_pool_get_stats(_address(pool, "pool"), _byref(stats_))
-    if _status:
-        raise _failure("sb_pool_get_stats", _status, None)
-    return _get_sb_pool_stats(stats_)
-
-
-def sb_pool_get_class_stats(pool: int, index: int) -> _records.PoolClassStats:
-    """Tells what the class at `index` did so far. Classes are sorted by size; the index class_count stands for
-    blocks above the largest.
-
-    Ownership: `stats` is the caller's.
-    Threads: any.
-    Errors: SB_INVALID_ARGUMENT when struct_size is too small to be one of ours; SB_OUT_OF_RANGE when there is
-    no such class.
-    Since: 1.0
-    """
-    stats_ = _sb_pool_class_stats()
-    stats_.struct_size = 48
-    _status = _lib.sb_pool_get_class_stats(
-        _address(pool, "pool"),
-        _integer(index, "index", 0, 0xffffffff),
-        _byref(stats_),
-    )
-    if _status:
-        raise _failure("sb_pool_get_class_stats", _status, None)
-    return _get_sb_pool_class_stats(stats_)
-
-
-def sb_pool_tag(pool: int, data: int, tag: str) -> None:
-    """Says where the block at `data` was taken, in a pool with the option `trace`: sb_pool_get_place shows it.
-    `data` may also be the address of an sb_block's bytes. Of a longer tag the end is kept, because paths end
-    with what matters.
-
-    Ownership: `data` stays the caller's; `tag` is copied.
-    Threads: any.
-    Errors: SB_UNSUPPORTED when the pool does not trace; SB_INVALID_ARGUMENT when `data` is no block of this
-    pool that is out; SB_NO_MEMORY.
-    Since: 1.0
-    """
-    with _Pins() as _pins:
-        tag_ = _pins.text(tag, "tag")
-        _status = _lib.sb_pool_tag(_address(pool, "pool"), _address(data, "data"), tag_)
-    if _status:
-        raise _failure("sb_pool_tag", _status, None)
-
-
-def sb_pool_get_place(pool: int, index: int) -> _records.PoolPlace:
-    """Tells of the place at `index`, from 0, how many of the blocks taken there are out: what leaks, and whose
-    it is. A place keeps its index; a new one comes behind the last. After 4,096 places all others are one.
-
-    Ownership: `place` is the caller's.
-    Threads: any.
-    Errors: SB_UNSUPPORTED when the pool does not trace; SB_OUT_OF_RANGE when there are no more places;
-    SB_INVALID_ARGUMENT when struct_size is too small to be one of ours.
-    Since: 1.0
-    """
-    place_ = _sb_pool_place()
-    place_.struct_size = 544
-    _status = _lib.sb_pool_get_place(
-        _address(pool, "pool"),
-        _integer(index, "index", 0, 0xffffffffffffffff),
-        _byref(place_),
-    )
-    if _status:
-        raise _failure("sb_pool_get_place", _status, None)
-    return _get_sb_pool_place(place_)
-
-
-def sb_pool_handle(pool: int) -> int:
-    """Makes a number that stands for the pool where a pointer must not: it cannot dangle. The drop-in functions
-    of bytepool.h take the address of one. The first ones of a process are random.
-
-    Ownership: the caller gives the number back by sb_pool_handle_free; it does not keep the pool open.
-    Threads: any.
-    Errors: SB_NO_MEMORY, also when 65,536 handles exist.
-    Since: 1.0
-    """
-    handle_ = _ctypes.c_uint64()
-    _status = _lib.sb_pool_handle(_address(pool, "pool"), _byref(handle_))
-    if _status:
-        raise _failure("sb_pool_handle", _status, None)
-    return handle_.value
-
-
-def sb_pool_handle_get(handle: int, size: int) -> int:
-    """Does sb_pool_get for the pool of a handle.
-
-    Ownership: the caller puts `*data` back with sb_pool_handle_put or sb_pool_put.
-    Threads: any, also while another closes the pool.
-    Errors: as sb_pool_get; SB_NOT_FOUND when there is no such handle; SB_CLOSED when the pool has been
-    closed.
-    Since: 1.0
-    """
-    data_ = _ctypes.c_void_p()
-    _status = _lib.sb_pool_handle_get(
-        _integer(handle, "handle", 0, 0xffffffffffffffff),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-        _byref(data_),
-    )
-    if _status:
-        raise _failure("sb_pool_handle_get", _status, None)
-    return data_.value or 0
-
-
-def sb_pool_handle_put(handle: int, data: int) -> None:
-    """Does sb_pool_put for the pool of a handle, also after the pool has been closed.
-
-    Ownership: `data` is taken over, unless an error is returned.
-    Threads: any, also while another closes the pool.
-    Errors: as sb_pool_put; SB_NOT_FOUND when there is no such handle.
-    Since: 1.0
-    """
-    _status = _lib.sb_pool_handle_put(
-        _integer(handle, "handle", 0, 0xffffffffffffffff),
-        _address(data, "data"),
-    )
-    if _status:
-        raise _failure("sb_pool_handle_put", _status, None)
-
-
-def sb_pool_handle_free(handle: int) -> None:
-    """Gives a handle back: from then on there is no such handle. The pool and its blocks stay as they are.
-
-    Ownership: takes the number.
-    Threads: any.
-    Errors: SB_NOT_FOUND when there is no such handle.
-    Since: 1.0
-    """
-    _status = _lib.sb_pool_handle_free(_integer(handle, "handle", 0, 0xffffffffffffffff))
-    if _status:
-        raise _failure("sb_pool_handle_free", _status, None)
-
-
-def sb_pool_close(pool: int | None = None) -> None:
-    """Closes the handle. NULL is allowed.
-
-    Ownership: takes `pool`; blocks that are out stay valid.
-    Threads: nobody may use `pool` during or after the call.
-    Errors: none.
-    Since: 1.0
-    """
-    _lib.sb_pool_close(_address_or_null(pool, "pool"))
-
-
-def sb_schema_file_open(text: ReadableBuffer, name: str | None = None) -> int:
-    """Reads the schemas that `text` describes.
-
-    Ownership: the caller closes `*file`; `text` and `name`, which stands in messages (NULL or empty:
-    "schema"), are borrowed for the call.
-    Threads: any.
-    Errors: SB_INVALID_ARGUMENT with line and reason when the text is wrong or a name or api_key is repeated;
-    SB_TOO_LARGE for too long a text or too many fields; SB_NO_MEMORY.
-    Since: 1.0
-    """
-    file_ = _ctypes.c_void_p()
-    _error = _sb_error()
-    with _Pins() as _pins:
-        text_, text_count = _pins.readable(text, "text")
-        name_ = _pins.text_or_null(name, "name")
-        _status = _lib.sb_schema_file_open(text_, text_count, name_, _byref(file_), _byref(_error))
-    if _status:
-        raise _failure("sb_schema_file_open", _status, _error)
-    return file_.value or 0
-
-
-def sb_schema_file_count(file: int) -> int:
-    """Returns the number of schemas.
-
-    Ownership: none.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
-    return _lib.sb_schema_file_count(_address(file, "file"))
-
-
-def sb_schema_file_get(file: int, index: int) -> int:
-    """Makes another owner of the schema at `index`, in the order of the text.
-
-    Ownership: the caller closes `*schema`.
-    Threads: any.
-    Errors: SB_OUT_OF_RANGE when there is no such schema.
-    Since: 1.0
-    """
-    schema_ = _ctypes.c_void_p()
-    _status = _lib.sb_schema_file_get(
-        _address(file, "file"),
-        _integer(index, "index", 0, 0xffffffffffffffff),
-        _byref(schema_),
-    )
-    if _status:
-        raise _failure("sb_schema_file_get", _status, None)
-    return schema_.value or 0
-
-
-def sb_schema_file_find(file: int, name: str) -> int:
-    """Makes another owner of the schema of the message called `name`.
-
-    Ownership: the caller closes `*schema`; `name` is borrowed for the call.
-    Threads: any.
-    Errors: SB_NOT_FOUND when there is none.
-    Since: 1.0
-    """
-    schema_ = _ctypes.c_void_p()
-    with _Pins() as _pins:
-        name_ = _pins.text(name, "name")
-        _status = _lib.sb_schema_file_find(_address(file, "file"), name_, _byref(schema_))
-    if _status:
-        raise _failure("sb_schema_file_find", _status, None)
-    return schema_.value or 0
-
-
-def sb_schema_file_close(file: int | None = None) -> None:
-    """Closes the file. NULL is allowed. Schemas that were handed out stay valid.
-
-    Ownership: takes `file`.
-    Threads: any; nobody may use `file` during or after the call.
-    Errors: none.
-    Since: 1.0
-    """
-    _lib.sb_schema_file_close(_address_or_null(file, "file"))

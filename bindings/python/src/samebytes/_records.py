@@ -69,6 +69,7 @@ TYPE_ARRAY_INT16 = 7
 TYPE_ARRAY_INT32 = 8
 TYPE_ARRAY_INT64 = 9
 TYPE_ARRAY_STRING = 10
+ARRAY_ITEMS_MAX = 32767
 MAX_FRAME_SIZE_DEFAULT = 1048576
 """the value of Size"""
 PARSER_SCHEMAS_MAX = 256
@@ -90,6 +91,17 @@ PART_ITEM_OFFSETS = 3
 """arrays of strings: int64, where each string of all arrays begins, in bytes"""
 PART_ITEM_LENGTHS = 4
 """arrays of strings: int32, bytes of each string of all arrays"""
+VERSION_MAJOR = 1
+VERSION_MINOR = 0
+VERSION_PATCH = 0
+PIPELINE_MAX = 256
+POOL_CLASSES_MAX = 32
+POOL_ALIGNMENT_MAX = 2097152
+"""bytes"""
+POOL_MANY_MAX = 1024
+"""blocks in one call"""
+SCHEMA_FILE_SIZE_MAX = 1048576
+"""bytes"""
 VISIT_TEXT_MAX = 67108864
 """bytes of url, and of text"""
 VISIT_PATH_MAX = 240
@@ -110,18 +122,6 @@ STRINGS_BINARY = 0
 """Arrow's binary: any bytes"""
 STRINGS_UTF8 = 1
 """Arrow's utf8: text, checked"""
-ARRAY_ITEMS_MAX = 32767
-VERSION_MAJOR = 1
-VERSION_MINOR = 0
-VERSION_PATCH = 0
-PIPELINE_MAX = 256
-POOL_CLASSES_MAX = 32
-POOL_ALIGNMENT_MAX = 2097152
-"""bytes"""
-POOL_MANY_MAX = 1024
-"""blocks in one call"""
-SCHEMA_FILE_SIZE_MAX = 1048576
-"""bytes"""
 
 
 class Error(NamedTuple):
@@ -200,124 +200,6 @@ class Value(NamedTuple):
     """see above"""
 
 
-class ParserOptions(NamedTuple):
-    """How a parser works. 0 in every field is the default."""
-
-    max_frame_size: int = 0
-    """largest value of Size; 0: MAX_FRAME_SIZE_DEFAULT"""
-    memory: int | None = None
-    """where received bytes lie, kept alive by the parser; None: the default pool"""
-    receive_position: int = 0
-    """where Parser.position lets the caller's buffer be written: 0, n, or -n from its end"""
-    accept_extra: bool = False
-    """bytes after the last field, as newer peers send, are no error"""
-
-
-class Row(NamedTuple):
-    """The head of one decoded message. Frozen: it never grows."""
-
-    stream_offset: int = 0
-    """bytes from the start of the stream to the frame's Size"""
-    frame_size: int = 0
-    """the value of Size"""
-    schema_index: int = 0
-    """which of the parser's schemas it follows"""
-    api_key: int = 0
-    sequence: int = 0
-
-
-class Visit(NamedTuple):
-    """One visit. Frozen: it never grows."""
-
-    user: int = 0
-    """whose"""
-    visit_id: int = 0
-    """unique among the visits that the user has"""
-    time_ns: int = 0
-    """nanoseconds since the Unix epoch, UTC; VISIT_NOW to add one now"""
-    url: ReadableBuffer | None = b""
-    """any bytes but NUL; None only where url_size is 0"""
-    text: ReadableBuffer | None = b""
-    """any bytes but NUL; None only where text_size is 0"""
-
-
-class VisitUser(NamedTuple):
-    """A user who has visits. Frozen: it never grows."""
-
-    user: int = 0
-    visit_count: int = 0
-    """above 0"""
-
-
-class VisitReport(NamedTuple):
-    """What a check of a file, or a salvage, found."""
-
-    format: int = 0
-    """1, or 0 for the old format"""
-    bytes: int = 0
-    """size of the file"""
-    records: int = 0
-    """valid records"""
-    users: int = 0
-    """users who have visits"""
-    visits: int = 0
-    """visits that they have"""
-    damaged_bytes: int = 0
-    """bytes that belong to no valid record"""
-    damaged_offset: int = 0
-    """of the first of them; -1: none"""
-
-
-class VisitStats(NamedTuple):
-    """What a store holds and did so far."""
-
-    max_visits: int = 0
-    """visits kept per user"""
-    file_bytes: int = 0
-    """up to the end of the log"""
-    live_bytes: int = 0
-    """of them, about what compaction keeps"""
-    durable_bytes: int = 0
-    """of them, known to be on disk"""
-    records: int = 0
-    """records of the log"""
-    users_loaded: int = 0
-    """users in memory; others are read when they are asked for"""
-    syncs: int = 0
-    """by this handle"""
-    compactions: int = 0
-    """by this handle"""
-    cut_bytes: int = 0
-    """unsynced bytes that this open cut off and kept beside the file"""
-    replayed_records: int = 0
-    """by this open, without those that an index made unnecessary"""
-    upgraded: bool = False
-    """this open made the file from one of the old format"""
-    compacting: bool = False
-    """a compaction is under way"""
-    poisoned: bool = False
-    """an fsync failed; changes are refused"""
-
-
-class VisitManagerOptions(NamedTuple):
-    """How a manager works. 0 in every field is the default."""
-
-    max_visits: int = 0
-    """visits kept per user; 0: those of the file, or VISITS_MAX_DEFAULT for a new one"""
-    durability: int = 0
-    """DURABILITY_..."""
-    interval_ms: int = 0
-    """of DURABILITY_INTERVAL; 0: 100"""
-    timeout_ms: int = 0
-    """of one operation of a store that waits for something, such as a network; 0: none. The file does not"""
-    read_only: bool = False
-    """no lock and no change; shows a consistent state of the file, also beside a writer"""
-    compact_in_thread: bool = False
-    """Compact in a thread of the library, which starts for this only. Otherwise the calls that change visits do
-    it, a piece each.
-    """
-
-
 class Column(NamedTuple):
     """The values of one field for many messages, as Batch.get_column gives them (its parts are these members).
     Frozen: it never grows.
@@ -343,6 +225,32 @@ class Column(NamedTuple):
     """see above"""
     item_lengths: Sequence[int] | None = ()
     """see above"""
+
+
+class ParserOptions(NamedTuple):
+    """How a parser works. 0 in every field is the default."""
+
+    max_frame_size: int = 0
+    """largest value of Size; 0: MAX_FRAME_SIZE_DEFAULT"""
+    memory: int | None = None
+    """where received bytes lie, kept alive by the parser; None: the default pool"""
+    receive_position: int = 0
+    """where Parser.position lets the caller's buffer be written: 0, n, or -n from its end"""
+    accept_extra: bool = False
+    """bytes after the last field, as newer peers send, are no error"""
+
+
+class Row(NamedTuple):
+    """The head of one decoded message. Frozen: it never grows."""
+
+    stream_offset: int = 0
+    """bytes from the start of the stream to the frame's Size"""
+    frame_size: int = 0
+    """the value of Size"""
+    schema_index: int = 0
+    """which of the parser's schemas it follows"""
+    api_key: int = 0
+    sequence: int = 0
 
 
 class EchoRequest(NamedTuple):
@@ -446,6 +354,98 @@ class PoolPlace(NamedTuple):
     """what Pool.tag said, such as a file and line; may be empty"""
     calls: str
     """functions, or addresses in a program or library, the caller first; may be empty"""
+
+
+class Visit(NamedTuple):
+    """One visit. Frozen: it never grows."""
+
+    user: int = 0
+    """whose"""
+    visit_id: int = 0
+    """unique among the visits that the user has"""
+    time_ns: int = 0
+    """nanoseconds since the Unix epoch, UTC; VISIT_NOW to add one now"""
+    url: ReadableBuffer | None = b""
+    """any bytes but NUL; None only where url_size is 0"""
+    text: ReadableBuffer | None = b""
+    """any bytes but NUL; None only where text_size is 0"""
+
+
+class VisitUser(NamedTuple):
+    """A user who has visits. Frozen: it never grows."""
+
+    user: int = 0
+    visit_count: int = 0
+    """above 0"""
+
+
+class VisitReport(NamedTuple):
+    """What a check of a file, or a salvage, found."""
+
+    format: int = 0
+    """1, or 0 for the old format"""
+    bytes: int = 0
+    """size of the file"""
+    records: int = 0
+    """valid records"""
+    users: int = 0
+    """users who have visits"""
+    visits: int = 0
+    """visits that they have"""
+    damaged_bytes: int = 0
+    """bytes that belong to no valid record"""
+    damaged_offset: int = 0
+    """of the first of them; -1: none"""
+
+
+class VisitStats(NamedTuple):
+    """What a store holds and did so far."""
+
+    max_visits: int = 0
+    """visits kept per user"""
+    file_bytes: int = 0
+    """up to the end of the log"""
+    live_bytes: int = 0
+    """of them, about what compaction keeps"""
+    durable_bytes: int = 0
+    """of them, known to be on disk"""
+    records: int = 0
+    """records of the log"""
+    users_loaded: int = 0
+    """users in memory; others are read when they are asked for"""
+    syncs: int = 0
+    """by this handle"""
+    compactions: int = 0
+    """by this handle"""
+    cut_bytes: int = 0
+    """unsynced bytes that this open cut off and kept beside the file"""
+    replayed_records: int = 0
+    """by this open, without those that an index made unnecessary"""
+    upgraded: bool = False
+    """this open made the file from one of the old format"""
+    compacting: bool = False
+    """a compaction is under way"""
+    poisoned: bool = False
+    """an fsync failed; changes are refused"""
+
+
+class VisitManagerOptions(NamedTuple):
+    """How a manager works. 0 in every field is the default."""
+
+    max_visits: int = 0
+    """visits kept per user; 0: those of the file, or VISITS_MAX_DEFAULT for a new one"""
+    durability: int = 0
+    """DURABILITY_..."""
+    interval_ms: int = 0
+    """of DURABILITY_INTERVAL; 0: 100"""
+    timeout_ms: int = 0
+    """of one operation of a store that waits for something, such as a network; 0: none. The file does not"""
+    read_only: bool = False
+    """no lock and no change; shows a consistent state of the file, also beside a writer"""
+    compact_in_thread: bool = False
+    """Compact in a thread of the library, which starts for this only. Otherwise the calls that change visits do
+    it, a piece each.
+    """
 
 
 __all__ = [
