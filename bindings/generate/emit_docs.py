@@ -81,6 +81,7 @@ def python_signatures(api: Api, root: Path) -> dict[str, str]:
     folder = root / PYTHON
     sources = {path.stem: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.py"))}
     sources |= {Path(name).stem: text for name, text in emit_python.emit(api, root).items() if name.endswith(".py")}
+    sources["_objects"] = (folder / "_objects.pyi").read_text(encoding="utf-8")
     trees = {name: ast.parse(text) for name, text in sources.items()}
     found: dict[str, str] = {}
     for statement in trees["__init__"].body:
@@ -107,7 +108,7 @@ def definitions(trees: dict[str, ast.Module], module: str, name: str) -> Iterato
     """What `name` is in `module`: a function, or a class after the classes that it extends."""
     for node in trees[module].body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
-            for base in node.bases if isinstance(node, ast.ClassDef) else []:
+            for base in reversed(node.bases) if isinstance(node, ast.ClassDef) else []:
                 if isinstance(base, ast.Attribute) and isinstance(base.value, ast.Name) and base.value.id in trees:
                     yield from definitions(trees, base.value.id, base.attr)
                 elif isinstance(base, ast.Name):

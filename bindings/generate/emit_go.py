@@ -45,7 +45,7 @@ FACES = {
     "sb_parser_parse",
     "sb_value",
 }
-FACES |= {"sb_visit", "sb_visits_get_all"} | {
+FACES |= {"sb_visit", "sb_visits_get_all", "sb_visit_scan_next"} | {
     f"sb_visit_manager_{name}"
     for name in (
         "open",
@@ -58,11 +58,17 @@ FACES |= {"sb_visit", "sb_visits_get_all"} | {
         "get_recent_visits_of",
         "clear_user",
         "users",
+        "scan",
     )
 }
 FACES |= {"sb_iovec", "sb_view_get_iovec", "sb_buf_begin_iovec"}
 # Classes whose Go object carries more than the handle: the type is written by hand.
-STATES = {"sb_pool": "poolState", "sb_schema": "schemaState", "sb_visit_manager": "closing"}
+STATES = {
+    "sb_pool": "poolState",
+    "sb_schema": "schemaState",
+    "sb_visit_manager": "closing",
+    "sb_visit_scan": "walked",
+}
 # sb_error is the Go type Error, written by hand because it is an error.
 ERROR = "sb_error"
 

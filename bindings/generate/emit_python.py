@@ -48,7 +48,10 @@ BUILTINS = {
 # Classes whose bytes, or columns, can be seen through a memoryview, by a base in C that counts them.
 EXPORTERS = {"sb_block": "Block", "sb_view": "View", "sb_batch": "Batch"}
 # Classes that _bytes.py and _codec.py say in the words of Python; the package exports those.
-REFINED = {"Batch", "Block", "Buf", "Builder", "Parser", "Schema", "View"}
+REFINED = {"Batch", "Block", "Buf", "Builder", "Parser", "Schema", "View", "VisitManager", "VisitScan"}
+REFINED |= {"salvage_visits", "verify_visits"}
+# Records that only the layers have: the package exports classes of these names.
+REFINED_RECORDS = {"Visit"}
 
 
 def public(constant: str) -> str:
@@ -109,7 +112,9 @@ if TYPE_CHECKING:
         lines.append(f"{public(constant.name)} = {constant.value}")
         if constant.doc:
             lines.append(docstring(spoken(api, constant.doc), "").rstrip("\n"))
-    names = [public(c.name) for c in api.constants] + [class_name(s.name) for s in api.structs]
+    names = [public(c.name) for c in api.constants] + [
+        class_name(s.name) for s in api.structs if class_name(s.name) not in REFINED_RECORDS
+    ]
     return "\n\n".join([head + "\n".join(lines) + "\n", *(record(api, s) for s in api.structs), all_names(names)])
 
 
@@ -328,7 +333,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 '''
     functions = [f for f in api.functions if f.role == "function"]
-    names = {class_name(c.name) for c in api.classes} - REFINED | {safe(f.short) for f in functions}
+    names = ({class_name(c.name) for c in api.classes} | {safe(f.short) for f in functions}) - REFINED
     bodies = [*(handle_class(api, c) for c in api.classes), *(Method(api, f).write("") for f in functions)]
     return "\n\n".join([head, *bodies, all_names(names)])
 

@@ -4449,14 +4449,14 @@ func (v *VisitManager) users() (*VisitUsers, error) {
 	return newVisitUsers(outUsers), nil
 }
 
-// Scan begins a walk over all visits, by user ascending. Each user is shown as of the moment when the walk
+// scan begins a walk over all visits, by user ascending. Each user is shown as of the moment when the walk
 // comes to it.
 //
 //   - Ownership: the caller closes scan; when manager was closed, it refuses with ErrClosed.
 //   - Threads: any.
 //   - Errors: ErrClosed; ErrNoMemory.
 //   - Since: 1.0
-func (v *VisitManager) Scan() (*VisitScan, error) {
+func (v *VisitManager) scan() (*VisitScan, error) {
 	self, err := v.enter("VisitManager.Scan")
 	if err != nil {
 		return nil, err
@@ -4809,6 +4809,7 @@ func (v *VisitUsers) GetAll() ([]VisitUser, error) {
 // the garbage collector closes it as well, but late.
 type VisitScan struct {
 	handle
+	walked
 }
 
 func newVisitScan(object *C.sb_visit_scan) *VisitScan {
@@ -4844,14 +4845,14 @@ func (v *VisitScan) Close() error {
 	return nil
 }
 
-// Next makes a snapshot of the visits of the next users, newest first for each, at least visitsMin visits
+// next makes a snapshot of the visits of the next users, newest first for each, at least visitsMin visits
 // unless the walk ends; it is empty when the walk has ended.
 //
 //   - Ownership: the caller closes visits.
 //   - Threads: one user of scan at a time.
 //   - Errors: see the top; the walk stays where it was.
 //   - Since: 1.0
-func (v *VisitScan) Next(visitsMin int) (*Visits, error) {
+func (v *VisitScan) next(visitsMin int) (*Visits, error) {
 	if visitsMin < 0 {
 		return nil, refuse("VisitScan.Next", "visitsMin is negative")
 	}

@@ -388,6 +388,44 @@ func (v *VisitManager) All() iter.Seq2[Visit, error] {
 	}
 }
 
+// walked is what a VisitScan keeps for Go: whose visits it walks over.
+type walked struct {
+	manager *VisitManager
+}
+
+// Scan begins a walk over all visits, by user ascending. Each user is shown as of the moment when the walk comes to it. All does the same
+// as an iterator.
+//
+//   - Ownership: the caller closes the VisitScan, before or after v; after v it refuses with ErrClosed.
+//   - Threads: any.
+//   - Errors: ErrClosed; ErrNoMemory.
+//   - Since: 1.0
+func (v *VisitManager) Scan() (*VisitScan, error) {
+	scan, err := v.scan()
+	if err != nil {
+		return nil, err
+	}
+	scan.manager = v
+	return scan, nil
+}
+
+// Next makes a snapshot of the visits of the next users, newest first for each, at least visitsMin visits unless the walk ends, 0 leaving
+// the number to the library; it is empty when the walk has ended.
+//
+//   - Ownership: the caller closes the Visits.
+//   - Threads: one user of the VisitScan at a time.
+//   - Errors: see the manual; the walk stays where it was.
+//   - Since: 1.0
+func (v *VisitScan) Next(visitsMin int) (*Visits, error) {
+	if v != nil && v.manager != nil {
+		if _, err := v.manager.enter("VisitScan.Next"); err != nil {
+			return nil, err
+		}
+		defer v.manager.leave() // so that its Close waits
+	}
+	return v.next(visitsMin)
+}
+
 func (v *VisitScan) nextVisits() ([]Visit, error) {
 	visits, err := v.Next(0)
 	if err != nil {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import pickle
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -13,9 +14,31 @@ from typing import Any
 import pytest
 
 import samebytes
+from samebytes._backend import layer
 from samebytes._handles import Handle, calling
 
 from .conftest import output_of
+
+
+def visit_manager() -> Any:
+    """A manager in a folder that goes with it."""
+    folder = tempfile.TemporaryDirectory()
+    manager: Any = samebytes.VisitManager(f"{folder.name}/visits")
+    manager.folder = folder
+    return manager
+
+
+def of_manager(make: Callable[..., int], made: Any, *arguments: Any) -> Any:
+    with visit_manager() as manager:
+        return made.adopt(make(manager.address, *arguments))
+
+
+def visit_scan() -> Any:
+    manager = visit_manager()
+    scan: Any = manager.scan()
+    scan.keeps = manager  # also after a detach
+    return scan
+
 
 MAKERS: dict[str, Callable[[], Any]] = {
     "Memory": samebytes.Memory.open_heap,
@@ -30,6 +53,10 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "Pipeline": samebytes.Pipeline,
     "Pool": samebytes.Pool,
     "Pin": lambda: samebytes.View(b"pinned").pin(0),
+    "VisitManager": visit_manager,
+    "Visits": lambda: of_manager(layer.sb_visit_manager_get_recent_visits, samebytes.Visits, 1),
+    "VisitUsers": lambda: of_manager(layer.sb_visit_manager_users, samebytes.VisitUsers),
+    "VisitScan": visit_scan,
 }
 # A method of each class, with what it is called with.
 CALLS: dict[str, tuple[str, tuple[Any, ...]]] = {
@@ -45,6 +72,10 @@ CALLS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "Pipeline": ("begin", (1,)),
     "Pool": ("get_stats", ()),
     "Pin": ("__enter__", ()),  # it has no other
+    "VisitManager": ("get_stats", ()),
+    "Visits": ("count", ()),
+    "VisitUsers": ("get_all", ()),
+    "VisitScan": ("next", ()),
 }
 
 

@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 import samebytes
-from samebytes import _layer_cffi, _layer_ctypes
+from samebytes import _layer_cffi, _layer_ctypes, _records
 
 from .conftest import ROOT
 
@@ -81,7 +81,7 @@ def test_constants_and_records_have_the_values_and_fields_of_the_headers() -> No
     for struct in API.structs:
         hidden = (model.Kind.RESERVED, model.Kind.COUNT, model.Kind.NATIVE)
         shown = [f.name for f in struct.fields if f.kind not in hidden]
-        assert list(getattr(samebytes, model.class_name(struct.name))._fields) == shown
+        assert list(getattr(_records, model.class_name(struct.name))._fields) == shown
 
 
 def test_every_status_has_an_exception_that_derives_from_a_builtin() -> None:

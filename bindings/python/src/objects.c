@@ -1,5 +1,6 @@
 /* samebytes._objects: what Python code cannot do, or only slowly. Block and View show their bytes through the buffer protocol, Window lends
- * memory for writing, Column shows a column of a Batch; Row (objects_rows.c) is a message of one. Both function layers share them.
+ * memory for writing, Column shows a column of a Batch; Row (objects_rows.c) is a message of one; VisitManager
+ * (objects_visits.c) adds and gets visits. Both function layers share them.
  *
  * Only a type in C can show memory that is truly read-only: a memoryview made read-only in Python gives its writable origin away. It
  * keeps to the limited API, so that one build serves every Python from 3.11 on.
@@ -466,7 +467,7 @@ static PyMethodDef module_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static int add_type(PyObject *module, const char *name, PyType_Spec *spec) {
+int add_type(PyObject *module, const char *name, PyType_Spec *spec) {
   PyObject *type = PyType_FromModuleAndSpec(module, spec, NULL);
   int result = type == NULL ? -1 : PyModule_AddObjectRef(module, name, type);
   Py_XDECREF(type);
@@ -484,7 +485,7 @@ static int module_exec(PyObject *module) {
   unsigned long version = SB_VERSION_MAJOR << 16 | SB_VERSION_MINOR << 8 | SB_VERSION_PATCH;
   if (add_type(module, "Block", &block_spec) != 0 || add_type(module, "View", &view_spec) != 0) return -1;
   if (add_type(module, "Batch", &batch_spec) != 0 || add_type(module, "Column", &column_spec) != 0) return -1;
-  if (add_type(module, "Window", &window_spec) != 0 || rows_add_types(module) != 0) return -1;
+  if (add_type(module, "Window", &window_spec) != 0 || rows_add_types(module) != 0 || visits_add_types(module) != 0) return -1;
   if (PyModule_AddFunctions(module, values_methods) != 0 || values_add_names() != 0) return -1;
   return add_number(module, "BUILT_VERSION", version) != 0 ? -1 : add_number(module, "BUILT_DIGEST", SB_ABI_DIGEST);
 }

@@ -1,8 +1,8 @@
 #ifndef SAMEBYTES_OBJECTS_H
 #define SAMEBYTES_OBJECTS_H
 
-/* What the parts of samebytes._objects share: objects.c (memory as buffers), objects_rows.c (messages that were read) and
- * objects_values.c (messages to be written). */
+/* What the parts of samebytes._objects share: objects.c (memory as buffers), objects_rows.c (messages that were read),
+ * objects_values.c (messages to be written) and objects_visits.c (visits). */
 
 #define _GNU_SOURCE
 #define PY_SSIZE_T_CLEAN
@@ -74,6 +74,7 @@ typedef struct {
 
 /* objects.c */
 int raise_error(const char *name, const char *message);
+int add_type(PyObject *module, const char *name, PyType_Spec *spec);
 
 /* objects_rows.c */
 int rows_add_types(PyObject *module);
@@ -90,5 +91,8 @@ int values_add_message(Values *all, const Shape *shape, PyObject *message);
 void values_release(Values *all);
 int values_add_names(void);
 extern PyMethodDef values_methods[];
+
+/* objects_visits.c */
+int visits_add_types(PyObject *module);
 
 #endif

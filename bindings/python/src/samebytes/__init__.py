@@ -19,6 +19,7 @@ from ._declared import array, int8, int16, int32, int64, message, schema_of, str
 from ._records import *  # noqa: F403
 from ._schema_file import load_schemas
 from ._version import __version__
+from ._visits import Visit, VisitManager, VisitScan, salvage_visits, verify_visits
 from .errors import *  # noqa: F403
 
 __all__ = [
@@ -30,6 +31,9 @@ __all__ = [
     "Parser",
     "Schema",
     "View",
+    "Visit",
+    "VisitManager",
+    "VisitScan",
     "__version__",
     "array",
     "echo",
@@ -40,8 +44,10 @@ __all__ = [
     "int64",
     "load_schemas",
     "message",
+    "salvage_visits",
     "schema_of",
     "string",
+    "verify_visits",
 ]
 __all__ += _classes.__all__
 __all__ += _records.__all__

@@ -82,7 +82,7 @@ def encoded(value: Any, name: str) -> bytes:
         raise TypeError(f"{name}: a str is needed, not {kind(value)}")
     if "\0" in value:
         raise ValueError(f"{name}: the text has a NUL in it at {value.index(chr(0))}, where C would end it")
-    return value.encode()
+    return value.encode(errors="surrogateescape")  # a path may hold any bytes, which Python says with surrogates
 
 
 def decoded(value: bytes) -> str:

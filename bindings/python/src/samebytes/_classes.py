@@ -2387,8 +2387,6 @@ __all__ = [
     "Pipeline",
     "Pool",
     "SchemaFile",
-    "VisitManager",
-    "VisitScan",
     "VisitUsers",
     "Visits",
     "abi_digest",
@@ -2404,9 +2402,7 @@ __all__ = [
     "pool_handle_free",
     "pool_handle_get",
     "pool_handle_put",
-    "salvage_visits",
     "status_message",
     "status_name",
-    "verify_visits",
     "version",
 ]

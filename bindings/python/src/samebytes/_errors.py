@@ -58,3 +58,18 @@ def failure(function: str, status: int, meaning: str, error: _records.Error | No
     if error is None or not error.message:
         return raised(_records.Error(status, 0, 0, -1, "", f"{function}: {meaning}"))
     return raised(error._replace(status=status))
+
+
+def fail(
+    function: str,
+    status: int,
+    meaning: str,
+    stream_offset: int,
+    frame_offset: int,
+    frame: int,
+    field: bytes,
+    message: bytes,
+) -> None:
+    """Raises the exception for a *status* that *function* returned to _objects."""
+    texts = field.decode(errors="replace"), message.decode(errors="replace")
+    raise failure(function, status, meaning, _records.Error(status, stream_offset, frame_offset, frame, *texts))

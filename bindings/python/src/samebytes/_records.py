@@ -531,7 +531,6 @@ __all__ = [
     "Row",
     "SchemaField",
     "Value",
-    "Visit",
     "VisitManagerOptions",
     "VisitReport",
     "VisitStats",

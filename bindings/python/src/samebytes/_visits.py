@@ -1,0 +1,314 @@
+"""VisitManager in the words of Python: visits are objects, times are datetimes, paths are what open() takes.
+
+Adding and getting, which programs do at each request, are in C (src/objects_visits.c); the rest goes through the layer.
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+import time as clock
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from threading import Event
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from . import _arguments, _classes, _objects, _records
+from ._backend import layer
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    Path = str | bytes | PathLike[str] | PathLike[bytes]
+    Row = tuple[int, int, str | bytes, str | bytes] | tuple[int, int, str | bytes, str | bytes, datetime | int | None]
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+INT64_MAX = 0x7FFFFFFFFFFFFFFF
+MICROSECOND = timedelta(microseconds=1)
+DURABILITIES = {
+    "none": _records.DURABILITY_NONE,
+    "interval": _records.DURABILITY_INTERVAL,
+    "always": _records.DURABILITY_ALWAYS,
+}
+
+
+def time_ns_of(time: datetime | int) -> int:
+    """*time* in nanoseconds since the Unix epoch; an int is that already."""
+    if isinstance(time, datetime):
+        if time.tzinfo is None:
+            raise ValueError(f"time: {time.isoformat()} has no time zone; use datetime.now(UTC) or time.astimezone()")
+        number = (time - EPOCH) // MICROSECOND * 1000
+        if not -INT64_MAX < number <= INT64_MAX:
+            raise OverflowError(f"time: {time.isoformat()} is not between the years 1678 and 2262")
+        return number
+    if isinstance(time, bool) or not hasattr(time, "__index__"):
+        raise TypeError(f"time: a datetime, or an int of nanoseconds, is needed, not {_arguments.kind(time)}")
+    return _arguments.integer(time, "time", -INT64_MAX, INT64_MAX)
+
+
+def path_text(path: Path) -> str:
+    """*path* as a str that the layers encode to the bytes the system knows it by, whatever they are."""
+    return os.fsencode(path).decode(errors="surrogateescape")
+
+
+class _Row(_objects.Visit):
+    """What a Visit computes."""
+
+    __slots__ = ()
+
+    @property
+    def time(self) -> datetime:
+        return EPOCH + timedelta(microseconds=self.time_ns // 1000)
+
+
+@dataclass(frozen=True, init=False)
+class Visit(_Row):
+    """One visit of a user. Visits are equal when id, url, text and time are; whose they are does not count."""
+
+    __slots__ = ()
+
+    visit_id: int = field()  # what shows it is in the base, in C
+    """Unique among the visits that the user has."""
+    url: str = field()
+    """A str; bytes from a manager that was opened with as_bytes."""
+    text: str = field()
+    """A str; bytes from a manager that was opened with as_bytes."""
+    time: datetime = field(compare=False)
+    """In UTC, cut off to whole microseconds."""
+    time_ns: int = field(repr=False)
+    """Nanoseconds since the Unix epoch, exactly as stored."""
+    user: int = field(compare=False, repr=False)
+    """Whose visit it is."""
+
+    def __new__(
+        cls,
+        visit_id: int,
+        url: str | bytes,
+        text: str | bytes,
+        time: datetime | None = None,
+        time_ns: int | None = None,
+        user: int = 0,
+    ) -> Self:
+        """A visit at *time*, or at *time_ns*; both may be given when they agree."""
+        if time_ns is None:
+            exact = clock.time_ns() if time is None else time_ns_of(time)
+        else:
+            exact = time_ns_of(time_ns)
+            if time is not None and time_ns_of(time) != exact // 1000 * 1000:
+                raise ValueError(f"time and time_ns differ: {time.isoformat()}, {time_ns}; give one of them")
+        user = _arguments.integer(user, "user", 0, 0xFFFFFFFF)
+        visit_id = _arguments.integer(visit_id, "visit_id", 0, 0xFFFFFFFF)
+        return _objects.Visit.__new__(cls, user, visit_id, url, text, exact)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.visit_id, self.url, self.text, None, self.time_ns, self.user)
+
+
+class VisitScan(_classes.VisitScan):
+    """A walk over all visits, by user ascending, newest first for each: iterate over it, or ask for the next ones.
+
+    Each user is shown as of the moment when the walk comes to it. The walk goes on where it stopped; it is closed with its manager.
+    """
+
+    _manager: VisitManager | None = None
+
+    def __iter__(self) -> Iterator[Visit]:
+        while visits := self.next():
+            yield from visits
+
+    def next(self, visits_min: int = 0) -> list[Visit]:  # type: ignore[override]
+        """Return the visits of the next users: at least *visits_min*, 0 leaving the number to the library; none at the end.
+
+        A failed call leaves the walk where it was. Raises ClosedError after close() of the walk or of its manager.
+        """
+        with self._lock if self._manager is None else self._manager._lock, self._lock:
+            address = layer.sb_visit_scan_next(self._open(), visits_min)
+            return (self._manager or _strict())._visits_of(address)
+
+
+class VisitManager(_objects.VisitManager, _classes.VisitManager):  # type: ignore[misc]  # the base in C comes first
+    __doc__ = f"""{_classes.VisitManager.__doc__}
+    In Python, threads may share a VisitManager; calls run beside each other, with the GIL released. close() waits for them.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        max_visits: int = 10,
+        *,
+        durability: int | Literal["none", "interval", "always"] = 0,
+        interval_ms: int = 0,
+        timeout_ms: int = 0,
+        read_only: bool = False,
+        errors: str = "strict",
+        as_bytes: bool = False,
+    ) -> None:
+        """Open the file at *path*, or make it, and keep the newest *max_visits* visits per user; 0 means as many as the file says.
+
+        A file of the old format is upgraded, and kept as PATH.v0; an unsynced tail is cut off, and kept as PATH.cut. *durability* says
+        when an acknowledged change is on disk: "none", "interval" (within *interval_ms*, 0 meaning 100), or "always".
+
+        url and text are str. Where a file has bytes that are no UTF-8, reading raises UnicodeDecodeError, which names visit and field;
+        errors="replace" or another handler of decode() reads them all the same, and with as_bytes=True they are bytes.
+
+        Raises LockedError when another handle writes the file; CorruptError for a damaged file, which stays untouched; NotFoundError
+        when there is none and *read_only* is set; UnsupportedError for a file of a newer library; InvalidArgumentError for a path that
+        is no file, or an option out of its range; IoError; NoMemoryError.
+        """
+        codecs.lookup_error(errors)
+        address = layer.sb_visit_manager_open(
+            path_text(path),
+            _records.VisitManagerOptions(
+                max_visits=max_visits,
+                durability=durability_of(durability),
+                interval_ms=interval_ms,
+                timeout_ms=timeout_ms,
+                read_only=read_only,
+            ),
+        )
+        self._pid = os.getpid()
+        self._opened(address, Visit, errors, as_bytes)
+
+    def _own(self, address: int) -> None:
+        self._pid = os.getpid()
+        self._opened(address, Visit, "strict", False)
+
+    def add_visit_at(  # type: ignore[override]
+        self, user: int, visit_id: int, url: str | bytes, text: str | bytes, time: datetime | int
+    ) -> Literal[True]:
+        """Add a visit with a time: add_visit, where the time must be said."""
+        return self.add_visit(user, visit_id, url, text, time)
+
+    def add_visit_columns(
+        self,
+        users: Iterable[int],
+        visit_ids: Iterable[int],
+        urls: Iterable[str | bytes],
+        texts: Iterable[str | bytes],
+        times: Iterable[datetime | int | None] | None = None,
+    ) -> Literal[True]:
+        """Add visits whose parts lie in columns of one length, in order and in one call; *times* left out means now.
+
+        Columns of numbers may be arrays, such as numpy's. Otherwise as add_visits().
+        """
+        columns = [plain(column) for column in (users, visit_ids, urls, texts, times) if column is not None]
+        return self.add_visits(zip(*columns, strict=True))
+
+    def get_recent_visits_of(self, users: Iterable[int]) -> list[Visit]:  # type: ignore[override]
+        """Return the visits of many users in one call: user by user in the order asked for, newest first for each.
+
+        Errors as get_recent_visits().
+        """
+        with self._lock:
+            return self._visits_of(layer.sb_visit_manager_get_recent_visits_of(self._address, plain(users)))
+
+    def delete_visits(self, user: int, visit_ids: Iterable[int]) -> bool:
+        """Delete visits of *user*; return whether any of them was there. No ids at all is True: nothing had to be done."""
+        ids = plain(visit_ids)
+        return super().delete_visits(user, ids) or not ids
+
+    def clear_user(self, user: int, erase: bool = False) -> Literal[True]:  # type: ignore[override]
+        """Delete all visits of *user*. With *erase* their bytes are also gone from the file when it returns, which rewrites it.
+
+        Files that were kept beside it (.cut, .v0) stay. When only the erasing failed, the visits are deleted all the same.
+        """
+        super().clear_user(user, erase)
+        return True
+
+    def users(self) -> list[_records.VisitUser]:  # type: ignore[override]
+        """Return the users who have visits, ascending, each with the number of visits."""
+        with super().users() as found:
+            return found.get_all()
+
+    def scan(self) -> VisitScan:
+        """Begin a walk over all visits: `for visit in manager.scan()`."""
+        with self._lock:
+            scan = VisitScan.adopt(layer.sb_visit_manager_scan(self._address))
+        scan._manager = self
+        return scan
+
+    def __iter__(self) -> Iterator[Visit]:
+        return iter(self.scan())
+
+    def copy_to(self, path: Path) -> None:
+        """Copy the store, as it is at the beginning of the call, into a new file at *path*; changes go on meanwhile.
+
+        Raises InvalidArgumentError when *path* exists, IoError.
+        """
+        super().copy_to(path_text(path))
+
+    def finish(self) -> None:
+        """Close the file cleanly, so that close() has nothing left to fail at. Other calls raise ClosedError from then on."""
+        self.close()
+
+    def close(self) -> None:
+        """Wait for the calls that are inside, and close the file cleanly; closing again does nothing.
+
+        Raises IoError when this last step fails: the file is closed all the same. In a forked child it only lets go of the file.
+        """
+        forked = os.getpid() != self._pid
+        idle = Event()
+        address = self._begin_close(idle)
+        if address is None:
+            return
+        closed = False
+        try:
+            if self._calls and not forked:
+                idle.wait()
+            closed = True
+        finally:
+            self._end_close(closed)
+        try:
+            if not forked:
+                layer.sb_visit_manager_finish(address)
+        finally:
+            self._destroy(address)
+
+    def detach(self) -> int:
+        """Give up the handle without closing it, and return its address: whoever takes it over closes it.
+
+        Raises BusyError while a call is inside.
+        """
+        address = self._open()
+        if self._calls:
+            from .errors import BusyError
+
+            raise BusyError("a call on this VisitManager is running in another thread")
+        self._address = 0
+        return address
+
+
+def _strict() -> VisitManager:
+    """What reads for a walk that was adopted and knows no manager."""
+    reader = VisitManager.__new__(VisitManager)
+    reader._opened(0, Visit, "strict", False)
+    return reader
+
+
+def durability_of(value: int | str) -> int:
+    if not isinstance(value, str):
+        return value
+    if value not in DURABILITIES:
+        raise ValueError(f"durability: {value!r} is none of {', '.join(DURABILITIES)}")
+    return DURABILITIES[value]
+
+
+def plain(values: Iterable[Any]) -> Sequence[Any]:
+    """A column as a list, arrays at once."""
+    if isinstance(values, (str, bytes, bytearray)):
+        raise TypeError(f"a column is needed, not {_arguments.kind(values)}")
+    tolist = getattr(values, "tolist", None)
+    return list(tolist() if callable(tolist) else values)
+
+
+def verify_visits(path: Path) -> _records.VisitReport:
+    return _classes.verify_visits(path_text(path))
+
+
+def salvage_visits(path: Path, target: Path) -> _records.VisitReport:
+    return _classes.salvage_visits(path_text(path), path_text(target))
+
+
+verify_visits.__doc__ = _classes.verify_visits.__doc__
+salvage_visits.__doc__ = _classes.salvage_visits.__doc__
