@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x8bfc2143ef7bdc57ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xc5c5f287c4606d74ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "8bfc2143ef7bdc57"
+const coreDigest = "c5c5f287c4606d74"

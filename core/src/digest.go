@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x8bfc2143ef7bdc57ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xc5c5f287c4606d74ull
 import "C"

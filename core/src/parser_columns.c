@@ -44,6 +44,7 @@ static bool is_per_item(const request *asked) {
 
 static size_t count_items(const request *asked) {
   const bool per_item = is_per_item(asked);
+  if (!per_item && asked->batch->set->count == 1) return asked->batch->row_count;
   size_t count = 0;
   for (size_t row = 0; row < asked->batch->row_count; row++)
     if (is_asked(asked, row)) count += per_item ? value_of(asked, row)->size : 1;
@@ -69,21 +70,51 @@ static int64_t head_number(const request *asked, size_t row) {
   }
 }
 
-/* The number that the part holds for a row. `before` counts the items of the arrays of the rows before. */
-static int64_t row_number(const request *asked, size_t row, size_t before) {
-  if (asked->column < 0) return head_number(asked, row);
-  const sb_value *value = value_of(asked, row);
-  if (asked->part == SB_PART_VALUES) return value->number;
-  if (asked->part == SB_PART_LENGTHS) return (int64_t)value->size;
-  return is_array(asked->type) ? (int64_t)before : (const uint8_t *)value->data - asked->batch->base;
+/* The loops that matter: one per width and part, so that nothing is decided per row. */
+#define EACH_VALUE(asked, value) \
+  for (size_t row_ = 0; row_ < (asked)->batch->row_count; row_++) \
+    for (const sb_value *value = is_asked(asked, row_) ? value_of(asked, row_) : NULL; value != NULL; value = NULL)
+
+static void fill_numbers(const request *asked, size_t item_size, void *items) {
+  size_t index = 0;
+  switch (item_size) {
+  case 1: EACH_VALUE(asked, value)((int8_t *)items)[index++] = (int8_t)value->number; break;
+  case 2: EACH_VALUE(asked, value)((int16_t *)items)[index++] = (int16_t)value->number; break;
+  case 4: EACH_VALUE(asked, value)((int32_t *)items)[index++] = (int32_t)value->number; break;
+  default: EACH_VALUE(asked, value)((int64_t *)items)[index++] = value->number;
+  }
+}
+
+static void fill_lengths(const request *asked, int32_t *items) {
+  size_t index = 0;
+  EACH_VALUE(asked, value) items[index++] = (int32_t)value->size;
+}
+
+static void fill_offsets(const request *asked, int64_t *items) {
+  const uint8_t *base = asked->batch->base;
+  size_t index = 0;
+  int64_t before = 0; /* items of the arrays of the rows before */
+  if (!is_array(asked->type)) {
+    EACH_VALUE(asked, value) items[index++] = (const uint8_t *)value->data - base;
+    return;
+  }
+  EACH_VALUE(asked, value) {
+    items[index++] = before;
+    before += (int64_t)value->size;
+  }
 }
 
 static void fill_per_row(const request *asked, size_t item_size, void *items) {
-  size_t index = 0, before = 0;
-  for (size_t row = 0; row < asked->batch->row_count; row++) {
-    if (!is_asked(asked, row)) continue;
-    store_number(items, index++, item_size, row_number(asked, row, before));
-    if (asked->column >= 0) before += value_of(asked, row)->size;
+  size_t index = 0;
+  if (asked->column < 0) {
+    for (size_t row = 0; row < asked->batch->row_count; row++)
+      if (is_asked(asked, row)) store_number(items, index++, item_size, head_number(asked, row));
+  } else if (asked->part == SB_PART_VALUES) {
+    fill_numbers(asked, item_size, items);
+  } else if (asked->part == SB_PART_LENGTHS) {
+    fill_lengths(asked, items);
+  } else {
+    fill_offsets(asked, items);
   }
 }
 

@@ -160,3 +160,40 @@ def test_numpy_reads_a_column_without_a_copy(batch: samebytes.Batch) -> None:
         batch.clear()
     del numbers
     batch.clear()
+
+
+def test_all_columns_come_at_once_and_go_into_a_builder() -> None:
+    fields = [("i8", "int8"), ("i64", "int64"), ("text", "string"), ("a16", "array<int16>"), ("texts", "array<string>")]
+    rows = [(1, 1 << 60, b"one", [1, -2], [b"a", b""]), (-1, 0, b"", [], []), (3, -5, b"three", [3], [b"bcd"])]
+    with (
+        samebytes.Schema("Every", "request", 1, fields) as every,
+        samebytes.Schema("Other", "request", 2, [("x", "int32")]) as other,
+        samebytes.Parser([other, every]) as parser,
+        samebytes.Builder() as builder,
+    ):
+        builder.add_rows(every, [1, 2, 3], rows)
+        data = bytes(builder)
+        builder.add_rows(other, [9, 9], [[70000], [-1]])
+        parser.feed(bytes(builder))
+        builder.clear()
+        with parser.parse() as batch:
+            columns = batch.columns("Every")
+            assert list(columns) == [name for name, _ in fields]
+            assert columns["i64"] == batch.column("i64", schema=1)
+            text = columns["text"]
+            assert isinstance(text, samebytes.Column)
+            for part in ("values", "offsets", "lengths"):
+                found, wanted = getattr(text, part), batch.column("text", part, 1)
+                assert (found, found.format, found.readonly) == (wanted, wanted.format, True)
+            assert batch.columns()["x"].tolist() == [70000, -1]  # type: ignore[union-attr]
+            builder.add_columns(every, batch.column("sequence", schema=1), columns.values())
+            assert bytes(builder) == data
+            with pytest.raises(samebytes.BusyError):
+                batch.clear()
+            with pytest.raises(samebytes.NotFoundError):
+                batch.columns("None")
+            with pytest.raises(samebytes.OutOfRangeError):
+                batch.columns(2)
+            del columns, text, found, wanted
+        with pytest.raises(samebytes.ClosedError):
+            batch.columns()

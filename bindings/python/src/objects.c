@@ -214,6 +214,28 @@ static int is_batch(PyObject *object) {
   return result > 0;
 }
 
+static PyTypeObject *column_type;
+
+static Column *column_open(PyTypeObject *type, Exporter *batch, const void *data, size_t size, size_t item_size, char format) {
+  allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+  Column *self = (Column *)allocate(type, 0);
+  if (self == NULL) return NULL;
+  self->address = data != NULL ? (void *)data : (void *)"";
+  self->count = (Py_ssize_t)(size / item_size);
+  self->item_size = (Py_ssize_t)item_size;
+  self->format[0] = format;
+  self->batch = (Exporter *)Py_NewRef((PyObject *)batch);
+  self->batch->exports++;
+  return self;
+}
+
+PyObject *column_memory(Exporter *batch, const void *data, size_t size, size_t item_size, char format) {
+  PyObject *column = (PyObject *)column_open(column_type, batch, data, size, item_size, format);
+  PyObject *memory = column == NULL ? NULL : PyMemoryView_FromObject(column);
+  Py_XDECREF(column);
+  return memory;
+}
+
 static PyObject *column_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
   static char *names[] = {"batch", "address", "size", "item_size", "format", NULL};
   PyObject *batch = NULL, *address = NULL;
@@ -227,16 +249,7 @@ static PyObject *column_new(PyTypeObject *type, PyObject *args, PyObject *keywor
     PyErr_SetString(PyExc_ValueError, "a column needs an address, a size in bytes that is a multiple of item_size, and a format");
     return NULL;
   }
-  allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
-  Column *self = (Column *)allocate(type, 0);
-  if (self == NULL) return NULL;
-  self->address = data != NULL ? data : (void *)"";
-  self->count = size / item_size;
-  self->item_size = item_size;
-  self->format[0] = format[0];
-  self->batch = (Exporter *)Py_NewRef(batch);
-  self->batch->exports++;
-  return (PyObject *)self;
+  return (PyObject *)column_open(type, (Exporter *)batch, data, (size_t)size, (size_t)item_size, format[0]);
 }
 
 static int column_traverse(PyObject *object, visitproc visit, void *arg) {
@@ -474,6 +487,12 @@ int add_type(PyObject *module, const char *name, PyType_Spec *spec) {
   return result;
 }
 
+/* Made once per process, as rows are: a module object that is made again has the same. */
+static int add_column_type(PyObject *module) {
+  if (column_type == NULL) column_type = (PyTypeObject *)PyType_FromSpec(&column_spec);
+  return column_type == NULL ? -1 : PyModule_AddObjectRef(module, "Column", (PyObject *)column_type);
+}
+
 static int add_number(PyObject *module, const char *name, unsigned long long number) {
   PyObject *value = PyLong_FromUnsignedLongLong(number);
   int result = value == NULL ? -1 : PyModule_AddObjectRef(module, name, value);
@@ -484,7 +503,7 @@ static int add_number(PyObject *module, const char *name, unsigned long long num
 static int module_exec(PyObject *module) {
   unsigned long version = SB_VERSION_MAJOR << 16 | SB_VERSION_MINOR << 8 | SB_VERSION_PATCH;
   if (add_type(module, "Block", &block_spec) != 0 || add_type(module, "View", &view_spec) != 0) return -1;
-  if (add_type(module, "Batch", &batch_spec) != 0 || add_type(module, "Column", &column_spec) != 0) return -1;
+  if (add_type(module, "Batch", &batch_spec) != 0 || add_column_type(module) != 0) return -1;
   if (add_type(module, "Window", &window_spec) != 0 || rows_add_types(module) != 0 || visits_add_types(module) != 0) return -1;
   if (PyModule_AddFunctions(module, values_methods) != 0 || values_add_names() != 0) return -1;
   return add_number(module, "BUILT_VERSION", version) != 0 ? -1 : add_number(module, "BUILT_DIGEST", SB_ABI_DIGEST);

@@ -75,6 +75,7 @@ typedef struct {
 /* objects.c */
 int raise_error(const char *name, const char *message);
 int add_type(PyObject *module, const char *name, PyType_Spec *spec);
+PyObject *column_memory(Exporter *batch, const void *data, size_t size, size_t item_size, char format); /* a memoryview */
 
 /* objects_rows.c */
 int rows_add_types(PyObject *module);

@@ -459,7 +459,7 @@ class Batch(_classes.Batch):
 
     def _only_rows(self) -> ArrowRows:
         if len(self._shapes) > 1:
-            names = ", ".join(shape.make.schema_name for shape in self._shapes)
+            names = ", ".join(shape.name for shape in self._shapes)
             raise errors.InvalidArgumentError(
                 f"the batch has messages of several schemas; say which: batch.arrow(schema), of {names}"
             )
@@ -477,6 +477,19 @@ class Batch(_classes.Batch):
     __arrow_c_schema__.__doc__ = ArrowRows.__arrow_c_schema__.__doc__
     __arrow_c_array__.__doc__ = ArrowRows.__arrow_c_array__.__doc__
     __arrow_c_stream__.__doc__ = ArrowRows.__arrow_c_stream__.__doc__
+
+    def columns(self, schema: int | str = 0) -> dict[str, memoryview | Column]:
+        """All fields of the rows that follow one schema, by name: integers as memoryviews, strings and arrays as Columns of memoryviews.
+
+        Builder.add_columns takes the values as they are: builder.add_columns(schema, batch.column("sequence"), batch.columns().values()).
+        What column() says of memoryviews holds for these.
+        """
+        with self._lock:
+            self._open()
+            index = self._schema_index(schema)
+            shape = self._shapes[index]
+            parts = self._field_columns(shape, index)
+        return {name: Column(*part) if type(part) is tuple else part for name, part in zip(shape.names, parts)}
 
     def _schema_index(self, schema: int | str) -> int:
         if not isinstance(schema, str):
