@@ -90,6 +90,11 @@ build/bin/testee_c build/bin/demo_c: $(wildcard core/include/samebytes/*.h) $(LI
 	$(CC) -std=gnu11 -O2 -g -Wall -Wextra -Wshadow -Werror -Icore/include $(filter %.c,$^) -o $@ \
 		-Lbuild/core -lsamebytes -Wl,-rpath,'$$ORIGIN/../core'
 
+# The testee with the core compiled in, for a big-endian machine, which QEMU is for it.
+build/bin/testee_c_s390x: $(wildcard tests/conformance/*.c core/src/*.[ch] core/include/samebytes/*.h core/include/*.h) | deps-test
+	@mkdir -p build/bin
+	s390x-linux-gnu-gcc -std=gnu11 -O2 -g -Wall -Wextra -Wshadow -Werror -static -Icore/include $(filter %.c,$^) -o $@ -pthread
+
 build/bin/testee_go: $(GO_FILES)
 	@mkdir -p build/bin
 	go build -o $@ ./tests/conformance/testee_go
@@ -154,12 +159,12 @@ test-python: build deps-test
 	$(call heading,Python by ctypes)
 	SAMEBYTES_BACKEND=ctypes $(PYTEST) tests/python
 
-test-conformance: build deps-test
+test-conformance: build deps-test build/bin/testee_c_s390x
 	$(call heading,conformance)
 	$(PYTEST) tests/conformance
 
 # The same by hand: the runner's own table.
-conformance: build
+conformance: build deps-test build/bin/testee_c_s390x
 	@$(BIN)/python tests/conformance/runner.py
 
 test-demo: build deps-test

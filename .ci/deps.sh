@@ -59,6 +59,10 @@ if [[ $level == test ]]; then
   need pkg-config pkg-config
   need strace strace
   has_cmocka || packages+=(libcmocka-dev)
+  # The conformance testee in C runs big-endian as well.
+  s390x-linux-gnu-gcc --version >/dev/null 2>&1 && [[ -e /usr/s390x-linux-gnu/lib/libc.a ]] ||
+    packages+=(gcc-s390x-linux-gnu libc6-dev-s390x-cross)
+  need qemu-s390x-static qemu-user-static
   has_fuzzer || packages+=(clang-19 libclang-rt-19-dev)
   [[ -z ${SAMEBYTES_NIGHTLY:-} ]] || need valgrind valgrind
 fi

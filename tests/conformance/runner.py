@@ -363,12 +363,14 @@ def setups(folder: Path) -> dict[str, Callable[[], Setup]]:
         "cffi": lambda: python_setup("cffi", "cffi"),
         "ctypes": lambda: python_setup("ctypes", "ctypes"),
         "go": lambda: Setup("go", "go", program("testee_go")),
+        # Big-endian: what is written and read must not depend on the machine.
+        "c-s390x": lambda: Setup("c-s390x", "c", ["qemu-s390x-static", *program("testee_c_s390x")], has_surface=False),
         "cffi-alone": lambda: alone("cffi", "ctypes"),
         "ctypes-alone": lambda: alone("ctypes", "cffi"),
     }
 
 
-TESTEES = ("c", "cffi", "ctypes", "go", "cffi-alone", "ctypes-alone")
+TESTEES = ("c", "cffi", "ctypes", "go", "c-s390x", "cffi-alone", "ctypes-alone")
 
 
 def run_all(
