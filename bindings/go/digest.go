@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xc5c5f287c4606d74ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xeb2a462c1a3b6c66ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "c5c5f287c4606d74"
+const coreDigest = "eb2a462c1a3b6c66"

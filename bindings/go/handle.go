@@ -89,6 +89,7 @@ func (h *handle) close() {
 func (h *handle) end() {
 	h.cleanup.Stop()
 	h.destroy(h.object)
+	ReleaseForeign()
 }
 
 // holder keeps what a C structure points to in place, and its handles open, until the C function returns.

@@ -242,6 +242,16 @@ package samebytes
 #cgo nocallback sb_echo_get_request
 #cgo noescape sb_echo_get_response
 #cgo nocallback sb_echo_get_response
+#cgo noescape sb_lender_open
+#cgo nocallback sb_lender_open
+#cgo noescape sb_lender_lend
+#cgo nocallback sb_lender_lend
+#cgo noescape sb_lender_take
+#cgo nocallback sb_lender_take
+#cgo noescape sb_lender_lent
+#cgo nocallback sb_lender_lent
+#cgo noescape sb_lender_close
+#cgo nocallback sb_lender_close
 #cgo noescape sb_version
 #cgo nocallback sb_version
 #cgo noescape sb_abi_digest
@@ -3628,6 +3638,121 @@ func (b *Batch) ExportArrowStream(schemaIndex int, strings int32, arrowStream un
 		return failureOf("Batch.ExportArrowStream", cStatus, &outError)
 	}
 	return nil
+}
+
+// Lender is a handle of the library; its manual is lender.h in core/include/samebytes. Close it when done:
+// the garbage collector closes it as well, but late.
+type Lender struct {
+	handle
+}
+
+func newLender(object *C.sb_lender) *Lender {
+	l := new(Lender)
+	own(l, &l.handle, unsafe.Pointer(object), destroyLender)
+	return l
+}
+
+func destroyLender(object unsafe.Pointer) {
+	C.sb_lender_close((*C.sb_lender)(object))
+}
+
+func (l *Lender) enter(op string) (*C.sb_lender, error) {
+	if l == nil {
+		return nil, refuse(op, "Lender is nil")
+	}
+	object, err := l.handle.enter(op)
+	return (*C.sb_lender)(object), err
+}
+
+// Close closes the lender. nil is allowed. Views of its memory stay valid, but nobody is told any more when
+// that is back.
+//
+//   - Ownership: takes lender.
+//   - Threads: nobody may use lender during or after the call.
+//   - Errors: none.
+//   - Since: 1.0
+//
+// It may be called again, and while other goroutines are inside calls: the last of them closes then. It never fails.
+func (l *Lender) Close() error {
+	if l != nil {
+		l.close()
+	}
+	return nil
+}
+
+// NewLender makes a lender to which nothing has been lent.
+//
+//   - Ownership: the caller closes lender.
+//   - Threads: any.
+//   - Errors: ErrNoMemory.
+//   - Since: 1.0
+func NewLender() (*Lender, error) {
+	var outLender *C.sb_lender
+	cStatus := C.sb_lender_open(&outLender)
+	if cStatus != 0 {
+		return nil, failure("NewLender", cStatus)
+	}
+	return newLender(outLender), nil
+}
+
+// Lend makes a view of the size bytes at data without copying them. When nobody shows them any more,
+// Lender.Take tells token.
+//
+//   - Ownership: the caller closes view; the memory stays where it is and as it is until it is back.
+//   - Threads: any.
+//   - Errors: ErrInvalidArgument when data is nil and size is not 0, or size is above PTRDIFF_MAX;
+//     ErrNoMemory. It has not been lent then.
+//   - Since: 1.0
+func (l *Lender) Lend(data unsafe.Pointer, size int, token uint64) (*View, error) {
+	if size < 0 {
+		return nil, refuse("Lender.Lend", "size is negative")
+	}
+	self, err := l.enter("Lender.Lend")
+	if err != nil {
+		return nil, err
+	}
+	defer l.leave()
+	var outView *C.sb_view
+	cStatus := C.sb_lender_lend(self, data, C.size_t(size), C.uint64_t(token), &outView)
+	if cStatus != 0 {
+		return nil, failure("Lender.Lend", cStatus)
+	}
+	return newView(outView), nil
+}
+
+// Take tells the token of memory that is back. Each comes once, in no order.
+//
+//   - Ownership: the memory is the lender's alone again.
+//   - Threads: any.
+//   - Errors: ErrNotFound when none is back, or another thread takes at the same time.
+//   - Since: 1.0
+func (l *Lender) Take() (uint64, error) {
+	self, err := l.enter("Lender.Take")
+	if err != nil {
+		return 0, err
+	}
+	defer l.leave()
+	var outToken C.uint64_t
+	cStatus := C.sb_lender_take(self, &outToken)
+	if cStatus != 0 {
+		return 0, failure("Lender.Take", cStatus)
+	}
+	return uint64(outToken), nil
+}
+
+// Lent returns how many times Lender.Lend has lent what Lender.Take has not told yet.
+//
+//   - Ownership: none.
+//   - Threads: any.
+//   - Errors: none.
+//   - Since: 1.0
+func (l *Lender) Lent() int {
+	self, err := l.enter("Lender.Lent")
+	if err != nil {
+		return 0
+	}
+	defer l.leave()
+	return int(C.sb_lender_lent(self))
 }
 
 // Pipeline is a handle of the library; its manual is pipeline.h in core/include/samebytes. Close it when

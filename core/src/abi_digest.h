@@ -2,6 +2,6 @@
 #ifndef SB_ABI_DIGEST_H
 #define SB_ABI_DIGEST_H
 
-#define SB_ABI_DIGEST 0x92e2acece11088a2ull
+#define SB_ABI_DIGEST 0xc4cdfbd923e9b499ull
 
 #endif

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xc5c5f287c4606d74ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xeb2a462c1a3b6c66ull
 import "C"

@@ -64,6 +64,10 @@ sb_status sb_priv_memory_default(sb_memory **memory);
 struct sb_pool;
 /* That pool itself, borrowed. */
 sb_status sb_priv_pool_default(struct sb_pool **pool);
+/* Counts a block that is out now at its provider, which does not count by itself. */
+void sb_priv_block_count(const sb_block *block);
+/* How many blocks are out that show memory of somebody else. */
+int64_t sb_priv_foreign_live_blocks(void);
 /* How many blocks are out as an sb_block, of all pools. */
 int64_t sb_priv_pools_live_blocks(void);
 

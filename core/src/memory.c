@@ -34,11 +34,14 @@ static sb_status provider_get(sb_memory *memory, size_t size, sb_block **block) 
     return status;
   }
   assert((*block)->size > 0 && (*block)->memory == memory);
-  if (memory->provider->count != NULL) return SB_OK;
-  atomic_fetch_add_explicit(&memory->owners, 1, memory_order_relaxed);
-  count(&memory->reserves, 1);
-  count(&memory->live_bytes, (*block)->size);
+  if (memory->provider->count == NULL) sb_priv_block_count(*block);
   return SB_OK;
+}
+
+void sb_priv_block_count(const sb_block *block) {
+  atomic_fetch_add_explicit(&block->memory->owners, 1, memory_order_relaxed);
+  count(&block->memory->reserves, 1);
+  count(&block->memory->live_bytes, block->size);
 }
 
 /* The opposite of provider_get. */
@@ -63,7 +66,7 @@ sb_status sb_priv_block_get(sb_memory *memory, size_t size, sb_block **block) {
 
 void sb_priv_block_free(sb_block *block) { provider_put(block); }
 
-int64_t sb_memory_live_blocks(void) { return atomic_load(&heap_blocks) + sb_priv_pools_live_blocks(); }
+int64_t sb_memory_live_blocks(void) { return atomic_load(&heap_blocks) + sb_priv_foreign_live_blocks() + sb_priv_pools_live_blocks(); }
 
 /* ---- handles ---- */
 

@@ -375,6 +375,22 @@ def call_pieces(sb: Any) -> None:
         sb.sb_memory_close(handle)
 
 
+def call_lender(sb: Any) -> None:
+    memory = sb.sb_memory_open_heap()
+    block = sb.sb_memory_get_block(memory, 4)
+    layer.write_bytes(sb.sb_block_data(block), b"lent")
+    lender = sb.sb_lender_open()
+    view = sb.sb_lender_lend(lender, sb.sb_block_data(block), 4, 7)
+    expect(layer.read_bytes(*sb.sb_view_span(view, 0)), b"lent")
+    expect(sb.sb_lender_lent(lender), 1)
+    sb.sb_view_close(view)
+    expect(sb.sb_lender_take(lender), 7)
+    expect(sb.sb_lender_lent(lender), 0)
+    sb.sb_lender_close(lender)
+    sb.sb_block_close(block)
+    sb.sb_memory_close(memory)
+
+
 def call_metadata(sb: Any) -> None:
     memory = sb.sb_memory_open_heap()
     block = sb.sb_memory_get_block(memory, 8)
@@ -571,6 +587,7 @@ def surface() -> list[str]:
         call_metadata,
         call_numbers,
         call_pieces,
+        call_lender,
         call_codec,
         call_schema_file,
         call_echo,

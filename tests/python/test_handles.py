@@ -52,6 +52,7 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "Batch": samebytes.Batch,
     "Pipeline": samebytes.Pipeline,
     "Pool": samebytes.Pool,
+    "Lender": samebytes.Lender,
     "Pin": lambda: samebytes.View(b"pinned").pin(0),
     "VisitManager": visit_manager,
     "Visits": lambda: of_manager(layer.sb_visit_manager_get_recent_visits, samebytes.Visits, 1),
@@ -71,6 +72,7 @@ CALLS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "Batch": ("need", ()),
     "Pipeline": ("begin", (1,)),
     "Pool": ("get_stats", ()),
+    "Lender": ("lent", ()),
     "Pin": ("__enter__", ()),  # it has no other
     "VisitManager": ("get_stats", ()),
     "Visits": ("count", ()),

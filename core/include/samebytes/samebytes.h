@@ -6,6 +6,7 @@
 #include <samebytes/builder.h>
 #include <samebytes/crc32c.h>
 #include <samebytes/echo.h>
+#include <samebytes/lender.h>
 #include <samebytes/library.h>
 #include <samebytes/memory.h>
 #include <samebytes/parser.h>

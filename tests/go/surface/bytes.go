@@ -2,6 +2,8 @@ package surface
 
 import (
 	"math"
+	"runtime"
+	"unsafe"
 
 	"github.com/samebytes/samebytes/bindings/go"
 )
@@ -68,4 +70,23 @@ func pieces(c *calls) {
 	buf.Close()
 	provider.Close()
 	small.Close()
+}
+
+// lending shows memory of Go, and finds out when it is back.
+func lending(c *calls) {
+	lender := made[*samebytes.Lender](c, "sb_lender_open")(samebytes.NewLender())
+	var pinner runtime.Pinner
+	defer pinner.Unpin()
+	data := []byte("lent")
+	pinner.Pin(&data[0])
+	view := made[*samebytes.View](c, "sb_lender_lend")(lender.Lend(unsafe.Pointer(&data[0]), len(data), 7))
+	c.says("sb_lender_lent", lender.Lent() == 1)
+	text, err := view.Bytes()
+	c.did("sb_lender_lend", err)
+	c.says("sb_lender_lend", string(text) == "lent")
+	view.Close()
+	token, err := lender.Take()
+	c.did("sb_lender_take", err)
+	c.says("sb_lender_take", token == 7 && lender.Lent() == 0)
+	c.did("sb_lender_close", lender.Close())
 }

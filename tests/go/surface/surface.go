@@ -63,6 +63,7 @@ func Run() (names []string, err error) {
 	metadata(c)
 	numbers(c)
 	pieces(c)
+	lending(c)
 	view(c)
 	buf(c)
 	schema := schemas(c)

@@ -1431,6 +1431,70 @@ class Batch(_objects.Batch, Handle):
             layer.sb_batch_export_arrow_stream(self._open(), schema_index, strings, arrow_stream)
 
 
+class Lender(Handle):
+    """Lender: memory of somebody else as views.
+
+    Memory that was not made by a provider (a file that is mapped, an object of another language, a buffer of
+    the program) becomes a view without copying it. Whoever lends it must know when nobody shows it any more.
+    C says a function that is called then:
+
+    A language with a collector of its own, or whose code must not run on any thread, uses a Lender instead:
+    nothing is called, and it asks when it has time for it what has come back. View.open_foreign of Python and
+    OpenViewForeign of Go do so.
+
+    Errors: NoMemoryError; the memory has not been lent then, and nothing is released.
+
+    Limits: Sizes are those of memory, above BLOCK_SIZE_MAX as well.
+    """
+
+    _destroy = staticmethod(layer.sb_lender_close)
+
+    def __init__(self) -> None:
+        """Makes a lender to which nothing has been lent.
+
+        Ownership: the caller closes `lender`.
+        Threads: any.
+        Errors: NoMemoryError.
+        Since: 1.0
+        """
+        self._own(layer.sb_lender_open())
+
+    def lend(self, data: int | None, size: int, token: int) -> public.View:
+        """Makes a view of the `size` bytes at `data` without copying them. When nobody shows them any more,
+        Lender.take tells `token`.
+
+        Ownership: the caller closes `view`; the memory stays where it is and as it is until it is back.
+        Threads: any.
+        Errors: InvalidArgumentError when `data` is None and `size` is not 0, or `size` is above PTRDIFF_MAX;
+        NoMemoryError. It has not been lent then.
+        Since: 1.0
+        """
+        with self._lock:
+            return public.View.adopt(layer.sb_lender_lend(self._open(), data, size, token))
+
+    def take(self) -> int:
+        """Tells the token of memory that is back. Each comes once, in no order.
+
+        Ownership: the memory is the lender's alone again.
+        Threads: any.
+        Errors: NotFoundError when none is back, or another thread takes at the same time.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_lender_take(self._open())
+
+    def lent(self) -> int:
+        """Returns how many times Lender.lend has lent what Lender.take has not told yet.
+
+        Ownership: none.
+        Threads: any.
+        Errors: none.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_lender_lent(self._open())
+
+
 class Pipeline(Handle):
     """Pipeline: which response belongs to which request.
 
@@ -2382,6 +2446,7 @@ def salvage_visits(path: str, target: str) -> _records.VisitReport:
 
 
 __all__ = [
+    "Lender",
     "Memory",
     "Pin",
     "Pipeline",

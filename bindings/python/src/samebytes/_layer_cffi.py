@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 BACKEND = "cffi"
-ABI_DIGEST = 0x92e2acece11088a2
+ABI_DIGEST = 0xc4cdfbd923e9b499
 _library.check_part("_layer_cffi", ABI_DIGEST)
 
 _ARRAY_MAX = _arguments.ARRAY_MAX
@@ -2358,6 +2358,82 @@ def sb_echo_get_response(batch: int, index: int) -> _records.EchoResponse:
     if _status:
         raise _failure("sb_echo_get_response", _status, None)
     return _get_sb_echo_response(response_)
+
+
+def sb_lender_open() -> int:
+    """Makes a lender to which nothing has been lent.
+
+    Ownership: the caller closes `*lender`.
+    Threads: any.
+    Errors: SB_NO_MEMORY.
+    Since: 1.0
+    """
+    lender_ = _new("sb_lender **")
+    _status = _lib.sb_lender_open(lender_)
+    if _status:
+        raise _failure("sb_lender_open", _status, None)
+    return _number(lender_[0])
+
+
+def sb_lender_lend(lender: int, data: int | None, size: int, token: int) -> int:
+    """Makes a view of the `size` bytes at `data` without copying them. When nobody shows them any more,
+    sb_lender_take tells `token`.
+
+    Ownership: the caller closes `*view`; the memory stays where it is and as it is until it is back.
+    Threads: any.
+    Errors: SB_INVALID_ARGUMENT when `data` is NULL and `size` is not 0, or `size` is above PTRDIFF_MAX;
+    SB_NO_MEMORY. It has not been lent then.
+    Since: 1.0
+    """
+    view_ = _new("sb_view **")
+    _status = _lib.sb_lender_lend(
+        _cast("sb_lender *", _address(lender, "lender")),
+        _cast("void *", _address_or_null(data, "data")),
+        _integer(size, "size", 0, 0xffffffffffffffff),
+        _integer(token, "token", 0, 0xffffffffffffffff),
+        view_,
+    )
+    if _status:
+        raise _failure("sb_lender_lend", _status, None)
+    return _number(view_[0])
+
+
+def sb_lender_take(lender: int) -> int:
+    """Tells the token of memory that is back. Each comes once, in no order.
+
+    Ownership: the memory is the lender's alone again.
+    Threads: any.
+    Errors: SB_NOT_FOUND when none is back, or another thread takes at the same time.
+    Since: 1.0
+    """
+    token_ = _new("uint64_t *")
+    _status = _lib.sb_lender_take(_cast("sb_lender *", _address(lender, "lender")), token_)
+    if _status:
+        raise _failure("sb_lender_take", _status, None)
+    return token_[0]
+
+
+def sb_lender_lent(lender: int) -> int:
+    """Returns how many times sb_lender_lend has lent what sb_lender_take has not told yet.
+
+    Ownership: none.
+    Threads: any.
+    Errors: none.
+    Since: 1.0
+    """
+    return _lib.sb_lender_lent(_cast("sb_lender *", _address(lender, "lender")))
+
+
+def sb_lender_close(lender: int | None = None) -> None:
+    """Closes the lender. NULL is allowed. Views of its memory stay valid, but nobody is told any more when that
+    is back.
+
+    Ownership: takes `lender`.
+    Threads: nobody may use `lender` during or after the call.
+    Errors: none.
+    Since: 1.0
+    """
+    _lib.sb_lender_close(_cast("sb_lender *", _address_or_null(lender, "lender")))
 
 
 def sb_version() -> int:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 BACKEND = "ctypes"
-ABI_DIGEST = 0x92e2acece11088a2
+ABI_DIGEST = 0xc4cdfbd923e9b499
 _library.check_part("_layer_ctypes", ABI_DIGEST)
 
 _ARRAY_MAX = _arguments.ARRAY_MAX
@@ -668,6 +668,22 @@ _lib.sb_echo_get_response.argtypes = [
     _ctypes.c_void_p,
 ]
 _lib.sb_echo_get_response.restype = _ctypes.c_int32
+_lib.sb_lender_open.argtypes = [_ctypes.c_void_p]
+_lib.sb_lender_open.restype = _ctypes.c_int32
+_lib.sb_lender_lend.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_uint64,
+    _ctypes.c_void_p,
+]
+_lib.sb_lender_lend.restype = _ctypes.c_int32
+_lib.sb_lender_take.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_lender_take.restype = _ctypes.c_int32
+_lib.sb_lender_lent.argtypes = [_ctypes.c_void_p]
+_lib.sb_lender_lent.restype = _ctypes.c_size_t
+_lib.sb_lender_close.argtypes = [_ctypes.c_void_p]
+_lib.sb_lender_close.restype = None
 _lib.sb_version.argtypes = []
 _lib.sb_version.restype = _ctypes.c_uint32
 _lib.sb_abi_digest.argtypes = []
@@ -3195,6 +3211,82 @@ def sb_echo_get_response(batch: int, index: int) -> _records.EchoResponse:
     if _status:
         raise _failure("sb_echo_get_response", _status, None)
     return _get_sb_echo_response(response_)
+
+
+def sb_lender_open() -> int:
+    """Makes a lender to which nothing has been lent.
+
+    Ownership: the caller closes `*lender`.
+    Threads: any.
+    Errors: SB_NO_MEMORY.
+    Since: 1.0
+    """
+    lender_ = _ctypes.c_void_p()
+    _status = _lib.sb_lender_open(_byref(lender_))
+    if _status:
+        raise _failure("sb_lender_open", _status, None)
+    return lender_.value or 0
+
+
+def sb_lender_lend(lender: int, data: int | None, size: int, token: int) -> int:
+    """Makes a view of the `size` bytes at `data` without copying them. When nobody shows them any more,
+    sb_lender_take tells `token`.
+
+    Ownership: the caller closes `*view`; the memory stays where it is and as it is until it is back.
+    Threads: any.
+    Errors: SB_INVALID_ARGUMENT when `data` is NULL and `size` is not 0, or `size` is above PTRDIFF_MAX;
+    SB_NO_MEMORY. It has not been lent then.
+    Since: 1.0
+    """
+    view_ = _ctypes.c_void_p()
+    _status = _lib.sb_lender_lend(
+        _address(lender, "lender"),
+        _address_or_null(data, "data"),
+        _integer(size, "size", 0, 0xffffffffffffffff),
+        _integer(token, "token", 0, 0xffffffffffffffff),
+        _byref(view_),
+    )
+    if _status:
+        raise _failure("sb_lender_lend", _status, None)
+    return view_.value or 0
+
+
+def sb_lender_take(lender: int) -> int:
+    """Tells the token of memory that is back. Each comes once, in no order.
+
+    Ownership: the memory is the lender's alone again.
+    Threads: any.
+    Errors: SB_NOT_FOUND when none is back, or another thread takes at the same time.
+    Since: 1.0
+    """
+    token_ = _ctypes.c_uint64()
+    _status = _lib.sb_lender_take(_address(lender, "lender"), _byref(token_))
+    if _status:
+        raise _failure("sb_lender_take", _status, None)
+    return token_.value
+
+
+def sb_lender_lent(lender: int) -> int:
+    """Returns how many times sb_lender_lend has lent what sb_lender_take has not told yet.
+
+    Ownership: none.
+    Threads: any.
+    Errors: none.
+    Since: 1.0
+    """
+    return _lib.sb_lender_lent(_address(lender, "lender"))
+
+
+def sb_lender_close(lender: int | None = None) -> None:
+    """Closes the lender. NULL is allowed. Views of its memory stay valid, but nobody is told any more when that
+    is back.
+
+    Ownership: takes `lender`.
+    Threads: nobody may use `lender` during or after the call.
+    Errors: none.
+    Since: 1.0
+    """
+    _lib.sb_lender_close(_address_or_null(lender, "lender"))
 
 
 def sb_version() -> int:
