@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xeb2a462c1a3b6c66ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xeed42487eac857f7ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "eb2a462c1a3b6c66"
+const coreDigest = "eed42487eac857f7"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xeb2a462c1a3b6c66ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xeed42487eac857f7ull
 import "C"

@@ -255,7 +255,10 @@ static sb_status open_beside(visit_file *file, const char *path, sb_error *error
     if (problem == EWOULDBLOCK)
       status = sb_priv_error(error, SB_LOCKED, NULL, "another handle or process writes this file; close it, or open read_only");
     else if (problem != 0)
-      status = sb_priv_visit_io(error, problem, "locking the file (PATH.lock)");
+      status = sb_priv_visit_io(error, problem,
+                                problem == EROFS || problem == EACCES
+                                    ? "the folder cannot be written, open the file read_only; locking PATH.lock"
+                                    : "locking the file (PATH.lock)");
   }
   sb_priv_fork_release();
   return status;

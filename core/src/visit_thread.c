@@ -12,15 +12,20 @@
 
 static void *sync_now_and_then(void *context) {
   visit_file *file = context;
+  int64_t until = sb_priv_monotonic_ns();
   (void)pthread_mutex_lock(&file->thread_mutex);
   while (!atomic_load(&file->threads_stop)) {
-    const int64_t until = sb_priv_monotonic_ns() + (int64_t)file->interval_ms * 1000000;
+    /* From the beginning of the last sync: what came while that ran, and is not in it, waits no longer than the rest. */
+    const int64_t now = sb_priv_monotonic_ns();
+    until += (int64_t)file->interval_ms * 1000000;
+    if (until < now) until = now;
     const struct timespec time = {.tv_sec = until / 1000000000, .tv_nsec = until % 1000000000};
     int problem = 0;
     while (problem == 0 && !atomic_load(&file->threads_stop))
       problem = pthread_cond_timedwait(&file->sync_wake, &file->thread_mutex, &time);
     if (atomic_load(&file->threads_stop)) break;
     (void)pthread_mutex_unlock(&file->thread_mutex);
+    until = sb_priv_monotonic_ns();
     (void)!sb_priv_visit_sync(file, NULL); /* a failure poisons, and the next change tells */
     (void)pthread_mutex_lock(&file->thread_mutex);
   }

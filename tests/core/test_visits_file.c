@@ -113,6 +113,87 @@ static uint8_t *open_copy(int32_t durability, uint32_t adds, size_t *size) {
   return data;
 }
 
+/* Everything that a file holds, as a number; false when it is refused as damaged. */
+static bool everything(const char *path, bool read_only, uint32_t *sum) {
+  sb_visit_manager *manager = NULL;
+  sb_visit_scan *scan = NULL;
+  sb_visit_manager_options options = options_of(SB_DURABILITY_NONE, 0);
+  options.read_only = read_only;
+  sb_status status = sb_visit_manager_open(path, &options, &manager, &visit_error);
+  *sum = 0;
+  if (status == SB_OK) status = sb_visit_manager_scan(manager, &scan, &visit_error);
+  for (size_t count = 1; status == SB_OK && count > 0;) {
+    sb_visits *visits = NULL;
+    const sb_visit *rows;
+    status = sb_visit_scan_next(scan, 1000, &visits, &visit_error);
+    if (status != SB_OK) break;
+    assert_ok(sb_visits_get_all(visits, &rows, &count));
+    for (size_t i = 0; i < count; i++) {
+      const uint64_t numbers[3] = {rows[i].user, rows[i].visit_id, (uint64_t)rows[i].time_ns};
+      *sum = sb_crc32c(sb_crc32c(*sum, numbers, sizeof numbers), rows[i].text, rows[i].text_size);
+    }
+    sb_visits_close(visits);
+  }
+  sb_visit_scan_close(scan);
+  sb_visit_manager_close(manager);
+  assert_true(status == SB_OK || status == SB_CORRUPT || status == SB_UNSUPPORTED);
+  return status == SB_OK;
+}
+
+/* With pages, an index, runs and a tail, after a compaction and without one. */
+static void make_large(bool compacted) {
+  char text[120];
+  memset(text, 't', sizeof text);
+  sb_visit_manager *manager = open_file(SB_DURABILITY_NONE, 5);
+  for (uint32_t i = 0; i < 20000; i++) {
+    text[i % sizeof text] = (char)('a' + i % 26);
+    assert_ok(sb_visit_manager_add_visit_at(manager, i * 7919 % 3000, i, "url", 3, text, sizeof text, i, &visit_error));
+    if (i == 15000 && compacted) assert_ok(sb_visit_manager_compact(manager, &visit_error));
+  }
+  close_file(manager);
+}
+
+static void samples_of_damage_of_a_large_file(void **state) {
+  (void)state;
+  const unsigned samples = getenv("SAMEBYTES_NIGHTLY") != NULL ? 3000 : 60; /* NOLINT(concurrency-mt-unsafe): no other thread */
+  uint64_t seed = 11;
+  for (int compacted = 0; compacted < 2; compacted++) {
+    make_large(compacted == 1);
+    size_t size;
+    uint8_t *data = read_whole(test_path, &size);
+    uint32_t expected, found;
+    unsigned refused = 0;
+    assert_in_range(size, 1 << 20, 16 << 20);
+    assert_true(everything(test_path, true, &expected));
+    for (unsigned i = 0; i < samples; i++) {
+      const size_t at = i % 8 == 0 ? random_next(&seed) % 8192 : random_next(&seed) % size;
+      const bool cut = i % 5 == 4;
+      if (cut)
+        assert_int_equal(truncate(test_path, (off_t)(at + (at == 0))), 0); /* an empty file is a new one */
+      else {
+        data[at] ^= (uint8_t)(1u << i % 8);
+        write_whole(test_path, data, size);
+      }
+      sb_visit_report report = {.struct_size = sizeof report};
+      const sb_status verified = sb_verify_visits(test_path, &report, &visit_error);
+      const bool opened = everything(test_path, i % 2 == 0, &found);
+      if (cut && opened) fail_msg("cut to %zu bytes: not refused", at);
+      if (opened && found != expected) fail_msg("byte %zu: lost silently", at);
+      if (!opened && verified == SB_OK) fail_msg("byte %zu: refused, and verify finds nothing", at);
+      refused += !opened;
+      if (!cut) { /* untouched, or closed with all that there was */
+        if (!opened) assert_file_is(test_path, data, size);
+        data[at] ^= (uint8_t)(1u << i % 8);
+      }
+      assert_false(exists(".cut"));
+      write_whole(test_path, data, size);
+    }
+    assert_in_range(refused, samples / 4, samples);
+    free(data);
+    assert_int_equal(remove(test_path), 0);
+  }
+}
+
 static void a_killed_process_loses_nothing(void **state) {
   (void)state;
   size_t size;
@@ -259,6 +340,46 @@ static void a_newer_file_is_refused_with_a_reason(void **state) {
 }
 
 /* ---- paths and locks ---- */
+
+/* The path itself has as many bytes as a path can have; what lies beside it has more. */
+static void the_longest_path_opens(void **state) {
+  (void)state;
+  char path[4096], name[201];
+  memset(name, 'd', sizeof name - 1);
+  name[200] = 0;
+  size_t size = (size_t)snprintf(path, sizeof path, "%s", test_folder);
+  int parent = open(test_folder, O_RDONLY | O_DIRECTORY);
+  while (size + 201 + 240 < 4095) {
+    assert_int_equal(mkdirat(parent, name, 0700), 0);
+    const int child = openat(parent, name, O_RDONLY | O_DIRECTORY);
+    assert_true(child >= 0);
+    close(parent);
+    parent = child;
+    size += (size_t)snprintf(path + size, sizeof path - size, "/%s", name);
+  }
+  close(parent);
+  size_t rest = 4095 - size - 1;
+  if (rest > 240) { /* one more folder, of a size that leaves a name of 240 bytes at most */
+    path[size] = '/';
+    memset(path + size + 1, 'e', rest - 101);
+    path[size += rest - 100] = 0;
+    assert_int_equal(mkdir(path, 0700), 0);
+    rest = 4095 - size - 1;
+  }
+  path[size] = '/';
+  memset(path + size + 1, 'n', rest);
+  path[4095] = 0;
+  sb_visit_manager *manager = NULL;
+  for (uint32_t i = 1; i <= 2; i++) {
+    assert_ok(sb_visit_manager_open(path, NULL, &manager, &visit_error));
+    add(manager, 1, i, "text", i);
+    assert_ok(sb_visit_manager_compact(manager, &visit_error));
+    close_file(manager);
+  }
+  assert_ok(sb_visit_manager_open(path, NULL, &manager, &visit_error));
+  assert_string_equal(ids_of(manager, 1), "2 1");
+  close_file(manager);
+}
 
 static void a_path_that_is_no_file_is_refused(void **state) {
   (void)state;
@@ -678,6 +799,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       visit_test(every_truncation_and_flipped_bit_of_a_small_file),
       visit_test(truncations_and_flipped_bits_of_a_file_with_an_index),
+      visit_test(samples_of_damage_of_a_large_file),
       visit_test(a_killed_process_loses_nothing),
       visit_test(an_unsynced_tail_is_cut_off_and_kept),
       visit_test(a_bad_record_before_a_place_that_was_durable_is_damage),
@@ -686,6 +808,7 @@ int main(void) {
       visit_test(an_empty_file_is_a_new_one),
       visit_test(a_newer_file_is_refused_with_a_reason),
       visit_test(a_path_that_is_no_file_is_refused),
+      visit_test(the_longest_path_opens),
       visit_test(one_handle_writes_at_a_time),
       visit_test(after_finish_everything_is_closed),
       visit_test(an_open_that_changes_nothing_writes_nothing),

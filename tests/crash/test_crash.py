@@ -14,29 +14,11 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-HERE = Path(__file__).resolve().parent
+from tests.crash.build import ALWAYS, CC, FLAGS, HERE, INTERVAL, NONE, compile_core, compiled
+
 NIGHTLY = bool(os.environ.get("SAMEBYTES_NIGHTLY"))
-NONE, INTERVAL, ALWAYS = "0", "1", "2"
-CC = os.environ.get("CC", "gcc")
 # The images of a replay are made and synced by the thousand, which a disk takes minutes for.
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-FLAGS = ["-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-pthread"]
-INCLUDES = [f"-I{ROOT / folder}" for folder in ("core/include", "core/src", "tests/core")]
-
-
-def compile_core(folder: Path) -> None:
-    """The core, with assertions and with what is private, as object files in *folder*/core."""
-    (folder / "core").mkdir()
-    sources = [str(path) for path in sorted((ROOT / "core/src").glob("*.c"))]
-    subprocess.run([CC, *FLAGS, *INCLUDES, "-c", *sources], check=True, cwd=folder / "core")
-
-
-def compiled(folder: Path, name: str, *flags: str) -> Path:
-    core = [str(path) for path in sorted((folder / "core").glob("*.o"))]
-    command = [CC, *FLAGS, *INCLUDES, str(HERE / f"{name}.c"), *core, "-o", str(folder / name), *flags]
-    subprocess.run(command, check=True)
-    return folder / name
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +35,9 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
-def record(programs: dict[str, Path], folder: Path, mode: str, operations: int, *prefix: str) -> Path:
+def record(
+    programs: dict[str, Path], folder: Path, mode: str, operations: int, *prefix: str, extra: str | None = None
+) -> Path:
     work = folder / "work"
     work.mkdir()
     recording = folder / "recording"
@@ -66,7 +50,8 @@ def record(programs: dict[str, Path], folder: Path, mode: str, operations: int, 
     if prefix:  # strace itself is not to be recorded
         environment.pop("LD_PRELOAD")
         prefix = (*prefix, "-E", f"LD_PRELOAD={programs['recorder']}")
-    subprocess.run([*prefix, str(programs["worker"]), str(work), mode, str(operations)], check=True, env=environment)
+    command = [*prefix, str(programs["worker"]), str(work), mode, str(operations), *([extra] if extra else [])]
+    subprocess.run(command, check=True, env=environment)
     return recording
 
 
@@ -87,9 +72,18 @@ def test_a_crash_at_any_call_keeps_what_was_promised(programs: dict[str, Path], 
         assert "200 operations acknowledged" in result.stdout
 
 
-def test_a_store_that_did_not_sync_would_be_found_out(programs: dict[str, Path], tmp_path: Path) -> None:
-    recording = record(programs, tmp_path, ALWAYS, 100)
-    result = replay(programs, recording, ALWAYS, 1, "forget-syncs")
+def test_a_crash_while_a_thread_compacts_keeps_what_was_promised(programs: dict[str, Path], tmp_path: Path) -> None:
+    recording = record(programs, tmp_path, ALWAYS, 200, extra="thread")
+    for seed in range(50 if NIGHTLY else 2):
+        result = replay(programs, recording, ALWAYS, seed)
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert "200 operations acknowledged" in result.stdout
+
+
+@pytest.mark.parametrize("mode", [INTERVAL, ALWAYS])
+def test_a_store_that_did_not_sync_would_be_found_out(programs: dict[str, Path], tmp_path: Path, mode: str) -> None:
+    recording = record(programs, tmp_path, mode, 100)
+    result = replay(programs, recording, mode, 1, "forget-syncs")
     assert result.returncode == 1
     assert "holds no state that it may hold" in result.stdout or "damaged" in result.stdout
 
@@ -107,35 +101,46 @@ def calls_recorded(recording: Path) -> dict[str, int]:
     return counts
 
 
-def test_the_recorder_misses_no_call_that_strace_sees(programs: dict[str, Path], tmp_path: Path) -> None:
-    if shutil.which("strace") is None:
-        pytest.fail("strace is needed: apt-get install strace")
-    trace = tmp_path / "trace"
-    kinds = {
-        "write": r"write|pwrite64|writev|pwritev|pwritev2|copy_file_range|sendfile|splice|fallocate",
-        "sync": r"fsync|fdatasync|sync|syncfs|msync",
-        "truncate": r"ftruncate|truncate",
-        "rename": r"rename|renameat|renameat2",
-        "link": r"link|linkat|symlink|symlinkat",
-        "unlink": r"unlink|unlinkat",
-    }
-    every = ",".join(name for names in kinds.values() for name in names.split("|"))
-    recording = record(
-        programs, tmp_path, ALWAYS, 120, "strace", "-f", "-y", "-o", str(trace), "-e", f"trace={every},mmap"
-    )
-    counts = calls_recorded(recording)
-    work = re.escape(str(tmp_path / "work"))
+KINDS = {
+    "write": r"write|pwrite64|writev|pwritev|pwritev2|copy_file_range|sendfile|splice|fallocate",
+    "sync": r"fsync|fdatasync|sync|syncfs|msync",
+    "truncate": r"ftruncate|truncate",
+    "rename": r"rename|renameat|renameat2",
+    "link": r"link|linkat|symlink|symlinkat",
+    "unlink": r"unlink|unlinkat",
+}
+
+
+def calls_seen(trace: Path, work: Path) -> dict[str, int]:
+    """What strace saw of successful calls on files in *work*."""
     seen: dict[str, int] = {}
     for line in trace.read_text(errors="replace").splitlines():
         call = re.match(r"(?:\d+ +)?(\w+)\(", line)
-        if call is None or not re.search(rf"{work}[/>\"]", line) or re.search(r"= -1 ", line):
+        if call is None or not re.search(rf"{re.escape(str(work))}[/>\"]", line) or re.search(r"= -1 ", line):
             continue
         assert call[1] != "mmap", f"the store maps a file: {line}"
-        kind = next(kind for kind, names in kinds.items() if call[1] in names.split("|"))
+        kind = next(kind for kind, names in KINDS.items() if call[1] in names.split("|"))
         seen[kind] = seen.get(kind, 0) + 1
+    return seen
+
+
+@pytest.mark.parametrize("extra", [None, "secret"])
+def test_the_recorder_misses_no_call_that_strace_sees(
+    programs: dict[str, Path], tmp_path: Path, extra: str | None
+) -> None:
+    if shutil.which("strace") is None:
+        pytest.fail("strace is needed: apt-get install strace")
+    trace = tmp_path / "trace"
+    every = ",".join(name for names in KINDS.values() for name in names.split("|"))
+    strace = ("strace", "-f", "-y", "-o", str(trace), "-e", f"trace={every},mmap")
+    counts = calls_recorded(record(programs, tmp_path, ALWAYS, 120, *strace, extra=extra))
+    seen = calls_seen(trace, tmp_path / "work")
     assert seen.get("write", 0) > 100
-    assert seen == {kind: count for kind, count in counts.items() if kind in seen}
     assert set(seen) == set(counts)
+    if extra is None:
+        assert seen == counts
+    else:  # a write past the recorder is found out
+        assert seen == {**counts, "write": counts["write"] + 1}
 
 
 @pytest.mark.parametrize("mode", [NONE, INTERVAL, ALWAYS])
