@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from .conftest import ROOT, output_of
 
@@ -36,3 +37,8 @@ assert ready.wait(60)
 port = ports[0]
 """
     assert output_of(serving + client).split() == [str(index) for index in range(1000)]
+
+
+def test_the_program_of_the_page_on_arrow_reads_visits(tmp_path: Path) -> None:
+    (code,) = blocks("arrow.md")
+    assert output_of("import sys\npath = sys.argv[1]\n" + code, tmp_path / "visits") == "1\n['/index']\n"

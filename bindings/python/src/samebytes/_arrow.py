@@ -41,24 +41,6 @@ class ArrowStream:
         return stream_of(self._export, self._strings)
 
 
-class VisitStream:
-    """What classes with visits have in common: `pyarrow.table(manager)`, `polars.from_arrow(manager)`."""
-
-    export_arrow_stream: Callable[[int, int], None]
-
-    def arrow(self, strings: Strings = "utf8") -> ArrowStream:
-        """The visits as something that reads through Arrow, with url and text as utf8, or with strings="binary" as any bytes.
-
-        Its columns are user_id, visit_id, url, text and time (nanoseconds, UTC). All visits are copied when it is read; what is read
-        stays valid when the VisitManager is closed. Reading raises InvalidArgumentError for text that is not UTF-8, naming the visit.
-        """
-        return ArrowStream(self.export_arrow_stream, strings_of(strings))
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """A capsule with all visits as an Arrow stream: arrow() with its defaults."""
-        return stream_of(self.export_arrow_stream, _records.STRINGS_UTF8)
-
-
 class ArrowRows:
     """The rows of a batch that follow one schema, as something that reads through Arrow, while the batch holds them."""
 

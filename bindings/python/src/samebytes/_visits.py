@@ -15,6 +15,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from . import _arguments, _classes, _objects, _records
+from ._arrow import ArrowStream, Strings, stream_of, strings_of
 from ._backend import layer
 
 if TYPE_CHECKING:
@@ -126,6 +127,19 @@ class VisitScan(_classes.VisitScan):
             address = layer.sb_visit_scan_next(self._open(), visits_min)
             return (self._manager or _strict())._visits_of(address)
 
+    def arrow(self, visits_min: int = 0, strings: Strings = "utf8") -> Iterator[ArrowStream]:
+        """Go on with the walk in pieces that read through Arrow, of at least *visits_min* visits each.
+
+        It is what VisitManager.arrow() gives, in the memory of a piece: `for piece in scan.arrow(): write(pyarrow.table(piece))`.
+        """
+        chosen = strings_of(strings)
+        while True:
+            with self._lock if self._manager is None else self._manager._lock, self._lock:
+                visits = _classes.Visits.adopt(layer.sb_visit_scan_next(self._open(), visits_min))
+            if visits.count() == 0:
+                return
+            yield ArrowStream(visits.export_arrow_stream, chosen)
+
 
 class VisitManager(_objects.VisitManager, _classes.VisitManager):  # type: ignore[misc]  # the base in C comes first
     __doc__ = f"""{_classes.VisitManager.__doc__}
@@ -230,6 +244,19 @@ class VisitManager(_objects.VisitManager, _classes.VisitManager):  # type: ignor
 
     def __iter__(self) -> Iterator[Visit]:
         return iter(self.scan())
+
+    def arrow(self, strings: Strings = "utf8") -> ArrowStream:
+        """Return the visits as something that reads through Arrow, each time as they are then: `polars.DataFrame(manager.arrow())`.
+
+        Its columns are user_id, visit_id, url, text and time (nanoseconds, UTC), with url and text as utf8, or with strings="binary" as
+        any bytes. All visits are copied when it is read, and stay valid when the VisitManager is closed; where that needs too much
+        memory, scan().arrow() goes in pieces. Reading raises InvalidArgumentError, naming the visit, for text that is not UTF-8.
+        """
+        return ArrowStream(self.export_arrow_stream, strings_of(strings))
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """A capsule with all visits as an Arrow stream: `pyarrow.table(manager)`. *requested_schema* is not looked at."""
+        return stream_of(self.export_arrow_stream, _records.STRINGS_UTF8)
 
     def copy_to(self, path: Path) -> None:
         """Copy the store, as it is at the beginning of the call, into a new file at *path*; changes go on meanwhile.
