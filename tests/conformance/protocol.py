@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NamedTuple
 
+import visits_model
 from reference_codec import DIRECTIONS, STATUS_NAMES, TYPES, Refused, Row, Schema, Value, item_type
+from visits_model import Answer, Operation, Program, Visit
 
 REPLY_SIZE_MAX = 1 << 28  # a longer reply is garbage
 STDERR_SHOWN_MAX = 2000
@@ -109,6 +111,37 @@ def decode_request(request: DecodeRequest) -> bytes:
     )
 
 
+def pack_numbers(numbers: Sequence[int]) -> bytes:
+    return struct.pack(f">I{len(numbers)}I", len(numbers), *numbers)
+
+
+def pack_visit(visit: Visit) -> bytes:
+    return struct.pack(">IIq", *visit[:3]) + pack_text(visit.url) + pack_text(visit.text)
+
+
+def pack_operation(operation: Operation) -> bytes:
+    body = b""
+    match operation.op:
+        case visits_model.ADD:
+            body = pack_visit(operation.visits[0])
+        case visits_model.ADD_MANY:
+            body = struct.pack(">I", len(operation.visits)) + b"".join(map(pack_visit, operation.visits))
+        case visits_model.RECENT:
+            body = pack_numbers(operation.numbers)
+        case visits_model.DELETE:
+            body = struct.pack(">I", operation.user) + pack_numbers(operation.numbers)
+        case visits_model.CLEAR:
+            body = struct.pack(">IB", operation.user, operation.option)
+        case visits_model.SCAN:
+            body = struct.pack(">I", operation.option)
+    return struct.pack(">B", operation.op) + body
+
+
+def visits_request(path: str, program: Program) -> bytes:
+    head = b"V" + pack_text(path) + struct.pack(">II", program.max_visits, len(program.operations))
+    return head + b"".join(map(pack_operation, program.operations))
+
+
 class Reader:
     """Takes a reply apart; whatever does not fit is a TesteeFailure."""
 
@@ -154,6 +187,23 @@ class Reader:
         if index >= len(schemas):
             raise TesteeFailure(f"garbage: a row with schema index {index} of {len(schemas)}")
         return Row(index, offset, api_key, sequence, tuple(self.value(field.type) for field in schemas[index].fields))
+
+    def visit(self) -> Visit:
+        return Visit(self.number("I"), self.number("I"), self.number("q"), self.text(), self.text())
+
+    def answer(self, operation: Operation) -> Answer | Refusal:
+        if self.number("B") != 0:
+            return self.refusal()
+        match operation.op:
+            case visits_model.RECENT | visits_model.SCAN:
+                return [self.visit() for _ in range(self.number("I"))]
+            case visits_model.DELETE:
+                return self.number("B") != 0
+            case visits_model.USERS:
+                return [(self.number("I"), self.number("I")) for _ in range(self.number("I"))]
+            case visits_model.VERIFY:
+                return self.number("Q"), self.number("Q")
+        return None
 
     def refusal(self) -> Refusal:
         status, stream_offset, frame_offset, frame = self.status(), self.number("q"), self.number("q"), self.number("q")
@@ -220,6 +270,13 @@ def unpack_decoded(reply: bytes, schemas: Sequence[Schema]) -> DecodeReply:
     decoded = DecodeReply(rows, errors, reader.status(), reader.status(), reader.number("Q"), reader.number("q"))
     reader.finish()
     return decoded
+
+
+def unpack_answers(reply: bytes, program: Program) -> list[Answer | Refusal]:
+    reader = _unpack_ok(reply)
+    answers = [reader.answer(operation) for operation in program.operations]
+    reader.finish()
+    return answers
 
 
 class Testee:

@@ -27,6 +27,7 @@ import protocol
 from cases import VECTORS, BadVector, Case, Check, Decode, Encode, load
 from protocol import FEED, LENT_MEMORY, OWN_BUFFER, Testee, TesteeFailure
 from reference_codec import Refused
+from visits_model import Answer, Drawing, Model, Program
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / "build/venv/bin/python"
@@ -40,6 +41,7 @@ WAYS = ((FEED, 0), (LENT_MEMORY, 0), (OWN_BUFFER, 0), (OWN_BUFFER, 1000), (OWN_B
 LARGE_WAYS = (*WAYS[:4], (OWN_BUFFER, -3000))  # 3 bytes at a time would take long
 RECEIVE_BLOCK = 65536
 PARSES_MAX = 20_000  # of one stream
+VISITS_SEED, VISITS_TURNS = 1, 12  # of the case that each testee has to itself
 LARGE_CHUNKS = (1, 7, 1000, 4095, 4096, 4097, RECEIVE_BLOCK - 1, RECEIVE_BLOCK, RECEIVE_BLOCK + 1)
 
 
@@ -272,6 +274,57 @@ def run_surface(testee: Testee, library: Library) -> None:
     look_at_live_blocks(testee.exchange([b"L"])[0])
 
 
+def compare_answers(program: Program, found: Sequence[Answer | protocol.Refusal], expected: Sequence[Answer]) -> None:
+    for number, (operation, ours, theirs) in enumerate(zip(program.operations, expected, found, strict=True)):
+        what = f"operation {number} ({shorten(operation)})"
+        if isinstance(ours, Refused) and isinstance(theirs, protocol.Refusal):
+            compare_refused(what, theirs, ours)
+        elif isinstance(ours, list) and isinstance(theirs, list):
+            for index, (row, other) in enumerate(zip(ours, theirs, strict=False)):
+                if row != other:
+                    raise Difference(f"{what}: row {index} is {shorten(other)}, expected {shorten(row)}")
+            if len(ours) != len(theirs):
+                raise Difference(f"{what}: {len(theirs)} rows, expected {len(ours)}")
+        elif ours != theirs:
+            raise Difference(f"{what} gave {shorten(theirs)}, expected {shorten(ours)}")
+
+
+def run_turns(testees: Sequence[Testee], path: Path, seed: int, turns: int) -> None:
+    """The testees take turns with one file of visits: each does a random program, and all must say what the model says."""
+    model = Model(0)
+    for turn, program in enumerate(itertools.islice(Drawing(seed).programs(), turns)):
+        model.resize(program.max_visits)
+        expected = [model.run(operation) for operation in program.operations]
+        testee = testees[turn % len(testees)]
+        (reply,) = testee.exchange([protocol.visits_request(str(path), program)])
+        try:
+            compare_answers(program, protocol.unpack_answers(reply, program), expected)
+        except (Difference, TesteeFailure) as problem:
+            raise Difference(f"seed {seed}, turn {turn}: {problem}") from None
+
+
+def run_visits(testee: Testee) -> None:
+    with tempfile.TemporaryDirectory(prefix="samebytes-conformance-") as folder:
+        run_turns([testee], Path(folder) / "visits", VISITS_SEED, VISITS_TURNS)
+    look_at_live_blocks(testee.exchange([b"L"])[0])
+
+
+def take_turns(names: Sequence[str], path: Path, seed: int, turns: int) -> str | None:
+    """Why testees that take turns with one file failed, or None."""
+    with contextlib.ExitStack() as stack:
+        testees = []
+        for name in names:
+            setup = setups(path.parent)[name]()
+            testees.append(
+                stack.enter_context(contextlib.closing(Testee(setup.command, setup.environment, TIMEOUT_SECONDS)))
+            )
+        try:
+            run_turns(testees, path, seed, turns)
+        except (Difference, TesteeFailure) as problem:
+            return str(problem)
+    return None
+
+
 @dataclass
 class Outcome:
     """How a testee did: what failed and why, of how many cases."""
@@ -311,6 +364,7 @@ def run_testee(
         outcome.note("hello", attempt(testee, lambda: run_hello(testee, setup, library)))
         for case in all_cases:
             outcome.note(case.id, run_case(testee, case, setup.light))
+        outcome.note("visits", attempt(testee, lambda: run_visits(testee)))
         if setup.has_surface:
             outcome.note("surface", attempt(testee, lambda: run_surface(testee, library)))
         outcome.note("quit", attempt(testee, testee.quit))

@@ -22,6 +22,15 @@ def test_testee_passes_every_vector(name: str) -> None:
 
 
 @pytest.mark.timeout(3600)
+@pytest.mark.parametrize("number", range(50 if NIGHTLY else 3))
+def test_testees_take_turns_with_one_file_of_visits(number: int, tmp_path: Path) -> None:
+    seed = random.SystemRandom().getrandbits(32) if NIGHTLY else number + 10
+    names = list(runner.TESTEES[:4])
+    random.Random(seed).shuffle(names)
+    assert runner.take_turns(names, tmp_path / "visits", seed, 40) is None
+
+
+@pytest.mark.timeout(3600)
 def test_testees_pass_streams_that_no_file_holds(tmp_path: Path) -> None:
     """At night with another seed each time; make_vectors.random_cases(seed) shows what a failure was about."""
     seed = random.SystemRandom().getrandbits(32) if NIGHTLY else make_vectors.SEED + 1

@@ -213,6 +213,71 @@ def decode(request: Request) -> bytes:
             schema.close()
 
 
+# ---- visits ----
+
+
+def visit_of(request: Request) -> samebytes.Visit:
+    user, visit_id, time_ns = request.number("I"), request.number("I"), request.number("q")
+    return samebytes.Visit(visit_id, request.bytes(), request.bytes(), time_ns=time_ns, user=user)
+
+
+def numbers_of(request: Request) -> list[int]:
+    return [request.number("I") for _ in range(request.number("I"))]
+
+
+def packed_visits(visits: list[samebytes.Visit]) -> bytes:
+    rows = (struct.pack(">IIq", v.user, v.visit_id, v.time_ns) + packed(v.url) + packed(v.text) for v in visits)
+    return struct.pack(">I", len(visits)) + b"".join(rows)
+
+
+def operate(manager: samebytes.VisitManager, request: Request) -> bytes:
+    match request.number("B"):
+        case 1:
+            visit = visit_of(request)
+            manager.add_visit(visit.user, visit.visit_id, visit.url, visit.text, visit.time_ns)
+        case 2:
+            manager.add_visits([visit_of(request) for _ in range(request.number("I"))])
+        case 3:
+            users = numbers_of(request)
+            found = manager.get_recent_visits(users[0]) if len(users) == 1 else manager.get_recent_visits_of(users)
+            return packed_visits(found)
+        case 4:
+            return struct.pack(">B", manager.delete_visits(request.number("I"), numbers_of(request)))
+        case 5:
+            manager.clear_user(request.number("I"), erase=request.number("B") != 0)
+        case 6:
+            rows = manager.users()
+            return struct.pack(">I", len(rows)) + b"".join(struct.pack(">II", *row) for row in rows)
+        case 7:
+            visits, least = [], request.number("I")
+            with manager.scan() as scan:
+                while more := scan.next(least):
+                    visits += more
+            return packed_visits(visits)
+        case 8:
+            manager.compact()
+        case 9:
+            manager.sync()
+        case 10:
+            report = manager.verify()
+            return struct.pack(">QQ", report.users, report.visits)
+        case _:
+            raise Malformed
+    return b""
+
+
+def visits(request: Request) -> bytes:
+    path, max_visits = request.bytes(), request.number("I")
+    answers = []
+    with samebytes.VisitManager(path, max_visits, as_bytes=True) as manager:
+        for _ in range(request.number("I")):
+            try:
+                answers.append(b"\0" + operate(manager, request))
+            except samebytes.SamebytesError as error:
+                answers.append(b"\1" + packed_error(error))
+    return b"".join(answers)
+
+
 # ---- every function of the headers ----
 
 
@@ -615,6 +680,8 @@ def answer(request: Request) -> bytes:
             body = encode(request)
         case b"D":
             body = decode(request)
+        case b"V":
+            body = visits(request)
         case b"L":
             body = struct.pack(">q", layer.sb_memory_live_blocks())
         case b"F":

@@ -514,6 +514,169 @@ static void decode(reader *in, writer *out, scratch *all) {
 
 /* ---- the conversation ---- */
 
+/* ---- visits ---- */
+
+static sb_visit take_visit(reader *in) {
+  sb_visit visit = {.user = take_u32(in)};
+  visit.visit_id = take_u32(in);
+  visit.time_ns = take_i64(in);
+  const sb_bytes url = take_bytes(in), text = take_bytes(in);
+  visit.url = url.data;
+  visit.url_size = url.size;
+  visit.text = text.data;
+  visit.text_size = text.size;
+  return visit;
+}
+
+static uint32_t *take_users(reader *in, scratch *all, size_t *count) {
+  *count = take_count(in, 4, 4);
+  uint32_t *users = scratch_get(all, *count, sizeof *users);
+  for (size_t i = 0; i < *count; i++) users[i] = take_u32(in);
+  return users;
+}
+
+/* Writes the rows of a snapshot and closes it; returns how many there were. */
+static size_t put_visits(writer *out, sb_visits *visits) {
+  const sb_visit *rows = NULL;
+  size_t count = 0;
+  if (sb_visits_get_all(visits, &rows, &count) != SB_OK) die("a snapshot shows nothing");
+  for (size_t i = 0; i < count; i++) {
+    put_number(out, rows[i].user, 4);
+    put_number(out, rows[i].visit_id, 4);
+    put_number(out, (uint64_t)rows[i].time_ns, 8);
+    put_bytes(out, rows[i].url, rows[i].url_size);
+    put_bytes(out, rows[i].text, rows[i].text_size);
+  }
+  sb_visits_close(visits);
+  return count;
+}
+
+static sb_status add_many(sb_visit_manager *manager, reader *in, scratch *all, sb_error *error) {
+  const size_t count = take_count(in, 4, 24);
+  sb_visit *visits = scratch_get(all, count, sizeof *visits);
+  for (size_t i = 0; i < count; i++) visits[i] = take_visit(in);
+  return in->failed ? SB_OK : sb_visit_manager_add_visits(manager, visits, count, error);
+}
+
+static sb_status recent(sb_visit_manager *manager, reader *in, writer *out, scratch *all, sb_error *error) {
+  size_t count = 0;
+  sb_visits *visits = NULL;
+  const uint32_t *users = take_users(in, all, &count);
+  sb_status status = count == 1 ? sb_visit_manager_get_recent_visits(manager, users[0], &visits, error)
+                                : sb_visit_manager_get_recent_visits_of(manager, users, count, &visits, error);
+  if (status != SB_OK) return status;
+  put_number(out, sb_visits_count(visits), 4);
+  (void)put_visits(out, visits);
+  return SB_OK;
+}
+
+static sb_status users(sb_visit_manager *manager, writer *out, sb_error *error) {
+  sb_visit_users *found = NULL;
+  const sb_visit_user *rows = NULL;
+  size_t count = 0;
+  sb_status status = sb_visit_manager_users(manager, &found, error);
+  if (status != SB_OK) return status;
+  if (sb_visit_users_get_all(found, &rows, &count) != SB_OK) die("a list of users shows nothing");
+  put_number(out, count, 4);
+  for (size_t i = 0; i < count; i++) {
+    put_number(out, rows[i].user, 4);
+    put_number(out, rows[i].visit_count, 4);
+  }
+  sb_visit_users_close(found);
+  return SB_OK;
+}
+
+static sb_status scan(sb_visit_manager *manager, uint32_t visits_min, writer *out, sb_error *error) {
+  writer rows = {0};
+  sb_visit_scan *walk = NULL;
+  sb_visits *visits = NULL;
+  size_t count = 1, total = 0;
+  sb_status status = sb_visit_manager_scan(manager, &walk, error);
+  while (status == SB_OK && count > 0) {
+    status = sb_visit_scan_next(walk, visits_min, &visits, error);
+    if (status == SB_OK) total += count = put_visits(&rows, visits);
+  }
+  sb_visit_scan_close(walk);
+  if (status == SB_OK) {
+    put_number(out, total, 4);
+    put(out, rows.data, rows.size);
+  }
+  free(rows.data);
+  return status;
+}
+
+static sb_status delete_visits(sb_visit_manager *manager, reader *in, writer *out, scratch *all, sb_error *error) {
+  bool found = false;
+  size_t count = 0;
+  const uint32_t user = take_u32(in);
+  const uint32_t *visit_ids = take_users(in, all, &count);
+  const sb_status status = sb_visit_manager_delete_visits(manager, user, visit_ids, count, &found, error);
+  put_number(out, found, 1);
+  return status;
+}
+
+static sb_status verify(sb_visit_manager *manager, writer *out, sb_error *error) {
+  sb_visit_report report = {.struct_size = sizeof report};
+  const sb_status status = sb_visit_manager_verify(manager, &report, error);
+  put_number(out, report.users, 8);
+  put_number(out, report.visits, 8);
+  return status;
+}
+
+static sb_status operate(sb_visit_manager *manager, reader *in, writer *out, scratch *all, sb_error *error) {
+  const uint8_t op = take_u8(in);
+  switch (op) {
+  case 1: {
+    const sb_visit visit = take_visit(in);
+    if (in->failed) return SB_OK;
+    return sb_visit_manager_add_visit_at(manager, visit.user, visit.visit_id, visit.url, visit.url_size, visit.text, visit.text_size,
+                                         visit.time_ns, error);
+  }
+  case 2: return add_many(manager, in, all, error);
+  case 3: return recent(manager, in, out, all, error);
+  case 4: return delete_visits(manager, in, out, all, error);
+  case 5: {
+    const uint32_t user = take_u32(in);
+    return sb_visit_manager_clear_user(manager, user, take_u8(in) != 0, error);
+  }
+  case 6: return users(manager, out, error);
+  case 7: return scan(manager, take_u32(in), out, error);
+  case 8: return sb_visit_manager_compact(manager, error);
+  case 9: return sb_visit_manager_sync(manager, error);
+  case 10: return verify(manager, out, error);
+  default: in->failed = true; return SB_OK;
+  }
+}
+
+static void visits(reader *in, writer *out, scratch *all) {
+  sb_visit_manager *manager = NULL;
+  sb_visit_manager_options options;
+  sb_error error;
+  writer body = {0};
+  const char *path = take_name(in, all);
+  sb_visit_manager_options_init(&options, sizeof options);
+  options.max_visits = take_u32(in);
+  const size_t count = take_count(in, 4, 1);
+  if (in->failed) return;
+  if (sb_visit_manager_open(path, &options, &manager, &error) != SB_OK) {
+    reply_error(out, &error);
+    return;
+  }
+  put_number(out, 0, 1);
+  for (size_t i = 0; i < count && !in->failed; i++) {
+    body.size = 0;
+    const sb_status status = operate(manager, in, &body, all, &error);
+    put_number(out, status != SB_OK, 1);
+    if (status == SB_OK)
+      put(out, body.data, body.size);
+    else
+      put_error(out, &error);
+  }
+  free(body.data);
+  if (sb_visit_manager_finish(manager, &error) != SB_OK) reply_error(out, &error);
+  sb_visit_manager_close(manager);
+}
+
 static void hello(writer *out) {
   put_number(out, 0, 1);
   put_number(out, sb_version(), 4);
@@ -529,6 +692,7 @@ static void serve(reader *in, writer *out) {
   case 'H': hello(out); break;
   case 'E': encode(in, out, &all); break;
   case 'D': decode(in, out, &all); break;
+  case 'V': visits(in, out, &all); break;
   case 'L':
     put_number(out, 0, 1);
     put_number(out, (uint64_t)sb_memory_live_blocks(), 8);

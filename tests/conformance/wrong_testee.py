@@ -6,6 +6,7 @@ Usage: python wrong_testee.py FAULT [FILE]. FAULT is none for a testee that is r
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import struct
 import sys
@@ -13,8 +14,10 @@ import time
 from pathlib import Path
 
 import reference_codec
-from protocol import Reader, pack_text, pack_value
+import visits_model
+from protocol import Reader, pack_text, pack_value, pack_visit
 from reference_codec import DIRECTIONS, STATUSES, TYPES, EncodeError, Field, Refused, Schema
+from visits_model import Answer, Model, Operation
 
 FAULT = sys.argv[1]
 TYPE_NAMES = {number: name for name, number in TYPES.items()}
@@ -90,6 +93,69 @@ def decode(request: Reader) -> bytes:
     return b"".join(out)
 
 
+def take_numbers(request: Reader) -> tuple[int, ...]:
+    return tuple(request.number("I") for _ in range(request.number("I")))
+
+
+def take_operation(request: Reader) -> Operation:
+    op = request.number("B")
+    match op:
+        case visits_model.ADD:
+            return Operation(op, (request.visit(),))
+        case visits_model.ADD_MANY:
+            return Operation(op, tuple(request.visit() for _ in range(request.number("I"))))
+        case visits_model.RECENT:
+            return Operation(op, numbers=take_numbers(request))
+        case visits_model.DELETE:
+            user = request.number("I")
+            return Operation(op, user=user, numbers=take_numbers(request))
+        case visits_model.CLEAR:
+            return Operation(op, user=request.number("I"), option=request.number("B"))
+        case visits_model.SCAN:
+            return Operation(op, option=request.number("I"))
+    return Operation(op)
+
+
+def pack_answer(operation: Operation, answer: Answer) -> bytes:
+    if isinstance(answer, Refused):
+        if FAULT == "visits-frame":
+            answer = answer._replace(frame=answer.frame + 1)
+        return b"\1" + pack_refused(answer)
+    match operation.op:
+        case visits_model.RECENT | visits_model.SCAN:
+            visits = list(answer)  # type: ignore[arg-type]
+            if FAULT == "visits-order" and operation.op == visits_model.RECENT:
+                visits.reverse()
+            if FAULT == "visits-text" and visits:
+                visits[0] = visits[0]._replace(text=visits[0].text + b"!")
+            return struct.pack(">BI", 0, len(visits)) + b"".join(map(pack_visit, visits))
+        case visits_model.USERS:
+            rows = [struct.pack(">II", *row) for row in answer]  # type: ignore[union-attr]
+            return struct.pack(">BI", 0, len(rows)) + b"".join(rows)
+        case visits_model.DELETE:
+            return struct.pack(">BB", 0, FAULT == "visits-found" or bool(answer))
+        case visits_model.VERIFY:
+            return struct.pack(">BQQ", 0, *answer)  # type: ignore[misc]
+    return b"\0"
+
+
+def visits(request: Reader) -> bytes:
+    """The model, kept in the file that a store would be."""
+    path, max_visits = Path(request.text().decode()), request.number("I")
+    model: Model = pickle.loads(path.read_bytes()) if path.exists() else Model(max_visits)
+    if FAULT != "visits-max":
+        model.resize(max_visits)
+    answers = [b"\0"]
+    for _ in range(request.number("I")):
+        operation = take_operation(request)
+        answers.append(pack_answer(operation, model.run(operation)))
+    if FAULT == "visits-lost":
+        for user in model.present()[:1]:
+            model.users[user].pop()
+    path.write_bytes(pickle.dumps(model))
+    return b"".join(answers)
+
+
 def break_down() -> None:
     """Be wrong in a way that is no answer."""
     if FAULT == "crash" or (FAULT == "crash-once" and not Path(sys.argv[2]).exists()):
@@ -121,6 +187,8 @@ def answer(request: Reader) -> bytes:
         return b"\1\xff\xff\xff\xff"
     if FAULT == "nonsense":
         return b"hello"
+    if op == b"V":
+        return visits(request)
     return encode(request) if op == b"E" else decode(request)
 
 

@@ -283,6 +283,8 @@ func serve(in *request, out *reply) error {
 		return encode(in, out)
 	case 'D':
 		return decode(in, out)
+	case 'V':
+		return visits(in, out)
 	case 'L':
 		out.i64(samebytes.MemoryLiveBlocks())
 	case 'F':
