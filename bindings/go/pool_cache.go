@@ -60,8 +60,9 @@ type poolChunk struct {
 type poolStripe struct {
 	hot    atomic.Pointer[poolChunk]
 	locked atomic.Bool
-	chunks []*poolChunk // capacity is what the stripe keeps
-	_      [24]byte     // stripes share no cache line
+	room   int // what the array may hold; it does not change
+	chunks []*poolChunk
+	_      [16]byte // stripes share no cache line
 }
 
 // PoolBuffer is one use of a block, from Get to Put. The zero value is none.
@@ -98,6 +99,7 @@ func NewPoolCache(pool *Pool, options *PoolCacheOptions) (*PoolCache, error) {
 		}
 		stripes := new([poolStripes]poolStripe)
 		for j := range stripes {
+			stripes[j].room = kept
 			stripes[j].chunks = make([]*poolChunk, 0, kept)
 		}
 		c.blockSizes = append(c.blockSizes, size)
@@ -187,7 +189,7 @@ func (s *poolStripe) push(chunk *poolChunk) bool {
 	if !s.locked.CompareAndSwap(false, true) {
 		return false
 	}
-	room := len(s.chunks) < cap(s.chunks)
+	room := len(s.chunks) < s.room
 	if room {
 		s.chunks = append(s.chunks, chunk)
 	}
@@ -212,7 +214,7 @@ func (s *poolStripe) takeOldest(most int) []*poolChunk {
 // putSlowly makes room in a stripe that is full by giving a batch back to the pool.
 func (c *PoolCache) putSlowly(stripe *poolStripe, chunk *poolChunk) error {
 	var err error
-	if batch := min(poolBatchMax, cap(stripe.chunks)/2); batch > 0 {
+	if batch := min(poolBatchMax, stripe.room/2); batch > 0 {
 		err = c.release(stripe.takeOldest(batch))
 	}
 	if !stripe.push(chunk) {
@@ -242,7 +244,7 @@ func (c *PoolCache) getSlowly(class, size int) (PoolBuffer, error) {
 	}
 	stripe := &c.stripes[class][stripeHint()%poolStripes]
 	blockSize := c.blockSizes[class]
-	addresses, err := c.pool.getMany(blockSize, min(poolBatchMax, cap(stripe.chunks)/2+1))
+	addresses, err := c.pool.getMany(blockSize, min(poolBatchMax, stripe.room/2+1))
 	if errors.Is(err, ErrNoMemory) {
 		if err = c.Flush(); err == nil { // what other stripes keep may be what the limit lacks
 			addresses, err = c.pool.getMany(blockSize, 1)
@@ -303,7 +305,7 @@ func (c *PoolCache) Flush() error {
 	var err error
 	for _, stripes := range c.stripes {
 		for i := range stripes {
-			chunks := stripes[i].takeOldest(cap(stripes[i].chunks))
+			chunks := stripes[i].takeOldest(stripes[i].room)
 			if chunk := stripes[i].hot.Swap(nil); chunk != nil {
 				chunks = append(chunks, chunk)
 			}
