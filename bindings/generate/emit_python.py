@@ -46,9 +46,11 @@ BUILTINS = {
     "SB_TIMEOUT": ("TimeoutError",),
 }
 # Classes whose bytes, or columns, can be seen through a memoryview, by a base in C that counts them.
-EXPORTERS = {"sb_block": "Block", "sb_view": "View", "sb_batch": "Batch"}
+EXPORTERS = {"sb_pool": "Pool", "sb_block": "Block", "sb_view": "View", "sb_batch": "Batch"}
+# Those that have no attributes but their base's.
+SMALL = {"sb_block"}
 # Classes that _bytes.py and _codec.py say in the words of Python; the package exports those.
-REFINED = {"Batch", "Block", "Buf", "Builder", "Parser", "Schema", "View", "VisitManager", "VisitScan"}
+REFINED = {"Batch", "Block", "Buf", "Builder", "Parser", "Pool", "Schema", "View", "VisitManager", "VisitScan"}
 REFINED |= {"salvage_visits", "verify_visits"}
 # Records that only the layers have: the package exports classes of these names.
 REFINED_RECORDS = {"Visit"}
@@ -294,6 +296,8 @@ def handle_class(api: Api, c: Class) -> str:
     parts = [
         f"class {class_name(c.name)}({bases}):\n"
         + docstring(spoken(api, text), "    ")
+        # The memory of small objects is kept for the next ones, which a dict of their own would forbid.
+        + ("\n    if not TYPE_CHECKING:\n        __slots__ = ()\n" if c.name in SMALL else "")
         + f"\n    _destroy = staticmethod(layer.{c.destructor.name})\n"
     ]
     parts += [Method(api, f).write("    ") for f in (*c.constructors, *c.methods)]

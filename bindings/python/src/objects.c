@@ -43,12 +43,12 @@ static void unlock(Exporter *self) {
   PyErr_Restore(type, value, traceback);
 }
 
-static PyObject *exporter_get_address(PyObject *object, void *closure) {
+PyObject *exporter_get_address(PyObject *object, void *closure) {
   (void)closure;
   return PyLong_FromVoidPtr(((Exporter *)object)->address);
 }
 
-static int exporter_set_address(PyObject *object, PyObject *value, void *closure) {
+int exporter_set_address(PyObject *object, PyObject *value, void *closure) {
   (void)closure;
   if (value == NULL || !PyLong_Check(value)) {
     PyErr_SetString(PyExc_TypeError, "an address is an integer");
@@ -77,41 +77,6 @@ static PyMemberDef exporter_members[] = {
     {"_shared", T_BOOL, offsetof(Exporter, shared), 0, "Whether somebody else may see the bytes."},
     {NULL, 0, 0, 0, NULL},
 };
-
-/* Block */
-
-static int block_getbuffer(PyObject *object, Py_buffer *buffer, int flags) {
-  Exporter *self = (Exporter *)object;
-  buffer->obj = NULL;
-  if (lock(self) != 0) return -1;
-  int result;
-  if (self->address == NULL) {
-    result = raise_error("ClosedError", "this Block has been closed");
-  } else {
-    const sb_block *block = self->address;
-    result = PyBuffer_FillInfo(buffer, object, sb_block_data(block), (Py_ssize_t)sb_block_size(block), self->shared, flags);
-    if (result == 0) self->exports++;
-  }
-  unlock(self);
-  return result;
-}
-
-static void block_releasebuffer(PyObject *object, Py_buffer *buffer) {
-  (void)buffer;
-  ((Exporter *)object)->exports--;
-}
-
-static PyType_Slot block_slots[] = {
-    {Py_tp_doc, "Shows the bytes of a block: writable while nobody shares it."},
-    {Py_tp_dealloc, exporter_dealloc},
-    {Py_tp_getset, exporter_getset},
-    {Py_tp_members, exporter_members},
-    {Py_bf_getbuffer, block_getbuffer},
-    {Py_bf_releasebuffer, block_releasebuffer},
-    {0, NULL},
-};
-
-static PyType_Spec block_spec = {"samebytes._objects.Block", sizeof(Exporter), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, block_slots};
 
 /* View */
 
@@ -502,7 +467,7 @@ static int add_number(PyObject *module, const char *name, unsigned long long num
 
 static int module_exec(PyObject *module) {
   unsigned long version = SB_VERSION_MAJOR << 16 | SB_VERSION_MINOR << 8 | SB_VERSION_PATCH;
-  if (add_type(module, "Block", &block_spec) != 0 || add_type(module, "View", &view_spec) != 0) return -1;
+  if (block_add_types(module) != 0 || add_type(module, "View", &view_spec) != 0) return -1;
   if (add_type(module, "Batch", &batch_spec) != 0 || add_column_type(module) != 0) return -1;
   if (add_type(module, "Window", &window_spec) != 0 || rows_add_types(module) != 0 || visits_add_types(module) != 0) return -1;
   if (PyModule_AddFunctions(module, values_methods) != 0 || values_add_names() != 0) return -1;

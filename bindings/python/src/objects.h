@@ -1,8 +1,8 @@
 #ifndef SAMEBYTES_OBJECTS_H
 #define SAMEBYTES_OBJECTS_H
 
-/* What the parts of samebytes._objects share: objects.c (memory as buffers), objects_rows.c (messages that were read),
- * objects_values.c (messages to be written) and objects_visits.c (visits). */
+/* What the parts of samebytes._objects share: objects.c (memory as buffers), objects_block.c (blocks and pools), objects_rows.c (messages
+ * that were read), objects_values.c (messages to be written) and objects_visits.c (visits). */
 
 #define _GNU_SOURCE
 #define PY_SSIZE_T_CLEAN
@@ -76,6 +76,11 @@ typedef struct {
 int raise_error(const char *name, const char *message);
 int add_type(PyObject *module, const char *name, PyType_Spec *spec);
 PyObject *column_memory(Exporter *batch, const void *data, size_t size, size_t item_size, char format); /* a memoryview */
+PyObject *exporter_get_address(PyObject *object, void *closure);
+int exporter_set_address(PyObject *object, PyObject *value, void *closure);
+
+/* objects_block.c */
+int block_add_types(PyObject *module); /* Block, Pool */
 
 /* objects_rows.c */
 int rows_add_types(PyObject *module);

@@ -12,7 +12,7 @@ from . import _library as _library
 
 # isort: split
 from . import _classes, _records, echo, errors
-from ._bytes import Block, Buf, View
+from ._bytes import Block, Buf, Pool, View
 from ._classes import *  # noqa: F403
 from ._codec import Batch, Builder, Message, Parser, Schema
 from ._declared import array, int8, int16, int32, int64, message, schema_of, string
@@ -29,6 +29,7 @@ __all__ = [
     "Builder",
     "Message",
     "Parser",
+    "Pool",
     "Schema",
     "View",
     "Visit",

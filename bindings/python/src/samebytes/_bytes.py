@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import SupportsIndex, overload
+import sys
+from itertools import count
+from typing import TYPE_CHECKING, SupportsIndex, overload
 
-from . import _arguments, _classes
+from . import _arguments, _classes, _objects, _records, errors
 from ._backend import layer
 from ._lending import Lending
 
 
 class Block(_classes.Block):
     __doc__ = _classes.Block.__doc__
+
+    if not TYPE_CHECKING:
+        __slots__ = ()
 
     def __len__(self) -> int:
         return self.size()
@@ -31,6 +36,56 @@ class Block(_classes.Block):
             other = super().retain()
             self._shared = other._shared = True
         return other
+
+
+class Pool(_classes.Pool):
+    __doc__ = _classes.Pool.__doc__
+
+    if not TYPE_CHECKING:
+        get_block = _objects.Pool.get_block  # which comes back to _get_block where it is not quick
+
+    def get(self, size: int) -> int:
+        """The address of a block of at least *size* bytes, which put takes back.
+
+        Raises InvalidArgumentError for a size of 0 or above BLOCK_SIZE_MAX, NoMemoryError at the pool's byte limit.
+        """
+        data = super().get(size)
+        if self._traces:
+            self._tag_caller(data)
+        return data
+
+    def get_many(self, size: int, count: int) -> list[int]:
+        """The addresses of *count* blocks of at least *size* bytes each: all of them or none. put or put_many takes them back.
+
+        Raises as get; InvalidArgumentError for a count above POOL_MANY_MAX.
+        """
+        blocks = super().get_many(size, count)
+        if self._traces:
+            self._tag_caller(*blocks)
+        return blocks
+
+    def leaks(self) -> list[_records.PoolPlace]:
+        """The places whose blocks are still out, in a pool with the option *trace*; `tag` is file and line."""
+        found = []
+        for index in count():
+            try:
+                place = self.get_place(index)
+            except errors.OutOfRangeError:
+                return found
+            if place.blocks:
+                found.append(place)
+        raise AssertionError
+
+    def _get_block(self, size: int) -> Block:
+        block: Block = super().get_block(size)
+        if self._traces:
+            self._tag_caller(layer.sb_block_data(block.address))
+        return block
+
+    def _tag_caller(self, *blocks: int) -> None:
+        frame = sys._getframe(2)
+        for block in blocks:
+            self.tag(block, f"{frame.f_code.co_filename}:{frame.f_lineno}")
 
 
 class View(_classes.View):

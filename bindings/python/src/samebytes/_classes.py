@@ -141,6 +141,9 @@ class Block(_objects.Block, Handle):
     Limits: A block has 1 to BLOCK_SIZE_MAX bytes.
     """
 
+    if not TYPE_CHECKING:
+        __slots__ = ()
+
     _destroy = staticmethod(layer.sb_block_close)
 
     def retain(self) -> public.Block:
@@ -1554,7 +1557,7 @@ class Pipeline(Handle):
             return layer.sb_pipeline_in_flight(self._open())
 
 
-class Pool(Handle):
+class Pool(_objects.Pool, Handle):
     """Pool: memory that is handed out and taken back without malloc.
 
     A pool keeps blocks of a few sizes for reuse. The same pool serves C, Python and Go in one process.
@@ -2450,7 +2453,6 @@ __all__ = [
     "Memory",
     "Pin",
     "Pipeline",
-    "Pool",
     "SchemaFile",
     "VisitUsers",
     "Visits",

@@ -10,15 +10,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from threading import RLock
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from . import _arguments
+from . import _arguments, _objects
 
 Kind = TypeVar("Kind", bound="Handle")
 
 
 class Handle:
     """An object of the library. Use it in a `with` block, or call close(); what is forgotten is closed when it is collected."""
+
+    if not TYPE_CHECKING:
+        __slots__ = ()  # so that classes with a base in C may do without a dict; all others have one
 
     _address: int = 0
     _exports: int = 0
@@ -95,7 +98,14 @@ class Handle:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __del__(self, finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        if Handle in cls.__bases__ and not issubclass(
+            cls, _objects.Block
+        ):  # which closes itself, and sooner than Python can
+            cls.__del__ = Handle._forgotten  # type: ignore[attr-defined]
+
+    def _forgotten(self, finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
         # At the interpreter's end the modules may be gone, and the process gives everything back.
         if self._address and not finalizing():
             address, self._address = self._address, 0
