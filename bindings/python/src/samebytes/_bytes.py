@@ -66,7 +66,7 @@ class Pool(_classes.Pool):
 
     def leaks(self) -> list[_records.PoolPlace]:
         """The places whose blocks are still out, in a pool with the option *trace*; `tag` is file and line."""
-        found = []
+        found: list[_records.PoolPlace] = []
         for index in count():
             try:
                 place = self.get_place(index)
