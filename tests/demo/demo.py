@@ -3,7 +3,8 @@
     python tests/demo/demo.py [LOG]
 
 C, Python by CFFI, Python by ctypes, and Go each encode the whole log, decode what every one of them encoded, and serve it to every
-one of them over TCP. All must agree with each other and with an independent codec in pure Python. README.md says more.
+one of them over TCP. Then each writes a quarter of the lines as visits into one file, and all read the whole file. All must agree
+with each other and with an independent codec and model in pure Python. README.md says more.
 
 Exit status: 0 all is identical; 1 something differs, and is named; 2 the input is no log to work on.
 """
@@ -55,6 +56,18 @@ class Pair:
     @property
     def name(self) -> str:
         return f"{self.one} -> {self.other}"
+
+
+@dataclass
+class Store:
+    """What one language did with the file of visits."""
+
+    first: int = 0  # the lines that it wrote
+    last: int = 0
+    write_rate: float = 0.0  # lines a second
+    read_rate: float = 0.0  # visits a second
+    live_blocks: int = 0
+    same: bool = True
 
 
 def digest(data: bytes) -> str:
@@ -120,7 +133,7 @@ def common_size(one: bytes | str, other: bytes | str) -> int:
 
 def value_difference(name: str, found: str, expected: str) -> str:
     """How a value differs from the expected one; strings stand in hex in a dump."""
-    if name not in ("subject", "body"):
+    if name not in ("subject", "body", "url", "text"):
         return f"is {found}, expected {expected}"
     offset = common_size(found, expected) // 2
     theirs, ours = (value[2 * offset : 2 * offset + 2] or "missing" for value in (found, expected))
@@ -141,19 +154,25 @@ class Demo:
         self.dump = weblog.dump_of(self.bytes)
         self.encoded: dict[str, Mapping[str, Any]] = {}
         self.pairs = {pair: Pair(*pair) for pair in PAIRS}
+        self.stores = {language: Store() for language in LANGUAGES}
+        self.visits_dump = weblog.visits_dump(log)
         self.differences: list[str] = []
 
     def file(self, language: str) -> Path:
         return self.folder / f"{language}.frames"
 
-    def differ(self, what: str, *pairs: Pair) -> None:
+    def differ(self, what: str, *pairs: Pair | Store) -> None:
         self.differences.append(what)
         for pair in pairs:
             pair.same = False
 
     def expect(self, who: str, found: Mapping[str, Any], pairs: Sequence[Pair], **expected: int) -> None:
         """Hold what a worker said of itself against what it must say."""
-        expected = {"live_blocks": 0, "releases": found.get("reserves", -1), **expected}
+        self.compare(who, found, pairs, {"live_blocks": 0, "releases": found.get("reserves", -1), **expected})
+
+    def compare(
+        self, who: str, found: Mapping[str, Any], pairs: Sequence[Pair | Store], expected: Mapping[str, Any]
+    ) -> None:
         for name, number in expected.items():
             if found.get(name) != number:
                 self.differ(f"{who}: {name} is {found.get(name)}, expected {number}", *pairs)
@@ -252,12 +271,65 @@ class Demo:
         pair.echo_rate = rate(frames, asked["seconds"])
         pair.memory += [asked, answered]
 
+    # -- visits --
+
+    def write_visits(self, number: int, language: str) -> None:
+        """Let a language write its quarter of the lines, after those before it."""
+        store, count = self.stores[language], len(self.log.lines)
+        store.first, store.last = count * number // len(LANGUAGES) + 1, count * (number + 1) // len(LANGUAGES)
+        lines = self.log.lines[store.first - 1 : store.last]
+        with_nul = sum(b"\0" in line for line in lines)
+        found = self.run(language, "write-visits", self.path, self.visits_file, str(store.first), str(store.last))
+        expected = {"live_blocks": 0, "visits": len(lines) - with_nul, "with_nul": with_nul}
+        self.compare(f"{language} writing visits", found, [store], expected)
+        store.write_rate = rate(len(lines), found["seconds"])
+        store.live_blocks = found["live_blocks"]
+
+    def read_visits(self, language: str) -> None:
+        store, dump = self.stores[language], self.folder / "visits.dump"
+        found = self.run(language, "read-visits", self.visits_file, dump)
+        rows = self.visits_dump.split(b"\n")[:-1]
+        expected = {"live_blocks": 0, "visits": len(rows), "users": len({row.split(b" ", 1)[0] for row in rows})}
+        self.compare(f"{language} reading visits", found, [store], expected)
+        data = dump.read_bytes()
+        if digest(data) != digest(self.visits_dump):
+            self.differ(f"{language} reads {self.where_visits_differ(data)}", store)
+        store.read_rate = rate(len(rows), found["seconds"])
+        store.live_blocks += found["live_blocks"]
+
+    def where_visits_differ(self, data: bytes) -> str:
+        found, expected = data.decode(errors="replace").split("\n"), self.visits_dump.decode().split("\n")
+        for theirs, ours in zip(found, expected, strict=False):
+            if theirs == ours:
+                continue
+            if not (theirs and ours):
+                break
+            columns = list(zip(weblog.VISIT_FIELDS, theirs.split(" "), ours.split(" "), strict=False))
+            name, found_value, expected_value = next(
+                (column for column in columns if column[1] != column[2]), ("row", theirs, ours)
+            )
+            line, user = ours.split(" ")[1], ours.split(" ")[0]
+            who = self.writer_of(int(line))
+            return (
+                f"another visit of user {user} than line {line}, which {who} wrote: "
+                f"field {name} {value_difference(name, found_value, expected_value)}"
+            )
+        return f"{len(found) - 1} visits, expected {len(expected) - 1}"
+
+    def writer_of(self, line: int) -> str:
+        return next(language for language, store in self.stores.items() if store.first <= line <= store.last)
+
+    @property
+    def visits_file(self) -> Path:
+        return self.folder / "visits"
+
     # -- all --
 
     def run_all(self, fault: Fault | None) -> None:
         encoding = self.progress.add_task("encode", total=len(LANGUAGES))
         decoding = self.progress.add_task("decode", total=len(PAIRS))
         echoing = self.progress.add_task("TCP echo", total=len(PAIRS))
+        visiting = self.progress.add_task("visits", total=2 * len(LANGUAGES))
         for language in LANGUAGES:
             self.encode(language, fault)
             self.progress.advance(encoding)
@@ -267,6 +339,12 @@ class Demo:
         for pair in self.pairs.values():
             self.echo(pair)
             self.progress.advance(echoing)
+        for number, language in enumerate(LANGUAGES):
+            self.write_visits(number, language)
+            self.progress.advance(visiting)
+        for language in LANGUAGES:
+            self.read_visits(language)
+            self.progress.advance(visiting)
 
 
 # ---- what is shown ----
@@ -308,8 +386,23 @@ def show_tables(console: Console, demo: Demo) -> None:
         rates = f"{pair.decode_rate / 1e3:,.0f}", f"{pair.echo_rate / 1e3:,.0f}", str(pair.in_flight_max)
         table.add_row(pair.name, *rates, *memory_cells(pair.memory), "same" if pair.same else "NOT")
     console.print(table, "")
-    console.print("k/s: thousands of frames a second; live: blocks out at the end")
+    show_visits(console, demo)
+    console.print("k/s: thousands a second: frames, lines written, visits read")
+    console.print("live: blocks that are out at the end")
     console.print("got - back: blocks that the tracing provider gave and got back")
+
+
+def show_visits(console: Console, demo: Demo) -> None:
+    count = demo.visits_dump.count(b"\n")
+    table = new_table(
+        f"Visits, all in one file: {count:,} kept", "language", "lines", "write k/s", "read k/s", "live", ""
+    )
+    for language, store in demo.stores.items():
+        rates = f"{store.write_rate / 1e3:,.0f}", f"{store.read_rate / 1e3:,.0f}", str(store.live_blocks)
+        table.add_row(language, f"{store.first:,} to {store.last:,}", *rates, "same" if store.same else "NOT")
+    console.print(table, "")
+    if demo.log.with_nul:
+        console.print(f"{demo.log.with_nul:,} lines have a NUL and are no visits")
 
 
 def verdict(demo: Demo) -> int:

@@ -51,6 +51,8 @@ def test_the_synthetic_sample_is_identical_everywhere() -> None:
     assert (run.returncode, run.stderr) == (0, "")
     assert last_line(run) == f"demo: {sample.LINES} lines, {users} users, 16/16 pairs identical"
     assert "synthetic" in run.stdout
+    for language in LANGUAGES:
+        assert re.search(rf"^{language} +\S+ to \S+ .* 0 +same", run.stdout, re.M)
     for one in LANGUAGES:
         for other in LANGUAGES:
             assert re.search(rf"{one} -> {other} .* same", run.stdout)
@@ -90,6 +92,8 @@ def test_binary_junk_is_a_log_of_lines_out_of_shape(tmp_path: Path) -> None:
     assert (run.returncode, run.stderr) == (0, "")
     assert re.fullmatch(rf"demo: {count} lines, \d+ users, 16/16 pairs identical", last_line(run))
     assert f" {count} out of shape" in run.stdout
+    with_nul = sum(b"\0" in line for line in junk.read_bytes().split(b"\n"))
+    assert f"{with_nul} lines have a NUL and are no visits" in run.stdout
 
 
 ODD = [
@@ -293,6 +297,51 @@ def test_where_dumps_differ_is_said_by_line_and_field(some_demo: Demo) -> None:
     assert differ([*rows[:-1], refused, ""]) == "71 rows, expected 70"
 
 
+def test_a_visit_that_differs_is_named_by_user_line_writer_and_field(some_demo: Demo) -> None:
+    for number, language in enumerate(LANGUAGES):
+        store, count = some_demo.stores[language], LINES
+        store.first, store.last = count * number // 4 + 1, count * (number + 1) // 4
+    rows = some_demo.visits_dump.decode().split("\n")
+    columns = rows[3].split(" ")
+    writer = LANGUAGES[(int(columns[1]) - 1) * 4 // LINES]
+
+    def differ(changed: list[str]) -> str:
+        return some_demo.where_visits_differ("\n".join(changed).encode())
+
+    place = f"another visit of user {columns[0]} than line {columns[1]}, which {writer} wrote: "
+    other = " ".join([*columns[:2], "5", *columns[3:]])
+    assert differ([*rows[:3], other, *rows[4:]]) == f"{place}field time_ns is 5, expected {columns[2]}"
+    other = " ".join([*columns[:-1], "ff" + columns[-1][2:]])
+    assert differ([*rows[:3], other, *rows[4:]]) == f"{place}field text is ff at its byte 0, expected {columns[-1][:2]}"
+    assert differ([*rows[:-2], ""]) == f"{len(rows) - 2} visits, expected {len(rows) - 1}"
+    assert differ([*rows[:-1], rows[0], ""]) == f"{len(rows)} visits, expected {len(rows) - 1}"
+
+
+def write_all_visits(some_demo: Demo) -> None:
+    for number, language in enumerate(LANGUAGES):
+        some_demo.write_visits(number, language)
+
+
+def test_a_lost_quarter_is_found_by_every_reader(some_demo: Demo) -> None:
+    write_all_visits(some_demo)
+    some_demo.visits_file.unlink()
+    for number, language in enumerate(LANGUAGES[:3]):
+        some_demo.write_visits(number, language)
+    assert some_demo.differences == []
+    for language in LANGUAGES:
+        some_demo.read_visits(language)
+        assert f"{language} reads another visit" in some_demo.differences[-1]
+        assert not some_demo.stores[language].same
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_damaged_file_of_visits_fails_its_reader(some_demo: Demo, language: str) -> None:
+    write_all_visits(some_demo)
+    demo.flip_byte(some_demo.visits_file, 4096 + 100)
+    with pytest.raises(WorkerFailure, match=f"{language} read-visits: ended with status 1; stderr: .*4"):
+        some_demo.read_visits(language)
+
+
 # ---- what must come out ----
 
 
@@ -302,6 +351,36 @@ def test_a_line_becomes_the_request_that_the_design_says() -> None:
     assert weblog.request_of(line.replace(b"4294934529", b"-")) == (
         1431851703000, b"/a?b", [404, 0, 0], line.replace(b"4294934529", b"-")
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("field", "user"),
+    [
+        (b"1.2.3.4", 0x01020304),
+        (b"255.255.255.255", 0xFFFFFFFF),
+        (b"0.0.0.0", 0),
+        (b"", 0),
+        (b"123456789", 0xE3069283),
+        (b"1.2.3.04", None),
+        (b"1.2.3.256", None),
+        (b"1.2.3", None),
+        (b"\xff", None),
+    ],
+)
+def test_the_first_field_is_an_ipv4_address_or_gives_its_checksum(field: bytes, user: int | None) -> None:
+    assert weblog.user_of(field + b" - - rest") == (weblog.crc32c(field) if user is None else user)
+
+
+def test_the_newest_visits_of_each_user_stay_in_the_order_of_their_times() -> None:
+    late, early = (f'h - - [17/May/2015:10:05:{second:02} +0000] "GET /{second} HTTP/1.1" 200 1' for second in (30, 3))
+    lines = [late, *[early] * 11, "h\0", "h", "g"]
+    dump = weblog.visits_dump(weblog.parse("\n".join(lines).encode())).decode().splitlines()
+    ids = {
+        user: [int(row.split(" ")[1]) for row in dump if row.startswith(f"{user} ")]
+        for user in map(weblog.user_of, (b"g", b"h"))
+    }
+    assert ids == {weblog.user_of(b"g"): [15], weblog.user_of(b"h"): [1, 12, 11, 10, 9, 8, 7, 6, 5, 4]}
+    assert dump[-1].split(" ")[2:] != dump[0].split(" ")[2:]
 
 
 def test_lines_end_with_lf_and_the_last_one_need_not() -> None:

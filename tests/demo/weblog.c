@@ -5,7 +5,10 @@
 
 #include "weblog.h"
 
+#include <arpa/inet.h>
 #include <string.h>
+
+#include <samebytes/crc32c.h>
 
 typedef struct scan {
   const uint8_t *at;
@@ -150,4 +153,19 @@ weblog_line weblog_parse(const uint8_t *bytes, size_t size) {
   line.metadata[1] = half(reply_size, 16);
   line.metadata[2] = half(reply_size, 0);
   return line;
+}
+
+uint32_t weblog_user(const weblog_line *line) {
+  const uint8_t *end = memchr(line->bytes, ' ', line->size);
+  size_t size = end != NULL ? (size_t)(end - line->bytes) : line->size;
+  char text[INET_ADDRSTRLEN] = "";
+  struct in_addr address;
+  if (size < sizeof text) memcpy(text, line->bytes, size);
+  return inet_pton(AF_INET, text, &address) == 1 ? ntohl(address.s_addr) : sb_crc32c(0, line->bytes, size);
+}
+
+int64_t weblog_time_ns(const weblog_line *line) {
+  const int64_t ms_max = INT64_MAX / 1000000;
+  int64_t ms = line->time_ms;
+  return (ms > ms_max ? ms_max : ms < -ms_max ? -ms_max : ms) * 1000000;
 }

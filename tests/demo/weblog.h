@@ -19,4 +19,10 @@ typedef struct weblog_line {
 /* Takes the `size` bytes at `bytes` apart; the result points into them. */
 weblog_line weblog_parse(const uint8_t *bytes, size_t size);
 
+/* Whose visit the line is: the first field, up to the first space, as a big-endian number where it is an IPv4 address, otherwise its CRC-32C. */
+uint32_t weblog_user(const weblog_line *line);
+
+/* Its time as a visit has it; a time that 64-bit nanoseconds do not reach is the last millisecond, or the first, that they do. */
+int64_t weblog_time_ns(const weblog_line *line);
+
 #endif

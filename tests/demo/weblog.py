@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import ipaddress
 import re
 import struct
 import sys
@@ -41,6 +42,10 @@ class Weblog:
     requests: list[Request]
     out_of_shape: int
     users: int
+
+    @property
+    def with_nul(self) -> int:
+        return sum(b"\0" in line for line in self.lines)
 
     def frames(self) -> list[bytes]:
         return [
@@ -116,3 +121,62 @@ def field_at(frame: bytes, offset: int) -> str:
     ends = [4, 5, 6, 14, 18 + subject_size, 20 + subject_size + 2 * metadata_count]
     names = ["Size", "api_key", "sequence", "timestamp", "subject", "metadata"]
     return next((name for name, end in zip(names, ends, strict=True) if offset < end), "body")
+
+
+# ---- visits ----
+
+VISITS_MAX = 10  # kept per user
+VISIT_FIELDS = ("user", "visit_id", "time_ns", "url", "text")
+TIME_MS_MAX = (2**63 - 1) // 10**6  # that 64-bit nanoseconds reach
+
+
+def _crc32c_table() -> list[int]:
+    table = []
+    for byte in range(256):
+        for _ in range(8):
+            byte = byte >> 1 ^ (0x82F63B78 if byte & 1 else 0)
+        table.append(byte)
+    return table
+
+
+CRC32C = _crc32c_table()
+
+
+def crc32c(data: bytes) -> int:
+    """The checksum of RFC 3720, bit by bit in a table of its own."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = crc >> 8 ^ CRC32C[(crc ^ byte) & 0xFF]
+    return crc ^ 0xFFFFFFFF
+
+
+def user_of(line: bytes) -> int:
+    """Whose visit a line is: its first field as a big-endian number where that is an IPv4 address, otherwise its CRC-32C."""
+    field = line.split(b" ", 1)[0]
+    try:
+        return int(ipaddress.IPv4Address(field.decode("ascii")))
+    except ValueError:
+        return crc32c(field)
+
+
+class Visit(NamedTuple):
+    time_ns: int
+    visit_id: int
+    url: bytes
+    text: bytes
+
+
+def visits_dump(log: Weblog) -> bytes:
+    """What a store that keeps the newest visits of each user must hold after all lines, as every worker has to write it."""
+    users: dict[int, list[Visit]] = {}
+    for number, request in enumerate(log.requests, start=1):
+        if b"\0" not in request.body:
+            time_ms = max(-TIME_MS_MAX, min(request.timestamp, TIME_MS_MAX))
+            visit = Visit(time_ms * 10**6, number, request.subject, request.body)
+            users.setdefault(user_of(request.body), []).append(visit)
+    out = []
+    for user, visits in sorted(users.items()):
+        visits.sort(key=lambda visit: visit.time_ns)  # those of one time stay as they came
+        for visit in reversed(visits[-VISITS_MAX:]):
+            out.append(f"{user} {visit.visit_id} {visit.time_ns} {visit.url.hex()} {visit.text.hex()}\n")
+    return "".join(out).encode()

@@ -1,4 +1,4 @@
-"""What the demo does in Python: encode, decode, serve and client, as README.md of this folder describes them.
+"""What the demo does in Python: encode, decode, serve, client, write-visits and read-visits, as README.md of this folder describes them.
 
 Each run does one of them, with a tracing provider under all memory, and prints what it did as one line of JSON. A worker ends at the
 first thing that goes wrong, with a message on stderr and exit status 1.
@@ -367,11 +367,63 @@ def client(port: str, log: str) -> None:
     Client(int(port), log).run()
 
 
+# ---- visits ----
+
+VISITS_MAX = 10  # kept per user
+VISITS_ADDED = 512  # at once
+TIME_MS_MAX = (2**63 - 1) // 10**6  # that 64-bit nanoseconds reach
+
+
+def user_of(line: bytes) -> int:
+    """Whose visit a line is: its first field as a big-endian number where it is an IPv4 address, otherwise its CRC-32C."""
+    field = line.split(b" ", 1)[0]
+    try:
+        return int.from_bytes(socket.inet_pton(socket.AF_INET, field.decode()))
+    except (OSError, UnicodeDecodeError):
+        return samebytes.crc32c(0, field)
+
+
+def visit_of(request: Request, number: int) -> tuple[int, int, bytes, bytes, int]:
+    """A line as a visit: user, visit_id, url, text and time. A time out of reach is the last or first millisecond that is in it."""
+    time_ms = max(-TIME_MS_MAX, min(request.timestamp, TIME_MS_MAX))
+    return user_of(request.body), number, request.subject, request.body, time_ms * 10**6
+
+
+def write_visits(log: str, file: str, first: str, last: str) -> None:
+    """Adds the lines from *first* to *last*, counted from 1; one with a NUL is no visit."""
+    requests = list(enumerate(read_log(log)[0], start=1))[int(first) - 1 : int(last)]
+    kept = [(number, request) for number, request in requests if b"\0" not in request.body]
+    start = time.perf_counter()
+    with samebytes.VisitManager(file, VISITS_MAX) as manager:
+        for index in range(0, len(kept), VISITS_ADDED):
+            batch = kept[index : index + VISITS_ADDED]
+            manager.add_visits([visit_of(request, number) for number, request in batch])
+    report_visits(visits=len(kept), with_nul=len(requests) - len(kept), seconds=time.perf_counter() - start)
+
+
+def read_visits(file: str, dump: str) -> None:
+    with samebytes.VisitManager(file, read_only=True, as_bytes=True) as manager:
+        start = time.perf_counter()
+        visits = list(manager.scan())
+        seconds = time.perf_counter() - start
+        users = len(manager.users())
+    with Path(dump).open("w", encoding="ascii", newline="\n") as out:
+        for visit in visits:
+            out.write(f"{visit.user} {visit.visit_id} {visit.time_ns} {visit.url.hex()} {visit.text.hex()}\n")
+    report_visits(users=users, visits=len(visits), seconds=seconds)
+
+
+def report_visits(**counts: int | float) -> None:
+    print(json.dumps(counts | {"live_blocks": samebytes.memory_live_blocks()}))
+
+
 COMMANDS: dict[str, tuple[int, Callable[..., None]]] = {
     "encode": (2, encode),
     "decode": (2, decode),
     "serve": (0, serve),
     "client": (2, client),
+    "write-visits": (4, write_visits),
+    "read-visits": (2, read_visits),
 }
 
 
@@ -379,7 +431,10 @@ def main(arguments: list[str]) -> int:
     try:
         count, command = COMMANDS.get(arguments[0] if arguments else "", (-1, serve))
         if count != len(arguments) - 1:
-            raise WorkerError("usage: worker.py encode LOG OUT | decode FRAMES DUMP | serve | client PORT LOG")
+            raise WorkerError(
+                "usage: worker.py encode LOG OUT | decode FRAMES DUMP | serve | client PORT LOG | "
+                "write-visits LOG FILE FIRST LAST | read-visits FILE DUMP"
+            )
         command(*arguments[1:])
     except (WorkerError, samebytes.SamebytesError) as error:
         print(f"worker.py: {error}", file=sys.stderr)

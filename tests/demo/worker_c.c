@@ -1,4 +1,4 @@
-/* What the demo does in C: encode, decode, serve and client, as README.md of this folder describes them. Each run does one of them,
+/* What the demo does in C: encode, decode, serve, client, write-visits and read-visits, as README.md of this folder describes them. Each run does one of them,
  * with a tracing provider under all memory, and prints what it did as one line of JSON.
  *
  * A worker ends at the first thing that goes wrong, with a message on stderr and exit status 1; the system takes its memory back. */
@@ -298,6 +298,126 @@ static void decode(const char *frames_path, const char *dump_path) {
   free(errors.items);
 }
 
+/* ---- visits ---- */
+
+enum {
+  VISITS_MAX = 10,    /* kept per user */
+  VISITS_ADDED = 512, /* at once */
+};
+
+static sb_visit_manager *open_visits(const char *path, bool read_only) {
+  sb_visit_manager_options options;
+  sb_visit_manager_options_init(&options, sizeof options);
+  options.max_visits = VISITS_MAX;
+  options.read_only = read_only;
+  sb_visit_manager *manager = NULL;
+  sb_error error;
+  if (sb_visit_manager_open(path, &options, &manager, &error) != SB_OK) fail("%s: %s", path, error.message);
+  return manager;
+}
+
+static void close_visits(sb_visit_manager *manager) {
+  sb_error error;
+  if (sb_visit_manager_finish(manager, &error) != SB_OK) fail("%s", error.message);
+  sb_visit_manager_close(manager);
+}
+
+static void add_visits(sb_visit_manager *manager, const sb_visit *visits, size_t count) {
+  sb_error error;
+  if (sb_visit_manager_add_visits(manager, visits, count, &error) != SB_OK)
+    fail("line %u: %s", visits[error.frame >= 0 ? error.frame : 0].visit_id, error.message);
+}
+
+static size_t read_number(const char *text) {
+  char *end;
+  errno = 0;
+  unsigned long number = strtoul(text, &end, 10);
+  if (*text < '0' || *text > '9' || *end != '\0' || errno != 0 || number > UINT32_MAX) fail("%s is no number of a line", text);
+  return number;
+}
+
+/* Adds the lines from `first` to `last`, counted from 1; one with a NUL is no visit. */
+static void write_visits(const char *log_path, const char *path, size_t first, size_t last) {
+  weblog log = read_log(log_path);
+  if (first < 1 || last > log.count) fail("the log has the lines 1 to %zu", log.count);
+  sb_visit batch[VISITS_ADDED];
+  size_t pending = 0;
+  size_t added = 0;
+  size_t with_nul = 0;
+  double start = now();
+  sb_visit_manager *manager = open_visits(path, false);
+  for (size_t number = first; number <= last; number++) {
+    const weblog_line *line = &log.lines[number - 1];
+    if (memchr(line->bytes, 0, line->size) != NULL) {
+      with_nul++;
+      continue;
+    }
+    batch[pending++] = (sb_visit){.user = weblog_user(line),
+                                  .visit_id = (uint32_t)number,
+                                  .time_ns = weblog_time_ns(line),
+                                  .url = line->target,
+                                  .url_size = line->target_size,
+                                  .text = line->bytes,
+                                  .text_size = line->size};
+    added++;
+    if (pending < VISITS_ADDED) continue;
+    add_visits(manager, batch, pending);
+    pending = 0;
+  }
+  add_visits(manager, batch, pending);
+  close_visits(manager);
+  double seconds = now() - start;
+  close_log(&log);
+  (void)printf("{\"visits\": %zu, \"with_nul\": %zu, \"seconds\": %.6f, \"live_blocks\": %lld}\n", added, with_nul, seconds,
+               (long long)sb_memory_live_blocks());
+}
+
+static void dump_visit(FILE *out, const sb_visit *visit) {
+  (void)fprintf(out, "%u %u %lld ", visit->user, visit->visit_id, (long long)visit->time_ns);
+  write_hex(out, visit->url, visit->url_size);
+  (void)putc(' ', out);
+  write_hex(out, visit->text, visit->text_size);
+  (void)putc('\n', out);
+}
+
+static size_t count_users(sb_visit_manager *manager) {
+  sb_visit_users *users = NULL;
+  const sb_visit_user *rows = NULL;
+  size_t count;
+  sb_error error;
+  if (sb_visit_manager_users(manager, &users, &error) != SB_OK) fail("%s", error.message);
+  check(sb_visit_users_get_all(users, &rows, &count), "sb_visit_users_get_all");
+  sb_visit_users_close(users);
+  return count;
+}
+
+static void read_visits(const char *path, const char *dump_path) {
+  FILE *dump = fopen(dump_path, "wb");
+  if (dump == NULL) fail("%s: %s", dump_path, strerror(errno));
+  sb_visit_manager *manager = open_visits(path, true);
+  sb_visit_scan *scan = NULL;
+  sb_error error;
+  if (sb_visit_manager_scan(manager, &scan, &error) != SB_OK) fail("%s", error.message);
+  size_t total = 0;
+  double seconds = 0;
+  for (size_t count = 1; count > 0; total += count) {
+    sb_visits *visits = NULL;
+    const sb_visit *rows = NULL;
+    double start = now();
+    if (sb_visit_scan_next(scan, 0, &visits, &error) != SB_OK) fail("%s", error.message);
+    check(sb_visits_get_all(visits, &rows, &count), "sb_visits_get_all");
+    seconds += now() - start;
+    for (size_t i = 0; i < count; i++) dump_visit(dump, &rows[i]);
+    sb_visits_close(visits);
+  }
+  sb_visit_scan_close(scan);
+  size_t users = count_users(manager);
+  close_visits(manager);
+  if (fclose(dump) != 0) fail("%s: %s", dump_path, strerror(errno));
+  (void)printf("{\"users\": %zu, \"visits\": %zu, \"seconds\": %.6f, \"live_blocks\": %lld}\n", users, total, seconds,
+               (long long)sb_memory_live_blocks());
+}
+
 /* ---- sockets ---- */
 
 /* Waits until one of `events` is there; false after `timeout_ms`. */
@@ -567,7 +687,12 @@ int main(int count, char **arguments) {
     serve();
   else if (count == 4 && strcmp(arguments[1], "client") == 0)
     run_client(arguments[2], arguments[3]);
+  else if (count == 6 && strcmp(arguments[1], "write-visits") == 0)
+    write_visits(arguments[2], arguments[3], read_number(arguments[4]), read_number(arguments[5]));
+  else if (count == 4 && strcmp(arguments[1], "read-visits") == 0)
+    read_visits(arguments[2], arguments[3]);
   else
-    fail("usage: demo_c encode LOG OUT | decode FRAMES DUMP | serve | client PORT LOG");
+    fail("usage: demo_c encode LOG OUT | decode FRAMES DUMP | serve | client PORT LOG | write-visits LOG FILE FIRST LAST | read-visits "
+         "FILE DUMP");
   return fflush(stdout) == 0 ? 0 : 1;
 }

@@ -1,4 +1,5 @@
-// The Go worker of the demo: encodes a web log as Echo requests, decodes what others encoded, and exchanges them over TCP.
+// The Go worker of the demo: encodes a web log as Echo requests, decodes what others encoded, exchanges them over TCP,
+// and writes and reads its visits.
 //
 // Each command prints one JSON object on one line; an error goes to stderr, with exit status 1.
 package main
@@ -204,7 +205,8 @@ func difference(index int, request echo.Request, response echo.Response) error {
 	return nil
 }
 
-var errUsage = errors.New("usage: demo_go encode LOG OUT | decode FRAMES DUMP | serve | client PORT LOG")
+var errUsage = errors.New("usage: demo_go encode LOG OUT | decode FRAMES DUMP | serve | client PORT LOG | " +
+	"write-visits LOG FILE FIRST LAST | read-visits FILE DUMP")
 
 func run(arguments []string) error {
 	switch {
@@ -216,6 +218,10 @@ func run(arguments []string) error {
 		return serve()
 	case len(arguments) == 3 && arguments[0] == "client":
 		return client(arguments[1], arguments[2])
+	case len(arguments) == 5 && arguments[0] == "write-visits":
+		return writeVisits(arguments[1], arguments[2], arguments[3], arguments[4])
+	case len(arguments) == 3 && arguments[0] == "read-visits":
+		return readVisits(arguments[1], arguments[2])
 	}
 	return errUsage
 }
