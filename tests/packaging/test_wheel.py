@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import tarfile
 import zipfile
@@ -100,6 +101,21 @@ def test_the_installed_wheel_encodes_and_decodes(user_python: Path, tmp_path: Pa
 def test_the_quick_start_runs_on_the_installed_wheel(user_python: Path, tmp_path: Path, backend: str) -> None:
     (tmp_path / "quick_start.py").write_text(quick_start("python"))
     assert run(user_python, "quick_start.py", cwd=tmp_path, SAMEBYTES_BACKEND=backend) == QUICK_START_OUTPUT
+
+
+@pytest.mark.parametrize("backend", ["cffi", "ctypes"])
+def test_the_installed_command_works(user_python: Path, tmp_path: Path, backend: str) -> None:
+    command = user_python.parent / "samebytes"
+    facts = json.loads(run(command, "doctor", "--json", cwd=tmp_path, SAMEBYTES_BACKEND=backend))
+    assert (facts["back_end"], facts["problems"]) == (backend, [])
+    assert facts["images"] == [facts["library"]]
+    assert Path(facts["library"]).is_relative_to(user_python.parent.parent)
+    log = tmp_path / "access.log"
+    log.write_text('192.0.2.1 - - [17/May/2015:10:05:03 +0000] "GET /page HTTP/1.1" 200 12\n')
+    run(command, "visits", "store", "import", log, cwd=tmp_path, SAMEBYTES_BACKEND=backend)
+    shown = run(command, "visits", "store", "show", "192.0.2.1", cwd=tmp_path, SAMEBYTES_BACKEND=backend)
+    assert shown.startswith("2015-05-17T10:05:03.000000000Z  1  /page\n")
+    assert run(user_python, "-m", "samebytes", "--version", cwd=tmp_path).startswith("samebytes, version 1.")
 
 
 def test_the_environment_of_the_tests_is_not_the_users(user_python: Path) -> None:
