@@ -210,6 +210,7 @@ def visits(build: Build) -> Part:
     programs = [
         Program([program, "small", str(scratch / "small")]),
         Program([program, "large", str(scratch / "large")]),
+        Program([sys.executable, str(HERE / "python/visits.py"), str(scratch / "python")]),
     ]
     settings = [
         "visits: url 60 bytes, text 200, random letters; 100,000 of 10,000 users, or 1,000,000 of 100,000; the newest 10 are kept"
