@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import click
 
@@ -243,7 +243,7 @@ class Printer:
         click.echo(f"{_show.count_text(self.frames, 'frame')}{damaged}, {_show.count_text(total, 'byte')}")
 
 
-def pieces(source: BinaryIO, total: int, wanted: bool) -> Iterator[bytes]:
+def pieces(source: IO[bytes], total: int, wanted: bool) -> Iterator[bytes]:
     with _show.progress(total, "frames", wanted) as advance:
         while data := source.read(PIECE):
             yield data

@@ -6,7 +6,7 @@ import ipaddress
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -198,7 +198,7 @@ class Line(NamedTuple):
     bytes: bytes
 
 
-def lines_of(source: BinaryIO, advance: Callable[[int], None]) -> Iterator[Line]:
+def lines_of(source: IO[bytes], advance: Callable[[int], None]) -> Iterator[Line]:
     """The lines of a log without their LF, counted from 1."""
     for number, line in enumerate(source, start=1):
         advance(len(line))
