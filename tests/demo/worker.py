@@ -181,6 +181,7 @@ def decode(frames: str, dump: str) -> None:
             row_count += len(rows)
             errors += batch.errors
         out.writelines(map(dumped_error, errors))
+    rows = []  # as long as there is one, it keeps the memory that it was parsed from
     memory.report(rows=row_count, errors=len(errors), seconds=seconds)
 
 
@@ -293,6 +294,7 @@ def serve() -> None:
             connection.wait_long(selectors.EVENT_WRITE)
             connection.send_some()
     connection.close()
+    rows = more = row = None  # as long as there is one, it keeps the memory that it was parsed from
     memory.report(frames=frames, in_flight_max=in_flight_max)
 
 
