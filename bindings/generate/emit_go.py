@@ -546,7 +546,9 @@ def emit_class(docs: Docs, cls: Class, taken: bool) -> list[str]:
         "//",
         "// It may be called again, and while other goroutines are inside calls: the last of them closes then. It never fails.",
     ]
-    lines += block(f"func ({this} *{name}) Close() error", *block(f"if {this} != nil", f"{this}.close()"), "return nil")
+    stops = [f"{this}.Stop() // so that calls that wait end"] if any(f.short == "stop" for f in cls.methods) else []
+    closes = block(f"if {this} != nil", *stops, f"{this}.close()")
+    lines += block(f"func ({this} *{name}) Close() error", *closes, "return nil")
     return [*lines, ""]
 
 

@@ -49,8 +49,20 @@ BUILTINS = {
 EXPORTERS = {"sb_pool": "Pool", "sb_block": "Block", "sb_view": "View", "sb_batch": "Batch"}
 # Those that have no attributes but their base's.
 SMALL = {"sb_block"}
-# Classes that _bytes.py and _codec.py say in the words of Python; the package exports those.
-REFINED = {"Batch", "Block", "Buf", "Builder", "Parser", "Pool", "Schema", "View", "VisitManager", "VisitScan"}
+# Classes that _bytes.py, _channel.py and _codec.py say in the words of Python; the package exports those.
+REFINED = {
+    "Batch",
+    "Block",
+    "Buf",
+    "Builder",
+    "Channel",
+    "Parser",
+    "Pool",
+    "Schema",
+    "View",
+    "VisitManager",
+    "VisitScan",
+}
 REFINED |= {"salvage_visits", "verify_visits"}
 # Records that only the layers have: the package exports classes of these names.
 REFINED_RECORDS = {"Visit"}

@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xeed42487eac857f7ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xbf490c71c0680cb2ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "eed42487eac857f7"
+const coreDigest = "bf490c71c0680cb2"

@@ -314,6 +314,32 @@ package samebytes
 #cgo nocallback sb_schema_file_find
 #cgo noescape sb_schema_file_close
 #cgo nocallback sb_schema_file_close
+#cgo noescape sb_memory_open_shared
+#cgo nocallback sb_memory_open_shared
+#cgo noescape sb_channel_options_init
+#cgo nocallback sb_channel_options_init
+#cgo noescape sb_channel_open
+#cgo nocallback sb_channel_open
+#cgo noescape sb_channel_send_view
+#cgo nocallback sb_channel_send_view
+#cgo noescape sb_channel_send_block
+#cgo nocallback sb_channel_send_block
+#cgo noescape sb_channel_next
+#cgo nocallback sb_channel_next
+#cgo noescape sb_channel_receive_view
+#cgo nocallback sb_channel_receive_view
+#cgo noescape sb_channel_receive_block
+#cgo nocallback sb_channel_receive_block
+#cgo noescape sb_channel_pin_count
+#cgo nocallback sb_channel_pin_count
+#cgo noescape sb_channel_wait_done
+#cgo nocallback sb_channel_wait_done
+#cgo noescape sb_channel_descriptor
+#cgo nocallback sb_channel_descriptor
+#cgo noescape sb_channel_stop
+#cgo nocallback sb_channel_stop
+#cgo noescape sb_channel_close
+#cgo nocallback sb_channel_close
 #cgo noescape sb_visit_manager_options_init
 #cgo nocallback sb_visit_manager_options_init
 #cgo noescape sb_visit_manager_open
@@ -506,6 +532,14 @@ const (
 	PoolManyMax = 1024
 	// SchemaFileSizeMax: bytes
 	SchemaFileSizeMax = 1048576
+	// ChannelSpansMax is SB_CHANNEL_SPANS_MAX of C.
+	ChannelSpansMax = 16
+	// ChannelSegmentsMax is SB_CHANNEL_SEGMENTS_MAX of C.
+	ChannelSegmentsMax = 64
+	// ArrivalView: bytes to be read: Channel.ReceiveView
+	ArrivalView = 1
+	// ArrivalBlock: a block to be written: Channel.ReceiveBlock
+	ArrivalBlock = 2
 	// VisitTextMax: bytes of url, and of text
 	VisitTextMax = 67108864
 	// VisitPathMax: bytes of the path's last component
@@ -933,6 +967,21 @@ func goPoolPlace(c *C.sb_pool_place) PoolPlace {
 	return s
 }
 
+// ChannelOptions tells how a channel works. 0 in every field is the default.
+type ChannelOptions struct {
+	// spans and blocks that may be pinned by the peer at one time; 0: 1024
+	PinsMax uint32
+	// bytes of the peer's segments that may be mapped at one time; 0: 4 GiB
+	BytesMax uint64
+}
+
+func (s *ChannelOptions) fill(op string, c *C.sb_channel_options, held *holder) error {
+	C.sb_channel_options_init(c, C.sizeof_sb_channel_options)
+	c.pins_max = C.uint32_t(s.PinsMax)
+	c.bytes_max = C.uint64_t(s.BytesMax)
+	return nil
+}
+
 // visit is one visit. Frozen: it never grows.
 type visit struct {
 	// whose
@@ -1196,6 +1245,26 @@ func OpenMemoryTracing(inner *Memory) (*Memory, error) {
 	cStatus := C.sb_memory_open_tracing(cInner, &outMemory)
 	if cStatus != 0 {
 		return nil, failure("OpenMemoryTracing", cStatus)
+	}
+	return newMemory(outMemory), nil
+}
+
+// OpenMemoryShared opens a provider of memory that can be sent to other processes. Blocks lie in segments,
+// each an anonymous file of its own (memfd), sealed against growing and shrinking. Whoever receives one block
+// of a segment can read, and when it may write the block can also write, all of that segment: use one
+// provider per group of peers that trust each other, or segmentSize 1, which gives each block a segment of
+// its own. A segment keeps a file descriptor open.
+//
+//   - Ownership: the caller closes memory.
+//   - Threads: any.
+//   - Errors: ErrInvalidArgument when segmentSize is above 1 GiB, or bytesMax smaller than a segment;
+//     ErrNoMemory.
+//   - Since: 1.0
+func OpenMemoryShared(segmentSize uint32, bytesMax uint64) (*Memory, error) {
+	var outMemory *C.sb_memory
+	cStatus := C.sb_memory_open_shared(C.uint32_t(segmentSize), C.uint64_t(bytesMax), &outMemory)
+	if cStatus != 0 {
+		return nil, failure("OpenMemoryShared", cStatus)
 	}
 	return newMemory(outMemory), nil
 }
@@ -4337,6 +4406,269 @@ func (s *SchemaFile) Find(name string) (*Schema, error) {
 		return nil, failure("SchemaFile.Find", cStatus)
 	}
 	return newSchema(outSchema), nil
+}
+
+// Channel is a handle of the library; its manual is shared.h in core/include/samebytes. Close it when done:
+// the garbage collector closes it as well, but late.
+type Channel struct {
+	handle
+}
+
+func newChannel(object *C.sb_channel) *Channel {
+	c := new(Channel)
+	own(c, &c.handle, unsafe.Pointer(object), destroyChannel)
+	return c
+}
+
+func destroyChannel(object unsafe.Pointer) {
+	C.sb_channel_close((*C.sb_channel)(object))
+}
+
+func (c *Channel) enter(op string) (*C.sb_channel, error) {
+	if c == nil {
+		return nil, refuse(op, "Channel is nil")
+	}
+	object, err := c.handle.enter(op)
+	return (*C.sb_channel)(object), err
+}
+
+// Close closes the channel. nil is allowed. What was received stays valid; what was not yet received is gone.
+//
+//   - Ownership: takes channel.
+//   - Threads: nobody may use channel during or after the call.
+//   - Errors: none.
+//   - Since: 1.0
+//
+// It may be called again, and while other goroutines are inside calls: the last of them closes then. It never fails.
+func (c *Channel) Close() error {
+	if c != nil {
+		c.Stop() // so that calls that wait end
+		c.close()
+	}
+	return nil
+}
+
+// NewChannel makes one end of a channel of socket, a connected Unix stream socket whose other end becomes a
+// channel too. Nothing else may use the socket from then on.
+//
+//   - Ownership: the caller closes channel, and keeps socket, of which the channel has a duplicate; it may
+//     close it at once.
+//   - Threads: any.
+//   - Errors: ErrInvalidArgument when socket is no such socket; ErrIO when there are too many descriptors;
+//     ErrNoMemory.
+//   - Since: 1.0
+func NewChannel(socket int32, options *ChannelOptions) (*Channel, error) {
+	var held holder
+	defer held.release()
+	var cOptions C.sb_channel_options
+	var pOptions *C.sb_channel_options
+	if options != nil {
+		if err := options.fill("NewChannel", &cOptions, &held); err != nil {
+			return nil, err
+		}
+		pOptions = &cOptions
+	}
+	var outChannel *C.sb_channel
+	var outError C.sb_error
+	cStatus := C.sb_channel_open(C.int32_t(socket), pOptions, &outChannel, &outError)
+	if cStatus != 0 {
+		return nil, failureOf("NewChannel", cStatus, &outError)
+	}
+	return newChannel(outChannel), nil
+}
+
+// SendView sends view to be read by the peer, and pins its blocks. Where the peer has as many pins as it may
+// have, or does not read the socket, it waits.
+//
+//   - Ownership: view is borrowed for the call; its bytes are pinned.
+//   - Threads: any; one user of view at a time.
+//   - Errors: ErrUnsupported when a span is not in memory of a shared provider of this process; ErrTooLarge
+//     above ChannelSpansMax spans; ErrOutOfRange when it is empty; ErrTimeout; ErrUnavailable; ErrClosed;
+//     ErrCorrupt; ErrNoMemory. Nothing was sent then.
+//   - Since: 1.0
+func (c *Channel) SendView(view *View, tag uint64, timeoutMs int64) error {
+	self, err := c.enter("Channel.SendView")
+	if err != nil {
+		return err
+	}
+	defer c.leave()
+	cView, err := view.enter("Channel.SendView")
+	if err != nil {
+		return err
+	}
+	defer view.leave()
+	var outError C.sb_error
+	cStatus := C.sb_channel_send_view(self, cView, C.uint64_t(tag), C.int64_t(timeoutMs), &outError)
+	if cStatus != 0 {
+		return failureOf("Channel.SendView", cStatus, &outError)
+	}
+	return nil
+}
+
+// SendBlock sends the first size bytes of block to be written by the peer, too, and pins it. The caller keeps
+// the block, and may read and write it. Otherwise as Channel.SendView.
+//
+//   - Ownership: block stays the caller's, with the channel as another owner until the peer is done.
+//   - Threads: any.
+//   - Errors: ErrBusy when the block has other owners, such as a channel that has sent it; ErrOutOfRange when
+//     size is 0 or larger than the block; otherwise as Channel.SendView.
+//   - Since: 1.0
+func (c *Channel) SendBlock(block *Block, size int, tag uint64, timeoutMs int64) error {
+	if size < 0 {
+		return refuse("Channel.SendBlock", "size is negative")
+	}
+	self, err := c.enter("Channel.SendBlock")
+	if err != nil {
+		return err
+	}
+	defer c.leave()
+	cBlock, err := block.enter("Channel.SendBlock")
+	if err != nil {
+		return err
+	}
+	defer block.leave()
+	var outError C.sb_error
+	cStatus := C.sb_channel_send_block(self, cBlock, C.size_t(size), C.uint64_t(tag), C.int64_t(timeoutMs), &outError)
+	if cStatus != 0 {
+		return failureOf("Channel.SendBlock", cStatus, &outError)
+	}
+	return nil
+}
+
+// Next waits for what the peer sends next, and tells its kind, SB_ARRIVAL_..., and tag. It stays there until
+// it is received.
+//
+//   - Ownership: none.
+//   - Threads: any.
+//   - Errors: ErrTimeout; ErrUnavailable when the peer has ended the socket, and all that came before was
+//     received; ErrClosed; ErrCorrupt, and ErrTooLarge at options.bytes_max: the channel has ended.
+//   - Since: 1.0
+func (c *Channel) Next(timeoutMs int64) (int32, uint64, error) {
+	self, err := c.enter("Channel.Next")
+	if err != nil {
+		return 0, 0, err
+	}
+	defer c.leave()
+	var outKind C.int32_t
+	var outTag C.uint64_t
+	var outError C.sb_error
+	cStatus := C.sb_channel_next(self, C.int64_t(timeoutMs), &outKind, &outTag, &outError)
+	if cStatus != 0 {
+		return 0, 0, failureOf("Channel.Next", cStatus, &outError)
+	}
+	return int32(outKind), uint64(outTag), nil
+}
+
+// ReceiveView receives a view. Its memory is mapped for reading only, and its blocks have the metadata key
+// that they had with the sender.
+//
+//   - Ownership: the caller closes view; the peer's pins end with the last share of its bytes.
+//   - Threads: any.
+//   - Errors: ErrUnsupported when a block comes next; otherwise as Channel.Next.
+//   - Since: 1.0
+func (c *Channel) ReceiveView(timeoutMs int64) (*View, error) {
+	self, err := c.enter("Channel.ReceiveView")
+	if err != nil {
+		return nil, err
+	}
+	defer c.leave()
+	var outView *C.sb_view
+	var outError C.sb_error
+	cStatus := C.sb_channel_receive_view(self, C.int64_t(timeoutMs), &outView, &outError)
+	if cStatus != 0 {
+		return nil, failureOf("Channel.ReceiveView", cStatus, &outError)
+	}
+	return newView(outView), nil
+}
+
+// ReceiveBlock receives a block that both processes may write.
+//
+//   - Ownership: the caller closes block; the peer's pin ends with its last owner.
+//   - Threads: any.
+//   - Errors: ErrUnsupported when a view comes next; otherwise as Channel.Next.
+//   - Since: 1.0
+func (c *Channel) ReceiveBlock(timeoutMs int64) (*Block, error) {
+	self, err := c.enter("Channel.ReceiveBlock")
+	if err != nil {
+		return nil, err
+	}
+	defer c.leave()
+	var outBlock *C.sb_block
+	var outError C.sb_error
+	cStatus := C.sb_channel_receive_block(self, C.int64_t(timeoutMs), &outBlock, &outError)
+	if cStatus != 0 {
+		return nil, failureOf("Channel.ReceiveBlock", cStatus, &outError)
+	}
+	return newBlock(outBlock), nil
+}
+
+// PinCount looks what the peer is done with, and returns how many spans and blocks it still pins.
+//
+//   - Ownership: blocks that the peer is done with, and nobody else owns, go back to their provider.
+//   - Threads: any.
+//   - Errors: none; 0 when the channel has ended.
+//   - Since: 1.0
+func (c *Channel) PinCount() int {
+	self, err := c.enter("Channel.PinCount")
+	if err != nil {
+		return 0
+	}
+	defer c.leave()
+	return int(C.sb_channel_pin_count(self))
+}
+
+// WaitDone waits until the peer pins nothing any more.
+//
+//   - Ownership: as Channel.PinCount.
+//   - Threads: any.
+//   - Errors: ErrTimeout; ErrUnavailable when the peer ended the socket instead of saying that it is done;
+//     ErrClosed; ErrCorrupt.
+//   - Since: 1.0
+func (c *Channel) WaitDone(timeoutMs int64) error {
+	self, err := c.enter("Channel.WaitDone")
+	if err != nil {
+		return err
+	}
+	defer c.leave()
+	var outError C.sb_error
+	cStatus := C.sb_channel_wait_done(self, C.int64_t(timeoutMs), &outError)
+	if cStatus != 0 {
+		return failureOf("Channel.WaitDone", cStatus, &outError)
+	}
+	return nil
+}
+
+// Descriptor returns a file descriptor that polls as readable when a call may have something to receive or to
+// tell, for event loops.
+//
+//   - Ownership: the descriptor is the channel's; it is not read from.
+//   - Threads: any.
+//   - Errors: none; -1 in a forked child.
+//   - Since: 1.0
+func (c *Channel) Descriptor() int32 {
+	self, err := c.enter("Channel.Descriptor")
+	if err != nil {
+		return 0
+	}
+	defer c.leave()
+	return int32(C.sb_channel_descriptor(self))
+}
+
+// Stop ends the channel beside other threads: calls that wait return ErrClosed, as do all later ones. What
+// was received stays.
+//
+//   - Ownership: none; the peer sees the end of the socket when all that was received is closed, and the
+//     channel is.
+//   - Threads: any.
+//   - Errors: none.
+//   - Since: 1.0
+func (c *Channel) Stop() {
+	self, err := c.enter("Channel.Stop")
+	if err != nil {
+		return
+	}
+	defer c.leave()
+	C.sb_channel_stop(self)
 }
 
 // VisitManager is a handle of the library; its manual is visits.h in core/include/samebytes. Close it when

@@ -21,6 +21,7 @@ typedef struct sb_lender sb_lender;
 typedef struct sb_pipeline sb_pipeline;
 typedef struct sb_pool sb_pool;
 typedef struct sb_schema_file sb_schema_file;
+typedef struct sb_channel sb_channel;
 typedef struct sb_visit_manager sb_visit_manager;
 typedef struct sb_visits sb_visits;
 typedef struct sb_visit_users sb_visit_users;
@@ -153,6 +154,11 @@ typedef struct sb_pool_place {
   char tag[128];
   char calls[384];
 } sb_pool_place;
+typedef struct sb_channel_options {
+  uint32_t struct_size;
+  uint32_t pins_max;
+  uint64_t bytes_max;
+} sb_channel_options;
 typedef struct sb_visit {
   uint32_t user;
   uint32_t visit_id;
@@ -367,6 +373,24 @@ size_t sb_schema_file_count(const sb_schema_file *file);
 sb_status sb_schema_file_get(const sb_schema_file *file, size_t index, sb_schema **schema);
 sb_status sb_schema_file_find(const sb_schema_file *file, const char *name, sb_schema **schema);
 void sb_schema_file_close(sb_schema_file *file);
+sb_status sb_memory_open_shared(uint32_t segment_size, uint64_t bytes_max, sb_memory **memory);
+void sb_channel_options_init(sb_channel_options *options, size_t struct_size);
+sb_status sb_channel_open(int32_t socket, const sb_channel_options *options, sb_channel **channel, sb_error
+  *error);
+sb_status sb_channel_send_view(sb_channel *channel, const sb_view *view, uint64_t tag, int64_t timeout_ms,
+  sb_error *error);
+sb_status sb_channel_send_block(sb_channel *channel, sb_block *block, size_t size, uint64_t tag, int64_t
+  timeout_ms, sb_error *error);
+sb_status sb_channel_next(sb_channel *channel, int64_t timeout_ms, int32_t *kind, uint64_t *tag, sb_error
+  *error);
+sb_status sb_channel_receive_view(sb_channel *channel, int64_t timeout_ms, sb_view **view, sb_error *error);
+sb_status sb_channel_receive_block(sb_channel *channel, int64_t timeout_ms, sb_block **block, sb_error
+  *error);
+size_t sb_channel_pin_count(sb_channel *channel);
+sb_status sb_channel_wait_done(sb_channel *channel, int64_t timeout_ms, sb_error *error);
+int32_t sb_channel_descriptor(const sb_channel *channel);
+void sb_channel_stop(sb_channel *channel);
+void sb_channel_close(sb_channel *channel);
 void sb_visit_manager_options_init(sb_visit_manager_options *options, size_t struct_size);
 sb_status sb_visit_manager_open(const char *path, const sb_visit_manager_options *options, sb_visit_manager
   **manager, sb_error *error);

@@ -2,6 +2,6 @@
 #ifndef SB_ABI_DIGEST_H
 #define SB_ABI_DIGEST_H
 
-#define SB_ABI_DIGEST 0xc4cdfbd923e9b499ull
+#define SB_ABI_DIGEST 0xd44c0148df2700b8ull
 
 #endif

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xeed42487eac857f7ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xbf490c71c0680cb2ull
 import "C"

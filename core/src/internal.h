@@ -11,7 +11,6 @@
 #include <stdint.h>
 #include <string.h>
 
-#include <samebytes/buf.h>
 #include <samebytes/schema.h>
 #include <samebytes/view.h>
 
@@ -55,6 +54,10 @@ struct sb_block {
 sb_status sb_priv_block_get(sb_memory *memory, size_t size, sb_block **block);
 /* Gives a block back whose owners have reached 0. */
 void sb_priv_block_free(sb_block *block);
+/* Adds to how many blocks are out, of providers that are no pools. */
+void sb_priv_live_blocks_add(int64_t change);
+/* The provider that the memory of `memory` comes from, behind all tracing ones. */
+const sb_memory *sb_priv_memory_origin(const sb_memory *memory);
 /* Sets up what every provider starts with: one owner, no counts. */
 void sb_priv_memory_init(sb_memory *memory, const sb_priv_provider *provider);
 /* Another owner of `memory`, the default pool if NULL, whose last handle may go at the same time; SB_CLOSED when it has gone. */

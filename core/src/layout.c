@@ -75,6 +75,11 @@ FIELD(sb_pool_stats, failures, 32, 8);
 FIELD(sb_pool_stats, refused_puts, 40, 8);
 SIZE(sb_pool_stats, 48);
 
+FIELD(sb_channel_options, struct_size, 0, 4);
+FIELD(sb_channel_options, pins_max, 4, 4);
+FIELD(sb_channel_options, bytes_max, 8, 8);
+SIZE(sb_channel_options, 16);
+
 FIELD(sb_schema_field, name, 0, 8);
 FIELD(sb_schema_field, type, 8, 4);
 FIELD(sb_schema_field, reserved, 12, 4);

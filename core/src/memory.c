@@ -11,7 +11,7 @@
 
 #include "internal.h"
 
-static atomic_int_least64_t heap_blocks; /* those that are out, of all providers but pools */
+static atomic_int_least64_t other_blocks; /* those that are out, of all providers but pools */
 
 void sb_priv_memory_init(sb_memory *memory, const sb_priv_provider *provider) {
   memory->provider = provider;
@@ -66,7 +66,9 @@ sb_status sb_priv_block_get(sb_memory *memory, size_t size, sb_block **block) {
 
 void sb_priv_block_free(sb_block *block) { provider_put(block); }
 
-int64_t sb_memory_live_blocks(void) { return atomic_load(&heap_blocks) + sb_priv_foreign_live_blocks() + sb_priv_pools_live_blocks(); }
+void sb_priv_live_blocks_add(int64_t change) { atomic_fetch_add_explicit(&other_blocks, change, memory_order_relaxed); }
+
+int64_t sb_memory_live_blocks(void) { return atomic_load(&other_blocks) + sb_priv_foreign_live_blocks() + sb_priv_pools_live_blocks(); }
 
 /* ---- handles ---- */
 
@@ -196,12 +198,12 @@ static sb_status heap_get(sb_memory *memory, size_t size, sb_block **block) {
   if (made == NULL) return SB_NO_MEMORY;
   *made = (sb_block){.owners = 1, .size = (uint32_t)size, .data = (uint8_t *)made + HEAP_ALIGNMENT, .memory = memory};
   *block = made;
-  atomic_fetch_add_explicit(&heap_blocks, 1, memory_order_relaxed);
+  sb_priv_live_blocks_add(1);
   return SB_OK;
 }
 
 static void heap_put(sb_block *block) {
-  atomic_fetch_sub_explicit(&heap_blocks, 1, memory_order_relaxed);
+  sb_priv_live_blocks_add(-1);
   free(block);
 }
 
@@ -282,4 +284,9 @@ sb_status sb_memory_fail_reserve(sb_memory *memory, uint64_t nth) {
   if (memory->provider != &tracing_provider) return SB_UNSUPPORTED;
   atomic_store(&((tracing_memory *)memory)->fail_in, nth);
   return SB_OK;
+}
+
+const sb_memory *sb_priv_memory_origin(const sb_memory *memory) {
+  while (memory->provider == &tracing_provider) memory = ((const tracing_memory *)memory)->inner;
+  return memory;
 }

@@ -9,12 +9,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -207,6 +214,140 @@ int sb_priv_lock_open(int folder, const char *name, int *lock) {
   }
   *lock = file;
   return 0;
+}
+
+/* ---- memory that other processes can map ---- */
+
+enum {
+  SEALS = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL,
+  TMPFS = 0x01021994, /* what memfd_create makes, unless it is of huge pages: those can fail when they are touched */
+};
+
+int sb_priv_segment_create(size_t size, int *file, uint8_t **data) {
+  const int made = memfd_create("samebytes", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (made < 0) return errno;
+  int problem = ftruncate(made, (off_t)size) != 0 || fcntl(made, F_ADD_SEALS, SEALS) != 0 ? errno : 0;
+  if (problem == 0) problem = sb_priv_segment_map(made, size, true, data);
+  if (problem != 0) {
+    (void)close(made);
+    return problem;
+  }
+  *file = made;
+  return 0;
+}
+
+int sb_priv_segment_look(int file, sb_priv_segment_facts *facts) {
+  struct stat status;
+  struct statfs system;
+  if (fstat(file, &status) != 0 || fstatfs(file, &system) != 0) return errno;
+  const int seals = fcntl(file, F_GET_SEALS); /* fails for what cannot be sealed */
+  facts->size = status.st_size < 0 ? 0 : (uint64_t)status.st_size;
+  facts->memory = S_ISREG(status.st_mode) && system.f_type == TMPFS;
+  facts->sealed = seals >= 0 && (seals & SEALS) == SEALS;
+  return 0;
+}
+
+int sb_priv_segment_map(int file, size_t size, bool writable, uint8_t **data) {
+  void *mapped = mmap(NULL, size, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, file, 0);
+  if (mapped == MAP_FAILED) return errno;
+  *data = mapped;
+  return 0;
+}
+
+void sb_priv_segment_unmap(uint8_t *data, size_t size) { (void)munmap(data, size); }
+
+/* ---- Unix sockets ---- */
+
+bool sb_priv_socket_fits(int socket) {
+  struct sockaddr_un address;
+  socklen_t size = sizeof address;
+  int type = 0;
+  socklen_t type_size = sizeof type;
+  return getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &type_size) == 0 && type == SOCK_STREAM &&
+         getpeername(socket, (struct sockaddr *)&address, &size) == 0 && address.sun_family == AF_UNIX;
+}
+
+/* Room for descriptors beside a message. */
+typedef union file_room {
+  struct cmsghdr header;
+  char bytes[CMSG_SPACE(sizeof(int) * SB_PRIV_FILES_MAX)];
+} file_room;
+
+int sb_priv_socket_send(int socket, const void *data, size_t size, const int *files, size_t file_count) {
+  struct iovec bytes = {(void *)(uintptr_t)data, size};
+  file_room room = {.bytes = {0}};
+  struct msghdr message = {.msg_iov = &bytes, .msg_iovlen = 1};
+  if (file_count > 0) {
+    const size_t file_bytes = sizeof(int) * file_count;
+    message.msg_control = room.bytes;
+    message.msg_controllen = CMSG_SPACE(file_bytes);
+    room.header.cmsg_level = SOL_SOCKET;
+    room.header.cmsg_type = SCM_RIGHTS;
+    room.header.cmsg_len = CMSG_LEN(file_bytes);
+    memcpy(CMSG_DATA(&room.header), files, file_bytes);
+  }
+  ssize_t sent;
+  do {
+    sent = sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+  } while (sent < 0 && errno == EINTR);
+  if (sent < 0) return errno == EWOULDBLOCK ? EAGAIN : errno;
+  return (size_t)sent == size ? 0 : EMSGSIZE; /* messages are smaller than what Linux takes as one piece */
+}
+
+int sb_priv_socket_receive(int socket, void *data, size_t size, size_t *got, int *files, size_t *file_count) {
+  struct iovec bytes = {data, size};
+  file_room room;
+  struct msghdr message = {.msg_iov = &bytes, .msg_iovlen = 1, .msg_control = room.bytes, .msg_controllen = sizeof room.bytes};
+  ssize_t received;
+  do {
+    received = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  } while (received < 0 && errno == EINTR);
+  if (received < 0) return errno == EWOULDBLOCK ? EAGAIN : errno;
+  *got = (size_t)received;
+  *file_count = 0;
+  for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header != NULL; header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    const size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    memcpy(files + *file_count, CMSG_DATA(header), count * sizeof(int)); /* the room limits all of them together */
+    *file_count += count;
+  }
+  return (message.msg_flags & MSG_CTRUNC) != 0 ? EMSGSIZE : 0;
+}
+
+void sb_priv_socket_end(int socket) { (void)shutdown(socket, SHUT_RDWR); }
+
+/* ---- waiting ---- */
+
+int sb_priv_signal_open(int *signal) {
+  *signal = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  return *signal < 0 ? errno : 0;
+}
+
+void sb_priv_signal_set(int signal) {
+  const uint64_t one = 1;
+  (void)!write(signal, &one, sizeof one);
+}
+
+void sb_priv_signal_clear(int signal) {
+  uint64_t count;
+  (void)!read(signal, &count, sizeof count);
+}
+
+int sb_priv_group_open(int first, int second, int *group) {
+  *group = epoll_create1(EPOLL_CLOEXEC);
+  if (*group < 0) return errno;
+  struct epoll_event event = {.events = EPOLLIN};
+  if (epoll_ctl(*group, EPOLL_CTL_ADD, first, &event) == 0 && epoll_ctl(*group, EPOLL_CTL_ADD, second, &event) == 0) return 0;
+  const int problem = errno;
+  (void)close(*group);
+  *group = -1;
+  return problem;
+}
+
+void sb_priv_descriptors_wait(int first, bool to_write, int second, int64_t timeout_ns) {
+  struct pollfd wanted[] = {{first, to_write ? POLLOUT : POLLIN, 0}, {second, POLLIN, 0}};
+  const struct timespec time = {timeout_ns / NS_PER_S, timeout_ns % NS_PER_S};
+  (void)ppoll(wanted, second < 0 ? 1 : 2, timeout_ns < 0 ? NULL : &time, NULL);
 }
 
 /* ---- fork ---- */

@@ -58,6 +58,35 @@ void sb_priv_file_remove(int folder, const char *name);
  * descriptor, and the copies that a fork made of it, are closed. */
 int sb_priv_lock_open(int folder, const char *name, int *lock);
 
+/* Memory that other processes can map: an anonymous file that neither grows nor shrinks, mapped for writing. */
+int sb_priv_segment_create(size_t size, int *file, uint8_t **data);
+/* What a descriptor from elsewhere is: whether it can be memory that does not shrink under a reader, and its size. */
+typedef struct sb_priv_segment_facts {
+  uint64_t size;
+  bool memory; /* pages of anonymous memory, nothing that could fail when it is read */
+  bool sealed; /* against shrinking, growing and other seals */
+} sb_priv_segment_facts;
+int sb_priv_segment_look(int file, sb_priv_segment_facts *facts);
+int sb_priv_segment_map(int file, size_t size, bool writable, uint8_t **data);
+void sb_priv_segment_unmap(uint8_t *data, size_t size);
+
+/* Unix sockets. Nothing here waits, and no signal is raised. A message is sent whole, or not at all: EAGAIN. `*got` is 0 at the end. */
+enum {
+  SB_PRIV_FILES_MAX = 32
+}; /* descriptors in one message */
+bool sb_priv_socket_fits(int socket); /* a connected Unix stream socket */
+int sb_priv_socket_send(int socket, const void *data, size_t size, const int *files, size_t file_count);
+int sb_priv_socket_receive(int socket, void *data, size_t size, size_t *got, int *files, size_t *file_count);
+void sb_priv_socket_end(int socket);
+
+/* A signal is a descriptor that polls as readable while it is set. A group polls as readable while one of its two members is. */
+int sb_priv_signal_open(int *signal);
+void sb_priv_signal_set(int signal);
+void sb_priv_signal_clear(int signal);
+int sb_priv_group_open(int first, int second, int *group);
+/* Waits until `first` can be read, or written, or `second`, if it is not -1, can be read; or until the time has passed, -1 being never. */
+void sb_priv_descriptors_wait(int first, bool to_write, int second, int64_t timeout_ns);
+
 /* Who wants to know in a forked child. The list is locked while `in_child` runs and whenever another thread may fork; whoever opens or
  * exchanges descriptors that a child must not keep holds the list meanwhile. */
 typedef struct sb_priv_fork_entry {

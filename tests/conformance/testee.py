@@ -5,6 +5,7 @@ Messages go through the classes, which call that layer's functions; request F ca
 
 from __future__ import annotations
 
+import socket
 import struct
 import sys
 import tempfile
@@ -473,6 +474,34 @@ def call_metadata(sb: Any) -> None:
         sb.sb_memory_close(handle)
 
 
+def call_channel(sb: Any) -> None:
+    ends = socket.socketpair()
+    options = sb.sb_channel_options_init()._replace(pins_max=8)
+    a, b = sb.sb_channel_open(ends[0].fileno(), options), sb.sb_channel_open(ends[1].fileno())
+    for end in ends:
+        end.close()
+    expect(sb.sb_channel_descriptor(a) >= 0, True)
+    memory = sb.sb_memory_open_shared(0, 0)
+    view, block = sb.sb_view_open(b"sent", memory), sb.sb_memory_get_block(memory, 16)
+    sb.sb_channel_send_view(a, view, 5, 0)
+    expect(sb.sb_channel_next(b, 1000), (samebytes.ARRIVAL_VIEW, 5))
+    got = sb.sb_channel_receive_view(b, 0)
+    expect((sb.sb_view_equals(got, view), sb.sb_channel_pin_count(a)), (True, 1))
+    sb.sb_view_close(got)
+    sb.sb_channel_send_block(a, block, 16, 0, 0)
+    theirs = sb.sb_channel_receive_block(b, 1000)
+    layer.write_bytes(sb.sb_block_data(theirs), b"answer")
+    expect(layer.read_bytes(sb.sb_block_data(block), 6), b"answer")
+    sb.sb_block_close(theirs)
+    sb.sb_channel_wait_done(a, 1000)
+    sb.sb_channel_stop(a)
+    for channel in (a, b):
+        sb.sb_channel_close(channel)
+    sb.sb_block_close(block)
+    sb.sb_view_close(view)
+    sb.sb_memory_close(memory)
+
+
 def call_codec(sb: Any) -> None:
     schema = sb.sb_schema_open("Event", samebytes.DIRECTION_REQUEST, 7, [("text", samebytes.TYPE_STRING)])
     other = sb.sb_schema_retain(schema)
@@ -653,6 +682,7 @@ def surface() -> list[str]:
         call_numbers,
         call_pieces,
         call_lender,
+        call_channel,
         call_codec,
         call_schema_file,
         call_echo,

@@ -4,6 +4,7 @@
 /* Lets the nth request to the system fail, also those of aligned memory and of pages. A test that includes this says in its first lines:
  * link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=mmap */
 
+#include <errno.h>
 #include <sys/mman.h>
 
 #include "failing_malloc.h"
@@ -16,7 +17,9 @@ void *__wrap_aligned_alloc(size_t alignment, size_t size) { return allocation_fa
 
 void *__wrap_mmap(void *address, size_t size, int protection, int flags, int file, off_t offset);
 void *__wrap_mmap(void *address, size_t size, int protection, int flags, int file, off_t offset) {
-  return allocation_fails() ? MAP_FAILED : __real_mmap(address, size, protection, flags, file, offset);
+  if (!allocation_fails()) return __real_mmap(address, size, protection, flags, file, offset);
+  errno = ENOMEM;
+  return MAP_FAILED;
 }
 
 #endif

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import pickle
+import socket
 import tempfile
 import threading
 import time
@@ -58,6 +59,7 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "Visits": lambda: of_manager(layer.sb_visit_manager_get_recent_visits, samebytes.Visits, 1),
     "VisitUsers": lambda: of_manager(layer.sb_visit_manager_users, samebytes.VisitUsers),
     "VisitScan": visit_scan,
+    "Channel": lambda: samebytes.Channel(socket.socketpair()[0]),
 }
 # A method of each class, with what it is called with.
 CALLS: dict[str, tuple[str, tuple[Any, ...]]] = {
@@ -78,6 +80,7 @@ CALLS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "Visits": ("count", ()),
     "VisitUsers": ("get_all", ()),
     "VisitScan": ("next", ()),
+    "Channel": ("pin_count", ()),
 }
 
 

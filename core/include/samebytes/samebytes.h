@@ -14,6 +14,7 @@
 #include <samebytes/pool.h>
 #include <samebytes/schema.h>
 #include <samebytes/schema_file.h>
+#include <samebytes/shared.h>
 #include <samebytes/status.h>
 #include <samebytes/view.h>
 #include <samebytes/visits.h>

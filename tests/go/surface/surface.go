@@ -64,6 +64,7 @@ func Run() (names []string, err error) {
 	numbers(c)
 	pieces(c)
 	lending(c)
+	channel(c)
 	view(c)
 	buf(c)
 	schema := schemas(c)

@@ -13,6 +13,7 @@ from . import _library as _library
 # isort: split
 from . import _classes, _records, echo, errors
 from ._bytes import Block, Buf, Pool, View
+from ._channel import Channel
 from ._classes import *  # noqa: F403
 from ._codec import Batch, Builder, Message, Parser, Schema
 from ._declared import array, int8, int16, int32, int64, message, schema_of, string
@@ -27,6 +28,7 @@ __all__ = [
     "Block",
     "Buf",
     "Builder",
+    "Channel",
     "Message",
     "Parser",
     "Pool",

@@ -82,6 +82,22 @@ class Memory(Handle):
         with calling(inner):
             return cls.adopt(layer.sb_memory_open_tracing(None if inner is None else inner._open()))
 
+    @classmethod
+    def open_shared(cls, segment_size: int, bytes_max: int) -> Self:
+        """Opens a provider of memory that can be sent to other processes. Blocks lie in segments, each an
+        anonymous file of its own (memfd), sealed against growing and shrinking. Whoever receives one block of
+        a segment can read, and when it may write the block can also write, all of that segment: use one
+        provider per group of peers that trust each other, or `segment_size` 1, which gives each block a
+        segment of its own. A segment keeps a file descriptor open.
+
+        Ownership: the caller closes `memory`.
+        Threads: any.
+        Errors: InvalidArgumentError when `segment_size` is above 1 GiB, or `bytes_max` smaller than a
+        segment; NoMemoryError.
+        Since: 1.0
+        """
+        return cls.adopt(layer.sb_memory_open_shared(segment_size, bytes_max))
+
     def retain(self) -> public.Memory:
         """Returns another owner of the same provider.
 
@@ -1821,6 +1837,161 @@ class SchemaFile(Handle):
         """
         with self._lock:
             return public.Schema.adopt(layer.sb_schema_file_find(self._open(), name))
+
+
+class Channel(Handle):
+    """Shared: memory that several processes see.
+
+    Memory.open_shared opens a provider whose blocks lie in memory that can be given to other processes. A
+    Channel gives them: over a Unix socket travels where the bytes are, never the bytes.
+
+    A view is sent to be read: nobody writes to its bytes any more, in either process. A block is sent to be
+    written: from then on both processes have it, and each sees at once what the other writes, as two threads
+    do. What was written before sending is there when it is received; what the receiver wrote before closing
+    its block is there when Channel.wait_done returns. Who writes when in between is up to the two.
+
+    Errors: UnavailableError when the peer has ended the socket; TimeoutError. Whatever the peer says is
+    checked before it is used: descriptor, seals, size, offset and length of memory, and numbers of pins. What
+    is wrong is CorruptError, with the wrong thing as `field`, and ends the channel. The bytes themselves are
+    the peer's: check them like any input, and do not give memory to a process that may not see all of its
+    segment (see Memory.open_shared).
+
+    Limits: A view of at most CHANNEL_SPANS_MAX spans, all in shared memory. A channel knows
+    CHANNEL_SEGMENTS_MAX segments at one time in each direction, and maps options.bytes_max of the peer's at
+    most. Timeouts are in milliseconds: 0 does not wait, -1 waits for ever.
+    """
+
+    _destroy = staticmethod(layer.sb_channel_close)
+
+    def __init__(self, socket: int, *, pins_max: int = 0, bytes_max: int = 0) -> None:
+        """Makes one end of a channel of `socket`, a connected Unix stream socket whose other end becomes a
+        channel too. Nothing else may use the socket from then on.
+
+        Ownership: the caller closes `channel`, and keeps `socket`, of which the channel has a duplicate; it
+        may close it at once.
+        Threads: any.
+        Errors: InvalidArgumentError when `socket` is no such socket; IoError when there are too many
+        descriptors; NoMemoryError.
+        Since: 1.0
+        """
+        self._own(layer.sb_channel_open(
+            socket,
+            _records.ChannelOptions(pins_max=pins_max, bytes_max=bytes_max),
+        ))
+
+    def send_view(self, view: View, tag: int, timeout_ms: int) -> None:
+        """Sends `view` to be read by the peer, and pins its blocks. Where the peer has as many pins as it may
+        have, or does not read the socket, it waits.
+
+        Ownership: `view` is borrowed for the call; its bytes are pinned.
+        Threads: any; one user of `view` at a time.
+        Errors: UnsupportedError when a span is not in memory of a shared provider of this process;
+        TooLargeError above CHANNEL_SPANS_MAX spans; OutOfRangeError when it is empty; TimeoutError;
+        UnavailableError; ClosedError; CorruptError; NoMemoryError. Nothing was sent then.
+        Since: 1.0
+        """
+        view = expect(view, View, "view")
+        with calling(self, view):
+            layer.sb_channel_send_view(self._open(), view._open(), tag, timeout_ms)
+
+    def send_block(self, block: Block, size: int, tag: int, timeout_ms: int) -> None:
+        """Sends the first `size` bytes of `block` to be written by the peer, too, and pins it. The caller keeps
+        the block, and may read and write it. Otherwise as Channel.send_view.
+
+        Ownership: `block` stays the caller's, with the channel as another owner until the peer is done.
+        Threads: any.
+        Errors: BusyError when the block has other owners, such as a channel that has sent it; OutOfRangeError
+        when `size` is 0 or larger than the block; otherwise as Channel.send_view.
+        Since: 1.0
+        """
+        block = expect(block, Block, "block")
+        with calling(self, block):
+            layer.sb_channel_send_block(self._open(), block._open(), size, tag, timeout_ms)
+
+    def next(self, timeout_ms: int) -> tuple[int, int]:
+        """Waits for what the peer sends next, and tells its kind, ARRIVAL_..., and tag. It stays there until it
+        is received.
+
+        Ownership: none.
+        Threads: any.
+        Errors: TimeoutError; UnavailableError when the peer has ended the socket, and all that came before
+        was received; ClosedError; CorruptError, and TooLargeError at options.bytes_max: the channel has
+        ended.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_channel_next(self._open(), timeout_ms)
+
+    def receive_view(self, timeout_ms: int) -> public.View:
+        """Receives a view. Its memory is mapped for reading only, and its blocks have the metadata key that they
+        had with the sender.
+
+        Ownership: the caller closes `view`; the peer's pins end with the last share of its bytes.
+        Threads: any.
+        Errors: UnsupportedError when a block comes next; otherwise as Channel.next.
+        Since: 1.0
+        """
+        with self._lock:
+            return public.View.adopt(layer.sb_channel_receive_view(self._open(), timeout_ms))
+
+    def receive_block(self, timeout_ms: int) -> public.Block:
+        """Receives a block that both processes may write.
+
+        Ownership: the caller closes `block`; the peer's pin ends with its last owner.
+        Threads: any.
+        Errors: UnsupportedError when a view comes next; otherwise as Channel.next.
+        Since: 1.0
+        """
+        with self._lock:
+            return public.Block.adopt(layer.sb_channel_receive_block(self._open(), timeout_ms))
+
+    def pin_count(self) -> int:
+        """Looks what the peer is done with, and returns how many spans and blocks it still pins.
+
+        Ownership: blocks that the peer is done with, and nobody else owns, go back to their provider.
+        Threads: any.
+        Errors: none; 0 when the channel has ended.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_channel_pin_count(self._open())
+
+    def wait_done(self, timeout_ms: int) -> None:
+        """Waits until the peer pins nothing any more.
+
+        Ownership: as Channel.pin_count.
+        Threads: any.
+        Errors: TimeoutError; UnavailableError when the peer ended the socket instead of saying that it is
+        done; ClosedError; CorruptError.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_channel_wait_done(self._open(), timeout_ms)
+
+    def descriptor(self) -> int:
+        """Returns a file descriptor that polls as readable when a call may have something to receive or to tell,
+        for event loops.
+
+        Ownership: the descriptor is the channel's; it is not read from.
+        Threads: any.
+        Errors: none; -1 in a forked child.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_channel_descriptor(self._open())
+
+    def stop(self) -> None:
+        """Ends the channel beside other threads: calls that wait return ClosedError, as do all later ones. What
+        was received stays.
+
+        Ownership: none; the peer sees the end of the socket when all that was received is closed, and the
+        channel is.
+        Threads: any.
+        Errors: none.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_channel_stop(self._open())
 
 
 class VisitManager(Handle):

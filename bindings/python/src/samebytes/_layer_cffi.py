@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 BACKEND = "cffi"
-ABI_DIGEST = 0xc4cdfbd923e9b499
+ABI_DIGEST = 0xd44c0148df2700b8
 _library.check_part("_layer_cffi", ABI_DIGEST)
 
 _ARRAY_MAX = _arguments.ARRAY_MAX
@@ -173,6 +173,20 @@ def _options_sb_pool_options(pins, value):
     _lib.sb_pool_options_init(target, 48)
     if value is not None:
         _put_sb_pool_options(pins, target, value)
+    return target
+
+
+def _put_sb_channel_options(pins, target, value):
+    value = _record(value, _records.ChannelOptions)
+    target.pins_max = _integer(value.pins_max, "pins_max", 0, 0xffffffff)
+    target.bytes_max = _integer(value.bytes_max, "bytes_max", 0, 0xffffffffffffffff)
+
+
+def _options_sb_channel_options(pins, value):
+    target = pins.hold(_new("sb_channel_options *"))
+    _lib.sb_channel_options_init(target, 16)
+    if value is not None:
+        _put_sb_channel_options(pins, target, value)
     return target
 
 
@@ -346,6 +360,13 @@ def _get_sb_pool_place(source):
         source.taken,
         _text(source.tag),
         _text(source.calls),
+    )
+
+
+def _get_sb_channel_options(source):
+    return _records.ChannelOptions(
+        source.pins_max,
+        source.bytes_max,
     )
 
 
@@ -2945,6 +2966,249 @@ def sb_schema_file_close(file: int | None = None) -> None:
     Since: 1.0
     """
     _lib.sb_schema_file_close(_cast("sb_schema_file *", _address_or_null(file, "file")))
+
+
+def sb_memory_open_shared(segment_size: int, bytes_max: int) -> int:
+    """Opens a provider of memory that can be sent to other processes. Blocks lie in segments, each an anonymous
+    file of its own (memfd), sealed against growing and shrinking. Whoever receives one block of a segment can
+    read, and when it may write the block can also write, all of that segment: use one provider per group of
+    peers that trust each other, or `segment_size` 1, which gives each block a segment of its own. A segment
+    keeps a file descriptor open.
+
+    Ownership: the caller closes `*memory`.
+    Threads: any.
+    Errors: SB_INVALID_ARGUMENT when `segment_size` is above 1 GiB, or `bytes_max` smaller than a segment;
+    SB_NO_MEMORY.
+    Since: 1.0
+    """
+    memory_ = _new("sb_memory **")
+    _status = _lib.sb_memory_open_shared(
+        _integer(segment_size, "segment_size", 0, 0xffffffff),
+        _integer(bytes_max, "bytes_max", 0, 0xffffffffffffffff),
+        memory_,
+    )
+    if _status:
+        raise _failure("sb_memory_open_shared", _status, None)
+    return _number(memory_[0])
+
+
+def sb_channel_options_init() -> _records.ChannelOptions:
+    """Fills `options` with the defaults, never writing past `struct_size` bytes.
+
+    Ownership: `options` is the caller's.
+    Threads: any.
+    Errors: none.
+    Since: 1.0
+    """
+    options_ = _new("sb_channel_options *")
+    _lib.sb_channel_options_init(options_, 16)
+    return _get_sb_channel_options(options_)
+
+
+def sb_channel_open(socket: int, options: _records.ChannelOptions | tuple[Any, ...] | None = None) -> int:
+    """Makes one end of a channel of `socket`, a connected Unix stream socket whose other end becomes a channel
+    too. Nothing else may use the socket from then on.
+
+    Ownership: the caller closes `*channel`, and keeps `socket`, of which the channel has a duplicate; it may
+    close it at once.
+    Threads: any.
+    Errors: SB_INVALID_ARGUMENT when `socket` is no such socket; SB_IO when there are too many descriptors;
+    SB_NO_MEMORY.
+    Since: 1.0
+    """
+    channel_ = _new("sb_channel **")
+    _error = _new("sb_error *")
+    with _Pins() as _pins:
+        options_ = _options_sb_channel_options(_pins, options)
+        _status = _lib.sb_channel_open(
+            _integer(socket, "socket", -0x80000000, 0x7fffffff),
+            options_,
+            channel_,
+            _error,
+        )
+    if _status:
+        raise _failure("sb_channel_open", _status, _error)
+    return _number(channel_[0])
+
+
+def sb_channel_send_view(channel: int, view: int, tag: int, timeout_ms: int) -> None:
+    """Sends `view` to be read by the peer, and pins its blocks. Where the peer has as many pins as it may have,
+    or does not read the socket, it waits.
+
+    Ownership: `view` is borrowed for the call; its bytes are pinned.
+    Threads: any; one user of `view` at a time.
+    Errors: SB_UNSUPPORTED when a span is not in memory of a shared provider of this process; SB_TOO_LARGE
+    above SB_CHANNEL_SPANS_MAX spans; SB_OUT_OF_RANGE when it is empty; SB_TIMEOUT; SB_UNAVAILABLE; SB_CLOSED;
+    SB_CORRUPT; SB_NO_MEMORY. Nothing was sent then.
+    Since: 1.0
+    """
+    _error = _new("sb_error *")
+    _status = _lib.sb_channel_send_view(
+        _cast("sb_channel *", _address(channel, "channel")),
+        _cast("sb_view *", _address(view, "view")),
+        _integer(tag, "tag", 0, 0xffffffffffffffff),
+        _integer(timeout_ms, "timeout_ms", -0x8000000000000000, 0x7fffffffffffffff),
+        _error,
+    )
+    if _status:
+        raise _failure("sb_channel_send_view", _status, _error)
+
+
+def sb_channel_send_block(channel: int, block: int, size: int, tag: int, timeout_ms: int) -> None:
+    """Sends the first `size` bytes of `block` to be written by the peer, too, and pins it. The caller keeps the
+    block, and may read and write it. Otherwise as sb_channel_send_view.
+
+    Ownership: `block` stays the caller's, with the channel as another owner until the peer is done.
+    Threads: any.
+    Errors: SB_BUSY when the block has other owners, such as a channel that has sent it; SB_OUT_OF_RANGE when
+    `size` is 0 or larger than the block; otherwise as sb_channel_send_view.
+    Since: 1.0
+    """
+    _error = _new("sb_error *")
+    _status = _lib.sb_channel_send_block(
+        _cast("sb_channel *", _address(channel, "channel")),
+        _cast("sb_block *", _address(block, "block")),
+        _integer(size, "size", 0, 0xffffffffffffffff),
+        _integer(tag, "tag", 0, 0xffffffffffffffff),
+        _integer(timeout_ms, "timeout_ms", -0x8000000000000000, 0x7fffffffffffffff),
+        _error,
+    )
+    if _status:
+        raise _failure("sb_channel_send_block", _status, _error)
+
+
+def sb_channel_next(channel: int, timeout_ms: int) -> tuple[int, int]:
+    """Waits for what the peer sends next, and tells its kind, SB_ARRIVAL_..., and tag. It stays there until it
+    is received.
+
+    Ownership: none.
+    Threads: any.
+    Errors: SB_TIMEOUT; SB_UNAVAILABLE when the peer has ended the socket, and all that came before was
+    received; SB_CLOSED; SB_CORRUPT, and SB_TOO_LARGE at options.bytes_max: the channel has ended.
+    Since: 1.0
+    """
+    kind_ = _new("int32_t *")
+    tag_ = _new("uint64_t *")
+    _error = _new("sb_error *")
+    _status = _lib.sb_channel_next(
+        _cast("sb_channel *", _address(channel, "channel")),
+        _integer(timeout_ms, "timeout_ms", -0x8000000000000000, 0x7fffffffffffffff),
+        kind_,
+        tag_,
+        _error,
+    )
+    if _status:
+        raise _failure("sb_channel_next", _status, _error)
+    return kind_[0], tag_[0]
+
+
+def sb_channel_receive_view(channel: int, timeout_ms: int) -> int:
+    """Receives a view. Its memory is mapped for reading only, and its blocks have the metadata key that they had
+    with the sender.
+
+    Ownership: the caller closes `*view`; the peer's pins end with the last share of its bytes.
+    Threads: any.
+    Errors: SB_UNSUPPORTED when a block comes next; otherwise as sb_channel_next.
+    Since: 1.0
+    """
+    view_ = _new("sb_view **")
+    _error = _new("sb_error *")
+    _status = _lib.sb_channel_receive_view(
+        _cast("sb_channel *", _address(channel, "channel")),
+        _integer(timeout_ms, "timeout_ms", -0x8000000000000000, 0x7fffffffffffffff),
+        view_,
+        _error,
+    )
+    if _status:
+        raise _failure("sb_channel_receive_view", _status, _error)
+    return _number(view_[0])
+
+
+def sb_channel_receive_block(channel: int, timeout_ms: int) -> int:
+    """Receives a block that both processes may write.
+
+    Ownership: the caller closes `*block`; the peer's pin ends with its last owner.
+    Threads: any.
+    Errors: SB_UNSUPPORTED when a view comes next; otherwise as sb_channel_next.
+    Since: 1.0
+    """
+    block_ = _new("sb_block **")
+    _error = _new("sb_error *")
+    _status = _lib.sb_channel_receive_block(
+        _cast("sb_channel *", _address(channel, "channel")),
+        _integer(timeout_ms, "timeout_ms", -0x8000000000000000, 0x7fffffffffffffff),
+        block_,
+        _error,
+    )
+    if _status:
+        raise _failure("sb_channel_receive_block", _status, _error)
+    return _number(block_[0])
+
+
+def sb_channel_pin_count(channel: int) -> int:
+    """Looks what the peer is done with, and returns how many spans and blocks it still pins.
+
+    Ownership: blocks that the peer is done with, and nobody else owns, go back to their provider.
+    Threads: any.
+    Errors: none; 0 when the channel has ended.
+    Since: 1.0
+    """
+    return _lib.sb_channel_pin_count(_cast("sb_channel *", _address(channel, "channel")))
+
+
+def sb_channel_wait_done(channel: int, timeout_ms: int) -> None:
+    """Waits until the peer pins nothing any more.
+
+    Ownership: as sb_channel_pin_count.
+    Threads: any.
+    Errors: SB_TIMEOUT; SB_UNAVAILABLE when the peer ended the socket instead of saying that it is done;
+    SB_CLOSED; SB_CORRUPT.
+    Since: 1.0
+    """
+    _error = _new("sb_error *")
+    _status = _lib.sb_channel_wait_done(
+        _cast("sb_channel *", _address(channel, "channel")),
+        _integer(timeout_ms, "timeout_ms", -0x8000000000000000, 0x7fffffffffffffff),
+        _error,
+    )
+    if _status:
+        raise _failure("sb_channel_wait_done", _status, _error)
+
+
+def sb_channel_descriptor(channel: int) -> int:
+    """Returns a file descriptor that polls as readable when a call may have something to receive or to tell, for
+    event loops.
+
+    Ownership: the descriptor is the channel's; it is not read from.
+    Threads: any.
+    Errors: none; -1 in a forked child.
+    Since: 1.0
+    """
+    return _lib.sb_channel_descriptor(_cast("sb_channel *", _address(channel, "channel")))
+
+
+def sb_channel_stop(channel: int) -> None:
+    """Ends the channel beside other threads: calls that wait return SB_CLOSED, as do all later ones. What was
+    received stays.
+
+    Ownership: none; the peer sees the end of the socket when all that was received is closed, and the channel
+    is.
+    Threads: any.
+    Errors: none.
+    Since: 1.0
+    """
+    _lib.sb_channel_stop(_cast("sb_channel *", _address(channel, "channel")))
+
+
+def sb_channel_close(channel: int | None = None) -> None:
+    """Closes the channel. NULL is allowed. What was received stays valid; what was not yet received is gone.
+
+    Ownership: takes `channel`.
+    Threads: nobody may use `channel` during or after the call.
+    Errors: none.
+    Since: 1.0
+    """
+    _lib.sb_channel_close(_cast("sb_channel *", _address_or_null(channel, "channel")))
 
 
 def sb_visit_manager_options_init() -> _records.VisitManagerOptions:

@@ -102,6 +102,12 @@ POOL_MANY_MAX = 1024
 """blocks in one call"""
 SCHEMA_FILE_SIZE_MAX = 1048576
 """bytes"""
+CHANNEL_SPANS_MAX = 16
+CHANNEL_SEGMENTS_MAX = 64
+ARRIVAL_VIEW = 1
+"""bytes to be read: Channel.receive_view"""
+ARRIVAL_BLOCK = 2
+"""a block to be written: Channel.receive_block"""
 VISIT_TEXT_MAX = 67108864
 """bytes of url, and of text"""
 VISIT_PATH_MAX = 240
@@ -356,6 +362,15 @@ class PoolPlace(NamedTuple):
     """functions, or addresses in a program or library, the caller first; may be empty"""
 
 
+class ChannelOptions(NamedTuple):
+    """How a channel works. 0 in every field is the default."""
+
+    pins_max: int = 0
+    """spans and blocks that may be pinned by the peer at one time; 0: 1024"""
+    bytes_max: int = 0
+    """bytes of the peer's segments that may be mapped at one time; 0: 4 GiB"""
+
+
 class Visit(NamedTuple):
     """One visit. Frozen: it never grows."""
 
@@ -450,9 +465,13 @@ class VisitManagerOptions(NamedTuple):
 
 __all__ = [
     "ARRAY_ITEMS_MAX",
+    "ARRIVAL_BLOCK",
+    "ARRIVAL_VIEW",
     "ARROW_ROWS_MAX",
     "BLOCK_SIZE_MAX",
     "BUSY",
+    "CHANNEL_SEGMENTS_MAX",
+    "CHANNEL_SPANS_MAX",
     "CLOSED",
     "COLUMN_API_KEY",
     "COLUMN_ROW",
@@ -516,6 +535,7 @@ __all__ = [
     "VISIT_PATH_MAX",
     "VISIT_TEXT_MAX",
     "Bytes",
+    "ChannelOptions",
     "Column",
     "EchoRequest",
     "EchoResponse",

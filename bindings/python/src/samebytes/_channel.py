@@ -1,0 +1,131 @@
+"""Channel in the words of Python: sockets as they are, waiting that other threads, signals and close() can interrupt.
+
+Nothing waits inside a call of the library, because that would hold the channel's lock: threads poll its descriptor, and then ask.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from . import _arguments, _classes, _records, errors
+from ._backend import layer
+from ._bytes import Block, View
+
+POLL_MS_MAX = 1000  # a descriptor that close() gave back could be another file's by now
+SEND_POLL_MS_MAX = 20  # nothing polls as readable when the peer begins to read again
+
+Result = TypeVar("Result")
+
+
+class HasDescriptor(Protocol):
+    def fileno(self) -> int: ...
+
+
+class Channel(_classes.Channel):
+    __doc__ = _classes.Channel.__doc__
+
+    def __init__(self, socket: HasDescriptor | int, *, pins_max: int = 0, bytes_max: int = 0) -> None:
+        """One end of a channel, of a connected Unix stream socket that nothing else uses from then on. The channel has a duplicate of
+        its descriptor, so the socket may be closed at once.
+
+        Raises InvalidArgumentError when it is no such socket.
+        """
+        descriptor = socket if isinstance(socket, int) else socket.fileno()
+        super().__init__(descriptor, pins_max=pins_max, bytes_max=bytes_max)
+
+    def fileno(self) -> int:
+        """The descriptor that is readable when there may be something to receive, for event loops."""
+        return self.descriptor()
+
+    def send_view(self, view: _classes.View, tag: int = 0, timeout_ms: int = -1) -> None:
+        """Send *view* to be read by the peer, which gets *tag* as well.
+
+        Raises UnsupportedError when its bytes are not in shared memory, TimeoutError, UnavailableError when the peer is gone.
+        """
+        send = super().send_view
+        self._until(lambda: send(view, tag, 0), timeout_ms, SEND_POLL_MS_MAX)
+
+    def send_block(self, block: _classes.Block, size: int | None = None, tag: int = 0, timeout_ms: int = -1) -> None:
+        """Send the first *size* bytes of *block*, all by default, to be written by the peer, too. The block stays the caller's.
+
+        Raises BusyError while the block has other owners, such as a channel that has sent it; otherwise as send_view().
+        """
+        send = super().send_block
+        sized = block.size() if size is None else size
+        self._until(lambda: send(block, sized, tag, 0), timeout_ms, SEND_POLL_MS_MAX)
+
+    def next(self, timeout_ms: int = -1) -> tuple[int, int]:
+        """Wait for what comes next; its kind, ARRIVAL_VIEW or ARRIVAL_BLOCK, and its tag. It stays there until it is received."""
+        ask = super().next
+        return self._until(lambda: ask(0), timeout_ms)
+
+    def receive_view(self, timeout_ms: int = -1) -> View:
+        """Receive a view, whose bytes are mapped for reading only.
+
+        Raises UnsupportedError when a block comes next, TimeoutError, UnavailableError when the peer is gone and all was received,
+        CorruptError when it lies.
+        """
+        receive = super().receive_view
+        return self._until(lambda: receive(0), timeout_ms)
+
+    def receive_block(self, timeout_ms: int = -1) -> Block:
+        """Receive a block that both processes may write. Raises as receive_view() does."""
+        receive = super().receive_block
+        return self._until(lambda: receive(0), timeout_ms)
+
+    def receive(self, timeout_ms: int = -1) -> tuple[View | Block, int]:
+        """Receive what comes next, a View or a Block, and its tag."""
+
+        def take() -> tuple[View | Block, int]:
+            kind, tag = super(Channel, self).next(0)
+            receive = (
+                super(Channel, self).receive_view
+                if kind == _records.ARRIVAL_VIEW
+                else super(Channel, self).receive_block
+            )
+            return receive(0), tag
+
+        return self._until(take, timeout_ms)
+
+    def wait_done(self, timeout_ms: int = -1) -> None:
+        """Wait until the peer has closed all that it received from here.
+
+        Raises TimeoutError, and UnavailableError when the peer ended without saying so.
+        """
+        wait = super().wait_done
+        self._until(lambda: wait(0), timeout_ms, SEND_POLL_MS_MAX)
+
+    def close(self) -> None:
+        """Close the channel; threads that wait at it raise ClosedError. What was received stays. Closing it again does nothing."""
+        with self._lock:
+            if self._address:
+                layer.sb_channel_stop(self._address)
+            super().close()
+
+    def _until(self, call: Callable[[], Result], timeout_ms: int, poll_ms_max: int = POLL_MS_MAX) -> Result:
+        """Makes *call*, which does not wait, until it does not raise TimeoutError or the time has passed."""
+        timeout_ms = _arguments.integer(timeout_ms, "timeout_ms", -(2**63), 2**63 - 1)
+        deadline = time.monotonic() + timeout_ms / 1000
+        poller = select.poll()
+        if (descriptor := self.fileno()) >= 0:  # in a forked child it has none, and the call says so
+            poller.register(descriptor, select.POLLIN)
+            if poll_ms_max == POLL_MS_MAX and timeout_ms:
+                # To receive, it polls before it asks: an exception costs more. To send, it asks first.
+                self._poll(poller, timeout_ms, deadline, poll_ms_max)
+        while True:
+            try:
+                with self._lock:
+                    return call()
+            except errors.TimeoutError:
+                if timeout_ms >= 0 and time.monotonic() >= deadline:
+                    raise
+            if self._poll(poller, timeout_ms, deadline, poll_ms_max) and poll_ms_max != POLL_MS_MAX:
+                time.sleep(0.0005)  # there is something to receive, which this call does not want
+
+    @staticmethod
+    def _poll(poller: select.poll, timeout_ms: int, deadline: float, poll_ms_max: int) -> bool:
+        left = poll_ms_max if timeout_ms < 0 else max(0, min(poll_ms_max, (deadline - time.monotonic()) * 1000))
+        return bool(poller.poll(left))
