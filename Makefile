@@ -20,7 +20,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 PIP := $(BIN)/python -m pip --quiet --no-input
 
 LIBRARY := build/core/libsamebytes.so.1
-PROGRAMS := build/bin/testee_c build/bin/demo_c build/bin/testee_go build/bin/demo_go
+PROGRAMS := build/bin/testee_c build/bin/demo_c build/bin/exchange_c build/bin/testee_go build/bin/demo_go build/bin/exchange_go
 PACKAGE_FILES := $(shell find core bindings/python -type f -not -name '*.go' -not -path '*/__pycache__/*' -not -path '*/build/*' 2>/dev/null)
 GO_FILES := $(shell find core bindings/go tests -name '*.go' 2>/dev/null) $(wildcard go.mod go.sum core/src/*.[ch] core/include/*.h core/include/samebytes/*.h)
 
@@ -85,7 +85,8 @@ $(VENV)/.stamp-package: $(PACKAGE_FILES) $(VENV)/.stamp-build
 
 build/bin/testee_c: $(wildcard tests/conformance/*.c tests/conformance/*.h)
 build/bin/demo_c: $(wildcard tests/demo/*.c tests/demo/*.h)
-build/bin/testee_c build/bin/demo_c: $(wildcard core/include/samebytes/*.h) $(LIBRARY)
+build/bin/exchange_c: $(wildcard tests/exchange/*.c)
+build/bin/testee_c build/bin/demo_c build/bin/exchange_c: $(wildcard core/include/samebytes/*.h) $(LIBRARY)
 	@mkdir -p build/bin
 	$(CC) -std=gnu11 -O2 -g -Wall -Wextra -Wshadow -Werror -Icore/include $(filter %.c,$^) -o $@ \
 		-Lbuild/core -lsamebytes -Wl,-rpath,'$$ORIGIN/../core'
@@ -101,6 +102,9 @@ build/bin/testee_go: $(GO_FILES)
 build/bin/demo_go: $(GO_FILES)
 	@mkdir -p build/bin
 	go build -o $@ ./tests/demo/worker_go
+build/bin/exchange_go: $(GO_FILES)
+	@mkdir -p build/bin
+	go build -o $@ ./tests/exchange/worker_go
 $(filter %_go,$(PROGRAMS)): | machine
 
 generate: $(VENV)/.stamp-build
@@ -162,6 +166,8 @@ test-python: build deps-test
 test-conformance: build deps-test build/bin/testee_c_s390x
 	$(call heading,conformance)
 	$(PYTEST) tests/conformance
+	$(call heading,exchange between processes)
+	$(PYTEST) tests/exchange
 
 # The same by hand: the runner's own table.
 conformance: build deps-test build/bin/testee_c_s390x

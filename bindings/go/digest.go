@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xbf490c71c0680cb2ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xdbcfb8eac71a78e5ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "bf490c71c0680cb2"
+const coreDigest = "dbcfb8eac71a78e5"

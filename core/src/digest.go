@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xbf490c71c0680cb2ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xdbcfb8eac71a78e5ull
 import "C"

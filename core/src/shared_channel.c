@@ -581,14 +581,9 @@ static sb_status descriptors_open(sb_channel *channel, int socket, sb_error *err
 
 sb_status sb_channel_open(int32_t socket, const sb_channel_options *options, sb_channel **channel, sb_error *error) {
   sb_channel_options all;
-  sb_channel_options_init(&all, sizeof all);
   if (channel == NULL) return sb_priv_error(error, SB_INVALID_ARGUMENT, "channel", "channel is NULL");
-  if (options != NULL) {
-    if (options->struct_size < sizeof all) return sb_priv_error(error, SB_INVALID_ARGUMENT, "struct_size", "the options are too short");
-    for (size_t i = sizeof all; i < options->struct_size; i++) /* options that only a newer version knows */
-      if (((const uint8_t *)options)[i] != 0) return sb_priv_error(error, SB_UNSUPPORTED, NULL, "an option of a newer version is set");
-    memcpy(&all, options, sizeof all);
-  }
+  const sb_status readable = sb_priv_options_read(&all, sizeof all, options, SB_PRIV_OPTIONS_1_0(sb_channel_options, bytes_max));
+  if (readable != SB_OK) return sb_priv_error(error, readable, NULL, "the options are not filled, or those of a newer version");
   if (all.pins_max > PINS_LIMIT)
     return sb_priv_error(error, SB_INVALID_ARGUMENT, "pins_max", "pins_max is %" PRIu32 ", and %d at most", all.pins_max, PINS_LIMIT);
   if (!sb_priv_socket_fits(socket))

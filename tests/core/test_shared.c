@@ -594,7 +594,7 @@ static void *receive_many(void *argument) {
     sb_view *view = NULL;
     uint64_t number = 0;
     self->failed = sb_channel_receive_view(self->channel, 10000, &view, NULL) != SB_OK ||
-                   sb_view_read(view, &number, sizeof number) != SB_OK;
+                   sb_view_read_bytes(view, &number, sizeof number) != SB_OK;
     sb_view_close(view);
     self->sum += number;
   }

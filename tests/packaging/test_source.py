@@ -89,6 +89,7 @@ def test_the_core_depends_on_the_c_library_only() -> None:
             "random.h",
             "socket.h",
             "syscall.h",
+            "uio.h",
             "un.h",
             "vfs.h",
         )
@@ -101,6 +102,7 @@ def test_the_core_depends_on_the_c_library_only() -> None:
         "pthread",
         "sched",
         "semaphore",
+        "signal",
         "stdalign",
         "stdarg",
         "stdatomic",
