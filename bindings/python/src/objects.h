@@ -82,6 +82,9 @@ int exporter_set_address(PyObject *object, PyObject *value, void *closure);
 /* objects_block.c */
 int block_add_types(PyObject *module); /* Block, Pool */
 
+/* objects_bytes.c */
+int bytes_add_types(PyObject *module);
+
 /* objects_rows.c */
 int rows_add_types(PyObject *module);
 PyTypeObject *rows_type(void);                         /* Row */

@@ -17,6 +17,7 @@ from ._channel import Channel
 from ._classes import *  # noqa: F403
 from ._codec import Batch, Builder, Message, Parser, Schema
 from ._declared import array, int8, int16, int32, int64, message, schema_of, string
+from ._foreign import release_foreign
 from ._records import *  # noqa: F403
 from ._schema_file import load_schemas
 from ._version import __version__
@@ -47,6 +48,7 @@ __all__ = [
     "int64",
     "load_schemas",
     "message",
+    "release_foreign",
     "salvage_visits",
     "schema_of",
     "string",

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from itertools import count
-from typing import TYPE_CHECKING, SupportsIndex, overload
+from typing import TYPE_CHECKING, Self, SupportsIndex, overload
 
-from . import _arguments, _classes, _objects, _records, errors
+from . import _arguments, _classes, _files, _foreign, _objects, _records, errors
 from ._backend import layer
 from ._lending import Lending
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
+
+IOVEC_MAX = 1024  # pieces for one system call; Linux takes no more
+GROWTH_MIN = 4096  # room that write() reserves at least
 
 
 class Block(_classes.Block):
@@ -93,6 +100,22 @@ class View(_classes.View):
 
     __hash__ = None  # type: ignore[assignment]  # a view can be read and skipped, so its bytes change
 
+    @staticmethod
+    def _destroy(view: int | None = None) -> None:
+        layer.sb_view_close(view)
+        if _foreign._lent:
+            _foreign.release_foreign()
+
+    @classmethod
+    def open_foreign(cls, value: ReadableBuffer) -> Self:
+        """A view of the memory of *value*, any object with the buffer protocol (an mmap as well), without a copy.
+
+        Nobody may change the bytes meanwhile. *value* stays exported, so that it cannot be resized or closed, until the last view of any of
+        its bytes has been closed, on any thread and in any language; it is let go when Python next closes a View or Buf, or by
+        release_foreign(). Raises BufferError when the bytes do not lie one behind the other.
+        """
+        return cls.adopt(_foreign.lend(value))
+
     def __len__(self) -> int:
         return self.size()
 
@@ -101,6 +124,22 @@ class View(_classes.View):
             address = self._open()
             spans = (layer.sb_view_span(address, index) for index in range(layer.sb_view_span_count(address)))
             return b"".join([layer.read_bytes(data, size) for data, size in spans])
+
+    def __lt__(self, other: object) -> bool:
+        return self.compare(other) < 0 if isinstance(other, _classes.View) else NotImplemented
+
+    def __le__(self, other: object) -> bool:
+        return self.compare(other) <= 0 if isinstance(other, _classes.View) else NotImplemented
+
+    def __gt__(self, other: object) -> bool:
+        return self.compare(other) > 0 if isinstance(other, _classes.View) else NotImplemented
+
+    def __ge__(self, other: object) -> bool:
+        return self.compare(other) >= 0 if isinstance(other, _classes.View) else NotImplemented
+
+    def __add__(self, other: object) -> View:
+        """Both, one behind the other, without a copy."""
+        return View.open_concat([self, other]) if isinstance(other, View) else NotImplemented
 
     @overload
     def __getitem__(self, key: SupportsIndex) -> int: ...
@@ -136,10 +175,39 @@ class View(_classes.View):
         Raises OutOfRangeError when there is no such span.
         """
         with self._lock:
-            address = self._open()
-            size = layer.sb_view_span(address, index)[1]
-            offset = sum(layer.sb_view_span(address, before)[1] for before in range(index))
-            return memoryview(self.range(offset, size))
+            address, size = layer.sb_view_span(self._open(), index)
+            return memoryview(_objects.Piece(address, size, self.copy()))
+
+    def get_iovec(self, offset: int = 0, iovec_max: int = IOVEC_MAX) -> list[memoryview]:  # type: ignore[override]
+        """The pieces of the bytes from *offset* on, at most *iovec_max*, as read-only memoryviews: for `socket.sendmsg`, `os.writev`.
+
+        They keep their bytes alive by themselves. Raises OutOfRangeError when the view ends before *offset*.
+        """
+        with self._lock:
+            pieces = layer.sb_view_get_iovec(self._open(), offset, min(iovec_max, self.span_count()))
+            owner = self.copy() if pieces else None
+        return [memoryview(_objects.Piece(int(data), size, owner)) for data, size in pieces]
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Remove the first *size* bytes, all if it is negative or None, and return a copy of them: as a file does, so fewer at the end."""
+        with self._lock:
+            available = self.size()
+            wanted = available if size is None or size < 0 else min(size, available)
+            data = bytearray(wanted)
+            self.read_bytes(data)
+        return bytes(data)
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Copy the first bytes to *buffer*, remove them, and return how many: fewer than it holds at the end, as a file does."""
+        with self._lock, memoryview(buffer) as whole, whole.cast("B") as target:
+            count = min(self.size(), len(target))
+            with target[:count] as part:
+                self.read_bytes(part)
+        return count
+
+    def file(self) -> io.RawIOBase:
+        """A file of the bytes that the view shows now, to be read and sought in. Closing either leaves the other open."""
+        return _files.ViewFile(self.copy())
 
 
 class Buf(Lending, _classes.Buf):
@@ -155,3 +223,40 @@ class Buf(Lending, _classes.Buf):
         """
         with self._lock:
             return self._lend(*super().begin())
+
+    @staticmethod
+    def _destroy(buf: int | None = None) -> None:
+        layer.sb_buf_close(buf)
+        if _foreign._lent:
+            _foreign.release_foreign()
+
+    def begin_iovec(self, iovec_max: int = IOVEC_MAX) -> list[memoryview]:  # type: ignore[override]
+        """All pieces of room as writable memoryviews, at most *iovec_max*: for `socket.recvmsg_into`, `os.readv`. Then `commit`.
+
+        The next call on this buf releases them. Raises OutOfRangeError when there is no room.
+        """
+        with self._lock:
+            wanted = min(iovec_max, IOVEC_MAX)
+            return self._lend_all([(int(data), size) for data, size in super().begin_iovec(wanted)])
+
+    def write(self, data: ReadableBuffer) -> int:
+        """Add a copy of *data*, reserving room where it is missing, and return its size, as a file does: all or nothing."""
+        with self._lock, memoryview(data) as whole:
+            if self.room() < whole.nbytes:
+                self.reserve(max(whole.nbytes, GROWTH_MIN))
+            self.put(whole)
+            return whole.nbytes
+
+    def writing(self, size: int = 1) -> _files.Writing:
+        """Direct writing as a context: reserves *size* bytes, lends the room, and fills what is committed.
+
+            with buf.writing(65536) as room:
+                room.commit(connection.recvmsg_into(room.pieces)[0])
+
+        Leaving it without a commit, or by an exception, fills nothing.
+        """
+        return _files.Writing(self, size)
+
+    def file(self) -> io.RawIOBase:
+        """A file that is written to; what is written is added to this buf. Closing it leaves the buf open."""
+        return _files.BufFile(self)

@@ -1,35 +1,39 @@
-"""Memory that an object of the library lends for writing until its next call: Parser.buffer and Buf.begin."""
+"""Memory that an object of the library lends for writing until its next call: Parser.buffer, Buf.begin and Buf.begin_iovec."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from . import _handles, _objects
 from .errors import BusyError
 
 
 class Lending(_handles.Handle):
-    """Takes lent memory back before the next call: the memoryview is released, and BusyError raised while slices of it live."""
+    """Takes lent memory back before the next call: the memoryviews are released, and BusyError raised while slices of them live."""
 
-    _lent: tuple[memoryview, _objects.Window] | None = None
+    _lent: list[tuple[memoryview, _objects.Window]] | None = None
 
     def _lend(self, address: int, size: int) -> memoryview:
-        window = _objects.Window(address, size, self)
-        memory = memoryview(window)
-        self._lent = memory, window
-        return memory
+        return self._lend_all([(address, size)])[0]
+
+    def _lend_all(self, pieces: Iterable[tuple[int, int]]) -> list[memoryview]:
+        windows = [_objects.Window(address, size, self) for address, size in pieces]
+        self._lent = [(memoryview(window), window) for window in windows]
+        return [memory for memory, _ in self._lent]
 
     def _end_lending(self) -> None:
-        if self._lent is None:
-            return
-        memory, window = self._lent
-        try:
-            memory.release()
-        except BufferError:
-            raise BusyError(f"the memory that this {type(self).__name__} lent is still being written to") from None
-        window.end()
-        self._lent = None
+        while self._lent:
+            memory, window = self._lent[-1]
+            try:
+                memory.release()
+            except BufferError:
+                raise BusyError(f"the memory that this {type(self).__name__} lent is still being written to") from None
+            window.end()
+            self._lent.pop()
 
     def _open(self) -> int:
-        self._end_lending()
+        if self._lent:
+            self._end_lending()
         return super()._open()
 
     def _idle(self) -> None:
