@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xdbcfb8eac71a78e5ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xea4b54adc479d0a1ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "dbcfb8eac71a78e5"
+const coreDigest = "ea4b54adc479d0a1"

@@ -1112,7 +1112,7 @@ func goVisitStats(c *C.sb_visit_stats) VisitStats {
 
 // VisitManagerOptions tells how a manager works. 0 in every field is the default.
 type VisitManagerOptions struct {
-	// visits kept per user; 0: those of the file, or VisitsMaxDefault for a new one
+	// visits kept per user; 0: those of the file, or VisitsMaxDefault for a new one; read_only: shown
 	MaxVisits uint32
 	// SB_DURABILITY_...
 	Durability int32

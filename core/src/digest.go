@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xdbcfb8eac71a78e5ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xea4b54adc479d0a1ull
 import "C"

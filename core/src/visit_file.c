@@ -291,12 +291,12 @@ static sb_status show(visit_file *file, uint32_t user, sb_visits *visits, sb_err
   visit_user *found = sb_priv_visit_table_find(&file->log.table, user);
   sb_status status = SB_OK;
   if (found != NULL && found->decoded) {
-    status = sb_priv_visit_user_show(found, visits);
+    status = sb_priv_visit_user_show(found, file->show_max, visits);
   } else if (found != NULL || file->log.base.page_count > 0) {
     (void)pthread_rwlock_unlock(&file->state_lock);
     (void)pthread_rwlock_wrlock(&file->state_lock);
     status = sb_priv_visit_log_load(&file->log, user, false, &found, error);
-    if (status == SB_OK && found != NULL) status = sb_priv_visit_user_show(found, visits);
+    if (status == SB_OK && found != NULL) status = sb_priv_visit_user_show(found, file->show_max, visits);
   }
   (void)pthread_rwlock_unlock(&file->state_lock);
   if (status == SB_NO_MEMORY) return sb_priv_error(error, status, NULL, "no memory for the visits");
@@ -326,7 +326,8 @@ static sb_status file_users(void *context, sb_visit_users *users, int64_t deadli
     status = sb_priv_visit_walk_next(&walk, &user, error);
     if (status != SB_OK || user >> 32 != 0) break;
     status = sb_priv_visit_log_load(&file->log, (uint32_t)user, false, &found, error);
-    if (status == SB_OK && found != NULL && found->count > 0) status = sb_visit_users_put(users, found->user, found->count);
+    if (status == SB_OK && found != NULL && found->count > 0)
+      status = sb_visit_users_put(users, found->user, found->count < file->show_max ? found->count : file->show_max);
   }
   (void)pthread_rwlock_unlock(&file->state_lock);
   if (status == SB_NO_MEMORY) return sb_priv_error(error, status, NULL, "no memory for the list of users");
@@ -350,9 +351,9 @@ static sb_status file_scan(void *context, uint64_t *next, size_t visits_min, sb_
     if (status != SB_OK || user >> 32 != 0) break;
     const visit_user *found = sb_priv_visit_table_find(&file->log.table, (uint32_t)user);
     if (found != NULL && found->decoded)
-      status = sb_priv_visit_user_show(found, visits);
+      status = sb_priv_visit_user_show(found, file->show_max, visits);
     else /* not kept: a walk over a large file must not fill the memory */
-      status = sb_priv_visit_log_show(&file->log, (uint32_t)user, visits, error);
+      status = sb_priv_visit_log_show(&file->log, (uint32_t)user, file->show_max, visits, error);
   }
   (void)pthread_rwlock_unlock(&file->state_lock);
   if (status == SB_OK) *next = user;
@@ -532,7 +533,7 @@ static sb_status file_get_stats(void *context, sb_visit_stats *stats, int64_t de
   (void)pthread_rwlock_rdlock(&file->state_lock);
   const visit_log *log = &file->log;
   const sb_visit_stats now = {
-      .max_visits = log->table.max_visits,
+      .max_visits = log->table.max_visits < file->show_max ? log->table.max_visits : file->show_max,
       .file_bytes = log->end,
       .live_bytes = log->table.live_bytes,
       .durable_bytes = log->durable,
@@ -618,6 +619,7 @@ sb_status sb_priv_visit_file_open(const char *path, const sb_visit_manager_optio
   if (file == NULL) return sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory to open the file");
   file->fork.in_child = forget_in_child;
   file->read_only = options->read_only;
+  file->show_max = options->read_only && options->max_visits > 0 ? options->max_visits : UINT32_MAX;
   file->durability = options->durability;
   file->compact_in_thread = options->compact_in_thread;
   file->interval_ms = options->interval_ms == 0 ? INTERVAL_MS_DEFAULT : options->interval_ms;

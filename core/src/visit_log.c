@@ -384,34 +384,37 @@ sb_status sb_priv_visit_log_peek(visit_log *log, uint32_t user, const visit_user
 /* Puts a whole record of visits, oldest first, into a snapshot, newest first. A record that is in another order is not shown: an index
  * names none as a whole, but a file may say anything. */
 static sb_status show_record(const visit_record *record, sb_visits *visits, bool *shown) {
-  uint32_t places[VISIT_SHORT];
   int64_t before = INT64_MIN;
-  const uint8_t *data = record->payload;
+  const uint8_t *end = record->payload;
   visit_item item;
   for (uint32_t i = 0; i < record->count; i++) {
-    places[i] = (uint32_t)(data - record->payload);
-    data = sb_priv_visit_item_next(data, &item);
+    end = sb_priv_visit_item_next(end, &item);
     if (item.time_ns < before) return SB_OK;
     before = item.time_ns;
   }
   *shown = true;
-  sb_status status = sb_visits_reserve(visits, record->count, (size_t)(data - record->payload) - record->count * (size_t)VISIT_ITEM_HEAD);
-  for (uint32_t i = record->count; i > 0 && status == SB_OK; i--) {
-    (void)sb_priv_visit_item_next(record->payload + places[i - 1], &item);
-    const sb_visit visit = {.user = record->user,
-                            .visit_id = item.visit_id,
-                            .time_ns = item.time_ns,
-                            .url = item.bytes,
-                            .url_size = item.url_size,
-                            .text = item.bytes + item.url_size,
-                            .text_size = item.text_size};
-    status = sb_visits_put(visits, &visit);
+  sb_visit *rows;
+  uint8_t *data;
+  const size_t bytes = (size_t)(end - record->payload);
+  const sb_status status = sb_priv_visits_take(visits, record->count, bytes, &rows, &data);
+  if (status != SB_OK) return status;
+  memcpy(data, record->payload, bytes);
+  const uint8_t *at = data;
+  for (uint32_t i = record->count; i > 0; i--) {
+    at = sb_priv_visit_item_next(at, &item);
+    rows[i - 1] = (sb_visit){.user = record->user,
+                             .visit_id = item.visit_id,
+                             .time_ns = item.time_ns,
+                             .url = item.bytes,
+                             .url_size = item.url_size,
+                             .text = item.bytes + item.url_size,
+                             .text_size = item.text_size};
   }
-  return status;
+  return SB_OK;
 }
 
 /* Most users of a compacted file have one record and nothing since: that can be shown as it lies there. */
-static sb_status show_plain(visit_log *log, uint32_t user, sb_visits *visits, bool *shown, sb_error *error) {
+static sb_status show_plain(visit_log *log, uint32_t user, uint32_t max_visits, sb_visits *visits, bool *shown, sb_error *error) {
   const uint8_t *runs;
   uint32_t count;
   visit_record record;
@@ -419,7 +422,7 @@ static sb_status show_plain(visit_log *log, uint32_t user, sb_visits *visits, bo
   sb_status status = sb_priv_visit_index_find(log, user, &runs, &count, error);
   if (status != SB_OK || count != 1) return status;
   const uint64_t run = visit_load64(runs), offset = visit_run_offset(run);
-  if (visit_run_first(run) != 0 || visit_run_count(run) > VISIT_SHORT || visit_run_count(run) > log->base.max_visits) return SB_OK;
+  if (visit_run_first(run) != 0 || visit_run_count(run) > log->base.max_visits || visit_run_count(run) > max_visits) return SB_OK;
   if (offset < VISIT_LOG_START) return SB_OK;
   status = sb_priv_visit_reader_get(&log->random, log->seed, offset, log->base.offset, &record);
   if (status != SB_OK) return explain(&log->random, status, offset, error);
@@ -427,14 +430,15 @@ static sb_status show_plain(visit_log *log, uint32_t user, sb_visits *visits, bo
   return show_record(&record, visits, shown);
 }
 
-sb_status sb_priv_visit_log_show(visit_log *log, uint32_t user, sb_visits *visits, sb_error *error) {
+sb_status sb_priv_visit_log_show(visit_log *log, uint32_t user, uint32_t max_visits, sb_visits *visits, sb_error *error) {
   bool shown = false;
   const visit_user *peeked = NULL;
   sb_status status = SB_OK;
-  if (log->limit_count == 0 && sb_priv_visit_table_find(&log->table, user) == NULL) status = show_plain(log, user, visits, &shown, error);
+  if (log->limit_count == 0 && sb_priv_visit_table_find(&log->table, user) == NULL)
+    status = show_plain(log, user, max_visits, visits, &shown, error);
   if (status != SB_OK || shown) return status;
   status = sb_priv_visit_log_peek(log, user, &peeked, error);
-  return status == SB_OK ? sb_priv_visit_user_show(peeked, visits) : status;
+  return status == SB_OK ? sb_priv_visit_user_show(peeked, max_visits, visits) : status;
 }
 
 static sb_status base_has(visit_log *log, uint32_t user, bool *has, sb_error *error) {

@@ -184,8 +184,8 @@ sb_status sb_priv_visit_user_copy(visit_user *user, const visit_user *other);
 static inline uint32_t visit_url_size(const uint8_t *data, uint32_t size) {
   return (uint32_t)((const uint8_t *)memchr(data, 0, size) - data);
 }
-/* Puts the visits, newest first, into a snapshot. */
-sb_status sb_priv_visit_user_show(const visit_user *user, sb_visits *visits);
+/* Puts the newest `max_visits` visits, newest first, into a snapshot. */
+sb_status sb_priv_visit_user_show(const visit_user *user, uint32_t max_visits, sb_visits *visits);
 void sb_priv_visit_user_bytes_free(visit_user *user);
 
 /* ---- log: what reading a file gives ---- */
@@ -267,7 +267,7 @@ sb_status sb_priv_visit_log_load(visit_log *log, uint32_t user, bool make, visit
 /* Decodes a user who stays out of the table, for walks that must not fill the memory. It is valid until the next user is read. */
 sb_status sb_priv_visit_log_peek(visit_log *log, uint32_t user, const visit_user **peeked, sb_error *error);
 /* Puts a user who is not in memory into a snapshot, newest first. */
-sb_status sb_priv_visit_log_show(visit_log *log, uint32_t user, sb_visits *visits, sb_error *error);
+sb_status sb_priv_visit_log_show(visit_log *log, uint32_t user, uint32_t max_visits, sb_visits *visits, sb_error *error);
 /* Makes room in memory for what a record will change, then makes the change, which cannot fail. */
 sb_status sb_priv_visit_log_prepare(visit_log *log, const visit_record *record, sb_error *error);
 bool sb_priv_visit_log_apply(visit_log *log, const visit_record *record);
@@ -392,6 +392,7 @@ typedef struct visit_file {
   sb_priv_fork_entry fork;
   atomic_bool forked, poisoned, finished;
   bool read_only, upgraded;
+  uint32_t show_max; /* visits shown per user; a read-only handle may want fewer than the file has */
   int durability;
   char *name; /* last component of the path */
   int folder, lock;
@@ -454,6 +455,8 @@ void sb_priv_visit_index_schedule(visit_file *file);
 /* Opens the file store; fills the vtable. */
 sb_status sb_priv_visit_file_open(const char *path, const sb_visit_manager_options *options, sb_visit_store *store, sb_error *error);
 sb_status sb_priv_visits_open(sb_visits **visits);
+/* Adds `count` rows and, in one piece, `bytes` bytes (above 0) that they will show; the caller fills both. */
+sb_status sb_priv_visits_take(sb_visits *visits, size_t count, size_t bytes, sb_visit **rows, uint8_t **data);
 sb_status sb_priv_visit_users_open(sb_visit_users **users);
 
 #endif

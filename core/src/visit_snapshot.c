@@ -57,6 +57,16 @@ sb_status sb_visits_reserve(sb_visits *visits, size_t count, size_t bytes) {
   return chunk_add(visits, last == NULL || bytes > CHUNK_MIN * 16 ? bytes : CHUNK_MIN * 16);
 }
 
+sb_status sb_priv_visits_take(sb_visits *visits, size_t count, size_t bytes, sb_visit **rows, uint8_t **data) {
+  const sb_status status = sb_visits_reserve(visits, count, bytes);
+  if (status != SB_OK) return status;
+  *rows = visits->rows + visits->count;
+  *data = visits->chunks->data + visits->chunks->size;
+  visits->count += count;
+  visits->chunks->size += bytes;
+  return SB_OK;
+}
+
 sb_status sb_visits_put(sb_visits *visits, const sb_visit *visit) {
   if (visits == NULL || visit == NULL || (visit->url == NULL && visit->url_size > 0) || (visit->text == NULL && visit->text_size > 0))
     return SB_INVALID_ARGUMENT;

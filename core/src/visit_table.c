@@ -302,24 +302,29 @@ sb_status sb_priv_visit_user_copy(visit_user *user, const visit_user *other) {
   return SB_OK;
 }
 
-sb_status sb_priv_visit_user_show(const visit_user *user, sb_visits *visits) {
-  assert(user->decoded);
+sb_status sb_priv_visit_user_show(const visit_user *user, uint32_t max_visits, sb_visits *visits) {
+  assert(user->decoded && max_visits > 0);
   if (user->count == 0) return SB_OK;
-  const uint32_t bytes = user->end - user->start;
-  sb_status status = sb_visits_reserve(visits, user->count, bytes);
-  const uint8_t *data = user->arena + user->end;
-  for (uint32_t i = user->count; i > 0 && status == SB_OK; i--) {
+  const uint32_t count = user->count < max_visits ? user->count : max_visits, older = user->count - count;
+  uint32_t bytes = user->end - user->start;
+  for (uint32_t i = 0; i < older; i++) bytes -= user->entries[user->first + i].size;
+  sb_visit *row;
+  uint8_t *data;
+  const sb_status status = sb_priv_visits_take(visits, count, bytes, &row, &data);
+  if (status != SB_OK) return status;
+  memcpy(data, user->arena + user->end - bytes, bytes);
+  data += bytes;
+  for (uint32_t i = user->count; i > older; i--, row++) {
     const visit_entry *entry = &user->entries[user->first + i - 1];
     data -= entry->size;
     const uint32_t url_size = visit_url_size(data, entry->size);
-    const sb_visit visit = {.user = user->user,
-                            .visit_id = entry->visit_id,
-                            .time_ns = entry->time_ns,
-                            .url = data,
-                            .url_size = url_size,
-                            .text = data + url_size + 1,
-                            .text_size = entry->size - 1 - url_size};
-    status = sb_visits_put(visits, &visit);
+    *row = (sb_visit){.user = user->user,
+                      .visit_id = entry->visit_id,
+                      .time_ns = entry->time_ns,
+                      .url = data,
+                      .url_size = url_size,
+                      .text = data + url_size + 1,
+                      .text_size = entry->size - 1 - url_size};
   }
-  return status;
+  return SB_OK;
 }

@@ -548,6 +548,50 @@ static void a_reader_beside_a_writer_refreshes(void **state) {
 
 /* ---- copies, compaction, erasing ---- */
 
+static void a_reader_may_ask_for_fewer_visits(void **state) {
+  (void)state;
+  tune_small();
+  for (int compacted = 0; compacted < 2; compacted++) { /* in memory or as the records lie */
+    sb_visit_manager *manager = open_file(SB_DURABILITY_NONE, 5);
+    for (uint32_t i = 0; i < 60; i++) add(manager, i % 6, i, "some text", i);
+    if (compacted == 1) assert_ok(sb_visit_manager_compact(manager, &visit_error));
+    close_file(manager);
+    sb_visit_manager_options options = options_of(SB_DURABILITY_NONE, 2);
+    options.read_only = true;
+    assert_ok(sb_visit_manager_open(test_path, &options, &manager, &visit_error));
+    for (int round = 0; round < 2; round++) {
+      sb_visit_scan *scan = NULL;
+      sb_visits *visits = NULL;
+      const sb_visit *rows;
+      size_t count;
+      assert_ok(sb_visit_manager_scan(manager, &scan, &visit_error));
+      assert_ok(sb_visit_scan_next(scan, 1000, &visits, &visit_error));
+      assert_ok(sb_visits_get_all(visits, &rows, &count));
+      assert_int_equal(count, 12);
+      for (uint32_t i = 0; i < 12; i++) {
+        assert_int_equal(rows[i].visit_id, 54 + i / 2 - (i % 2) * 6);
+        assert_memory_equal(rows[i].text, "some text", 9);
+        assert_memory_equal(rows[i].url, "url", 3);
+      }
+      sb_visits_close(visits);
+      sb_visit_scan_close(scan);
+      assert_string_equal(ids_of(manager, 5), "59 53");
+      sb_visit_users *users = NULL;
+      const sb_visit_user *list;
+      assert_ok(sb_visit_manager_users(manager, &users, &visit_error));
+      assert_ok(sb_visit_users_get_all(users, &list, &count));
+      assert_int_equal(count, 6);
+      assert_int_equal(list[0].visit_count, 2);
+      sb_visit_users_close(users);
+      assert_int_equal(stats_of(manager).max_visits, 2);
+    }
+    close_file(manager);
+    assert_ok(try_open(true, &manager));
+    assert_string_equal(ids_of(manager, 5), "59 53 47 41 35");
+    close_file(manager);
+  }
+}
+
 static void copy_to_makes_the_same_store(void **state) {
   (void)state;
   tune_small();
@@ -815,6 +859,7 @@ int main(void) {
       visit_test(a_forked_child_is_refused_everything),
       visit_test(the_lock_ends_with_the_parent_while_a_child_lives),
       visit_test(a_reader_beside_a_writer_refreshes),
+      visit_test(a_reader_may_ask_for_fewer_visits),
       visit_test(copy_to_makes_the_same_store),
       visit_test(clear_with_erase_leaves_no_byte),
       visit_test(compaction_keeps_everything_and_the_mode_of_the_file),

@@ -148,7 +148,7 @@ typedef struct SB_NATIVE sb_visit_store {
 /** How a manager works. 0 in every field is the default. */
 typedef struct sb_visit_manager_options {
   uint32_t struct_size; /**< bytes; sb_visit_manager_options_init sets it */
-  uint32_t max_visits;  /**< visits kept per user; 0: those of the file, or SB_VISITS_MAX_DEFAULT for a new one */
+  uint32_t max_visits;  /**< visits kept per user; 0: those of the file, or SB_VISITS_MAX_DEFAULT for a new one; read_only: shown */
   int32_t durability;   /**< SB_DURABILITY_... */
   uint32_t interval_ms; /**< of SB_DURABILITY_INTERVAL; 0: 100 */
   uint32_t timeout_ms;  /**< of one operation of a store that waits for something, such as a network; 0: none. The file does not */

@@ -448,7 +448,7 @@ class VisitManagerOptions(NamedTuple):
     """How a manager works. 0 in every field is the default."""
 
     max_visits: int = 0
-    """visits kept per user; 0: those of the file, or VISITS_MAX_DEFAULT for a new one"""
+    """visits kept per user; 0: those of the file, or VISITS_MAX_DEFAULT for a new one; read_only: shown"""
     durability: int = 0
     """DURABILITY_..."""
     interval_ms: int = 0
