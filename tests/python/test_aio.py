@@ -442,14 +442,14 @@ def test_close_gives_requests_in_flight_an_error(echo: aio.Pair) -> None:
 # ---- what a server does with wrong clients and handlers ----
 
 
-def served(handler: Any, echo: aio.Pair, data: bytes) -> tuple[bytes, list[str]]:
+def served(handler: Any, echo: aio.Pair, data: bytes, **options: Any) -> tuple[bytes, list[str]]:
     """What a server answers to bytes until it ends the connection, and what the loop was told."""
     told: list[str] = []
 
     async def main() -> bytes:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, context: told.append(f"{context['message']}: {context.get('exception')}"))
-        async with await aio.serve(handler, "127.0.0.1", 0, echo) as server:
+        async with await aio.serve(handler, "127.0.0.1", 0, echo, **options) as server:
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
             writer.write(data)
             try:
@@ -599,5 +599,114 @@ def test_the_transport_is_given_a_memoryview_of_the_parsers_own_memory(echo: aio
             await client.call(request_values(1))
             with pytest.raises(ValueError, match="released"):
                 memory[0]
+
+    run(main())
+
+
+# ---- a server of batches ----
+
+
+class Answers:
+    """Answers batches from their columns, or from their rows."""
+
+    def __init__(self, echo: aio.Pair, by_columns: bool = True) -> None:
+        self.response = echo.response
+        self.by_columns = by_columns
+        self.sizes: list[int] = []
+
+    def __call__(self, batch: samebytes.Batch, builder: samebytes.Builder) -> None:
+        ids = list(range(sum(self.sizes), sum(self.sizes) + len(batch)))
+        self.sizes.append(len(batch))
+        if self.by_columns:
+            given = batch.columns()
+            columns = [ids, given["timestamp"], given["subject"], given["body"]]
+            builder.add_columns(self.response, batch.column("sequence"), columns)
+        else:
+            rows = [(id, row.timestamp, row.subject, row.body) for id, row in zip(ids, batch.rows)]
+            builder.add_rows(self.response, batch.column("sequence"), rows)
+
+
+@pytest.mark.parametrize("by_columns", [True, False])
+def test_batches_are_answered_in_one_call(echo: aio.Pair, by_columns: bool, tmp_path: Path) -> None:
+    server_tls, client_tls = peers.contexts(tmp_path)
+
+    async def main(options: dict[str, Any], client_options: dict[str, Any]) -> Answers:
+        handler = Answers(echo, by_columns)
+        async with (
+            await aio.serve(handler, "127.0.0.1", 0, echo, batches=True, **options) as server,
+            await aio.connect("127.0.0.1", server.port, echo, **client_options) as client,
+        ):
+            requests = [request_values(index, b"x" * (index * 37 % 5000)) for index in range(3000)]
+            responses = [response async for response in client.call_many(requests)]
+            assert [(r.id, r.timestamp, r.subject, r.body) for r in responses] == [
+                (index, values[0], values[1], values[3]) for index, values in enumerate(requests)
+            ]
+            await client.finish()
+        return handler
+
+    for options, client_options in (
+        ({}, {}),
+        ({"ssl": server_tls}, {"ssl": client_tls, "server_hostname": "localhost"}),
+    ):
+        handler = run(main(options, client_options))
+        assert sum(handler.sizes) == 3000 and len(handler.sizes) < 1500
+
+
+def test_a_bad_request_ends_the_connection_after_the_batch_before_it(echo: aio.Pair) -> None:
+    good = request_frame(1, 11) + request_frame(2, 12)
+    for bad in (bytes.fromhex("00000003 00 00 ff"), bytes.fromhex("ffffffff")):
+        received, told = served(Answers(echo), echo, good + bad, batches=True)
+        assert received == response_frame(1, 0, 11) + response_frame(2, 1, 12)
+        assert len(told) == 1 and "a request was refused" in told[0]
+
+
+def test_a_handler_of_batches_that_fails_or_keeps_columns_ends_the_connection(echo: aio.Pair) -> None:
+    def fails(batch: samebytes.Batch, builder: samebytes.Builder) -> None:
+        raise RuntimeError("no answer")
+
+    received, told = served(fails, echo, request_frame(1), batches=True)
+    assert received == b"" and len(told) == 1
+    assert "the handler failed" in told[0] and "no answer" in told[0]
+
+    calls: list[memoryview] = []
+
+    def keeps(batch: samebytes.Batch, builder: samebytes.Builder) -> None:
+        calls.append(batch.column("timestamp"))
+
+    async def main() -> list[str]:
+        told: list[str] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(str(context.get("exception"))))
+        async with await aio.serve(keeps, "127.0.0.1", 0, echo, batches=True) as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            for _ in range(2):
+                writer.write(request_frame(1))
+                await asyncio.sleep(0.05)
+            with contextlib.suppress(ConnectionResetError):
+                assert await reader.read() == b""
+            writer.close()
+            calls.clear()
+        return told
+
+    told = run(main())
+    assert len(told) == 1 and "1 memoryview in use" in told[0]
+
+
+def test_a_server_of_batches_reads_no_more_while_its_client_does_not(echo: aio.Pair) -> None:
+    total = 4000
+
+    async def main() -> None:
+        handler = Answers(echo)
+        async with await aio.serve(handler, "127.0.0.1", 0, echo, batches=True) as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1 << 16)
+            body = b"x" * 10000
+            frames = [request_frame(index % 256 - 128, index, body) for index in range(total)]
+            sending = asyncio.ensure_future(asyncio.to_thread(b"".join, frames))
+            writer.write(await sending)
+            await asyncio.sleep(0.3)
+            assert 0 < sum(handler.sizes) < total
+            size = len(response_frame(0, 0, 0, body))
+            received = await reader.readexactly(size * total)
+            assert received[-size:] == response_frame((total - 1) % 256 - 128, total - 1, total - 1, body)
+            writer.close()
 
     run(main())

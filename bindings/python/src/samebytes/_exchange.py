@@ -6,6 +6,7 @@ answer to a younger request that was given the same sequence.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -85,19 +86,25 @@ class Receiver:
     def buffer(self) -> memoryview:
         return self.parser.buffer()
 
-    def receive(self, size: int) -> tuple[list[Message], SamebytesError | None]:
-        """The messages that are complete with *size* more bytes in the parser's memory, and the first error among them."""
+    def fill(self, size: int) -> SamebytesError | None:
+        """Puts the messages that are complete with *size* more bytes in the parser's memory into the batch; the first error among them."""
         self.parser.commit(size)
         try:
             self.parser.parse(self.batch)
         except SamebytesError as error:
-            return [], error
-        wrong = raised(self.batch.get_error(0)) if self.batch.error_count() else None
+            return error
+        return raised(self.batch.get_error(0)) if self.batch.error_count() else None
+
+    def receive(self, size: int) -> tuple[list[Message], SamebytesError | None]:
+        """The messages that are complete with *size* more bytes in the parser's memory, and the first error among them."""
+        wrong = self.fill(size)
         return self.batch.rows, wrong
 
     def close(self) -> None:
         self.parser.close()
-        self.batch.close()
+        # Where somebody has kept columns, the batch is closed when they are gone.
+        with contextlib.suppress(errors.BusyError):
+            self.batch.close()
 
 
 class Requests(Generic[Waiter]):

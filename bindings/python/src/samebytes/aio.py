@@ -17,6 +17,7 @@ when requests are cancelled, answers come late, and peers vanish. The schemas of
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -31,8 +32,8 @@ __all__ = ["Client", "Pair", "Server", "connect", "serve"]
 
 _NO_MORE = object()
 
-Handler = Callable[[Any], Any]
-"""Takes a request, and returns the values of the response, or an awaitable of them."""
+Handler = Callable[..., Any]
+"""Takes a request, and returns the values of the response, or an awaitable of them; or takes a Batch and a Builder."""
 
 
 class _Connection(asyncio.BufferedProtocol):
@@ -57,6 +58,9 @@ class _Connection(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         self._writable = False
+
+    def resume_writing(self) -> None:
+        self._writable = True
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost.set_result(None)
@@ -244,24 +248,85 @@ class Client(_Connection):
             self._transport.abort()
 
 
-class _Served(_Connection):
+class _ServerEnd(_Connection):
     """The server's end of one connection."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        pairs = server._pairs
         super().__init__(
-            _exchange.Receiver([pair.request for pair in pairs], server._max_frame_size, server._memory),
+            _exchange.Receiver([pair.request for pair in server._pairs], server._max_frame_size, server._memory),
             _codec.Builder(server._memory),
         )
-        self._responses = {pair.request.api_key(): pair.response for pair in pairs}
-        self._requests: deque[Message] = deque()  # received, and not yet given to the handler
-        self._tasks: dict[int, asyncio.Task[None]] = {}  # handlers that run, by their requests' sequences
-        self._finishing = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._server._connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._receiver.close()
+        self._builder.close()
+        self._server._connections.discard(self)
+        super().connection_lost(exc)
+
+    def _keeps_open(self) -> bool:
+        # TLS has no half-closed connections in asyncio; what was written is still sent.
+        return self._transport.get_extra_info("sslcontext") is None
+
+    def _break(self, error: Exception) -> None:
+        """Without its response a client would wait for ever, and the format has no word for a failure: the connection ends."""
+        self._report(error, "the handler failed")
+        self._transport.abort()
+
+    def _report(self, error: Exception, what: str) -> None:
+        peer = self._transport.get_extra_info("peername")
+        self._loop.call_exception_handler(
+            {"message": f"samebytes.aio: {what}; the connection to {peer} ends", "exception": error, "protocol": self}
+        )
+
+
+class _BatchServed(_ServerEnd):
+    """Answers all requests of a read at once."""
+
+    def buffer_updated(self, nbytes: int) -> None:
+        wrong = self._receiver.fill(nbytes)
+        batch = self._receiver.batch
+        if isinstance(
+            wrong, errors.BusyError
+        ):  # the handler has kept columns: the batch is still the one that it was given
+            self._break(wrong)
+            return
+        if batch.row_count():
+            try:
+                self._server._handler(batch, self._builder)
+            except Exception as error:
+                self._break(error)
+                return
+            self._flush()
+        if wrong is not None:
+            self._report(wrong, "a request was refused")
+            self._transport.close()
+        elif not self._writable:
+            self._transport.pause_reading()
+
+    def eof_received(self) -> bool:
+        # All that came was answered when it came; what is not yet sent is sent before the end.
+        self._transport.close()
+        return self._keeps_open()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._transport.resume_reading()
+
+
+class _Served(_ServerEnd):
+    """Answers one request after the other."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__(server)
+        self._responses = {pair.request.api_key(): pair.response for pair in server._pairs}
+        self._requests: deque[Message] = deque()  # received, and not yet given to the handler
+        self._tasks: dict[int, asyncio.Task[None]] = {}  # handlers that run, by their requests' sequences
+        self._finishing = False
 
     def buffer_updated(self, nbytes: int) -> None:
         rows, wrong = self._receiver.receive(nbytes)
@@ -274,8 +339,7 @@ class _Served(_Connection):
     def eof_received(self) -> bool:
         self._finishing = True
         self._pump()
-        # TLS has no half-closed connections in asyncio; what was written is still sent.
-        return self._transport.get_extra_info("sslcontext") is None
+        return self._keeps_open()
 
     def resume_writing(self) -> None:
         self._writable = True
@@ -285,9 +349,6 @@ class _Served(_Connection):
         self._requests.clear()
         for task in self._tasks.values():
             task.cancel()
-        self._receiver.close()
-        self._builder.close()
-        self._server._connections.discard(self)
         super().connection_lost(exc)
 
     def _pump(self) -> None:
@@ -337,16 +398,8 @@ class _Served(_Connection):
         self._builder.add(response, row.sequence, _exchange.values_of(response, values))
 
     def _break(self, error: Exception) -> None:
-        """Without its response a client would wait for ever, and the format has no word for a failure: the connection ends."""
-        self._report(error, "the handler failed")
         self._requests.clear()
-        self._transport.abort()
-
-    def _report(self, error: Exception, what: str) -> None:
-        peer = self._transport.get_extra_info("peername")
-        self._loop.call_exception_handler(
-            {"message": f"samebytes.aio: {what}; the connection to {peer} ends", "exception": error, "protocol": self}
-        )
+        super()._break(error)
 
 
 class Server:
@@ -359,6 +412,7 @@ class Server:
         in_flight_max: int = _records.PIPELINE_MAX,
         max_frame_size: int = 0,
         memory: _classes.Memory | None = None,
+        batches: bool = False,
     ) -> None:
         if not callable(handler):
             raise TypeError(f"handler: a function is needed, not {type(handler).__name__}")
@@ -367,7 +421,8 @@ class Server:
         self._in_flight_max = _exchange.checked_in_flight_max(in_flight_max)
         self._max_frame_size = max_frame_size
         self._memory = memory
-        self._connections: set[_Served] = set()
+        self._serves = _BatchServed if batches else _Served
+        self._connections: set[_ServerEnd] = set()
         self._listening: asyncio.Server | None = None
 
     @property
@@ -445,15 +500,27 @@ async def serve(
     in_flight_max: int = _records.PIPELINE_MAX,
     max_frame_size: int = 0,
     memory: _classes.Memory | None = None,
+    batches: bool = False,
     **options: Any,
 ) -> Server:
     """Listens, and answers each request by handler(request), which returns the response's values, or an awaitable of them.
 
     The values are one per field of the response's schema, or a mapping from the fields' names. Plain functions are answered in the
     order of the requests; awaitables run at the same time, at most in_flight_max per connection, and are answered when they are ready.
+    With batches, handler(batch, builder) is called once for all requests that have come, a Batch, and adds their responses to the Builder,
+    from rows or columns, each with the sequence of its request. It is a plain function, and what it is given is used again after it.
+
     A handler that raises, and a request that is refused, end the connection; the loop's exception handler is told. The options are
     those of asyncio's loop.create_server, such as ssl or sock (host and port are None then).
     """
-    server = Server(handler, *pairs, in_flight_max=in_flight_max, max_frame_size=max_frame_size, memory=memory)
-    server._listening = await asyncio.get_running_loop().create_server(lambda: _Served(server), host, port, **options)
+    server = Server(
+        handler,
+        *pairs,
+        in_flight_max=in_flight_max,
+        max_frame_size=max_frame_size,
+        memory=memory,
+        batches=batches,
+    )
+    make = functools.partial(server._serves, server)
+    server._listening = await asyncio.get_running_loop().create_server(make, host, port, **options)
     return server
