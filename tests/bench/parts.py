@@ -141,6 +141,7 @@ def codec(build: Build) -> Part:
     in_python = Program(
         [sys.executable, str(HERE / "python/codec.py")], {"PYTHONPATH": str(cython_module(build.folder))}
     )
+    servers = Program([sys.executable, str(HERE / "python/servers.py"), build.c_program("load")])
     settings = [
         "messages: small 57 bytes (subject 4, metadata 3 items, body 23), large 67,564 (4, 1,000, 65,536)",
         f"hand-written C: tests/bench/c/echo_by_hand.h, {' '.join(C_FLAGS[:2])}, in the same program, one message at a time",
@@ -148,6 +149,9 @@ def codec(build: Build) -> Part:
         f"Go {peers.run(['go', 'env', 'GOVERSION'], 'go').strip()}: tests/bench/go/hand.go; samebytes is package echo, core compiled in",
         f"Python {sys.version.split()[0]}: tests/bench/python/peers.py; samebytes is samebytes.echo with the default back end",
         "peers from PyPI: " + ", ".join(peers.python_requirements("codec")),
+        "columns in Python: samebytes by columns, all of which are asked for; msgspec, which has none, by rows as in the other cases",
+        "Echo servers: a process of their own, one loopback connection; tests/bench/c/load.c sends without waiting and checks responses",
+        "samebytes in easynetwork: BatchSerializer in BufferedStreamProtocol; on asyncio: samebytes.aio.serve(batches=True), by columns",
         "msgspec: array_like Struct without GC; protobuf: bytes and repeated sint32, upb; both behind a framer in Python",
     ]
     targets = {
@@ -161,11 +165,15 @@ def codec(build: Build) -> Part:
         ("Python decode, small, one field read", "msgspec msgpack"): 6.0,
         ("Python decode, large, all fields read", "msgspec msgpack"): 5.0,
         ("Python decode, large, all fields read", "struct, pure Python"): 4.0,
+        ("Python decode, small, all fields as columns", "msgspec msgpack"): 40.0,
         ("Python encode, small, from rows", "msgspec msgpack"): 1.0,
+        ("Python encode, small, from columns", "msgspec msgpack"): 10.0,
+        ("Echo server, pipelined, in easynetwork", "struct serializer in StreamProtocol"): 15.0,
+        ("Echo server, pipelined, on asyncio.BufferedProtocol", "struct, pure Python"): 8.0,
         ("Go decode, small, 64 KiB feeds", "hand-written Go that copies"): 2.0,
         ("Go decode, small, 64 KiB feeds", "encoding/binary"): 8.0,
     }
-    return Part("codec", [in_c, in_go, in_python], settings, targets, counted=in_c)
+    return Part("codec", [in_c, in_go, in_python, servers], settings, targets, counted=in_c)
 
 
 def bytes_(build: Build) -> Part:

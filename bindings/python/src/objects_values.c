@@ -389,37 +389,142 @@ static sb_status add_values(sb_builder *builder, sb_schema *schema, const Values
   return status;
 }
 
+/* What the library said, as the wrapper in Python takes it. */
+static PyObject *told(sb_status status, const sb_error *error) {
+  if (status == SB_OK) Py_RETURN_TRUE;
+  return Py_BuildValue("iLLLss", (int)error->status, (long long)error->stream_offset, (long long)error->frame_offset,
+                       (long long)error->frame, error->field, error->message);
+}
+
+/* After an exception: NULL where it is to be raised, False where the wrapper finds out what is wrong. */
+static PyObject *not_plain(Values *all) {
+  const bool raised = PyErr_ExceptionMatches(PyExc_MemoryError) || !PyErr_ExceptionMatches(PyExc_Exception);
+  if (!raised) PyErr_Clear();
+  values_release(all);
+  return raised ? NULL : Py_NewRef(Py_False);
+}
+
+/* The handles and the shape that both functions below are given. */
+static int read_handles(PyObject *builder_address, PyObject *schema_address, PyObject *shape, sb_builder **builder, sb_schema **schema) {
+  if (shape_check(shape) != 0) return -1;
+  *builder = PyLong_AsVoidPtr(builder_address);
+  *schema = PyLong_AsVoidPtr(schema_address);
+  if (PyErr_Occurred()) return -1;
+  if (*builder != NULL && *schema != NULL && sb_schema_field_count(*schema) == (size_t)((Shape *)shape)->count) return 0;
+  PyErr_SetString(PyExc_ValueError, "a builder, and a schema with its shape are needed");
+  return -1;
+}
+
 static PyObject *add_messages(PyObject *module, PyObject *args) {
   (void)module;
   PyObject *builder_address = NULL, *schema_address = NULL, *shape = NULL, *sequences = NULL, *messages = NULL;
   if (!PyArg_UnpackTuple(args, "add_messages", 5, 5, &builder_address, &schema_address, &shape, &sequences, &messages)) return NULL;
-  if (shape_check(shape) != 0) return NULL;
-  sb_builder *builder = PyLong_AsVoidPtr(builder_address);
-  sb_schema *schema = PyLong_AsVoidPtr(schema_address);
-  if (PyErr_Occurred()) return NULL;
-  if (builder == NULL || schema == NULL || sb_schema_field_count(schema) != (size_t)((Shape *)shape)->count) {
-    PyErr_SetString(PyExc_ValueError, "a builder, and a schema with its shape are needed");
-    return NULL;
-  }
+  sb_builder *builder = NULL;
+  sb_schema *schema = NULL;
+  if (read_handles(builder_address, schema_address, shape, &builder, &schema) != 0) return NULL;
   Values all = {0};
-  if (add_all(&all, (Shape *)shape, schema, sequences, messages) != 0) {
-    const bool told = PyErr_ExceptionMatches(PyExc_MemoryError) || !PyErr_ExceptionMatches(PyExc_Exception);
-    if (!told) PyErr_Clear();
-    values_release(&all);
-    if (told) return NULL;
-    Py_RETURN_FALSE;
-  }
+  if (add_all(&all, (Shape *)shape, schema, sequences, messages) != 0) return not_plain(&all);
   sb_error error;
   sb_status status = add_values(builder, schema, &all, (size_t)PyObject_Size(messages), &error);
   values_release(&all);
-  if (status == SB_OK) Py_RETURN_TRUE;
-  return Py_BuildValue("iLLLss", (int)error.status, (long long)error.stream_offset, (long long)error.frame_offset, (long long)error.frame,
-                       error.field, error.message);
+  return told(status, &error);
+}
+
+/* ---- columns ---- */
+
+/* A buffer of integers with one of two widths (the same twice where there is one). */
+static int integers_buffer(Values *all, PyObject *object, size_t width, size_t other, const void **data, size_t *size) {
+  const Py_buffer *buffer = buffer_of(all, object, PyBUF_FORMAT | PyBUF_C_CONTIGUOUS);
+  if (buffer == NULL) return -1;
+  const char *format = buffer->format;
+  const bool aligned = (uintptr_t)buffer->buf % (buffer->itemsize > 0 ? (size_t)buffer->itemsize : 1) == 0;
+  const bool fits = aligned && ((size_t)buffer->itemsize == width || (size_t)buffer->itemsize == other);
+  if (buffer->ndim != 1 || !fits || format == NULL || strlen(format) != 1 || !strchr("bhilq", *format)) {
+    PyErr_SetString(PyExc_TypeError, "other integers than those of the column");
+    return -1;
+  }
+  *data = buffer->buf;
+  *size = (size_t)buffer->len;
+  return 0;
+}
+
+/* Offsets or lengths, which may be left out. */
+static int places(Values *all, PyObject *object, size_t width, const void **data, size_t *count) {
+  if (object == Py_None || (PyTuple_Check(object) && PyTuple_Size(object) == 0)) return 0;
+  if (integers_buffer(all, object, width, width, data, count) != 0) return -1;
+  *count /= width;
+  return 0;
+}
+
+static int column_of(Values *all, uint8_t type, PyObject *given, sb_column *column) {
+  if (type <= SB_TYPE_INT64)
+    return integers_buffer(all, given, (size_t)1 << (type - SB_TYPE_INT8), sizeof(int64_t), &column->values, &column->size);
+  if (!PyTuple_Check(given) || PyTuple_CheckExact(given) || PyTuple_Size(given) != 5) {
+    PyErr_SetString(PyExc_TypeError, "no Column");
+    return -1;
+  }
+  PyObject *values = PyTuple_GetItem(given, 0);
+  const bool none = values == Py_None;
+  if (type == SB_TYPE_STRING || type == SB_TYPE_ARRAY_STRING) {
+    if (!none && string_of(all, values, &column->values, &column->size) != 0) return -1;
+  } else if (!none && integers_buffer(all, values, width_of(type), width_of(type), &column->values, &column->size) != 0) {
+    return -1;
+  }
+  const void *offsets = NULL, *lengths = NULL, *item_offsets = NULL, *item_lengths = NULL;
+  if (places(all, PyTuple_GetItem(given, 1), 8, &offsets, &column->offset_count) != 0) return -1;
+  if (places(all, PyTuple_GetItem(given, 2), 4, &lengths, &column->length_count) != 0) return -1;
+  if (places(all, PyTuple_GetItem(given, 3), 8, &item_offsets, &column->item_offset_count) != 0) return -1;
+  if (places(all, PyTuple_GetItem(given, 4), 4, &item_lengths, &column->item_length_count) != 0) return -1;
+  column->offsets = offsets;
+  column->lengths = lengths;
+  column->item_offsets = item_offsets;
+  column->item_lengths = item_lengths;
+  return 0;
+}
+
+static int columns_of(Values *all, const Shape *shape, PyObject *given, sb_column **columns) {
+  if (size_of(given) != shape->count) {
+    if (!PyErr_Occurred()) PyErr_SetString(PyExc_ValueError, "another number of columns than of fields");
+    return -1;
+  }
+  *columns = get_memory(all, ((size_t)shape->count + 1) * sizeof **columns);
+  if (*columns == NULL) return -1;
+  memset(*columns, 0, (size_t)shape->count * sizeof **columns);
+  for (Py_ssize_t i = 0; i < shape->count; i++) {
+    PyObject *item = item_of(given, i);
+    if (item == NULL || column_of(all, shape->types[i], item, &(*columns)[i]) != 0) return -1;
+  }
+  return 0;
+}
+
+static PyObject *add_columns(PyObject *module, PyObject *args) {
+  (void)module;
+  PyObject *builder_address = NULL, *schema_address = NULL, *shape = NULL, *sequences = NULL, *given = NULL;
+  if (!PyArg_UnpackTuple(args, "add_columns", 5, 5, &builder_address, &schema_address, &shape, &sequences, &given)) return NULL;
+  sb_builder *builder = NULL;
+  sb_schema *schema = NULL;
+  if (read_handles(builder_address, schema_address, shape, &builder, &schema) != 0) return NULL;
+  Values all = {0};
+  sb_column *columns = NULL;
+  const Py_ssize_t count = PyObject_Size(sequences);
+  if (count < 0 || add_sequences(&all, sequences, count) != 0 || columns_of(&all, (Shape *)shape, given, &columns) != 0)
+    return not_plain(&all);
+  sb_error error;
+  sb_schema *kept = sb_schema_retain(schema); /* another thread may close it meanwhile */
+  sb_status status;
+  Py_BEGIN_ALLOW_THREADS;
+  status = sb_builder_add_columns(builder, kept, all.sequences, (size_t)count, columns, (size_t)((Shape *)shape)->count, &error);
+  Py_END_ALLOW_THREADS;
+  sb_schema_close(kept);
+  values_release(&all);
+  return told(status, &error);
 }
 
 PyMethodDef values_methods[] = {
     {"add_messages", add_messages, METH_VARARGS,
      "add_messages(builder, schema, shape, sequences, messages): True when all were added, False when nothing was because a value is none\n"
      "that is plain, and the fields of an Error when the library refused them. Without sequences (None) messages say them themselves."},
+    {"add_columns", add_columns, METH_VARARGS,
+     "add_columns(builder, schema, shape, sequences, columns): the same for columns, which are buffers and Columns of buffers."},
     {NULL, NULL, 0, NULL},
 };

@@ -358,10 +358,17 @@ class Builder(_classes.Builder):
             hold: list[Any] = []
             super().add(schema, sequence, shape.values(values, hold))
 
-    def _add_messages(self, schema: Schema, shape: Shape, sequences: Any, messages: Sequence[Any]) -> bool:
+    def _add_messages(
+        self,
+        schema: Schema,
+        shape: Shape,
+        sequences: Any,
+        messages: Sequence[Any],
+        add: Callable[..., bool | tuple[int, int, int, int, str, str]] = _objects.add_messages,
+    ) -> bool:
         """Adds messages at once; False, and nothing is added, where a value is none that _objects takes."""
         with self._lock:
-            added = _objects.add_messages(self._open(), schema._open(), shape, sequences, messages)
+            added = add(self._open(), schema._open(), shape, sequences, messages)
         if isinstance(added, tuple):
             raise raised(Error(*added))
         return added
@@ -382,7 +389,13 @@ class Builder(_classes.Builder):
             raise errors.InvalidArgumentError(
                 f"{schema.name()} has {len(schema.fields)} fields, but there are {len(given)} columns"
             )
-        super().add_columns(schema, sequences, [column_of(*pair) for pair in zip(schema.fields, given)])
+        if all(isinstance(column, list) and len(column) == len(sequences) for column in given):
+            # Lists of Python's values lie in memory as rows do: each has to be looked at.
+            added = self._add_messages(schema, schema.shape, sequences, list(zip(*given)) or [()] * len(sequences))
+        else:
+            added = self._add_messages(schema, schema.shape, sequences, given, _objects.add_columns)
+        if not added:
+            super().add_columns(schema, sequences, [column_of(*pair) for pair in zip(schema.fields, given)])
 
     def add_rows(self, schema: _classes.Schema, sequences: Sequence[int], rows: Iterable[Sequence[Any]]) -> None:
         """Adds one message per row, all of them or none: a row holds one value per field, in the schema's order. Raises as add_columns."""
