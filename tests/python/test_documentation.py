@@ -22,8 +22,12 @@ def test_the_client_and_server_of_the_page_talk() -> None:
     assert output_of(code).split() == ["hello", str(sum(range(1000)))]
 
 
+def test_the_server_of_batches_of_the_page_answers() -> None:
+    assert output_of(blocks("pipelining.md")[1]).split() == ["hello"]
+
+
 def test_the_blocking_client_of_the_page_talks_to_that_server() -> None:
-    server, client, *_ = blocks("pipelining.md")
+    server, _, client, *_ = blocks("pipelining.md")
     serving = server.split("async def main")[0] + "\nimport threading\nready, ports = threading.Event(), []\n"
     serving += """
 async def main():
