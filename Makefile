@@ -126,7 +126,7 @@ define heading
 endef
 SANITIZERS := address,undefined
 # The tests with threads; of the others ThreadSanitizer could say nothing.
-THREADED := test_memory test_pool test_visits_threads
+THREADED := test_bytes test_memory test_pool test_visits_threads
 EMPTY :=
 SPACE := $(EMPTY) $(EMPTY)
 PYTEST := $(BIN)/python -m pytest -q -p no:cacheprovider
@@ -200,6 +200,9 @@ nightly: test
 	$(call heading,C under Valgrind)
 	@for test in $$(find build/check/debug -maxdepth 1 -name 'test_*' -executable -type f | sort); do \
 		echo "valgrind $$test"; SAMEBYTES_NIGHTLY= valgrind $(VALGRIND) $$test > build/valgrind.log 2>&1 || { cat build/valgrind.log; exit 1; }; done
+	$(call heading,Go with checks of what C keeps and with AddressSanitizer)
+	GOEXPERIMENT=cgocheck2 go test ./bindings/go/...
+	go test -asan ./bindings/go/...
 	$(call heading,Go with the race detector again and again)
 	go test -race -count=10 ./...
 

@@ -19,8 +19,13 @@
 //
 // # Slices that show C memory
 //
-// Pool.Get, Block.Data, View.Span, View.Spans, Buf.Begin, Parser.Buffer, EchoGetRequest and EchoGetResponse return slices of C memory
-// without copying it. Each says how long it is valid. Such a slice does not keep the object alive: close the object, or call
-// runtime.KeepAlive on it, after the last use of the slice. Everything else returns copies, and nothing that belongs to Go is kept by C
-// after a call.
+// Pool.Get, Block.Data, View.Span, View.Spans, View.GetIovec, Buf.Begin, Buf.BeginIovec, Parser.Buffer, EchoGetRequest and
+// EchoGetResponse return slices of C memory without copying it. Each says how long it is valid. Such a slice does not keep the object
+// alive: close the object, or call runtime.KeepAlive on it, after the last use of the slice. Everything else returns copies, and nothing
+// that belongs to Go is kept by C after a call, the pinned slices of OpenViewForeign aside.
+//
+// # Streams
+//
+// A View is an io.Reader, io.ByteReader and io.WriterTo: io.Copy(connection, view) hands its pieces to the kernel without copying them. A Buf
+// is an io.Writer, io.ByteWriter, io.StringWriter and io.ReaderFrom: io.Copy(buf, connection) reads straight into its memory.
 package samebytes
