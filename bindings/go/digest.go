@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xea4b54adc479d0a1ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x397f4a05c281e966ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "ea4b54adc479d0a1"
+const coreDigest = "397f4a05c281e966"

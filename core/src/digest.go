@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xea4b54adc479d0a1ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x397f4a05c281e966ull
 import "C"

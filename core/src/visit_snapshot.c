@@ -13,7 +13,8 @@ typedef struct chunk {
   uint8_t data[];
 } chunk;
 
-#define CHUNK_MIN 4096u
+#define CHUNK_MIN (64u << 10)
+#define CHUNK_MAX (1u << 20)
 
 struct sb_visits {
   sb_visit *rows;
@@ -53,8 +54,11 @@ sb_status sb_visits_reserve(sb_visits *visits, size_t count, size_t bytes) {
   const chunk *last = visits->chunks;
   if (last != NULL && last->capacity - last->size >= bytes) return SB_OK;
   if (bytes == 0) return SB_OK;
-  /* The first is exact; a snapshot of many users grows in larger pieces. */
-  return chunk_add(visits, last == NULL || bytes > CHUNK_MIN * 16 ? bytes : CHUNK_MIN * 16);
+  /* The first is exact; a snapshot of many users grows by doubling. */
+  size_t capacity = last == NULL ? bytes : last->capacity * 2;
+  if (last != NULL && capacity < CHUNK_MIN) capacity = CHUNK_MIN;
+  if (capacity > CHUNK_MAX) capacity = CHUNK_MAX;
+  return chunk_add(visits, capacity < bytes ? bytes : capacity);
 }
 
 sb_status sb_priv_visits_take(sb_visits *visits, size_t count, size_t bytes, sb_visit **rows, uint8_t **data) {
