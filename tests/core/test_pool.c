@@ -1,4 +1,4 @@
-/* link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=mmap */
+/* link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=mmap,--wrap=mprotect */
 #include "memory_testing.h"
 
 #include <errno.h>
@@ -825,18 +825,34 @@ static void a_guarding_pool_keeps_so_many_and_the_oldest_goes(void **state) {
   sb_pool_close(pool);
 }
 
+/* What happens when a process has as many mappings as it may. */
+static long protections_until_failure;
+
+int __real_mprotect(void *data, size_t size, int protection);
+int __wrap_mprotect(void *data, size_t size, int protection);
+int __wrap_mprotect(void *data, size_t size, int protection) {
+  if (protections_until_failure > 0 && --protections_until_failure == 0) {
+    errno = ENOMEM;
+    return -1;
+  }
+  return __real_mprotect(data, size, protection);
+}
+
 static void a_guarding_pool_without_mappings_says_so(void **state) {
   (void)state;
   sb_pool_options options = options_for(three_classes, 3);
   options.guard_pages = true;
   sb_pool *pool = open_with(&options);
-  static void *blocks[70000];
-  size_t count = 0;
-  while (count < 70000 && sb_pool_get(pool, 1, &blocks[count]) == SB_OK) count++;
-  assert_true(count > 20000 && count < 70000);
-  assert_int_equal(pool_stats(pool).outstanding, count);
-  for (size_t i = 0; i < count; i++) assert_ok(sb_pool_put(pool, blocks[i]));
-  assert_ok(sb_pool_put(pool, get(pool, 1)));
+  for (long nth = 1; nth <= 3; nth++) {
+    void *data = state;
+    protections_until_failure = nth;
+    const sb_status status = sb_pool_get(pool, 1, &data);
+    assert_int_equal(protections_until_failure > 0, nth > 2);
+    protections_until_failure = 0;
+    assert_int_equal(status, nth > 2 ? SB_OK : SB_NO_MEMORY);
+    assert_int_equal(pool_stats(pool).outstanding, nth > 2);
+    if (nth > 2) assert_ok(sb_pool_put(pool, data));
+  }
   sb_pool_close(pool);
 }
 
