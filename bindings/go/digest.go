@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x397f4a05c281e966ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xf9f5bf906764f808ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "397f4a05c281e966"
+const coreDigest = "f9f5bf906764f808"

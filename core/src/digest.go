@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x397f4a05c281e966ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xf9f5bf906764f808ull
 import "C"

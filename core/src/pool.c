@@ -203,14 +203,15 @@ static inline bool take_many_quickly(const sb_pool *pool, uint32_t class_index, 
     SB_PRIV_FORGET(magazine);
     const uint64_t counts = sb_priv_magazine_counts(magazine), have = counts & 0xff;
     const sb_priv_item *items = magazine->items + have - count;
-    if (have >= count) {
-      while (done < count && sb_priv_record_state(items[done].record) == SB_PRIV_BLOCK_CACHED) done++;
-      if (done == count) {
-        for (size_t i = 0; i < count; i++) {
-          sb_priv_record_set(items[i].record, SB_PRIV_BLOCK_OUT);
-          blocks[i] = items[i].data;
-        }
+    if (SB_PRIV_LIKELY(have >= count)) {
+      for (; done < count && SB_PRIV_LIKELY(sb_priv_record_state(items[done].record) == SB_PRIV_BLOCK_CACHED); done++) {
+        sb_priv_record_set(items[done].record, SB_PRIV_BLOCK_OUT);
+        blocks[done] = items[done].data;
+      }
+      if (SB_PRIV_LIKELY(done == count)) {
         sb_priv_magazine_set_counts(magazine, counts + count * 0x100 - count);
+      } else {
+        for (size_t i = 0; i < done; i++) sb_priv_record_set(items[i].record, SB_PRIV_BLOCK_CACHED);
       }
     }
   }
@@ -346,13 +347,18 @@ static inline bool put_many_quickly(const sb_pool *pool, void *const *blocks, si
     const uint64_t counts = sb_priv_magazine_counts(magazine), have = counts & 0xff;
     sb_priv_item *items = magazine->items + have;
     if (owner != NULL && (pool == NULL || pool == owner) && have + count <= magazine->capacity) {
+      sb_priv_slab *slab = first;
+      uintptr_t number = (uintptr_t)blocks[0] >> SB_PRIV_MAP_SLAB_BITS;
       for (; done < count; done++) {
         sb_priv_record *record = NULL;
-        sb_priv_slab *slab = sb_priv_slab_find(blocks[done]);
-        if (slab == NULL || atomic_load_explicit(&slab->magazine_at, memory_order_relaxed) != magazine_at ||
-            atomic_load_explicit(&slab->pool, memory_order_relaxed) != owner || !sb_priv_slab_record(slab, blocks[done], &record) ||
-            sb_priv_record_state(record) != SB_PRIV_BLOCK_OUT)
-          break;
+        if ((uintptr_t)blocks[done] >> SB_PRIV_MAP_SLAB_BITS != number) { /* the others lie in the slab of the one before */
+          number = (uintptr_t)blocks[done] >> SB_PRIV_MAP_SLAB_BITS;
+          slab = sb_priv_slab_find(blocks[done]);
+          if (slab == NULL || atomic_load_explicit(&slab->magazine_at, memory_order_relaxed) != magazine_at ||
+              atomic_load_explicit(&slab->pool, memory_order_relaxed) != owner)
+            break;
+        }
+        if (!sb_priv_slab_record(slab, blocks[done], &record) || sb_priv_record_state(record) != SB_PRIV_BLOCK_OUT) break;
         sb_priv_record_set(record, SB_PRIV_BLOCK_CACHED);
         items[done] = (sb_priv_item){blocks[done], record};
       }
