@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xf9f5bf906764f808ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x4165d8896e86bbbfull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "f9f5bf906764f808"
+const coreDigest = "4165d8896e86bbbf"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xf9f5bf906764f808ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x4165d8896e86bbbfull
 import "C"

@@ -106,6 +106,8 @@ static void pool_recycle(sb_pool *pool) {
 /* The class for a size of which `hint` is SIZE_HINT. */
 static inline uint32_t class_of(const sb_pool *pool, size_t size, size_t hint) {
   uint32_t index = pool->class_hints[hint];
+  if (SB_PRIV_LIKELY(index < SB_PRIV_HINT_SEARCH)) return index;
+  index -= SB_PRIV_HINT_SEARCH;
   while (pool->block_sizes[index] < size) index++;
   return index;
 }
@@ -573,7 +575,8 @@ sb_status sb_pool_open(const sb_pool_options *options, sb_pool **pool) {
   }
   for (uint32_t hint = 0, index = 0; hint < SB_PRIV_CLASS_HINTS; hint++) {
     while (made->block_sizes[index] < hint * 256 + 1) index++;
-    made->class_hints[hint] = (uint8_t)index;
+    const bool whole = hint < SB_PRIV_CLASS_HINTS - 1 && made->block_sizes[index] >= (hint + 1) * 256;
+    made->class_hints[hint] = (uint8_t)(whole ? index : index + SB_PRIV_HINT_SEARCH);
   }
   (void)pthread_mutex_unlock(&made->lock);
   *pool = made;

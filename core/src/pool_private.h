@@ -306,6 +306,7 @@ static inline bool sb_priv_magazine_push(sb_priv_magazine *magazine, void *data,
 
 #define SB_PRIV_BATCH_MAX (SB_PRIV_MAGAZINE_MAX / 2)
 #define SB_PRIV_CLASS_HINTS 256 /* one for each 256 bytes of size, the last one for all larger sizes */
+#define SB_PRIV_HINT_SEARCH 128 /* added to a class where sizes of one hint go to it or a larger one */
 
 /* Half of a magazine, on its way from one thread to another. */
 typedef struct sb_priv_batch {
