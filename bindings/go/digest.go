@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x4165d8896e86bbbfull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x65eb2d02120b5b73ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "4165d8896e86bbbf"
+const coreDigest = "65eb2d02120b5b73"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x4165d8896e86bbbfull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x65eb2d02120b5b73ull
 import "C"

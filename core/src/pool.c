@@ -103,20 +103,9 @@ static void pool_recycle(sb_pool *pool) {
 
 /* ---- get ---- */
 
-/* The class for a size of which `hint` is SIZE_HINT. */
-static inline uint32_t class_of(const sb_pool *pool, size_t size, size_t hint) {
-  uint32_t index = pool->class_hints[hint];
-  if (SB_PRIV_LIKELY(index < SB_PRIV_HINT_SEARCH)) return index;
-  index -= SB_PRIV_HINT_SEARCH;
-  while (pool->block_sizes[index] < size) index++;
-  return index;
-}
-
-#define SIZE_HINT(size) (((size) - 1) / 256)
-
 static uint32_t class_of_any(const sb_pool *pool, size_t size) {
-  const size_t hint = SIZE_HINT(size);
-  return class_of(pool, size, hint < SB_PRIV_CLASS_HINTS ? hint : SB_PRIV_CLASS_HINTS - 1);
+  const size_t hint = SB_PRIV_SIZE_HINT(size);
+  return sb_priv_class_of(pool, size, hint < SB_PRIV_CLASS_HINTS ? hint : SB_PRIV_CLASS_HINTS - 1);
 }
 
 /* Takes a block from the magazine of the calling thread, which has entered, or nothing. A slot belongs to a pool until that is recycled, so
@@ -185,9 +174,9 @@ static __attribute__((noinline)) sb_status get_slowly(sb_pool *pool, size_t size
 }
 
 sb_status sb_pool_get(sb_pool *pool, size_t size, void **data) {
-  const size_t hint = SIZE_HINT(size); /* beyond all for 0 */
+  const size_t hint = SB_PRIV_SIZE_HINT(size); /* beyond all for 0 */
   if (SB_PRIV_LIKELY(pool != NULL && data != NULL && hint < pool->quick_hints)) {
-    const sb_priv_item item = take_quickly(pool, class_of(pool, size, hint), SB_PRIV_BLOCK_OUT);
+    const sb_priv_item item = take_quickly(pool, sb_priv_class_of(pool, size, hint), SB_PRIV_BLOCK_OUT);
     if (SB_PRIV_LIKELY(item.data != NULL)) {
       *data = item.data;
       return SB_OK;
@@ -239,9 +228,9 @@ static __attribute__((noinline)) sb_status get_many_slowly(sb_pool *pool, size_t
 }
 
 sb_status sb_pool_get_many(sb_pool *pool, size_t size, size_t count, void *blocks[]) {
-  const size_t hint = SIZE_HINT(size); /* beyond all for 0 */
+  const size_t hint = SB_PRIV_SIZE_HINT(size); /* beyond all for 0 */
   if (SB_PRIV_LIKELY(pool != NULL && blocks != NULL && hint < pool->quick_hints && count <= SB_PRIV_MAGAZINE_MAX &&
-                     take_many_quickly(pool, class_of(pool, size, hint), count, blocks)))
+                     take_many_quickly(pool, sb_priv_class_of(pool, size, hint), count, blocks)))
     return SB_OK;
   return get_many_slowly(pool, size, count, CALLER, blocks);
 }

@@ -369,6 +369,17 @@ struct sb_pool {    // NOLINT(clang-analyzer-optin.performance.Padding): what ch
   sb_pool *previous;
 };
 
+#define SB_PRIV_SIZE_HINT(size) (((size) - 1) / 256) /* beyond all for 0 */
+
+/* The class for a size of which `hint` is SB_PRIV_SIZE_HINT. */
+static inline uint32_t sb_priv_class_of(const sb_pool *pool, size_t size, size_t hint) {
+  uint32_t index = pool->class_hints[hint];
+  if (SB_PRIV_LIKELY(index < SB_PRIV_HINT_SEARCH)) return index;
+  index -= SB_PRIV_HINT_SEARCH;
+  while (pool->block_sizes[index] < size) index++;
+  return index;
+}
+
 /* ---- traces ---- */
 
 /* Where blocks were taken. All of it is under the pool's lock. */

@@ -81,8 +81,21 @@ def pool(build: Build) -> Part:
     settings.append(
         f"Python {sys.version.split()[0]}: plain calls are sb_pool_get and sb_pool_put of the library that samebytes has loaded"
     )
+    in_go = str(build.folder / "go_pool")
+    peers.run(["go", "build", "-o", in_go, "./tests/bench/go/pool"], "tests/bench/go/pool", cwd=ROOT)
+    programs.append(Program([in_go]))
+    settings.append(
+        f"Go {peers.run(['go', 'env', 'GOVERSION'], 'go').strip()}: tests/bench/go/pool; samebytes is PoolCache, and bytepool_get in C; "
+        "a cgo call each: a list with a mutex in C; by callback: as cgobytepool does it"
+    )
     case = "Python get+release, 4 KiB"
     targets = {(case, "bytearray"): 4.0, (case, "plain CFFI calls"): 6.0, (case, "plain ctypes calls"): 15.0}
+    case = "C get+put, 4 KiB, by get_many and put_many of 16"
+    targets |= {(case, "glibc"): 4.0, (case, "tcmalloc"): 2.0}
+    for goroutines, least in (("one goroutine", 0.6), ("two goroutines", 1.0)):
+        case = f"Go get+put, 4 KiB, {goroutines}"
+        targets |= {(case, "a cgo call each"): 8.0, (case, "sync.Pool"): least}
+    targets[("C get+put under Go, 4 KiB", "channel of pointers, by callback")] = 20.0
     for size, least in (("512 B", 1.3), ("4 KiB", 2.5), ("16 KiB", 2.5)):
         case = f"C get+put, {size}, one thread"
         targets |= {(case, "glibc"): least, (case, "tcmalloc"): 1.0, (case, "jemalloc"): 1.2, (case, "mimalloc"): 1.5}

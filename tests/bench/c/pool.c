@@ -13,6 +13,7 @@
 enum {
   RING_SIZE = 256,
   OUT_COUNT = 64,
+  MANY = 16,
   SPINS_MAX = 64,
   THREAD_PAIRS = 20000
 };
@@ -50,6 +51,24 @@ static void many_out(size_t times) {
   while (times-- > 0) {
     for (size_t i = 0; i < OUT_COUNT; i++) out[i] = get(4096);
     for (size_t i = 0; i < OUT_COUNT; i++) put(out[i]);
+  }
+}
+
+static void sixteen(size_t times) {
+  void *out[MANY];
+  while (times-- > 0) {
+    if (pool == NULL) {
+      for (size_t i = 0; i < MANY; i++)
+        if ((out[i] = malloc(4096)) == NULL) bench_fail("no memory");
+    } else if (sb_pool_get_many(pool, 4096, MANY, out) != SB_OK) {
+      bench_fail("no memory");
+    }
+    for (size_t i = 0; i < MANY; i++) *(volatile char *)out[i] = 1;
+    if (pool == NULL) {
+      for (size_t i = 0; i < MANY; i++) free(out[i]);
+    } else if (sb_pool_put_many(pool, out, MANY) != SB_OK) {
+      bench_fail("put was refused");
+    }
   }
 }
 
@@ -122,6 +141,7 @@ int main(int argc, char **argv) {
       {"C get+put, 4 KiB, one thread", side, pairs_4096, 1},
       {"C get+put, 16 KiB, one thread", side, pairs_16384, 1},
       {"C get+put, 4 KiB, 64 out at a time", side, many_out, OUT_COUNT},
+      {"C get+put, 4 KiB, by get_many and put_many of 16", side, sixteen, MANY},
       {"C get+put, 4 KiB, two threads", side, two_threads, THREAD_PAIRS},
       {"C get+put, 4 KiB, put on another thread", side, handed_over, THREAD_PAIRS},
   };

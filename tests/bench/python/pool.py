@@ -18,16 +18,27 @@ import samebytes
 import peer_cffi  # type: ignore[import-not-found]  # isort: skip  # built by parts.py
 
 CASE = "Python get+release, 4 KiB"
+CLOSE = "Python get+close, 4 KiB"
 SIZE = 4096
 TIMES = 1000
+POOL = samebytes.Pool()
 
 
-def repeated(once: Callable[[], object]) -> Callable[[], None]:
-    def run() -> None:
-        for _ in range(TIMES):
-            once()
+def released() -> None:
+    get = POOL.get_block
+    for _ in range(TIMES):
+        get(SIZE)
 
-    return run
+
+def closed() -> None:
+    get = POOL.get_block
+    for _ in range(TIMES):
+        get(SIZE).close()
+
+
+def bytearrays() -> None:
+    for _ in range(TIMES):
+        bytearray(SIZE)
 
 
 def plain_cffi() -> Callable[[], None]:
@@ -38,11 +49,12 @@ def plain_cffi() -> Callable[[], None]:
         raise SystemExit("plain CFFI: no pool")
     handle, get, put = pool[0], lib.sb_pool_get, lib.sb_pool_put
 
-    def once() -> None:
-        if get(handle, SIZE, data) != 0 or put(handle, data[0]) != 0:
-            raise SystemExit("plain CFFI: get or put failed")
+    def run() -> None:
+        for _ in range(TIMES):
+            if get(handle, SIZE, data) != 0 or put(handle, data[0]) != 0:
+                raise SystemExit("plain CFFI: get or put failed")
 
-    return once
+    return run
 
 
 def plain_ctypes() -> Callable[[], None]:
@@ -55,24 +67,25 @@ def plain_ctypes() -> Callable[[], None]:
         raise SystemExit("plain ctypes: no pool")
     get, put, reference = library.sb_pool_get, library.sb_pool_put, ctypes.byref(data)
 
-    def once() -> None:
-        if get(pool, SIZE, reference) != 0 or put(pool, data) != 0:
-            raise SystemExit("plain ctypes: get or put failed")
+    def run() -> None:
+        for _ in range(TIMES):
+            if get(pool, SIZE, reference) != 0 or put(pool, data) != 0:
+                raise SystemExit("plain ctypes: get or put failed")
 
-    return once
+    return run
 
 
 def main() -> None:
-    pool = samebytes.Pool()
-    samples.main(
-        [
-            samples.Case(CASE, "samebytes", repeated(lambda: pool.get_block(SIZE).close()), TIMES),
-            samples.Case(CASE, "bytearray", repeated(lambda: bytearray(SIZE)), TIMES),
-            samples.Case(CASE, "plain CFFI calls", repeated(plain_cffi()), TIMES),
-            samples.Case(CASE, "plain ctypes calls", repeated(plain_ctypes()), TIMES),
+    cases = []
+    for name, ours in ((CASE, released), (CLOSE, closed)):
+        cases += [
+            samples.Case(name, "samebytes", ours, TIMES),
+            samples.Case(name, "bytearray", bytearrays, TIMES),
+            samples.Case(name, "plain CFFI calls", plain_cffi(), TIMES),
+            samples.Case(name, "plain ctypes calls", plain_ctypes(), TIMES),
         ]
-    )
-    pool.close()
+    samples.main(cases)
+    POOL.close()
 
 
 if __name__ == "__main__":
