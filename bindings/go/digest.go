@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x65eb2d02120b5b73ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xd7b860a8fee8e940ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "65eb2d02120b5b73"
+const coreDigest = "d7b860a8fee8e940"

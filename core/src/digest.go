@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x65eb2d02120b5b73ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xd7b860a8fee8e940ull
 import "C"

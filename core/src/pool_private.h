@@ -217,7 +217,7 @@ static inline uint32_t sb_priv_magazine_at(uint32_t slot, uint32_t class_index) 
 }
 
 /* The gate of the calling thread, or one that is revoked for good and belongs to none. A pointer of 8 bytes with the initial-exec model, because finding it is then one
- * load; the general model calls a function at each get and put. The price: the C library must have 8 bytes of static thread storage left
+ * load; the general model calls a function at each get and put. The price: the C library must have some bytes of static thread storage left
  * when the library is loaded by dlopen. glibc keeps a reserve for that; musl does not load such libraries, so there it is the general model. */
 #if defined(__GLIBC__)
 #define SB_PRIV_TLS_MODEL __attribute__((visibility("hidden"), tls_model("initial-exec")))
