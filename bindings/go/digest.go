@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xd7b860a8fee8e940ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xcb38ad9b1791a292ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "d7b860a8fee8e940"
+const coreDigest = "cb38ad9b1791a292"

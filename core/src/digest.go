@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xd7b860a8fee8e940ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xcb38ad9b1791a292ull
 import "C"

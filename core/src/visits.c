@@ -4,6 +4,7 @@
  * a store that many processes share must decide it where the visits are; the tests hold every store to the same meaning. */
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "visit_private.h"
@@ -30,10 +31,12 @@ void sb_visit_manager_options_init(sb_visit_manager_options *options, size_t str
   options->struct_size = struct_size > UINT32_MAX ? UINT32_MAX : (uint32_t)struct_size;
 }
 
-static sb_status nothing(sb_error *error) { return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "an argument that is needed is NULL"); }
+static sb_status nothing(sb_error *error, const char *name) {
+  return sb_priv_error(error, SB_INVALID_ARGUMENT, name, "%s is NULL, and is needed", name);
+}
 
 static sb_status check(const sb_visit_manager *manager, sb_error *error) {
-  if (manager == NULL) return nothing(error);
+  if (manager == NULL) return nothing(error, "manager");
   if (manager->finished) return sb_priv_error(error, SB_CLOSED, NULL, "the manager was finished");
   return SB_OK;
 }
@@ -42,7 +45,9 @@ static int64_t deadline(const sb_visit_manager *manager) {
   return manager->timeout_ms == 0 ? 0 : sb_priv_monotonic_ns() + (int64_t)manager->timeout_ms * 1000000;
 }
 
-static sb_status unsupported(sb_error *error) { return sb_priv_error(error, SB_UNSUPPORTED, NULL, "this store cannot do that"); }
+static sb_status unsupported(sb_error *error) {
+  return sb_priv_error(error, SB_UNSUPPORTED, NULL, "this store has no such operation; the file has");
+}
 
 /* ---- open ---- */
 
@@ -62,9 +67,16 @@ static sb_status options_read(const sb_visit_manager_options *given, sb_visit_ma
   return SB_OK;
 }
 
+/* Says of which file an error speaks. */
+static void name_file(sb_error *error, const char *path) {
+  if (error == NULL) return;
+  const size_t size = strlen(error->message);
+  (void)snprintf(error->message + size, sizeof error->message - size, "; the file is %s", path);
+}
+
 sb_status sb_visit_manager_open(const char *path, const sb_visit_manager_options *options, sb_visit_manager **manager, sb_error *error) {
   sb_visit_manager_options used;
-  if (path == NULL || manager == NULL) return nothing(error);
+  if (path == NULL || manager == NULL) return nothing(error, path == NULL ? "path" : "manager");
   sb_status status = options_read(options, &used, error);
   if (status != SB_OK) return status;
   if (used.store != NULL && !store_complete(used.store))
@@ -79,6 +91,7 @@ sb_status sb_visit_manager_open(const char *path, const sb_visit_manager_options
   else
     status = sb_priv_visit_file_open(path, &used, &made->store, error);
   if (status != SB_OK) {
+    if (used.store == NULL) name_file(error, path);
     free(made);
     return status;
   }
@@ -101,13 +114,15 @@ static sb_status check_text(const void *data, size_t size, const char *name, sb_
 static sb_status check_visit(const sb_visit *visit, sb_error *error) {
   sb_status status = check_text(visit->url, visit->url_size, "url", error);
   if (status == SB_OK) status = check_text(visit->text, visit->text_size, "text", error);
-  if (status == SB_OK && visit->time_ns < SB_VISIT_NOW) status = sb_priv_error(error, SB_OUT_OF_RANGE, "time_ns", "time_ns is too early");
+  if (status == SB_OK && visit->time_ns < SB_VISIT_NOW)
+    status = sb_priv_error(error, SB_OUT_OF_RANGE, "time_ns", "time_ns is %lld; give nanoseconds since 1970, or SB_VISIT_NOW",
+                           (long long)visit->time_ns);
   return status;
 }
 
 sb_status sb_visit_manager_add_visits(sb_visit_manager *manager, const sb_visit *visits, size_t visit_count, sb_error *error) {
   sb_status status = check(manager, error);
-  if (status == SB_OK && visits == NULL && visit_count > 0) status = nothing(error);
+  if (status == SB_OK && visits == NULL && visit_count > 0) status = nothing(error, "visits");
   for (size_t i = 0; i < visit_count && status == SB_OK; i++) {
     status = check_visit(&visits[i], error);
     if (status != SB_OK && error != NULL) error->frame = (int64_t)i;
@@ -134,7 +149,8 @@ sb_status sb_visit_manager_add_visit(sb_visit_manager *manager, uint32_t user, u
 sb_status sb_visit_manager_get_recent_visits_of(sb_visit_manager *manager, const uint32_t *users, size_t user_count, sb_visits **visits,
                                                 sb_error *error) {
   sb_status status = check(manager, error);
-  if (status == SB_OK && (visits == NULL || (users == NULL && user_count > 0))) status = nothing(error);
+  if (status == SB_OK && (visits == NULL || (users == NULL && user_count > 0)))
+    status = nothing(error, visits == NULL ? "visits" : "users");
   if (status != SB_OK) return status;
   sb_visits *made = NULL;
   status = sb_priv_visits_open(&made);
@@ -153,7 +169,7 @@ sb_status sb_visit_manager_get_recent_visits(sb_visit_manager *manager, uint32_t
 
 sb_status sb_visit_manager_users(sb_visit_manager *manager, sb_visit_users **users, sb_error *error) {
   sb_status status = check(manager, error);
-  if (status == SB_OK && users == NULL) status = nothing(error);
+  if (status == SB_OK && users == NULL) status = nothing(error, "users");
   if (status != SB_OK) return status;
   sb_visit_users *made = NULL;
   status = sb_priv_visit_users_open(&made);
@@ -168,7 +184,7 @@ sb_status sb_visit_manager_users(sb_visit_manager *manager, sb_visit_users **use
 
 sb_status sb_visit_manager_scan(sb_visit_manager *manager, sb_visit_scan **scan, sb_error *error) {
   sb_status status = check(manager, error);
-  if (status == SB_OK && scan == NULL) status = nothing(error);
+  if (status == SB_OK && scan == NULL) status = nothing(error, "scan");
   if (status != SB_OK) return status;
   sb_visit_scan *made = calloc(1, sizeof *made);
   if (made == NULL) return sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory for a scan");
@@ -179,7 +195,7 @@ sb_status sb_visit_manager_scan(sb_visit_manager *manager, sb_visit_scan **scan,
 }
 
 sb_status sb_visit_scan_next(sb_visit_scan *scan, size_t visits_min, sb_visits **visits, sb_error *error) {
-  if (scan == NULL || visits == NULL) return nothing(error);
+  if (scan == NULL || visits == NULL) return nothing(error, scan == NULL ? "scan" : "visits");
   const sb_visit_manager *manager = scan->manager;
   sb_status status = check(manager, error);
   if (status != SB_OK) return status;
@@ -214,7 +230,8 @@ void sb_visit_scan_close(sb_visit_scan *scan) {
 sb_status sb_visit_manager_delete_visits(sb_visit_manager *manager, uint32_t user, const uint32_t *visit_ids, size_t visit_id_count,
                                          bool *found, sb_error *error) {
   sb_status status = check(manager, error);
-  if (status == SB_OK && (found == NULL || (visit_ids == NULL && visit_id_count > 0))) status = nothing(error);
+  if (status == SB_OK && (found == NULL || (visit_ids == NULL && visit_id_count > 0)))
+    status = nothing(error, found == NULL ? "found" : "visit_ids");
   if (status != SB_OK) return status;
   bool any = false;
   if (visit_id_count > 0)
@@ -233,7 +250,7 @@ sb_status sb_visit_manager_clear_user(sb_visit_manager *manager, uint32_t user, 
 sb_status sb_visit_manager_copy_to(sb_visit_manager *manager, const char *path, sb_error *error) {
   const sb_status status = check(manager, error);
   if (status != SB_OK) return status;
-  if (path == NULL) return nothing(error);
+  if (path == NULL) return nothing(error, "path");
   if (manager->store.copy_to == NULL) return unsupported(error);
   return manager->store.copy_to(manager->store.context, path, deadline(manager), error);
 }
@@ -255,7 +272,7 @@ sb_status sb_visit_manager_sync(sb_visit_manager *manager, sb_error *error) {
 sb_status sb_visit_manager_refresh(sb_visit_manager *manager, bool *changed, sb_error *error) {
   const sb_status status = check(manager, error);
   if (status != SB_OK) return status;
-  if (changed == NULL) return nothing(error);
+  if (changed == NULL) return nothing(error, "changed");
   if (manager->store.refresh == NULL) return unsupported(error);
   return manager->store.refresh(manager->store.context, changed, deadline(manager), error);
 }
@@ -279,7 +296,7 @@ sb_status sb_visit_manager_get_stats(sb_visit_manager *manager, sb_visit_stats *
 }
 
 sb_status sb_visit_manager_finish(sb_visit_manager *manager, sb_error *error) {
-  if (manager == NULL) return nothing(error);
+  if (manager == NULL) return nothing(error, "manager");
   if (!manager->finished) {
     if (manager->store.finish != NULL) manager->finish_status = manager->store.finish(manager->store.context, deadline(manager), error);
     manager->finished = true;

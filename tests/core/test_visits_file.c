@@ -390,6 +390,7 @@ static void a_path_that_is_no_file_is_refused(void **state) {
   snprintf(path, sizeof path, "%s/", test_folder);
   assert_status(sb_visit_manager_open(path, NULL, &manager, &error), SB_INVALID_ARGUMENT);
   assert_status(sb_visit_manager_open("/dev/null", NULL, &manager, &error), SB_INVALID_ARGUMENT);
+  assert_non_null(strstr(error.message, "/dev/null")); /* every error of an open says of which file it speaks */
   snprintf(path, sizeof path, "%s/pipe", test_folder);
   assert_int_equal(mkfifo(path, 0600), 0);
   assert_status(sb_visit_manager_open(path, NULL, &manager, &error), SB_INVALID_ARGUMENT);
