@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import emit_abi
+from .calls_back import CALLS_BACK
 from .model import (
     Api,
     Class,
@@ -717,7 +718,9 @@ def raw(api: Api) -> str:
     lines = [NOTICE, "", "//go:build cgo", "", f"package {PACKAGE}", "", "/*"]
     lines += ["#cgo CFLAGS: -I${SRCDIR}/../../core/include"]
     for function in api.functions:
-        lines += [f"#cgo noescape {function.name}", f"#cgo nocallback {function.name}"]
+        lines.append(f"#cgo noescape {function.name}")
+        if function.name not in CALLS_BACK:
+            lines.append(f"#cgo nocallback {function.name}")
     imports = ["import (", '\t"slices"', '\t"unsafe"', ")"] if many else ['import "unsafe"']
     lines += ["", "#define SB_BINDING", "#include <samebytes/samebytes.h>", "*/", 'import "C"', "", *imports, ""]
     lines += emit_constants(api, docs)

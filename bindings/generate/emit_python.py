@@ -56,6 +56,7 @@ REFINED = {
     "Buf",
     "Builder",
     "Channel",
+    "Memory",
     "Parser",
     "Pool",
     "Schema",

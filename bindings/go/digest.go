@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xcb38ad9b1791a292ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xcf89efbbea49e9f3ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "cb38ad9b1791a292"
+const coreDigest = "cf89efbbea49e9f3"

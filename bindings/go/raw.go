@@ -21,7 +21,6 @@ package samebytes
 #cgo noescape sb_memory_retain
 #cgo nocallback sb_memory_retain
 #cgo noescape sb_memory_get_block
-#cgo nocallback sb_memory_get_block
 #cgo noescape sb_memory_get_stats
 #cgo nocallback sb_memory_get_stats
 #cgo noescape sb_memory_fail_reserve
@@ -45,7 +44,6 @@ package samebytes
 #cgo noescape sb_block_close
 #cgo nocallback sb_block_close
 #cgo noescape sb_view_open
-#cgo nocallback sb_view_open
 #cgo noescape sb_view_open_block
 #cgo nocallback sb_view_open_block
 #cgo noescape sb_view_open_concat
@@ -69,7 +67,6 @@ package samebytes
 #cgo noescape sb_view_range
 #cgo nocallback sb_view_range
 #cgo noescape sb_view_flatten
-#cgo nocallback sb_view_flatten
 #cgo noescape sb_view_append
 #cgo nocallback sb_view_append
 #cgo noescape sb_view_skip
@@ -105,7 +102,6 @@ package samebytes
 #cgo noescape sb_buf_room
 #cgo nocallback sb_buf_room
 #cgo noescape sb_buf_reserve
-#cgo nocallback sb_buf_reserve
 #cgo noescape sb_buf_put
 #cgo nocallback sb_buf_put
 #cgo noescape sb_buf_put_byte
@@ -157,11 +153,8 @@ package samebytes
 #cgo noescape sb_builder_open
 #cgo nocallback sb_builder_open
 #cgo noescape sb_builder_add
-#cgo nocallback sb_builder_add
 #cgo noescape sb_builder_add_columns
-#cgo nocallback sb_builder_add_columns
 #cgo noescape sb_builder_add_rows
-#cgo nocallback sb_builder_add_rows
 #cgo noescape sb_builder_size
 #cgo nocallback sb_builder_size
 #cgo noescape sb_builder_frame_count
@@ -176,6 +169,9 @@ package samebytes
 #cgo nocallback sb_builder_memory
 #cgo noescape sb_builder_close
 #cgo nocallback sb_builder_close
+#cgo noescape sb_memory_get_failure
+#cgo nocallback sb_memory_get_failure
+#cgo noescape sb_memory_drain
 #cgo noescape sb_crc32c
 #cgo nocallback sb_crc32c
 #cgo noescape sb_parser_options_init
@@ -183,15 +179,12 @@ package samebytes
 #cgo noescape sb_parser_open
 #cgo nocallback sb_parser_open
 #cgo noescape sb_parser_feed
-#cgo nocallback sb_parser_feed
 #cgo noescape sb_parser_buffer
-#cgo nocallback sb_parser_buffer
 #cgo noescape sb_parser_commit
 #cgo nocallback sb_parser_commit
 #cgo noescape sb_parser_position
 #cgo nocallback sb_parser_position
 #cgo noescape sb_parser_receive
-#cgo nocallback sb_parser_receive
 #cgo noescape sb_parser_parse
 #cgo nocallback sb_parser_parse
 #cgo noescape sb_parser_end
@@ -235,9 +228,7 @@ package samebytes
 #cgo noescape sb_echo_response_schema
 #cgo nocallback sb_echo_response_schema
 #cgo noescape sb_echo_add_request
-#cgo nocallback sb_echo_add_request
 #cgo noescape sb_echo_add_response
-#cgo nocallback sb_echo_add_response
 #cgo noescape sb_echo_get_request
 #cgo nocallback sb_echo_get_request
 #cgo noescape sb_echo_get_response
@@ -281,7 +272,6 @@ package samebytes
 #cgo noescape sb_pool_put_many
 #cgo nocallback sb_pool_put_many
 #cgo noescape sb_pool_get_block
-#cgo nocallback sb_pool_get_block
 #cgo noescape sb_pool_memory
 #cgo nocallback sb_pool_memory
 #cgo noescape sb_pool_trim
@@ -1347,6 +1337,26 @@ func (m *Memory) FailReserve(nth uint64) error {
 		return failure("Memory.FailReserve", cStatus)
 	}
 	return nil
+}
+
+// GetFailure tells the last failure of a provider of functions; what wraps one tells that of the one inside.
+//
+//   - Ownership: error is the caller's.
+//   - Threads: any.
+//   - Errors: ErrNotFound when there was none; ErrUnsupported when it is another kind of provider.
+//   - Since: 1.0
+func (m *Memory) GetFailure() (*Error, error) {
+	self, err := m.enter("Memory.GetFailure")
+	if err != nil {
+		return nil, err
+	}
+	defer m.leave()
+	var outError C.sb_error
+	cStatus := C.sb_memory_get_failure(self, &outError)
+	if cStatus != 0 {
+		return nil, failureOf("Memory.GetFailure", cStatus, &outError)
+	}
+	return goError(&outError), nil
 }
 
 // Block is a handle of the library; its manual is memory.h in core/include/samebytes. Close it when done: the
@@ -5358,6 +5368,16 @@ func StatusMessage(status Status) string {
 //   - Since: 1.0
 func MemoryLiveBlocks() int64 {
 	return int64(C.sb_memory_live_blocks())
+}
+
+// MemoryDrain runs what waits to be released and retired, of all providers with defer_.
+//
+//   - Ownership: none.
+//   - Threads: any.
+//   - Errors: none.
+//   - Since: 1.0
+func MemoryDrain() {
+	C.sb_memory_drain()
 }
 
 // CRC32C returns the CRC-32C of the size bytes at data, continued from checksum, which is 0 at the start: the

@@ -300,6 +300,8 @@ sb_status sb_builder_copy_bytes(const sb_builder *builder, void *data, size_t si
 void sb_builder_clear(sb_builder *builder);
 sb_status sb_builder_memory(const sb_builder *builder, sb_memory **memory);
 void sb_builder_close(sb_builder *builder);
+sb_status sb_memory_get_failure(sb_memory *memory, sb_error *error);
+void sb_memory_drain(void);
 uint32_t sb_crc32c(uint32_t checksum, const void *data, size_t size);
 void sb_parser_options_init(sb_parser_options *options, size_t struct_size);
 sb_status sb_parser_open(sb_schema *const *schemas, size_t schema_count, const sb_parser_options *options,

@@ -2,6 +2,6 @@
 #ifndef SB_ABI_DIGEST_H
 #define SB_ABI_DIGEST_H
 
-#define SB_ABI_DIGEST 0xd44c0148df2700b8ull
+#define SB_ABI_DIGEST 0x95e82e819af4abeeull
 
 #endif

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xcb38ad9b1791a292ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xcf89efbbea49e9f3ull
 import "C"

@@ -75,6 +75,14 @@ FIELD(sb_pool_stats, failures, 32, 8);
 FIELD(sb_pool_stats, refused_puts, 40, 8);
 SIZE(sb_pool_stats, 48);
 
+FIELD(sb_memory_functions, struct_size, 0, 4);
+FIELD(sb_memory_functions, defer, 4, 1);
+FIELD(sb_memory_functions, context, 8, 8);
+FIELD(sb_memory_functions, reserve, 16, 8);
+FIELD(sb_memory_functions, release, 24, 8);
+FIELD(sb_memory_functions, retire, 32, 8);
+SIZE(sb_memory_functions, 40);
+
 FIELD(sb_channel_options, struct_size, 0, 4);
 FIELD(sb_channel_options, pins_max, 4, 4);
 FIELD(sb_channel_options, bytes_max, 8, 8);

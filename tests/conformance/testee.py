@@ -464,6 +464,12 @@ def call_metadata(sb: Any) -> None:
     expect(same, memory)
     sb.sb_block_set_metadata(block, 7, 0x1000)
     expect(sb.sb_block_get_metadata(block), (7, 0x1000))
+    try:
+        sb.sb_memory_get_failure(memory)
+        raise AssertionError("the heap has no functions that could fail")
+    except samebytes.UnsupportedError:
+        pass
+    sb.sb_memory_drain()
     buf = sb.sb_buf_from_blocks([block], memory)
     sb.sb_buf_put(buf, b"metadata")
     view = sb.sb_buf_take(buf, 4)

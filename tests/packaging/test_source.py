@@ -19,9 +19,11 @@ BELOW = {
     "pipeline": set(),
     "memory": set(),
     "pool": {"memory"},
+    "callback": {"memory"},
     "view": {"memory"},
     "buf": {"view"},
     "shared": {"view"},
+    "lender": {"view"},
     "schema": {"view"},
     "schema_file": {"schema"},
     "builder": {"schema"},
@@ -80,6 +82,7 @@ def test_the_core_depends_on_the_c_library_only() -> None:
         for folder in ("", "sys/", "asm/")
         for header in (
             "auxv.h",
+            "dlfcn.h",
             "epoll.h",
             "eventfd.h",
             "hwcap.h",

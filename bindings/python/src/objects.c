@@ -442,6 +442,7 @@ static PyMethodDef module_methods[] = {
     {"library_path", library_path, METH_NOARGS, "The file of the library that is loaded."},
     {"arrow_capsule", arrow_capsule, METH_VARARGS,
      "A capsule with an Arrow structure to be filled, and its address: arrow_schema, arrow_array or arrow_array_stream."},
+    {"open_callback", open_callback, METH_VARARGS, "A provider of memory of three functions: the address of its handle."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -472,6 +473,7 @@ static int module_exec(PyObject *module) {
   if (add_type(module, "Window", &window_spec) != 0 || rows_add_types(module) != 0 || visits_add_types(module) != 0) return -1;
   if (bytes_add_types(module) != 0) return -1;
   if (PyModule_AddFunctions(module, values_methods) != 0 || values_add_names() != 0) return -1;
+  if (watch_exit() != 0) return -1;
   return add_number(module, "BUILT_VERSION", version) != 0 ? -1 : add_number(module, "BUILT_DIGEST", SB_ABI_DIGEST);
 }
 

@@ -1,8 +1,8 @@
 #ifndef SAMEBYTES_OBJECTS_H
 #define SAMEBYTES_OBJECTS_H
 
-/* What the parts of samebytes._objects share: objects.c (memory as buffers), objects_block.c (blocks and pools), objects_rows.c (messages
- * that were read), objects_values.c (messages to be written) and objects_visits.c (visits). */
+/* What the parts of samebytes._objects share: objects.c (memory as buffers), objects_block.c (blocks and pools), objects_callback.c (providers
+ * of memory), objects_rows.c (messages that were read), objects_values.c (messages to be written) and objects_visits.c (visits). */
 
 #define _GNU_SOURCE
 #define PY_SSIZE_T_CLEAN
@@ -103,5 +103,9 @@ extern PyMethodDef values_methods[];
 
 /* objects_visits.c */
 int visits_add_types(PyObject *module);
+
+/* objects_callback.c: providers of memory written in Python. */
+PyObject *open_callback(PyObject *module, PyObject *arguments);
+int watch_exit(void);
 
 #endif

@@ -4,6 +4,7 @@
 /* Everything in one include. Each header is the manual of its part. */
 #include <samebytes/buf.h>
 #include <samebytes/builder.h>
+#include <samebytes/callback.h>
 #include <samebytes/crc32c.h>
 #include <samebytes/echo.h>
 #include <samebytes/lender.h>

@@ -18,6 +18,7 @@ from ._classes import *  # noqa: F403
 from ._codec import Batch, Builder, Message, Parser, Schema
 from ._declared import array, int8, int16, int32, int64, message, schema_of, string
 from ._foreign import release_foreign
+from ._memory import Memory
 from ._records import *  # noqa: F403
 from ._schema_file import load_schemas
 from ._version import __version__
@@ -30,6 +31,7 @@ __all__ = [
     "Buf",
     "Builder",
     "Channel",
+    "Memory",
     "Message",
     "Parser",
     "Pool",

@@ -144,6 +144,17 @@ class Memory(Handle):
         with self._lock:
             layer.sb_memory_fail_reserve(self._open(), nth)
 
+    def get_failure(self) -> _records.Error:
+        """Tells the last failure of a provider of functions; what wraps one tells that of the one inside.
+
+        Ownership: `error` is the caller's.
+        Threads: any.
+        Errors: NotFoundError when there was none; UnsupportedError when it is another kind of provider.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_memory_get_failure(self._open())
+
 
 class Block(_objects.Block, Handle):
     """Memory: providers, and the blocks they give.
@@ -2435,6 +2446,17 @@ def memory_live_blocks() -> int:
     return layer.sb_memory_live_blocks()
 
 
+def memory_drain() -> None:
+    """Runs what waits to be released and retired, of all providers with `defer`.
+
+    Ownership: none.
+    Threads: any.
+    Errors: none.
+    Since: 1.0
+    """
+    layer.sb_memory_drain()
+
+
 def crc32c(checksum: int, data: ReadableBuffer) -> int:
     """Returns the CRC-32C of the `size` bytes at `data`, continued from `checksum`, which is 0 at the start: the
     checksum of two pieces is crc32c(crc32c(0, a, a_size), b, b_size).
@@ -2621,7 +2643,6 @@ def salvage_visits(path: str, target: str) -> _records.VisitReport:
 
 __all__ = [
     "Lender",
-    "Memory",
     "Pin",
     "Pipeline",
     "SchemaFile",
@@ -2636,6 +2657,7 @@ __all__ = [
     "echo_request_schema",
     "echo_response_schema",
     "instance_id",
+    "memory_drain",
     "memory_live_blocks",
     "pool_handle_free",
     "pool_handle_get",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 BACKEND = "cffi"
-ABI_DIGEST = 0xd44c0148df2700b8
+ABI_DIGEST = 0x95e82e819af4abee
 _library.check_part("_layer_cffi", ABI_DIGEST)
 
 _ARRAY_MAX = _arguments.ARRAY_MAX
@@ -1825,6 +1825,32 @@ def sb_builder_close(builder: int | None = None) -> None:
     Since: 1.0
     """
     _lib.sb_builder_close(_cast("sb_builder *", _address_or_null(builder, "builder")))
+
+
+def sb_memory_get_failure(memory: int) -> _records.Error:
+    """Tells the last failure of a provider of functions; what wraps one tells that of the one inside.
+
+    Ownership: `error` is the caller's.
+    Threads: any.
+    Errors: SB_NOT_FOUND when there was none; SB_UNSUPPORTED when it is another kind of provider.
+    Since: 1.0
+    """
+    error_ = _new("sb_error *")
+    _status = _lib.sb_memory_get_failure(_cast("sb_memory *", _address(memory, "memory")), error_)
+    if _status:
+        raise _failure("sb_memory_get_failure", _status, None)
+    return _get_sb_error(error_)
+
+
+def sb_memory_drain() -> None:
+    """Runs what waits to be released and retired, of all providers with `defer`.
+
+    Ownership: none.
+    Threads: any.
+    Errors: none.
+    Since: 1.0
+    """
+    _lib.sb_memory_drain()
 
 
 def sb_crc32c(checksum: int, data: ReadableBuffer) -> int:

@@ -1,0 +1,44 @@
+"""Memory in the words of Python: providers written in Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Self
+
+from . import _arguments, _classes, _objects
+from ._backend import layer
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+
+class Memory(_classes.Memory):
+    __doc__ = _classes.Memory.__doc__
+
+    @classmethod
+    def open_callback(
+        cls,
+        reserve: Callable[[int], Iterable[WriteableBuffer]],
+        release: Callable[[Any], object] | None = None,
+        retire: Callable[[], object] | None = None,
+    ) -> Self:
+        """A provider whose memory a function gives.
+
+        *reserve* is called with a number of bytes, and returns writable buffers of as many or more in total: bytearrays, an mmap, arrays.
+        Those that nobody needs yet are kept for the next request. *release* gets each of them back, once; *retire* is called when the last
+        handle and the last block have gone. They are called on any thread, without the lock of any object but the one that needs memory,
+        which they must not use.
+
+        What *reserve* raises becomes ProviderError, MemoryError NoMemoryError, for whoever needed the memory; get_failure() tells the
+        text. *release* and *retire* are called later, when such a provider is asked again or closed, or memory_drain() is called; what
+        they raise goes to sys.unraisablehook. At the end of the interpreter nothing is called any more.
+        """
+        functions: dict[str, object] = {"reserve": reserve, "release": release, "retire": retire}
+        for name, function in functions.items():
+            if not callable(function) and (name == "reserve" or function is not None):
+                raise TypeError(f"{name}: a function is needed, not {_arguments.kind(function)}")
+        return cls.adopt(_objects.open_callback(reserve, release, retire))
+
+    def close(self) -> None:
+        super().close()
+        layer.sb_memory_drain()

@@ -1,0 +1,83 @@
+"""Go may be told that a C function calls nothing of Go (`#cgo nocallback`) only where that is so: otherwise the process ends.
+
+A provider written in Go is called where memory is reserved, and where what waits for its release is drained. Which functions can get there
+is computed from the compiler's own call graph of the core. Calls through pointers are known one by one.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bindings.generate import reader
+from bindings.generate.calls_back import CALLS_BACK
+
+from .conftest import ROOT
+
+API = reader.read(ROOT)
+EDGE = re.compile(r'edge: \{ sourcename: "([^"]+)" targetname: "([^"]+)"')
+# Where functions of a provider are called that may be Go's.
+INTO_PROVIDERS = {"provider_get", "sb_memory_drain"}
+
+
+def name_of(node: str) -> str:
+    """memory.c:provider_get for a static function, sb_x for another."""
+    path, _, name = node.rpartition(":")
+    return f"{Path(path).name}:{name}" if path and not path.endswith(".h") else name
+
+
+@pytest.fixture(scope="module")
+def callers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
+    """For each function those that call it."""
+    folder = tmp_path_factory.mktemp("graph")
+    sources = sorted((ROOT / "core/src").glob("*.c"))
+    command = ["gcc", "-std=gnu11", "-O0", "-fcallgraph-info", f"-I{ROOT / 'core/include'}", "-c"]
+    subprocess.run([*command, *map(str, sources)], cwd=folder, check=True)
+    found: dict[str, set[str]] = {}
+    graphs = list(folder.glob("*.ci"))
+    assert len(graphs) == len(sources)
+    for graph in graphs:
+        for source, target in EDGE.findall(graph.read_text()):
+            found.setdefault(name_of(target), set()).add(name_of(source))
+    return found
+
+
+def reaching(callers: dict[str, set[str]], names: set[str]) -> set[str]:
+    pending = [node for node in callers if node.rpartition(":")[2] in names]
+    assert {node.rpartition(":")[2] for node in pending} == names
+    found = set(pending)
+    while pending:
+        for caller in callers.get(pending.pop(), ()):
+            if caller not in found:
+                found.add(caller)
+                pending.append(caller)
+    return found
+
+
+def test_go_is_told_which_functions_may_call_back(callers: dict[str, set[str]]) -> None:
+    functions = {function.name for function in API.functions if not function.native}
+    assert reaching(callers, INTO_PROVIDERS) & functions == CALLS_BACK
+
+
+def test_nothing_else_may_call_go(callers: dict[str, set[str]]) -> None:
+    """A call through a pointer that this page does not know must be looked at: could Go be behind it?"""
+    known = {
+        "memory.c:provider_get": "a provider's get",
+        "memory.c:provider_put": "a provider's put: what is written in Go waits (defer)",
+        "sb_memory_close": "a provider's end: likewise",
+        "sb_memory_get_stats": "a pool's count",
+    }
+    indirect = {
+        name for name in callers["__indirect_call"] if name.startswith(("memory.c:", "sb_memory_", "view.c:", "buf.c:"))
+    }
+    assert indirect == set(known)
+
+
+def test_the_go_layer_says_so() -> None:
+    text = (ROOT / "bindings/go/raw.go").read_text()
+    for function in API.functions:
+        told = f"#cgo nocallback {function.name}\n" in text
+        assert told == (not function.native and function.name not in CALLS_BACK), function.name
