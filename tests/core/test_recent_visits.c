@@ -24,7 +24,7 @@ static const char *ids(VisitManager *manager, unsigned int user) {
   const Visit *visits = GetRecentVisits(manager, user, &count);
   assert_true((visits == NULL) == (count == 0));
   text[0] = 0;
-  for (size_t i = 0; i < count; i++)
+  for (size_t i = 0; visits != NULL && i < count; i++)
     size += (size_t)snprintf(text + size, sizeof text - size, "%s%u", i > 0 ? " " : "", visits[i].visit_id);
   return text;
 }

@@ -35,6 +35,8 @@ FROZEN = {
     "sb_column": 80,
     "sb_echo_request": 64,
     "sb_echo_response": 48,
+    "sb_iovec": 16,
+    "sb_foreign": 32,
     "sb_visit": 48,
     "sb_visit_user": 8,
 }
