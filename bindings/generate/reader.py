@@ -335,10 +335,6 @@ class Reader:
         notes = self.annotations(cursor, FUNCTION_ANNOTATIONS, "function")
         roles = [role for role in ROLES if role in notes]
         native = "native" in notes
-        if native and {"destructor", "init"} & notes.keys():
-            self.refuse(
-                place, name, f"is an SB_{roles[0].upper()}, which bindings need as well; it cannot be SB_NATIVE"
-            )
         if not re.fullmatch(r"sb_(?!priv_)[a-z][a-z0-9_]*", name):
             self.refuse(place, name, "a function of the API is called sb_..., in lower case")
         if any(f.name == name for f in self.functions):
@@ -488,8 +484,6 @@ class Reader:
         places: dict[str, Place] = {}
         options = name.endswith("_options")
         native = "native" in self.annotations(cursor, STRUCT_ANNOTATIONS, "structure")
-        if native and options:
-            self.refuse(place, name, "is an options structure, which bindings fill; it cannot be SB_NATIVE")
         for child in cursor.get_children():
             if child.kind == cindex.CursorKind.ANNOTATE_ATTR:
                 continue
@@ -811,6 +805,15 @@ class Reader:
             destructor = next((f for f in mine if f.role == "destructor"), None)
             if destructor is None:
                 self.refuse(place, name, f"is a handle without a destructor; declare SB_DESTRUCTOR {name}_close")
+                continue
+            if destructor.native:  # a class for C only
+                for function in mine:
+                    if not function.native:
+                        self.refuse(
+                            function.place,
+                            function.name,
+                            f"is bound, but {name}, whose destructor is SB_NATIVE, is not; mark all of its functions, or none",
+                        )
                 continue
             yield Class(
                 name=name,

@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xcf89efbbea49e9f3ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x3a63b6218451561full
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "cf89efbbea49e9f3"
+const coreDigest = "3a63b6218451561f"

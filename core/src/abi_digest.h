@@ -2,6 +2,6 @@
 #ifndef SB_ABI_DIGEST_H
 #define SB_ABI_DIGEST_H
 
-#define SB_ABI_DIGEST 0x95e82e819af4abeeull
+#define SB_ABI_DIGEST 0x5fe5717806eddbe1ull
 
 #endif

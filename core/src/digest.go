@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xcf89efbbea49e9f3ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x3a63b6218451561full
 import "C"

@@ -384,3 +384,42 @@ void sb_priv_fork_remove(sb_priv_fork_entry *entry) {
   entry->before->next = entry->next;
   entry->next->before = entry->before;
 }
+
+/* ---- streams ---- */
+
+int sb_priv_stream_check(int socket) {
+  int type = 0;
+  socklen_t size = sizeof type;
+  if (getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &size) != 0) return errno;
+  return type == SOCK_STREAM ? 0 : EPROTOTYPE;
+}
+
+int sb_priv_stream_send(int socket, const void *data, size_t size, size_t *sent) {
+  ssize_t done;
+  do done = send(socket, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+  while (done < 0 && errno == EINTR);
+  if (done < 0) return errno;
+  *sent = (size_t)done;
+  return 0;
+}
+
+int sb_priv_stream_receive(int socket, void *data, size_t size, size_t *got) {
+  ssize_t done;
+  do done = recv(socket, data, size, MSG_DONTWAIT);
+  while (done < 0 && errno == EINTR);
+  if (done < 0) return errno;
+  *got = (size_t)done;
+  return 0;
+}
+
+int sb_priv_stream_wait(int socket, bool to_send, uint32_t timeout_ms) {
+  const int64_t end = sb_priv_monotonic_ns() + (int64_t)timeout_ms * 1000000;
+  struct pollfd watched = {.fd = socket, .events = (short)(POLLIN | (to_send ? POLLOUT : 0))};
+  for (;;) {
+    const int64_t left_ms = timeout_ms == 0 ? -1 : (end - sb_priv_monotonic_ns() + 999999) / 1000000;
+    if (timeout_ms > 0 && left_ms <= 0) return ETIMEDOUT;
+    const int ready = poll(&watched, 1, left_ms > INT_MAX ? INT_MAX : (int)left_ms);
+    if (ready > 0) return 0;
+    if (ready < 0 && errno != EINTR) return errno;
+  }
+}

@@ -1,170 +1,107 @@
 /* An Echo client: sends COUNT requests, pipelined, and checks every response.
  *
- *     cc echo_client.c $(pkg-config --cflags --libs samebytes) -o echo_client
- *     ./echo_client PORT COUNT [SUBJECT]
+ *   cc echo_client.c $(pkg-config --cflags --libs samebytes) -o echo_client
+ *   echo_client PORT COUNT [SUBJECT]
  *
- * Ends with exit 0 and the number of responses, or with exit 1 and what went wrong.
- *
- * One loop waits until it may send or receive, so that neither side can wait for the other: it goes on receiving while the server does
- * not take more, and has at most SB_PIPELINE_MAX requests in flight. */
-
-#include <samebytes/samebytes.h>
-
-#include <arpa/inet.h>
-#include <errno.h>
-#include <poll.h>
-#include <stdint.h>
+ * Ends with exit 0 and the number of responses, or with exit 1 and what went wrong. */
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <samebytes/samebytes.h>
+
 enum {
-  TIMEOUT_MS = 60000, /* without a byte in either direction */
   BODY_MAX = 20000,
-  AT_ONCE = 64, /* requests that are built together */
+  PATIENCE_MS = 60000
 };
 
-typedef struct client {
-  int fd;
-  uint64_t count, sent, received;
-  const char *subject;
-  sb_pipeline *pipeline;
-  sb_builder *builder;
-  sb_view *outgoing; /* what is not sent yet; NULL: nothing */
-  sb_parser *parser;
-  sb_batch *batch;
-  char body[BODY_MAX];
-} client;
+static uint8_t bytes[2 * BODY_MAX];
 
-static bool failed(const client *mine, const char *why) {
-  fprintf(stderr, "echo_client: %s; %llu responses, %zu requests in flight\n", why, (unsigned long long)mine->received,
-          sb_pipeline_in_flight(mine->pipeline));
-  return false;
-}
-
-/* The body of a request, which its response must have again. */
-static size_t fill_body(client *mine, uint64_t index) {
+/* The body of a request, which its number decides: of some size, from some place of `bytes`. */
+static sb_value body_of(uint64_t number) {
   static const size_t sizes[] = {0, 1, 100, BODY_MAX};
-  const size_t size = sizes[index * 7 % 11 % 4];
-  for (size_t i = 0; i < size; i++) mine->body[i] = (char)(index * 31 + i * 7);
-  return size;
+  return (sb_value){.data = bytes + number % BODY_MAX, .size = sizes[number * 7 % 11 % 4]};
 }
 
-static bool open_parts(client *mine) {
-  sb_schema *schema = NULL;
-  sb_status status = sb_echo_response_schema(&schema);
-  if (status == SB_OK) status = sb_parser_open(&schema, 1, NULL, &mine->parser, NULL);
-  sb_schema_close(schema); /* the parser keeps it */
-  if (status == SB_OK) status = sb_batch_open(&mine->batch);
-  if (status == SB_OK) status = sb_builder_open(NULL, &mine->builder);
-  if (status == SB_OK) status = sb_pipeline_open(&mine->pipeline);
-  return status == SB_OK ? true : failed(mine, sb_status_message(status));
+typedef struct expected {
+  const char *subject;
+  uint64_t responses;
+  int64_t wrong; /* the first response that differs; -1: none */
+  sb_status failed;
+} expected;
+
+static bool same(const sb_value *value, const void *data, size_t size) {
+  return value->size == size && (size == 0 || memcmp(value->data, data, size) == 0);
 }
 
-static bool connect_to(client *mine, unsigned short port) {
+/* Called for each answer, in the order of the answers. */
+static void answered(void *context, uint64_t number, sb_status status, const sb_row *row, const sb_value *values, size_t value_count) {
+  expected *all = context;
+  (void)row;
+  (void)value_count;
+  if (status != SB_OK) {
+    all->failed = status;
+    return;
+  }
+  const sb_value body = body_of(number);
+  const bool right = values[0].number == (int64_t)number && values[1].number == (int64_t)number &&
+                     same(&values[2], all->subject, strlen(all->subject)) && same(&values[3], body.data, body.size);
+  if (!right && all->wrong < 0) all->wrong = (int64_t)number;
+  all->responses++;
+}
+
+static int connect_to(uint16_t port) {
   const struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  mine->fd = socket(AF_INET, SOCK_STREAM, 0);
-  if (mine->fd >= 0 && connect(mine->fd, (const struct sockaddr *)&address, sizeof address) == 0) return true;
-  return failed(mine, strerror(errno));
-}
-
-/* Builds the next requests, as far as there are sequences for them. */
-static bool build(client *mine) {
-  for (int i = 0; i < AT_ONCE && mine->sent < mine->count; i++) {
-    sb_error error;
-    int8_t sequence;
-    const int16_t metadata = (int16_t)(mine->sent % 1000);
-    if (sb_pipeline_begin(mine->pipeline, mine->sent, &sequence) != SB_OK) break; /* all are in flight */
-    const sb_echo_request request = {.timestamp = (int64_t)mine->sent,
-                                     .subject = mine->subject,
-                                     .subject_size = strlen(mine->subject),
-                                     .metadata = &metadata,
-                                     .metadata_count = 1,
-                                     .body_size = fill_body(mine, mine->sent),
-                                     .body = mine->body,
-                                     .sequence = sequence};
-    if (sb_echo_add_request(mine->builder, &request, &error) != SB_OK) return failed(mine, error.message);
-    mine->sent++;
+  const int made = socket(AF_INET, SOCK_STREAM, 0);
+  if (made < 0 || connect(made, (const struct sockaddr *)&address, sizeof address) != 0) {
+    perror("echo_client");
+    exit(1);
   }
-  if (sb_builder_size(mine->builder) == 0) return true;
-  return sb_builder_take(mine->builder, &mine->outgoing) == SB_OK ? true : failed(mine, "no memory to send");
+  return made;
 }
 
-/* Sends what the connection takes now. After the last request it half-closes, which tells the server that no more will come. */
-static bool send_some(client *mine) {
-  const void *data = NULL;
-  size_t size = 0;
-  if (sb_view_span(mine->outgoing, 0, &data, &size) != SB_OK) return failed(mine, "nothing to send");
-  const ssize_t sent = send(mine->fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-  if (sent < 0) return errno == EAGAIN || errno == EINTR ? true : failed(mine, strerror(errno));
-  if (sb_view_skip(mine->outgoing, (size_t)sent) != SB_OK) return failed(mine, "more was sent than there was");
-  if (sb_view_size(mine->outgoing) > 0) return true;
-  sb_view_close(mine->outgoing);
-  mine->outgoing = NULL;
-  if (mine->sent == mine->count) shutdown(mine->fd, SHUT_WR);
-  return true;
-}
-
-/* Finds the request that a response belongs to, and holds it against that. */
-static bool check(client *mine, size_t row) {
-  sb_echo_response response;
-  uint64_t index;
-  if (sb_echo_get_response(mine->batch, row, &response) != SB_OK) return failed(mine, "not an Echo response");
-  if (sb_pipeline_finish(mine->pipeline, response.sequence, &index) != SB_OK) return failed(mine, "a response that no request waits for");
-  const size_t size = fill_body(mine, index), subject_size = strlen(mine->subject);
-  if (response.id != (int32_t)index || response.timestamp != (int64_t)index || response.subject_size != subject_size ||
-      response.body_size != size || (subject_size > 0 && memcmp(response.subject, mine->subject, subject_size) != 0) ||
-      (size > 0 && memcmp(response.body, mine->body, size) != 0))
-    return failed(mine, "a response differs from its request");
-  mine->received++;
-  return true;
-}
-
-static bool receive_some(client *mine) {
-  void *data = NULL;
-  size_t size = 0;
-  sb_error error;
-  if (sb_parser_buffer(mine->parser, &data, &size) != SB_OK) return failed(mine, "no memory to receive into");
-  const ssize_t received = recv(mine->fd, data, size, MSG_DONTWAIT);
-  if (received < 0) return errno == EAGAIN || errno == EINTR ? true : failed(mine, strerror(errno));
-  if (received == 0) return failed(mine, "the server ended the connection");
-  if (sb_parser_commit(mine->parser, (size_t)received) != SB_OK || sb_parser_parse(mine->parser, mine->batch) != SB_OK)
-    return failed(mine, "no memory for the responses");
-  for (size_t row = 0; row < sb_batch_row_count(mine->batch); row++)
-    if (!check(mine, row)) return false;
-  return sb_batch_get_error(mine->batch, 0, &error) == SB_OK ? failed(mine, error.message) : true;
-}
-
-static bool run(client *mine) {
-  while (mine->received < mine->count) {
-    if (mine->outgoing == NULL && !build(mine)) return false;
-    struct pollfd wait = {.fd = mine->fd, .events = (short)(POLLIN | (mine->outgoing != NULL ? POLLOUT : 0))};
-    const int ready = poll(&wait, 1, TIMEOUT_MS);
-    if (ready == 0) return failed(mine, "nothing was received or sent for a minute");
-    if (ready < 0 && errno != EINTR) return failed(mine, strerror(errno));
-    if (ready > 0 && (wait.revents & POLLOUT) && !send_some(mine)) return false;
-    if (ready > 0 && (wait.revents & (POLLIN | POLLHUP | POLLERR)) && !receive_some(mine)) return false;
+static sb_status send_requests(sb_client *client, const sb_schema *request, const char *subject, uint64_t count, sb_error *error) {
+  sb_status status = SB_OK;
+  for (uint64_t i = 0; i < count && status == SB_OK; i++) {
+    const int16_t metadata = (int16_t)(i % 1000);
+    const sb_value values[] = {
+        {.number = (int64_t)i}, {.data = subject, .size = strlen(subject)}, {.data = &metadata, .size = 1}, body_of(i)};
+    status = sb_client_send(client, request, values, 4, i, error);
   }
-  return true;
+  return status == SB_OK ? sb_client_wait(client, error) : status;
 }
 
-int main(int count, char **arguments) {
-  static client mine = {.fd = -1};
-  if (count < 3) {
+int main(int argc, char **argv) {
+  if (argc < 3 || argc > 4) {
     fprintf(stderr, "usage: echo_client PORT COUNT [SUBJECT]\n");
     return 2;
   }
-  mine.count = strtoull(arguments[2], NULL, 10);
-  mine.subject = count > 3 ? arguments[3] : "";
-  const bool good = open_parts(&mine) && connect_to(&mine, (unsigned short)atoi(arguments[1])) && run(&mine);
-  if (good) printf("%llu responses\n", (unsigned long long)mine.received);
-  if (mine.fd >= 0) close(mine.fd);
-  sb_view_close(mine.outgoing);
-  sb_pipeline_close(mine.pipeline);
-  sb_builder_close(mine.builder);
-  sb_batch_close(mine.batch);
-  sb_parser_close(mine.parser);
-  return good ? 0 : 1;
+  for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = (uint8_t)(i * i >> 3);
+  expected all = {.subject = argc > 3 ? argv[3] : "", .wrong = -1};
+  const uint64_t count = strtoull(argv[2], NULL, 10);
+  const int socket = connect_to((uint16_t)atoi(argv[1]));
+  sb_schema *request = NULL, *response = NULL;
+  sb_client *client = NULL;
+  sb_client_options options;
+  sb_error error = {0};
+  sb_client_options_init(&options, sizeof options);
+  options.answer = answered;
+  options.context = &all;
+  options.timeout_ms = PATIENCE_MS;
+  sb_status status = sb_echo_request_schema(&request);
+  if (status == SB_OK) status = sb_echo_response_schema(&response);
+  if (status == SB_OK) status = sb_client_open(socket, &response, 1, &options, &client, &error);
+  if (status == SB_OK) status = send_requests(client, request, all.subject, count, &error);
+  sb_client_close(client);
+  sb_schema_close(request);
+  sb_schema_close(response);
+  close(socket);
+  if (status != SB_OK) fprintf(stderr, "echo_client: %s\n", error.message[0] != 0 ? error.message : sb_status_name(status));
+  if (all.wrong >= 0) fprintf(stderr, "echo_client: response %lld differs from its request\n", (long long)all.wrong);
+  if (status != SB_OK || all.wrong >= 0 || all.responses != count) return 1;
+  printf("%llu responses\n", (unsigned long long)all.responses);
+  return 0;
 }

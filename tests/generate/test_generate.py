@@ -79,7 +79,10 @@ def test_a_function_dropped_from_a_header_makes_stale_what_names_functions(tree:
     header.write_text(text[:begin] + text[text.index("\n", end) + 1 :], encoding="utf-8")
     check = generate(tree, "--check")
     named = {
-        name for name in FILES if re.search("in_?flight", (ROOT / name).read_text(encoding="utf-8"), re.IGNORECASE)
+        name
+        for name in FILES
+        if name != "core/abi/native.txt"  # it names a function of C only that ends alike
+        and re.search("in_?flight", (ROOT / name).read_text(encoding="utf-8"), re.IGNORECASE)
     }
     assert {"core/abi/symbols.txt", "bindings/go/raw.go", "docs/api.md", *LAYERS} <= named
     assert check.returncode == 1

@@ -55,6 +55,29 @@ def test_what_is_native_is_read(thing_tree: Callable[[str], Path]) -> None:
     assert "sb_thing_use_store" not in [m.name for c in bound.classes for m in c.methods]
 
 
+def test_a_class_may_be_for_c_only(thing_tree: Callable[[str], Path]) -> None:
+    text = native()
+    for role in (
+        "API SB_CONSTRUCTOR",
+        "API SB_METHOD",
+        "API_VOID SB_METHOD",
+        "API_VOID SB_DESTRUCTOR",
+        "API_VOID SB_INIT",
+    ):
+        text = text.replace(f"SB_{role}", f"SB_{role.replace(' ', ' SB_NATIVE ')}")
+    api = reader.read(
+        thing_tree(
+            text.replace("typedef struct sb_thing_options", "typedef struct SB_NATIVE sb_thing_options").replace(
+                FIELD, FIELD.replace("SB_NATIVE ", "")
+            )
+        )
+    )
+    assert "sb_thing" not in [c.name for c in api.classes]
+    mine = [f for f in api.functions if f.owner == "sb_thing"]
+    assert mine and all(f.native for f in mine)
+    assert not {f.name for f in mine} & {f.name for f in api.bound().functions}
+
+
 def test_the_digest_tells_native_from_bound(thing_tree: Callable[[str], Path], tmp_path: Path) -> None:
     function = "SB_API SB_METHOD sb_status sb_thing_more(sb_thing *thing);"
     digests = []
@@ -96,15 +119,15 @@ def test_the_digest_tells_native_from_bound(thing_tree: Callable[[str], Path], t
         ),
         pytest.param(
             native().replace("typedef struct sb_thing_options", "typedef struct SB_NATIVE sb_thing_options"),
-            "SB_NATIVE sb_thing_options",
-            "sb_thing_options: is an options structure, which bindings fill; it cannot be SB_NATIVE",
-            id="native-options",
+            "const sb_thing_options",
+            "options: is a sb_thing_options, which is for C only; mark sb_thing_open SB_NATIVE too",
+            id="native-options-of-a-bound-class",
         ),
         pytest.param(
             native().replace("SB_API_VOID SB_DESTRUCTOR", "SB_API_VOID SB_NATIVE SB_DESTRUCTOR"),
-            "SB_NATIVE SB_DESTRUCTOR",
-            "sb_thing_close: is an SB_DESTRUCTOR, which bindings need as well; it cannot be SB_NATIVE",
-            id="native-destructor",
+            "sb_thing_options_init(",
+            "sb_thing_options_init: is bound, but sb_thing, whose destructor is SB_NATIVE, is not; mark all of its",
+            id="native-destructor-of-a-bound-class",
         ),
         pytest.param(
             native().replace("SB_IN SB_COUNT(size)", "SB_NATIVE SB_IN SB_COUNT(size)"),

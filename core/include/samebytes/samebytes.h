@@ -22,5 +22,6 @@
 
 /* Stands on the others. */
 #include <samebytes/arrow.h>
+#include <samebytes/client.h>
 
 #endif

@@ -1,0 +1,109 @@
+#ifndef SAMEBYTES_CLIENT_H
+#define SAMEBYTES_CLIENT_H
+
+#include <samebytes/builder.h>
+#include <samebytes/parser.h>
+
+SB_BEGIN_DECLS
+
+/** # Client: pipelined requests over a socket, in C
+ *
+ *  A client sends requests without waiting for the answers to earlier ones, and calls back for each answer. Python and Go have clients of
+ *  their own, which wait in the way of their language; this one waits by poll.
+ *
+ *      static void answered(void *context, uint64_t tag, sb_status status, const sb_row *row, const sb_value *values, size_t value_count);
+ *
+ *      sb_client *client = NULL;
+ *      sb_client_options options;
+ *      sb_error error;
+ *      sb_client_options_init(&options, sizeof options);
+ *      options.answer = answered;
+ *      if (sb_client_open(socket, &responses, 1, &options, &client, &error) != SB_OK) fail(error.message);
+ *      for (uint64_t i = 0; i < count; i++)
+ *        if (sb_client_send(client, request, values[i], field_count, i, &error) != SB_OK) fail(error.message);
+ *      if (sb_client_wait(client, &error) != SB_OK) fail(error.message);
+ *      sb_client_close(client);
+ *
+ *  A server needs no help beyond a parser and a builder; examples/c/echo_server.c is one.
+ *
+ *  ## Ownership
+ *  The socket stays the caller's, who closes it after the client. A tag is any number of the caller's. What a callback is shown is valid
+ *  until it returns.
+ *
+ *  ## Threads and fork
+ *  One user of a client at a time. A callback runs on the thread that called sb_client_send, sb_client_wait or sb_client_close, and must
+ *  call no function of that client: they return SB_BUSY then.
+ *
+ *  ## Errors
+ *  Each request is answered exactly once: with SB_OK and its response; with the status of a response that could not be read; or, when the
+ *  connection fails, with SB_CLOSED (the peer has closed it), SB_IO, SB_CORRUPT (the stream is damaged, or a response that nobody waits for
+ *  came) or SB_TIMEOUT. A connection that failed cannot go on: every later call returns the same status. No signal is raised.
+ *
+ *  ## Limits
+ *  At most SB_PIPELINE_MAX requests are in flight; sb_client_send waits for an answer rather than fail when there are as many. */
+
+typedef struct sb_client sb_client;
+
+/** Options of a client. 0 in every field is the default, but `answer` must be set. */
+typedef struct SB_NATIVE sb_client_options {
+  uint32_t struct_size;   /**< bytes; sb_client_options_init sets it */
+  uint32_t in_flight_max; /**< requests in flight, up to SB_PIPELINE_MAX; 0: that many */
+  uint32_t timeout_ms;    /**< how long nothing may move while something is waited for; 0: any time */
+  int32_t max_frame_size; /**< largest allowed Size of a response; 0: SB_MAX_FRAME_SIZE_DEFAULT */
+  sb_memory *memory;      /**< for frames; NULL: the default pool */
+  void *context;          /**< the first argument of `answer` */
+  /** Called once per request, with the tag that it was sent with. `row` and `values` are NULL unless `status` is SB_OK. */
+  void (*answer)(void *context, uint64_t tag, sb_status status, const sb_row *row, const sb_value *values, size_t value_count);
+} sb_client_options;
+
+/** Fills `options` with the defaults, never writing past `struct_size` bytes.
+ *
+ *  Ownership: `options` is the caller's.      Threads: any.
+ *  Errors: none.
+ *  Since: 1.0 */
+SB_API_VOID SB_NATIVE SB_INIT void sb_client_options_init(SB_OUT sb_client_options *options, size_t struct_size);
+
+/** Makes a client of the connected stream socket `socket` (TCP or Unix, blocking or not), which gets responses of `schemas`.
+ *
+ *  Ownership: the caller closes `*client`, then `socket`; `schemas` are shared.      Threads: any.
+ *  Errors: SB_INVALID_ARGUMENT without `options.answer`, a descriptor that is no socket, wrong schemas or options; SB_NO_MEMORY.
+ *  Since: 1.0 */
+SB_API SB_NATIVE SB_CONSTRUCTOR sb_status sb_client_open(int32_t socket, SB_IN SB_COUNT(schema_count) sb_schema *const *schemas,
+                                                         size_t schema_count, SB_IN const sb_client_options *options,
+                                                         SB_OUT SB_OWNED sb_client **client, SB_OUT SB_NULLABLE sb_error *error);
+
+/** Queues a request, and sends what has been queued when that is much, or when as many as allowed are in flight: then it waits until one is
+ *  answered. It calls back for answers that arrive meanwhile.
+ *
+ *  Ownership: `values` are copied.      Threads: one user of `client` at a time.
+ *  Errors: as sb_builder_add, the client then goes on as before; SB_BUSY in a callback; otherwise the connection failed, see the top, and
+ *  the request is not sent: nobody is called back for it.
+ *  Since: 1.0 */
+SB_API SB_NATIVE SB_METHOD SB_BLOCKING sb_status sb_client_send(sb_client *client, const sb_schema *schema,
+                                                                SB_IN SB_COUNT(value_count) const sb_value *values, size_t value_count,
+                                                                uint64_t tag, SB_OUT SB_NULLABLE sb_error *error);
+
+/** Sends everything that has been queued, and waits until every request is answered.
+ *
+ *  Ownership: none.      Threads: one user of `client` at a time.
+ *  Errors: SB_BUSY in a callback; otherwise the connection failed, see the top.
+ *  Since: 1.0 */
+SB_API SB_NATIVE SB_METHOD SB_BLOCKING sb_status sb_client_wait(sb_client *client, SB_OUT SB_NULLABLE sb_error *error);
+
+/** Returns the number of requests that were sent or queued and are not answered.
+ *
+ *  Ownership: none.      Threads: one user of `client` at a time.
+ *  Errors: none.
+ *  Since: 1.0 */
+SB_API SB_NATIVE SB_METHOD size_t sb_client_in_flight(const sb_client *client);
+
+/** Closes the client; requests that are not answered are answered with SB_CLOSED. NULL is allowed. In a callback it does nothing.
+ *
+ *  Ownership: takes `client`; the socket stays open.      Threads: one user of `client` at a time.
+ *  Errors: none.
+ *  Since: 1.0 */
+SB_API_VOID SB_NATIVE SB_DESTRUCTOR void sb_client_close(SB_TAKES SB_NULLABLE sb_client *client);
+
+SB_END_DECLS
+
+#endif
