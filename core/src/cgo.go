@@ -9,7 +9,7 @@ package core
 
 /*
 #cgo CFLAGS: -std=gnu11 -fvisibility=hidden -DSB_BUILD_HIDDEN -DNDEBUG -I${SRCDIR}/../include
-#cgo LDFLAGS: -pthread
+#cgo LDFLAGS: -pthread -ldl
 */
 import "C"
 
