@@ -1,4 +1,4 @@
-"""Measures samebytes beside its peers: `make bench [PART=pool|bytes|codec|visits]`. docs/performance.md explains cases and settings.
+"""Measures samebytes beside its peers: `make bench [PART=pool|...]`. docs/performance.md explains cases and settings.
 
 All programs of a part run in turns, several rounds, and inside a program ours and peers take turns as well, so that what else happens on
 the machine hits both sides. What is told is the median, and the ratio above 1 where samebytes is ahead.

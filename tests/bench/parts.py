@@ -286,4 +286,27 @@ def visits_targets() -> dict[tuple[str, str], float]:
     return targets
 
 
-PARTS: dict[str, Callable[[Build], Part]] = {"pool": pool, "bytes": bytes_, "codec": codec, "visits": visits}
+def exchange(build: Build) -> Part:
+    """One buffer from a process to another."""
+    program = build.c_program("exchange")
+    case = "C to Python, 1 MiB, both ends touched"
+    settings = [
+        "1 MiB from a C process to a Python process, which asks for the next one; its first and last byte are written there and read here",
+        "samebytes: a block of a shared provider, sent through a channel; asking for the next is being done with it",
+        "Unix socket: all bytes by write and recv_into, into one bytearray",
+        "multiprocessing.Pipe: Connection.recv_bytes; the C side speaks its format",
+        "iceoryx2: publish and subscribe of slices, events both ways; the other end is Python, as PyPI has no C side",
+        "peers from PyPI: " + ", ".join(peers.python_requirements("exchange")),
+    ]
+    programs = [Program([sys.executable, str(HERE / "python/exchange.py"), program])]
+    targets = {(case, "Unix socket"): 8.0, (case, "multiprocessing.Pipe"): 50.0, (case, "iceoryx2"): 1.2}
+    return Part("exchange", programs, settings, targets)
+
+
+PARTS: dict[str, Callable[[Build], Part]] = {
+    "pool": pool,
+    "bytes": bytes_,
+    "codec": codec,
+    "visits": visits,
+    "exchange": exchange,
+}
