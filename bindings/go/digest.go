@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x3a63b6218451561full
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xe17b0ef239904e11ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "3a63b6218451561f"
+const coreDigest = "e17b0ef239904e11"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x3a63b6218451561full
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xe17b0ef239904e11ull
 import "C"

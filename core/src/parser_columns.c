@@ -70,35 +70,50 @@ static int64_t head_number(const request *asked, size_t row) {
   }
 }
 
-/* The loops that matter: one per width and part, so that nothing is decided per row. */
-#define EACH_VALUE(asked, value) \
-  for (size_t row_ = 0; row_ < (asked)->batch->row_count; row_++) \
-    for (const sb_value *value = is_asked(asked, row_) ? value_of(asked, row_) : NULL; value != NULL; value = NULL)
+/* The value of the next row that is asked for; NULL behind the last one. */
+static inline const sb_value *next_value(const request *asked, size_t *row) {
+  while (*row < asked->batch->row_count) {
+    const size_t at = (*row)++;
+    if (is_asked(asked, at)) return value_of(asked, at);
+  }
+  return NULL;
+}
 
+/* The loops that matter: one per width and part, so that nothing is decided per row. */
 static void fill_numbers(const request *asked, size_t item_size, void *items) {
-  size_t index = 0;
+  size_t row = 0, index = 0;
+  const sb_value *value;
   switch (item_size) {
-  case 1: EACH_VALUE(asked, value)((int8_t *)items)[index++] = (int8_t)value->number; break;
-  case 2: EACH_VALUE(asked, value)((int16_t *)items)[index++] = (int16_t)value->number; break;
-  case 4: EACH_VALUE(asked, value)((int32_t *)items)[index++] = (int32_t)value->number; break;
-  default: EACH_VALUE(asked, value)((int64_t *)items)[index++] = value->number;
+  case 1:
+    while ((value = next_value(asked, &row)) != NULL) ((int8_t *)items)[index++] = (int8_t)value->number;
+    break;
+  case 2:
+    while ((value = next_value(asked, &row)) != NULL) ((int16_t *)items)[index++] = (int16_t)value->number;
+    break;
+  case 4:
+    while ((value = next_value(asked, &row)) != NULL) ((int32_t *)items)[index++] = (int32_t)value->number;
+    break;
+  default:
+    while ((value = next_value(asked, &row)) != NULL) ((int64_t *)items)[index++] = value->number;
   }
 }
 
 static void fill_lengths(const request *asked, int32_t *items) {
-  size_t index = 0;
-  EACH_VALUE(asked, value) items[index++] = (int32_t)value->size;
+  size_t row = 0, index = 0;
+  const sb_value *value;
+  while ((value = next_value(asked, &row)) != NULL) items[index++] = (int32_t)value->size;
 }
 
 static void fill_offsets(const request *asked, int64_t *items) {
   const uint8_t *base = asked->batch->base;
-  size_t index = 0;
+  size_t row = 0, index = 0;
   int64_t before = 0; /* items of the arrays of the rows before */
+  const sb_value *value;
   if (!is_array(asked->type)) {
-    EACH_VALUE(asked, value) items[index++] = (const uint8_t *)value->data - base;
+    while ((value = next_value(asked, &row)) != NULL) items[index++] = (const uint8_t *)value->data - base;
     return;
   }
-  EACH_VALUE(asked, value) {
+  while ((value = next_value(asked, &row)) != NULL) {
     items[index++] = before;
     before += (int64_t)value->size;
   }
