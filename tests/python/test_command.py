@@ -173,6 +173,21 @@ def test_verify_finds_damage_says_where_and_ends_with_1(store: Path) -> None:
         assert run("visits", store, command).exit_code == 1
 
 
+def test_verify_tells_of_an_end_that_was_never_acknowledged_as_on_disk(store: Path, log: Path) -> None:
+    code = "import os, sys, samebytes; kept = samebytes.VisitManager(sys.argv[1]); kept.add_visit(9, 9, '/url', 'text'); os._exit(0)"
+    subprocess.run([sys.executable, "-c", code, str(store)], check=True, timeout=60)
+    with store.open("r+b") as file:
+        file.truncate(store.stat().st_size - 8)  # as a loss of power leaves it
+    result = run("visits", store, "verify", "--json")
+    assert result.exit_code == 1
+    (report,) = objects(result)
+    assert (report["visits"], report["damaged_offset"] > 0, report["damaged_bytes"] > 0) == (4, True, True)
+    assert run("visits", store, "import", log).exit_code == 0
+    (found,) = objects(run("visits", store, "stats", "--json"))
+    assert (found["visits"], found["beside"]) == (4, [f"{store}.cut"])
+    assert run("visits", store, "verify").exit_code == 0
+
+
 def test_salvage_copies_what_is_valid_and_leaves_the_file(store: Path, tmp_path: Path) -> None:
     data = bytearray(store.read_bytes())
     data[-10] ^= 1
