@@ -17,6 +17,17 @@ def test_the_class_of_the_page_is_built_and_parsed() -> None:
     assert output_of(code + "print(timestamp, metadata)").strip() == "9999 [1, 2, 3]"
 
 
+def test_the_program_of_the_page_on_visits_keeps_them(tmp_path: Path) -> None:
+    (code,) = blocks("visits.md")
+    output = output_of("import sys\npath = sys.argv[1]\n" + code, tmp_path / "visits")
+    assert output.splitlines() == [
+        "1 /index hello True",
+        "2 /then before False",
+        "True VisitUser(user=7, visit_count=1)",
+        "5",
+    ]
+
+
 def test_the_client_and_server_of_the_page_talk() -> None:
     code = blocks("pipelining.md")[0]
     assert output_of(code).split() == ["hello", str(sum(range(1000)))]

@@ -9,6 +9,7 @@ import inspect
 import os
 import pickle
 import random
+import struct
 import threading
 import time
 from array import array
@@ -443,6 +444,26 @@ def test_a_reader_sees_what_was_there_until_it_refreshes(manager: VisitManager, 
         assert ids(reader, 1) == [2, 1]
     with pytest.raises(UnsupportedError):
         manager.refresh()
+
+
+def test_a_reader_shows_no_more_than_it_asks_for(path: Path) -> None:
+    with VisitManager(path, 4) as manager:
+        manager.add_visits([(1, i, "u", "t") for i in range(4)])
+    with VisitManager(path, 2, read_only=True) as reader:
+        assert ids(reader, 1) == [3, 2]
+    with VisitManager(path, 0, read_only=True) as reader:
+        assert ids(reader, 1) == [3, 2, 1, 0]
+    old = path.with_name("old")
+    entries = [
+        struct.pack("=IQ2sQ2sqq", i, 2, b"u", 2, b"t", 6, 7) for i in (5, 6)
+    ]  # id, sizes and texts with NUL, s, ns
+    old.write_bytes(struct.pack("=QQIQ", 3, 1, 1, 2) + b"".join(entries))
+    with VisitManager(old, 1, read_only=True) as reader:
+        assert ids(reader, 1) == [6]
+    with VisitManager(old, 0, read_only=True) as reader:
+        assert ids(reader, 1) == [6, 5]
+    with VisitManager(old, 1) as manager:
+        assert (manager.get_stats().upgraded, len(manager.get_recent_visits(1))) == (True, 1)
 
 
 def test_a_reader_needs_a_file(path: Path) -> None:
