@@ -664,14 +664,56 @@ def test_close_waits_for_the_calls_that_are_inside(path: Path) -> None:
     assert manager.closed
 
 
+def test_close_inside_a_call_of_the_same_thread_is_refused(path: Path) -> None:
+    """As in the handler of a signal, which would wait for ever."""
+    with VisitManager(path) as manager:
+        with manager._lock:
+            with pytest.raises(samebytes.BusyError, match="inside a call"):
+                manager.close()
+            inner = manager._lock
+            inner.__enter__()
+            del inner  # begun and never ended
+        assert manager._calls == 0
+        assert manager.add_visit(1, 1, "u", "t")
+
+
+def test_every_option_of_c_is_a_keyword() -> None:
+    options = set(samebytes.VisitManagerOptions._fields)
+    assert options < set(inspect.signature(VisitManager).parameters)
+
+
+def test_compaction_may_run_in_a_thread(path: Path) -> None:
+    with VisitManager(path, 2, compact_in_thread=True) as manager:
+        for turn in range(3):
+            manager.add_visits([(user, turn * 10 + i, "u" * 50, "t" * 200) for user in range(2000) for i in range(3)])
+        manager.compact()
+        assert manager.get_stats().compactions > 0
+        assert ids(manager, 1999) == [22, 21]
+
+
 def test_an_interrupted_close_leaves_the_manager_open(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(self: object, timeout: float | None = None) -> bool:
         raise KeyboardInterrupt
 
     with VisitManager(path) as manager:
+        inside = threading.Event()
+        leave = threading.Event()
+
+        def call() -> None:
+            with manager._lock:
+                inside.set()
+                while not leave.is_set():
+                    time.sleep(0.001)
+
+        thread = threading.Thread(target=call)
+        thread.start()
+        while not inside.is_set():
+            time.sleep(0.001)
         monkeypatch.setattr(threading.Event, "wait", interrupted)
-        with manager._lock, pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt):
             manager.close()
+        leave.set()
+        thread.join()
         assert manager.add_visit(1, 1, "u", "t")
     assert manager.closed
 

@@ -9,6 +9,8 @@
 
 #include "objects.h"
 
+#include <stdio.h>
+
 /* ---- Snapshot: keeps what Visits show ---- */
 
 typedef struct {
@@ -207,9 +209,12 @@ static PyObject *list_of(sb_visits *visits, PyTypeObject *type, const char *erro
 
 /* ---- VisitManager ---- */
 
+typedef struct Calls Calls;
+
 typedef struct {
   PyObject_HEAD
   sb_visit_manager *handle; /* NULL when closed */
+  Calls *inside;            /* calls that Python code makes, in which a signal's handler may run */
   Py_ssize_t users;         /* calls that are inside */
   PyObject *idle;           /* while closing: an Event to set when users becomes 0 */
   PyObject *row_type;       /* what get_recent_visits makes, a subclass of Visit */
@@ -517,9 +522,16 @@ static PyObject *manager_opened(PyObject *object, PyObject *args) {
   Py_RETURN_NONE;
 }
 
+/* A handler of a signal runs in the middle of what its thread does. */
+static int thread_is_inside(const Manager *self);
+
 static PyObject *manager_begin_close(PyObject *object, PyObject *idle) {
   Manager *self = (Manager *)object;
   if (self->handle == NULL || self->closing) Py_RETURN_NONE;
+  if (thread_is_inside(self)) {
+    raise_error("BusyError", "this thread is inside a call on this VisitManager, which close would wait for");
+    return NULL;
+  }
   self->closing = 1;
   if (self->users > 0) self->idle = Py_NewRef(idle);
   return PyLong_FromVoidPtr(self->handle);
@@ -561,10 +573,20 @@ static void manager_dealloc(PyObject *object) {
 
 /* ---- Calls: what the classes take for a lock. It keeps nobody out; it says that a call is inside. ---- */
 
-typedef struct {
+struct Calls {
   PyObject_HEAD
   Manager *manager;
-} Calls;
+  Calls *next; /* in the manager's list while inside */
+  unsigned long thread;
+  char is_inside;
+};
+
+static int thread_is_inside(const Manager *self) {
+  const unsigned long thread = PyThread_get_thread_ident();
+  for (const Calls *each = self->inside; each != NULL; each = each->next)
+    if (each->thread == thread) return 1;
+  return 0;
+}
 
 static PyObject *manager_get_lock(PyObject *object, void *closure) {
   (void)closure;
@@ -575,18 +597,37 @@ static PyObject *manager_get_lock(PyObject *object, void *closure) {
 
 static PyObject *calls_enter(PyObject *object, PyObject *unused) {
   (void)unused;
-  if (manager_enter(((Calls *)object)->manager) != 0) return NULL;
+  Calls *self = (Calls *)object;
+  if (self->is_inside) {
+    PyErr_SetString(PyExc_RuntimeError, "this call is inside already");
+    return NULL;
+  }
+  if (manager_enter(self->manager) != 0) return NULL;
+  self->is_inside = 1;
+  self->thread = PyThread_get_thread_ident();
+  self->next = self->manager->inside;
+  self->manager->inside = self;
   Py_RETURN_NONE;
+}
+
+static void calls_end(Calls *self) {
+  if (!self->is_inside) return;
+  Calls **link = &self->manager->inside;
+  while (*link != self) link = &(*link)->next;
+  *link = self->next;
+  self->is_inside = 0;
+  manager_leave(self->manager);
 }
 
 static PyObject *calls_leave(PyObject *object, PyObject *unused) {
   (void)unused;
-  manager_leave(((Calls *)object)->manager);
+  calls_end((Calls *)object);
   Py_RETURN_NONE;
 }
 
 static void calls_dealloc(PyObject *object) {
   Calls *self = (Calls *)object;
+  calls_end(self); /* begun and never ended */
   Py_CLEAR(self->manager);
   plain_free(object);
 }

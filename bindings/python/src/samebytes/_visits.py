@@ -155,13 +155,15 @@ class VisitManager(_objects.VisitManager, _classes.VisitManager):  # type: ignor
         interval_ms: int = 0,
         timeout_ms: int = 0,
         read_only: bool = False,
+        compact_in_thread: bool = False,
         errors: str = "strict",
         as_bytes: bool = False,
     ) -> None:
         """Open the file at *path*, or make it, and keep the newest *max_visits* visits per user; 0 means as many as the file says.
 
         A file of the old format is upgraded, and kept as PATH.v0; an unsynced tail is cut off, and kept as PATH.cut. *durability* says
-        when an acknowledged change is on disk: "none", "interval" (within *interval_ms*, 0 meaning 100), or "always".
+        when an acknowledged change is on disk: "none", "interval" (within *interval_ms*, 0 meaning 100), or "always". With
+        *compact_in_thread* a thread of the library compacts; otherwise the calls that change visits do, a piece each.
 
         url and text are str. Where a file has bytes that are no UTF-8, reading raises UnicodeDecodeError, which names visit and field;
         errors="replace" or another handler of decode() reads them all the same, and with as_bytes=True they are bytes.
@@ -179,6 +181,7 @@ class VisitManager(_objects.VisitManager, _classes.VisitManager):  # type: ignor
                 interval_ms=interval_ms,
                 timeout_ms=timeout_ms,
                 read_only=read_only,
+                compact_in_thread=compact_in_thread,
             ),
         )
         self._pid = os.getpid()
@@ -273,6 +276,7 @@ class VisitManager(_objects.VisitManager, _classes.VisitManager):  # type: ignor
         """Wait for the calls that are inside, and close the file cleanly; closing again does nothing.
 
         Raises IoError when this last step fails: the file is closed all the same. In a forked child it only lets go of the file.
+        Raises BusyError in the handler of a signal that interrupted a call on this manager in the same thread.
         """
         forked = os.getpid() != self._pid
         idle = Event()
