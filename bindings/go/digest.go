@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xe17b0ef239904e11ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xa724435239fb1f89ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "e17b0ef239904e11"
+const coreDigest = "a724435239fb1f89"

@@ -2,6 +2,6 @@
 #ifndef SB_ABI_DIGEST_H
 #define SB_ABI_DIGEST_H
 
-#define SB_ABI_DIGEST 0x5fe5717806eddbe1ull
+#define SB_ABI_DIGEST 0xb77bd9cc00c3808dull
 
 #endif

@@ -24,7 +24,8 @@ enum {
 
 struct sb_client {
   int socket;
-  bool calling; /* a callback runs */
+  bool calling;   /* a callback runs */
+  bool finishing; /* no more requests come: half-closes when all are sent */
   sb_client_options options;
   sb_parser *parser;
   sb_batch *batch;
@@ -183,7 +184,10 @@ static sb_status sending_failed(sb_client *client, int problem) {
 /* Sends what the socket takes. */
 static sb_status transmit(sb_client *client, bool *moved) {
   for (;;) {
-    if (client->frames == NULL && sb_builder_size(client->builder) == 0) return SB_OK;
+    if (client->frames == NULL && sb_builder_size(client->builder) == 0) {
+      if (client->finishing) sb_priv_stream_end(client->socket);
+      return SB_OK;
+    }
     sb_status status = client->frames == NULL ? sb_builder_take(client->builder, &client->frames) : SB_OK;
     const void *data = NULL;
     size_t size = 0, sent = 0;
@@ -255,6 +259,18 @@ sb_status sb_client_wait(sb_client *client, sb_error *error) {
   if (status != SB_OK) return status;
   while (status == SB_OK && sb_client_in_flight(client) > 0) status = move(client, true);
   return tell(client, status, error);
+}
+
+sb_status sb_client_finish(sb_client *client, sb_error *error) {
+  if (client == NULL) return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "client is NULL");
+  sb_status status = check(client, error);
+  if (status != SB_OK) return status;
+  client->finishing = true;
+  status = move(client, false);
+  while (status == SB_OK && sb_client_in_flight(client) > 0) status = move(client, true);
+  if (status != SB_OK) return tell(client, status, error);
+  (void)fail(client, SB_CLOSED, "the client has finished"); /* what later calls tell */
+  return SB_OK;
 }
 
 void sb_client_close(sb_client *client) {

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xe17b0ef239904e11ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xa724435239fb1f89ull
 import "C"

@@ -412,6 +412,8 @@ int sb_priv_stream_receive(int socket, void *data, size_t size, size_t *got) {
   return 0;
 }
 
+void sb_priv_stream_end(int socket) { (void)shutdown(socket, SHUT_WR); }
+
 int sb_priv_stream_wait(int socket, bool to_send, uint32_t timeout_ms) {
   const int64_t end = sb_priv_monotonic_ns() + (int64_t)timeout_ms * 1000000;
   struct pollfd watched = {.fd = socket, .events = (short)(POLLIN | (to_send ? POLLOUT : 0))};

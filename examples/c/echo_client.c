@@ -71,7 +71,7 @@ static sb_status send_requests(sb_client *client, const sb_schema *request, cons
         {.number = (int64_t)i}, {.data = subject, .size = strlen(subject)}, {.data = &metadata, .size = 1}, body_of(i)};
     status = sb_client_send(client, request, values, 4, i, error);
   }
-  return status == SB_OK ? sb_client_wait(client, error) : status;
+  return status == SB_OK ? sb_client_finish(client, error) : status;
 }
 
 int main(int argc, char **argv) {

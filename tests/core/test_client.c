@@ -275,6 +275,26 @@ static void closing_answers_what_is_in_flight(void **state) {
   assert_int_equal(both.all.status[2], SB_CLOSED);
 }
 
+/* The peer sees the end of the requests, and the answers still come. */
+static void finishing_half_closes_and_waits(void **state) {
+  (void)state;
+  static pair both;
+  for (size_t count = 0; count <= 300; count += 100) {
+    open_pair(&both, (peer){.answers_max = SIZE_MAX}, 0, 60000);
+    for (uint64_t i = 0; i < count; i++) assert_ok(send_one(&both, i, 1000, NULL));
+    assert_ok(sb_client_finish(both.client, NULL));
+    each_was_answered_once(&both.all, count);
+    char byte;
+    assert_int_equal(recv(both.socket, &byte, 1, 0), 0); /* the peer has seen it, and closed */
+    sb_error error;
+    assert_int_equal(sb_client_finish(both.client, &error), SB_CLOSED);
+    assert_non_null(strstr(error.message, "has finished"));
+    assert_int_equal(send_one(&both, 0, 1, NULL), SB_CLOSED);
+    close_pair(&both);
+    assert_int_equal(both.all.count, count);
+  }
+}
+
 static void wrong_arguments_are_refused(void **state) {
   (void)state;
   int sockets[2], pipes[2];
@@ -300,6 +320,7 @@ static void wrong_arguments_are_refused(void **state) {
   assert_int_equal(sb_client_open(sockets[0], &response, 1, &options, NULL, &error), SB_INVALID_ARGUMENT);
   assert_int_equal(sb_client_send(NULL, NULL, NULL, 0, 0, &error), SB_INVALID_ARGUMENT);
   assert_int_equal(sb_client_wait(NULL, &error), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_client_finish(NULL, &error), SB_INVALID_ARGUMENT);
   assert_int_equal(sb_client_in_flight(NULL), 0);
   assert_null(client);
   sb_client_close(NULL);
@@ -340,11 +361,17 @@ static void a_client_without_memory_is_not_made(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      codec_test(many_requests_are_answered_once_each),        codec_test(large_messages_both_ways_do_not_block),
-      codec_test(a_peer_that_is_gone_is_told_to_each_request), codec_test(a_response_that_nobody_waits_for_ends_the_connection),
-      codec_test(a_damaged_response_ends_the_connection),      codec_test(a_peer_that_says_nothing_is_waited_for_no_longer_than_allowed),
-      codec_test(a_message_that_is_refused_changes_nothing),   codec_test(a_callback_cannot_call_the_client),
-      codec_test(closing_answers_what_is_in_flight),           codec_test(wrong_arguments_are_refused),
+      codec_test(many_requests_are_answered_once_each),
+      codec_test(large_messages_both_ways_do_not_block),
+      codec_test(a_peer_that_is_gone_is_told_to_each_request),
+      codec_test(a_response_that_nobody_waits_for_ends_the_connection),
+      codec_test(a_damaged_response_ends_the_connection),
+      codec_test(a_peer_that_says_nothing_is_waited_for_no_longer_than_allowed),
+      codec_test(a_message_that_is_refused_changes_nothing),
+      codec_test(a_callback_cannot_call_the_client),
+      codec_test(closing_answers_what_is_in_flight),
+      codec_test(finishing_half_closes_and_waits),
+      codec_test(wrong_arguments_are_refused),
       codec_test(a_client_without_memory_is_not_made),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,7 +21,7 @@ SB_BEGIN_DECLS
  *      if (sb_client_open(socket, &responses, 1, &options, &client, &error) != SB_OK) fail(error.message);
  *      for (uint64_t i = 0; i < count; i++)
  *        if (sb_client_send(client, request, values[i], field_count, i, &error) != SB_OK) fail(error.message);
- *      if (sb_client_wait(client, &error) != SB_OK) fail(error.message);
+ *      if (sb_client_finish(client, &error) != SB_OK) fail(error.message);
  *      sb_client_close(client);
  *
  *  A server needs no help beyond a parser and a builder; examples/c/echo_server.c is one.
@@ -31,7 +31,7 @@ SB_BEGIN_DECLS
  *  until it returns.
  *
  *  ## Threads and fork
- *  One user of a client at a time. A callback runs on the thread that called sb_client_send, sb_client_wait or sb_client_close, and must
+ *  One user of a client at a time. A callback runs on the thread that called sb_client_send, sb_client_wait, sb_client_finish or sb_client_close, and must
  *  call no function of that client: they return SB_BUSY then.
  *
  *  ## Errors
@@ -89,6 +89,14 @@ SB_API SB_NATIVE SB_METHOD SB_BLOCKING sb_status sb_client_send(sb_client *clien
  *  Errors: SB_BUSY in a callback; otherwise the connection failed, see the top.
  *  Since: 1.0 */
 SB_API SB_NATIVE SB_METHOD SB_BLOCKING sb_status sb_client_wait(sb_client *client, SB_OUT SB_NULLABLE sb_error *error);
+
+/** Sends everything that has been queued, half-closes the connection, so that the peer knows that no more requests come, and waits until
+ *  every request is answered. After it the client can only be closed.
+ *
+ *  Ownership: the socket stays open.      Threads: one user of `client` at a time.
+ *  Errors: SB_BUSY in a callback; otherwise the connection failed, see the top. Later calls return SB_CLOSED.
+ *  Since: 1.0 */
+SB_API SB_NATIVE SB_METHOD SB_BLOCKING sb_status sb_client_finish(sb_client *client, SB_OUT SB_NULLABLE sb_error *error);
 
 /** Returns the number of requests that were sent or queued and are not answered.
  *
