@@ -40,5 +40,6 @@ class Memory(_classes.Memory):
         return cls.adopt(_objects.open_callback(reserve, release, retire))
 
     def close(self) -> None:
+        """Close the handle; closing it again does nothing. Blocks that came back on foreign threads are handed to their providers."""
         super().close()
         layer.sb_memory_drain()
