@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xa724435239fb1f89ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xd988ab4d674a2b4bull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "a724435239fb1f89"
+const coreDigest = "d988ab4d674a2b4b"

@@ -45,7 +45,12 @@ sb_status sb_buf_open(sb_memory *memory, sb_buf **buf) {
   if (buf == NULL) return SB_INVALID_ARGUMENT;
   sb_buf *made = sb_priv_handle_get();
   if (made == NULL) return SB_NO_MEMORY;
-  memset(made, 0, sizeof *made);
+  /* Field by field: the places of the first span and piece are written when there are any. */
+  sb_priv_spans *filled = &made->filled;
+  filled->heap = NULL;
+  filled->capacity = filled->start = filled->count = filled->bytes = 0;
+  made->room_heap = NULL;
+  made->room_capacity = made->room_start = made->room_count = made->room_bytes = made->begun = 0;
   made->memory = sb_memory_retain(memory);
   *buf = made;
   return SB_OK;
@@ -195,7 +200,13 @@ static inline void room_fill(sb_buf *buf, size_t size) {
   } else {
     if (size < piece->size) shares_reserve(piece);
     spare = --piece->shares;
-    sb_priv_spans_push(filled, piece->block, piece->data, size);
+    if (filled->heap == NULL && filled->count == 0) { /* the usual case, without a call */
+      filled->first = (sb_priv_span){piece->data, size, piece->block};
+      filled->count = 1;
+      filled->bytes = size;
+    } else {
+      sb_priv_spans_push(filled, piece->block, piece->data, size);
+    }
   }
   buf->room_bytes -= size;
   piece->data += size;

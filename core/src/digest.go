@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xa724435239fb1f89ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xd988ab4d674a2b4bull
 import "C"

@@ -169,8 +169,34 @@ void sb_priv_number_store(uint8_t *data, uint64_t bits, uint32_t size, int32_t o
 
 /* Memory for what a view or a buf is: at most SB_PRIV_HANDLE_SIZE bytes, not zeroed. Each thread keeps some for itself. */
 #define SB_PRIV_HANDLE_SIZE 192
-void *sb_priv_handle_get(void);
-void sb_priv_handle_put(void *handle);
+#define SB_PRIV_HANDLES_MAX 64u /* kept per thread: 12 KiB */
+typedef struct sb_priv_handles {
+  uint32_t count;
+  uint32_t capacity; /* 0 before the thread gave one back, and when it ends */
+  void *handles[SB_PRIV_HANDLES_MAX];
+} sb_priv_handles;
+
+/* 8 bytes with the initial-exec model, for the reasons that stand in pool_private.h. */
+#if defined(__GLIBC__)
+extern __thread sb_priv_handles *sb_priv_handles_own __attribute__((visibility("hidden"), tls_model("initial-exec")));
+#else
+extern __thread sb_priv_handles *sb_priv_handles_own __attribute__((visibility("hidden")));
+#endif
+void *sb_priv_handle_make(void);
+void sb_priv_handle_put_slowly(void *handle);
+
+static inline void *sb_priv_handle_get(void) {
+  sb_priv_handles *own = sb_priv_handles_own;
+  return own->count > 0 ? own->handles[--own->count] : sb_priv_handle_make();
+}
+
+static inline void sb_priv_handle_put(void *handle) {
+  sb_priv_handles *own = sb_priv_handles_own;
+  if (own->count < own->capacity)
+    own->handles[own->count++] = handle;
+  else
+    sb_priv_handle_put_slowly(handle);
+}
 /* Gives those that the calling thread keeps back to the system, for tests of failing allocations. */
 void sb_priv_handle_flush(void);
 

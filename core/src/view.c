@@ -21,7 +21,7 @@ static_assert(sizeof(sb_iovec) == sizeof(struct iovec) && offsetof(sb_iovec, dat
 
 /* ---- making views ---- */
 
-static sb_view *view_make(void) {
+static inline sb_view *view_make(void) {
   sb_view *made = sb_priv_handle_get();
   if (made == NULL) return NULL;
   /* The first span is written when there is one. */
@@ -60,7 +60,7 @@ static __attribute__((noinline)) sb_status open_range_of_many(const sb_priv_span
   return SB_OK;
 }
 
-sb_status sb_priv_view_open_range(const sb_priv_spans *spans, size_t offset, size_t size, sb_view **view) {
+static inline sb_status open_range(const sb_priv_spans *spans, size_t offset, size_t size, sb_view **view) {
   assert(offset <= spans->bytes && size <= spans->bytes - offset);
   if (spans->count > 0 && size > 0) {
     const sb_priv_span *first = sb_priv_spans_at(spans, 0);
@@ -69,7 +69,30 @@ sb_status sb_priv_view_open_range(const sb_priv_spans *spans, size_t offset, siz
   return open_range_of_many(spans, offset, size, view);
 }
 
+sb_status sb_priv_view_open_range(const sb_priv_spans *spans, size_t offset, size_t size, sb_view **view) {
+  return open_range(spans, offset, size, view);
+}
+
+/* A view of one span that takes the owner over. */
+static __attribute__((noinline)) sb_status open_owned(sb_block *block, const uint8_t *data, size_t size, sb_view **view) {
+  sb_view *made = view_make();
+  if (made == NULL) return SB_NO_MEMORY;
+  made->spans.first.data = data;
+  made->spans.first.size = size;
+  made->spans.first.block = block;
+  made->spans.count = 1;
+  made->spans.bytes = size;
+  *view = made;
+  return SB_OK;
+}
+
 sb_status sb_priv_view_open_all(sb_priv_spans *spans, sb_view **view) {
+  if (spans->heap == NULL && spans->count == 1) {
+    /* Number by number: they have just been written one by one, and a processor waits before it reads two of them at once. */
+    const sb_status status = open_owned(spans->first.block, spans->first.data, spans->first.size, view);
+    if (status == SB_OK) spans->count = spans->bytes = 0;
+    return status;
+  }
   sb_view *made = sb_priv_handle_get();
   if (made == NULL) return SB_NO_MEMORY;
   made->spans = *spans;
@@ -143,13 +166,13 @@ sb_status sb_view_open_concat(sb_view *const *views, size_t view_count, sb_view 
 
 sb_status sb_view_copy(const sb_view *view, sb_view **copy) {
   if (view == NULL || copy == NULL) return SB_INVALID_ARGUMENT;
-  return sb_priv_view_open_range(&view->spans, 0, view->spans.bytes, copy);
+  return open_range(&view->spans, 0, view->spans.bytes, copy);
 }
 
 sb_status sb_view_range(const sb_view *view, size_t offset, size_t size, sb_view **range) {
   if (view == NULL || range == NULL) return SB_INVALID_ARGUMENT;
   if (offset > view->spans.bytes || size > view->spans.bytes - offset) return SB_OUT_OF_RANGE;
-  return sb_priv_view_open_range(&view->spans, offset, size, range);
+  return open_range(&view->spans, offset, size, range);
 }
 
 sb_status sb_view_flatten(const sb_view *view, sb_memory *memory, sb_view **flat) {
