@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xd988ab4d674a2b4bull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xcfe0151d310c9c2dull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "d988ab4d674a2b4b"
+const coreDigest = "cfe0151d310c9c2d"

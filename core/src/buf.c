@@ -309,7 +309,7 @@ sb_status sb_buf_put_int(sb_buf *buf, int64_t value, uint32_t size, int32_t orde
 /* Rounds to the nearest float. What lies less than half a step beyond the largest one becomes that; false for what lies further off. */
 static bool narrowed(double value, float *narrow) {
   const double limit = 0x1.ffffffp127, largest = (double)FLT_MAX;
-  const bool finite = value - value == 0;
+  const bool finite = __builtin_isfinite(value);
   if (finite && (value >= limit || value <= -limit)) return false;
   if (finite && value > largest) value = largest;
   if (finite && value < -largest) value = -largest;

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xd988ab4d674a2b4bull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xcfe0151d310c9c2dull
 import "C"

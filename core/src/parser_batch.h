@@ -15,8 +15,8 @@ enum {
 
 /* What the decoder of plain frames needs to know of the schema that an api_key stands for. */
 typedef struct frame_plan {
-  const uint8_t *types;  /* those of the schema, which end with 0 */
-  uint32_t size_min;     /* Size of a frame whose strings and arrays are empty; UINT32_MAX: no schema */
+  const uint8_t *types; /* those of the schema, which end with 0 */
+  uint32_t size_min;    /* Size of a frame whose strings and arrays are empty; UINT32_MAX: no schema */
   uint16_t field_count;
   uint16_t schema_index; /* in the set */
   size_t value_bytes;    /* of the fields' values */
@@ -27,7 +27,7 @@ typedef struct schema_set {
   atomic_size_t owners;
   size_t count;
   frame_plan plans[256]; /* by api_key as uint8 */
-  int16_t by_key[256]; /* index of the schema for an api_key as uint8; -1: none */
+  int16_t by_key[256];   /* index of the schema for an api_key as uint8; -1: none */
   sb_schema *schemas[];
 } schema_set;
 

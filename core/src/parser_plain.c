@@ -28,7 +28,6 @@ size_t sb_priv_batch_decode_plain(sb_batch *batch, const schema_set *set, const 
       [SB_TYPE_ARRAY_INT64] = &&decode_array,
       [SB_TYPE_ARRAY_STRING] = &&not_plain,
   };
-#define NEXT() goto *decode[*type++]
   const uint8_t *const end = data + size;
   const uint8_t *frame = data;
   if (batch->row_capacity == 0 || batch->first_capacity == 0) return 0;
@@ -52,23 +51,23 @@ size_t sb_priv_batch_decode_plain(sb_batch *batch, const schema_set *set, const 
     sb_value *field = value;
     uint8_t *next_items = items;
     size_t count;
-    NEXT();
+    goto *decode[*type++];
   decode_int8:
     *field++ = (sb_value){.number = (int8_t)*at};
     at += 1;
-    NEXT();
+    goto *decode[*type++];
   decode_int16:
     *field++ = (sb_value){.number = (int16_t)sb_priv_load16(at)};
     at += 2;
-    NEXT();
+    goto *decode[*type++];
   decode_int32:
     *field++ = (sb_value){.number = (int32_t)sb_priv_load32(at)};
     at += 4;
-    NEXT();
+    goto *decode[*type++];
   decode_int64:
     *field++ = (sb_value){.number = (int64_t)sb_priv_load64(at)};
     at += 8;
-    NEXT();
+    goto *decode[*type++];
   decode_string:
     count = sb_priv_load32(at); /* a negative one is larger than any frame */
     at += 4;
@@ -76,7 +75,7 @@ size_t sb_priv_batch_decode_plain(sb_batch *batch, const schema_set *set, const 
     if (spare < 0) goto not_plain;
     *field++ = (sb_value){.data = at, .size = count};
     at += count;
-    NEXT();
+    goto *decode[*type++];
   decode_array16:
     count = sb_priv_load16(at);
     at += 2;
@@ -86,7 +85,7 @@ size_t sb_priv_batch_decode_plain(sb_batch *batch, const schema_set *set, const 
     sb_priv_swap_items16(next_items, at, count);
     at += 2 * count;
     next_items += (2 * count + 7) & ~(size_t)7;
-    NEXT();
+    goto *decode[*type++];
   decode_array:
     {
       const size_t width = sb_priv_type_width(type[-1]);
@@ -98,7 +97,7 @@ size_t sb_priv_batch_decode_plain(sb_batch *batch, const schema_set *set, const 
       sb_priv_swap_copy(next_items, at, width, count);
       at += width * count;
       next_items += (width * count + 7) & ~(size_t)7;
-      NEXT();
+      goto *decode[*type++];
     }
   done:
     if (spare != 0 && !accept_extra) break;
@@ -119,5 +118,4 @@ not_plain:
   batch->arena_next = items;
   batch->arena_left = (size_t)(items_end - items);
   return (size_t)(frame - data);
-#undef NEXT
 }

@@ -107,7 +107,8 @@ static uint64_t hash_of(const sb_priv_frames *frames, const char *tag) {
 }
 
 static bool is_place(const place *it, uint64_t hash, const sb_priv_frames *frames, const char *tag) {
-  return it->hash == hash && memcmp(&it->frames, frames, sizeof *frames) == 0 && strcmp(it->tag, tag) == 0;
+  return it->hash == hash && it->frames.count == frames->count &&
+         memcmp(it->frames.addresses, frames->addresses, frames->count * sizeof frames->addresses[0]) == 0 && strcmp(it->tag, tag) == 0;
 }
 
 /* The note of a place, which is made if need be; NULL when there is no memory. */

@@ -259,7 +259,7 @@ void sb_priv_segment_unmap(uint8_t *data, size_t size) { (void)munmap(data, size
 /* ---- Unix sockets ---- */
 
 bool sb_priv_socket_fits(int socket) {
-  struct sockaddr_un address;
+  struct sockaddr_un address = {0};
   socklen_t size = sizeof address;
   int type = 0;
   socklen_t type_size = sizeof type;

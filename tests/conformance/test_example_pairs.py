@@ -168,7 +168,9 @@ def test_the_c_client_refuses_what_differs_from_its_requests(programs: dict[tupl
         return peers.reference.encode(peers.reference.ECHO_RESPONSE, sequence, values)
 
     assert "differs" in answered(lambda sequence, subject, body: encoded(sequence, 0, 0, subject, body + b"!"))
-    assert "which nobody waits for" in answered(lambda sequence, subject, body: encoded(sequence + 1, 0, 0, subject, body))
+    assert "which nobody waits for" in answered(
+        lambda sequence, subject, body: encoded(sequence + 1, 0, 0, subject, body)
+    )
     wrong = answered(lambda sequence, subject, body: encoded(sequence, 0, 0, subject, body)[:-1] + b"\xff")
     assert "body: a string of 255 bytes" in wrong
     cut = answered(lambda sequence, subject, body: encoded(sequence, 0, 0, subject, body)[:-1])

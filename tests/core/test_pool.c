@@ -944,7 +944,7 @@ static void wrong_tags_are_refused_and_long_ones_keep_their_end(void **state) {
   sb_pool_place place = {.struct_size = sizeof place};
   char tag[300];
   memset(tag, 'x', sizeof tag);
-  strcpy(tag + 290, "end.c:7");
+  memcpy(tag + 290, "end.c:7", sizeof "end.c:7");
   assert_int_equal(sb_pool_tag(plain, data, "a"), SB_UNSUPPORTED);
   assert_int_equal(sb_pool_get_place(plain, 0, &place), SB_UNSUPPORTED);
   assert_int_equal(sb_pool_tag(pool, (uint8_t *)data + 1, "a"), SB_INVALID_ARGUMENT);

@@ -164,7 +164,7 @@ static void both_ends_see_what_the_other_writes_into_a_block(void **state) {
   ends both = open_ends(NULL);
   sb_memory *memory = open_tracing_over(open_shared(0)); /* a wrapped provider's memory is shared memory, too */
   sb_block *mine = get_block(memory, 100), *theirs = NULL;
-  strcpy(sb_block_data(mine), "before");
+  memcpy(sb_block_data(mine), "before", sizeof "before");
   assert_ok(sb_channel_send_block(both.a, mine, 100, 0, 0, NULL));
   assert_int_equal(sb_channel_send_block(both.a, mine, 100, 0, 0, NULL), SB_BUSY);
   sb_view *view = NULL;
@@ -173,9 +173,9 @@ static void both_ends_see_what_the_other_writes_into_a_block(void **state) {
   assert_int_equal(sb_block_size(theirs), 100);
   assert_ptr_not_equal(sb_block_data(theirs), sb_block_data(mine));
   assert_string_equal(sb_block_data(theirs), "before");
-  strcpy(sb_block_data(theirs), "answer");
+  memcpy(sb_block_data(theirs), "answer", sizeof "answer");
   assert_string_equal(sb_block_data(mine), "answer");
-  strcpy(sb_block_data(mine), "again");
+  memcpy(sb_block_data(mine), "again", sizeof "again");
   assert_string_equal(sb_block_data(theirs), "again");
   sb_block_close(theirs);
   assert_ok(sb_channel_wait_done(both.a, 1000, NULL));
@@ -449,7 +449,7 @@ static int child_answers(int file, bool dies) {
     if (sb_channel_receive_block(channel, 10000, &block, NULL) != SB_OK) return 2;
     char *text = sb_block_data(block);
     if (strcmp(text, "question") != 0) return 3;
-    strcpy(text, "answer");
+    memcpy(text, "answer", sizeof "answer");
     if (dies) (void)raise(SIGKILL);
     sb_block_close(block);
   }
@@ -477,7 +477,7 @@ static void another_process_writes_into_the_block(void **state) {
   sb_memory *memory = open_shared(0);
   sb_block *block = get_block(memory, 1 << 20);
   for (int i = 0; i < 3; i++) {
-    strcpy(sb_block_data(block), "question");
+    memcpy(sb_block_data(block), "question", sizeof "question");
     assert_ok(sb_channel_send_block(channel, block, 1 << 20, 0, 10000, NULL));
     assert_ok(sb_channel_wait_done(channel, 10000, NULL));
     assert_string_equal(sb_block_data(block), "answer");
@@ -497,7 +497,7 @@ static void a_receiver_that_dies_frees_the_pins(void **state) {
   const pid_t child = start_child(true, &channel);
   sb_memory *memory = open_shared(0);
   sb_block *block = get_block(memory, 100);
-  strcpy(sb_block_data(block), "question");
+  memcpy(sb_block_data(block), "question", sizeof "question");
   assert_ok(sb_channel_send_block(channel, block, 100, 0, 10000, NULL));
   sb_block_close(block);
   assert_int_equal(stats_of(memory).reserves - stats_of(memory).releases, 1);
@@ -535,7 +535,7 @@ static void a_forked_child_leaves_the_parents_exchange_alone(void **state) {
   ends both = open_ends(NULL);
   sb_memory *memory = open_shared(1 << 15);
   sb_block *block = get_block(memory, 4096);
-  strcpy(sb_block_data(block), "parent's");
+  memcpy(sb_block_data(block), "parent's", sizeof "parent's");
   sb_view *view = view_of_text(memory, "sent"), *received = NULL;
   assert_ok(sb_channel_send_view(both.a, view, 0, 0, NULL));
   assert_ok(sb_channel_receive_view(both.b, 0, &received, NULL));

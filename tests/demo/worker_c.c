@@ -323,8 +323,8 @@ static void close_visits(sb_visit_manager *manager) {
 }
 
 static void add_visits(sb_visit_manager *manager, const sb_visit *visits, size_t count) {
-  sb_error error;
-  if (sb_visit_manager_add_visits(manager, visits, count, &error) != SB_OK)
+  sb_error error = {.frame = -1};
+  if (count > 0 && sb_visit_manager_add_visits(manager, visits, count, &error) != SB_OK)
     fail("line %u: %s", visits[error.frame >= 0 ? error.frame : 0].visit_id, error.message);
 }
 

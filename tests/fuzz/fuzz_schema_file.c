@@ -12,7 +12,7 @@
 static size_t put(char *text, size_t used, size_t room, const char *word) {
   const size_t length = strlen(word);
   FUZZ_HOLDS(used + length < room);
-  memcpy(text + used, word, length);
+  memcpy(text + used, word, length + 1);
   return used + length;
 }
 

@@ -24,19 +24,19 @@ BELOW = {
     "buf": {"view"},
     "lender": {"view"},
     "shared": {"view"},
-    "lender": {"view"},
     "schema": {"view"},
     "schema_file": {"schema"},
     "builder": {"schema"},
     "parser": {"schema"},
     "echo": {"builder", "parser"},
     "arrow": {"parser", "visits"},
+    "client": {"builder", "parser"},
     "visits": set(),
 }
 
 
 # What parts have of the operating system, which is private as a whole.
-BELOW_PRIVATE = {"shared": {"system"}, "visits": {"system"}}
+BELOW_PRIVATE = {"client": {"system"}, "shared": {"system"}, "visits": {"system"}}
 
 
 def part_of(name: str) -> str:

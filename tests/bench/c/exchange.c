@@ -33,12 +33,13 @@ static int by_socket(int file, int with_size) {
   if (data == NULL) return 1;
   const uint32_t size = htonl(SIZE);
   memcpy(data, &size, 4);
-  while (read(file, &asked, 1) == 1) {
+  int failed = 0;
+  while (failed == 0 && read(file, &asked, 1) == 1) {
     touch(data + 4, asked);
-    if (write_all(file, with_size ? data : data + 4, with_size ? SIZE + 4 : SIZE) != 0) return 1;
+    failed = write_all(file, with_size ? data : data + 4, with_size ? SIZE + 4 : SIZE);
   }
   free(data);
-  return 0;
+  return failed;
 }
 
 /* The peer asks by being done with what it got before. */

@@ -246,7 +246,8 @@ static void tail(const char *path, size_t adds, bool thread) {
     pthread_t compactor;
     const uint64_t before = stats_of(manager).compactions;
     size_t done = 0;
-    for (bool running = false; done < adds; done++) {
+    bool running = false;
+    for (; done < adds; done++) {
       if (round > 0 && !running && stats_of(manager).compactions == before) {
         running = true;
         if (pthread_create(&compactor, NULL, compact_beside, manager) != 0) bench_fail("no thread");
@@ -256,7 +257,7 @@ static void tail(const char *path, size_t adds, bool thread) {
       values[done] = bench_now() - start;
       if (round > 0 && done % 64 == 63 && stats_of(manager).compactions > before) break;
     }
-    if (round > 0) (void)pthread_join(compactor, NULL);
+    if (running) (void)pthread_join(compactor, NULL);
     print_percentiles(round == 0 ? "without" : "compacting", values, done);
   }
   free(values);
@@ -293,7 +294,11 @@ static void durable(const char *path, uint32_t threads, uint32_t adds) {
   close_store(manager);
 }
 
-static unsigned long number(const char *argument) { return argument == NULL ? 0 : strtoul(argument, NULL, 10); }
+static uint32_t number(const char *argument) {
+  const unsigned long value = argument == NULL ? 0 : strtoul(argument, NULL, 10);
+  if (value < 1 || value > 100000000) bench_fail("a number from 1 to 100000000 is missing; see the first lines of visits_alone.c");
+  return (uint32_t)value;
+}
 
 int main(int argc, char **argv) {
   if (argc < 3) bench_fail("usage: see the first lines of tests/bench/c/visits_alone.c");
@@ -301,7 +306,7 @@ int main(int argc, char **argv) {
   memset(url, 'u', sizeof url);
   memset(text, 't', sizeof text);
   if (strcmp(what, "fill") == 0)
-    fill(path, (uint32_t)number(argv[3]), (uint32_t)number(argv[4]), strcmp(last, "kill") != 0);
+    fill(path, number(argv[3]), number(argv[4]), strcmp(last, "kill") != 0);
   else if (strcmp(what, "get") == 0)
     get(path);
   else if (strcmp(what, "delete") == 0)
@@ -319,7 +324,7 @@ int main(int argc, char **argv) {
   else if (strcmp(what, "tail") == 0)
     tail(path, number(argv[3]), strcmp(last, "thread") == 0);
   else if (strcmp(what, "durable") == 0)
-    durable(path, (uint32_t)number(argv[3]), (uint32_t)number(argv[4]));
+    durable(path, number(argv[3]), number(argv[4]));
   else
     bench_fail("there is no measurement '%s'", what);
   return 0;
