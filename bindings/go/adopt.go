@@ -7,7 +7,7 @@ import "C"
 
 import "unsafe"
 
-// Handles go from one language to another in one process as addresses. Both must use one image of the library (InstanceID), which a Go program
+// Handles go from one language to another in one process as addresses. Both must use one image of the library (CheckInstance), which a Go program
 // does with the build tag samebytes_shared. Detach gives a handle up without closing it; Adopt makes an object that owns it.
 
 // AdoptMemory makes a Memory that owns the handle at address, as another language detached it or a C function gave it.

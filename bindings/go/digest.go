@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xcfe0151d310c9c2dull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xbf7f70d3554529cdull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "cfe0151d310c9c2d"
+const coreDigest = "bf7f70d3554529cd"

@@ -249,6 +249,8 @@ package samebytes
 #cgo nocallback sb_abi_digest
 #cgo noescape sb_instance_id
 #cgo nocallback sb_instance_id
+#cgo noescape sb_check_instance
+#cgo nocallback sb_check_instance
 #cgo noescape sb_pipeline_open
 #cgo nocallback sb_pipeline_open
 #cgo noescape sb_pipeline_begin
@@ -5561,6 +5563,23 @@ func ABIDigest() uint64 {
 //   - Since: 1.0
 func InstanceID() uint64 {
 	return uint64(C.sb_instance_id())
+}
+
+// CheckInstance checks that instanceID, which another part of the process got from InstanceID, is that of
+// this image. Handles and blocks of a second image must not come here: ask before they do.
+//
+//   - Ownership: none.
+//   - Threads: any.
+//   - Errors: ErrUnsupported when the other part uses a second image; the message says where this one is, and
+//     what to do.
+//   - Since: 1.0
+func CheckInstance(instanceID uint64) error {
+	var outError C.sb_error
+	cStatus := C.sb_check_instance(C.uint64_t(instanceID), &outError)
+	if cStatus != 0 {
+		return failureOf("CheckInstance", cStatus, &outError)
+	}
+	return nil
 }
 
 // PoolHandleGet does Pool.Get for the pool of a handle.

@@ -346,6 +346,7 @@ void sb_lender_close(sb_lender *lender);
 uint32_t sb_version(void);
 uint64_t sb_abi_digest(void);
 uint64_t sb_instance_id(void);
+sb_status sb_check_instance(uint64_t instance_id, sb_error *error);
 sb_status sb_pipeline_open(sb_pipeline **pipeline);
 sb_status sb_pipeline_begin(sb_pipeline *pipeline, uint64_t tag, int8_t *sequence);
 sb_status sb_pipeline_finish(sb_pipeline *pipeline, int8_t sequence, uint64_t *tag);

@@ -2,6 +2,6 @@
 #ifndef SB_ABI_DIGEST_H
 #define SB_ABI_DIGEST_H
 
-#define SB_ABI_DIGEST 0xb77bd9cc00c3808dull
+#define SB_ABI_DIGEST 0xbe73bc90167df996ull
 
 #endif

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xcfe0151d310c9c2dull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xbf7f70d3554529cdull
 import "C"

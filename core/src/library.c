@@ -2,9 +2,14 @@
 
 /* The instance id lies in a static variable, so each image of the library in a process has its own, and a forked child keeps it. */
 
-#include <time.h>
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* dladdr */
+#endif
 
+#include <dlfcn.h>
+#include <inttypes.h>
 #include <sys/random.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <samebytes/library.h>
@@ -40,4 +45,16 @@ uint64_t sb_instance_id(void) {
   if (id != 0) return id;
   const uint64_t made = instance_id_new(&instance_id);
   return atomic_compare_exchange_strong(&instance_id, &id, made) ? made : id;
+}
+
+sb_status sb_check_instance(uint64_t instance_id, sb_error *error) {
+  const uint64_t ours = sb_instance_id();
+  if (instance_id == ours) return SB_OK;
+  static const char here;
+  Dl_info info;
+  const char *path = dladdr(&here, &info) != 0 && info.dli_fname != NULL ? info.dli_fname : "this program";
+  return sb_priv_error(error, SB_UNSUPPORTED, NULL,
+                       "a second image of libsamebytes: instance %016" PRIx64 ", while this one, in %.120s, is %016" PRIx64
+                       "; load one file only (Go: build tag samebytes_shared)",
+                       instance_id, path, ours);
 }

@@ -303,6 +303,7 @@ def call_library(sb: Any) -> None:
     expect(sb.sb_version() >> 16, samebytes.VERSION_MAJOR)
     expect(sb.sb_abi_digest(), layer.ABI_DIGEST)
     expect(sb.sb_instance_id() != 0, True)
+    sb.sb_check_instance(sb.sb_instance_id())
     expect(sb.sb_status_name(samebytes.CORRUPT), "SB_CORRUPT")
     expect(sb.sb_status_message(samebytes.OK) != "", True)
     expect(sb.sb_crc32c(0, b"123456789"), 0xE3069283)

@@ -58,6 +58,27 @@ print(_objects.library_path())
     assert output_of(code, copy).strip() == str(copy)
 
 
+def test_a_second_image_is_noticed_and_named(tmp_path: Path) -> None:
+    copy = shutil.copy(PACKAGE / "libsamebytes.so.1", tmp_path / "another.so")
+    code = """
+import ctypes, sys
+import samebytes
+second = ctypes.CDLL(sys.argv[1])
+second.sb_instance_id.restype = ctypes.c_uint64
+other = second.sb_instance_id()
+samebytes.check_instance(samebytes.instance_id())
+try:
+    samebytes.check_instance(other)
+except samebytes.UnsupportedError as error:
+    print(error)
+assert second.sb_check_instance(ctypes.c_uint64(other), None) == 0
+assert second.sb_check_instance(ctypes.c_uint64(samebytes.instance_id()), None) != 0
+"""
+    said = output_of(code, copy)
+    assert "a second image of libsamebytes: instance" in said
+    assert str(PACKAGE / "libsamebytes.so.1") in said
+
+
 EXERCISE = """
 import sys, samebytes
 sys.path.insert(0, sys.argv[1])

@@ -19,7 +19,7 @@ SB_BEGIN_DECLS
  *  Any thread. A forked child keeps its parent's instance id.
  *
  *  ## Errors
- *  None.
+ *  Only sb_check_instance has one.
  *
  *  ## Limits
  *  Each part of a version is at most 255, the major one 65535. */
@@ -51,6 +51,14 @@ SB_API SB_FUNCTION uint64_t sb_abi_digest(void);
  *  Errors: none.
  *  Since: 1.0 */
 SB_API SB_FUNCTION uint64_t sb_instance_id(void);
+
+/** Checks that `instance_id`, which another part of the process got from sb_instance_id, is that of this image. Handles and blocks of a second
+ *  image must not come here: ask before they do.
+ *
+ *  Ownership: none.      Threads: any.
+ *  Errors: SB_UNSUPPORTED when the other part uses a second image; the message says where this one is, and what to do.
+ *  Since: 1.0 */
+SB_API SB_FUNCTION sb_status sb_check_instance(uint64_t instance_id, SB_OUT SB_NULLABLE sb_error *error);
 
 SB_END_DECLS
 

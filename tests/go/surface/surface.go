@@ -84,6 +84,7 @@ func library(c *calls) {
 	c.says("sb_version", samebytes.Version()>>16 == samebytes.VersionMajor)
 	c.says("sb_abi_digest", samebytes.ABIDigest() != 0)
 	c.says("sb_instance_id", samebytes.InstanceID() != 0)
+	c.did("sb_check_instance", samebytes.CheckInstance(samebytes.InstanceID()))
 	c.says("sb_crc32c", samebytes.CRC32C(0, []byte("123456789")) == 0xE3069283)
 }
 

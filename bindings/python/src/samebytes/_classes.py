@@ -2581,6 +2581,19 @@ def instance_id() -> int:
     return layer.sb_instance_id()
 
 
+def check_instance(instance_id: int) -> None:
+    """Checks that `instance_id`, which another part of the process got from instance_id, is that of this image.
+    Handles and blocks of a second image must not come here: ask before they do.
+
+    Ownership: none.
+    Threads: any.
+    Errors: UnsupportedError when the other part uses a second image; the message says where this one is, and
+    what to do.
+    Since: 1.0
+    """
+    layer.sb_check_instance(instance_id)
+
+
 def pool_handle_get(handle: int, size: int) -> int:
     """Does Pool.get for the pool of a handle.
 
@@ -2649,6 +2662,7 @@ __all__ = [
     "VisitUsers",
     "Visits",
     "abi_digest",
+    "check_instance",
     "crc32c",
     "echo_add_request",
     "echo_add_response",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 BACKEND = "cffi"
-ABI_DIGEST = 0xb77bd9cc00c3808d
+ABI_DIGEST = 0xbe73bc90167df996
 _library.check_part("_layer_cffi", ABI_DIGEST)
 
 _ARRAY_MAX = _arguments.ARRAY_MAX
@@ -2517,6 +2517,25 @@ def sb_instance_id() -> int:
     Since: 1.0
     """
     return _lib.sb_instance_id()
+
+
+def sb_check_instance(instance_id: int) -> None:
+    """Checks that `instance_id`, which another part of the process got from sb_instance_id, is that of this
+    image. Handles and blocks of a second image must not come here: ask before they do.
+
+    Ownership: none.
+    Threads: any.
+    Errors: SB_UNSUPPORTED when the other part uses a second image; the message says where this one is, and
+    what to do.
+    Since: 1.0
+    """
+    _error = _new("sb_error *")
+    _status = _lib.sb_check_instance(
+        _integer(instance_id, "instance_id", 0, 0xffffffffffffffff),
+        _error,
+    )
+    if _status:
+        raise _failure("sb_check_instance", _status, _error)
 
 
 def sb_pipeline_open() -> int:
