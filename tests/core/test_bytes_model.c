@@ -33,6 +33,8 @@ typedef struct model {
   random_source random;
   sb_memory *memory; /* tracing */
   sb_memory *other_memory;
+  sb_memory *called_memory; /* of functions below, in blocks of odd sizes */
+  sb_memory *shared_memory;
   sb_buf *buf;
   flat buf_flat;
   size_t room;
@@ -390,11 +392,40 @@ static sb_status copy_step(model *it) {
   return status;
 }
 
+static long blocks_lent; /* of called_memory */
+
+static sb_status lend_blocks(void *context, size_t min_bytes, void *sink) {
+  (void)context;
+  for (size_t given = 0, size = 1; given < min_bytes; given += size, size = size % 5 + 2) {
+    uint8_t *data = malloc(size);
+    const sb_status status = data == NULL ? SB_NO_MEMORY : sb_sink_add(sink, data, size, data, 0, NULL);
+    if (status != SB_OK) {
+      free(data);
+      return status;
+    }
+    blocks_lent++;
+  }
+  return SB_OK;
+}
+
+static void take_block_back(void *context, void *token) {
+  (void)context;
+  blocks_lent--;
+  free(token);
+}
+
+static sb_memory *open_called(void) {
+  const sb_memory_functions functions = {.struct_size = sizeof functions, .reserve = lend_blocks, .release = take_block_back};
+  sb_memory *memory = NULL;
+  assert_ok(sb_memory_open_callback(&functions, &memory));
+  return memory;
+}
+
 static sb_status open_step(model *it) {
   const flat *shown = &it->view_flats[random_below(&it->random, MODEL_VIEWS)];
-  sb_memory *memories[] = {it->memory, it->other_memory, NULL};
+  sb_memory *memories[] = {it->memory, it->other_memory, it->called_memory, it->shared_memory, NULL};
   sb_view *view = NULL;
-  const sb_status status = sb_view_open(shown->bytes, shown->size, memories[random_below(&it->random, 3)], &view);
+  const sb_status status = sb_view_open(shown->bytes, shown->size, memories[random_below(&it->random, 5)], &view);
   if (status == SB_OK) model_set_view(it, random_below(&it->random, MODEL_VIEWS), view, shown);
   return status;
 }
@@ -413,6 +444,8 @@ static void model_run(uint32_t block_size, uint32_t other_block_size, uint64_t s
   it.random.state = seed;
   it.memory = open_tracing_over(open_fixed(block_size));
   it.other_memory = open_fixed(other_block_size);
+  it.called_memory = open_called();
+  assert_ok(sb_memory_open_shared(0, 0, &it.shared_memory));
   assert_ok(sb_buf_open(it.memory, &it.buf));
   for (int i = 0; i < MODEL_VIEWS; i++) assert_ok(sb_view_open(NULL, 0, NULL, &it.views[i]));
   for (int step = 0; step < MODEL_STEPS; step++) {
@@ -435,6 +468,9 @@ static void model_run(uint32_t block_size, uint32_t other_block_size, uint64_t s
   assert_int_equal(stats.reserves, stats_of(it.memory).releases);
   sb_memory_close(it.memory);
   sb_memory_close(it.other_memory);
+  sb_memory_close(it.called_memory);
+  sb_memory_close(it.shared_memory);
+  assert_int_equal(blocks_lent, 0);
   assert_no_live_blocks();
 }
 
