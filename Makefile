@@ -206,6 +206,8 @@ nightly: test
 	go test -asan ./bindings/go/...
 	$(call heading,Go with the race detector again and again)
 	go test -race -count=10 ./...
+	$(call heading,Go fuzzing)
+	for target in FuzzParser FuzzBytes; do go test -run '^$$' -fuzz "^$$target\$$" -fuzztime 10m ./tests/go; done
 
 lint: deps $(VENV)/.stamp-lint $(VENV)/.stamp-test
 	@.ci/lint.sh

@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xbf7f70d3554529cdull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x458ebcf757074b9full
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "bf7f70d3554529cd"
+const coreDigest = "458ebcf757074b9f"

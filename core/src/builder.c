@@ -277,6 +277,7 @@ typedef struct gather {
   sb_value *values;
   column_cursor *cursors;
   sb_bytes *strings; /* of all arrays of one message */
+  sb_column *copies; /* what columns shows from gather_open on */
 } gather;
 
 /* Whether these are not as many as wanted, or not there. */
@@ -387,9 +388,47 @@ static void rewind_cursors(gather *all) {
   for (size_t field = 0; field < all->message.schema->field_count; field++) all->cursors[field].next = all->cursors[field].next_byte = 0;
 }
 
+/* Copies `count` items to `*room`, and moves that on. */
+static void *copy_items(uint8_t **room, const void *items, size_t count, size_t item_size) {
+  void *copy = *room;
+  if (count > 0) memcpy(copy, items, count * item_size);
+  *room += (count * item_size + 7) & ~(size_t)7;
+  return copy;
+}
+
+/* Copies the offsets and lengths. Messages are measured and then written from them; what a caller who shares its arrays with others has
+ * changed in between must not reach further than the room that was measured. */
+static sb_status copy_places(gather *all) {
+  const size_t fields = all->message.schema->field_count;
+  size_t size = fields * sizeof(sb_column) + 1;
+  for (size_t field = 0; field < fields; field++) {
+    const sb_column *column = &all->columns[field];
+    const size_t most = PTRDIFF_MAX / 16 / (SB_SCHEMA_FIELDS_MAX * 4);
+    if (column->offset_count > most || column->length_count > most || column->item_offset_count > most || column->item_length_count > most)
+      return SB_NO_MEMORY;
+    size += column->offset_count * 8 + column->length_count * 4 + column->item_offset_count * 8 + column->item_length_count * 4 + 32;
+  }
+  sb_column *copies = malloc(size);
+  if (copies == NULL) return SB_NO_MEMORY;
+  uint8_t *room = (uint8_t *)(copies + fields);
+  for (size_t field = 0; field < fields; field++) {
+    sb_column *copy = &copies[field];
+    *copy = all->columns[field];
+    if (all->message.schema->types[field] < SB_TYPE_STRING) continue;
+    copy->offsets = copy_items(&room, copy->offsets, copy->offset_count, sizeof *copy->offsets);
+    copy->lengths = copy_items(&room, copy->lengths, copy->length_count, sizeof *copy->lengths);
+    copy->item_offsets = copy_items(&room, copy->item_offsets, copy->item_offset_count, sizeof *copy->item_offsets);
+    copy->item_lengths = copy_items(&room, copy->item_lengths, copy->item_length_count, sizeof *copy->item_lengths);
+  }
+  all->columns = all->copies = copies;
+  return SB_OK;
+}
+
 /* Gets the memory that gathering needs: the strings of one message, and what there is one of per field. */
 static sb_status gather_open(gather *all) {
   const sb_schema *schema = all->message.schema;
+  const sb_status status = copy_places(all);
+  if (status != SB_OK) return status;
   size_t most[SB_SCHEMA_FIELDS_MAX] = {0}, total = 0;
   for (size_t field = 0; field < schema->field_count; field++) {
     if (schema->types[field] != SB_TYPE_ARRAY_STRING) continue;
@@ -416,6 +455,7 @@ static void gather_close(gather *all) {
   free(all->values);
   free(all->cursors);
   free(all->strings);
+  free(all->copies);
 }
 
 /* Measures all messages: bytes of all frames, and of the largest. */

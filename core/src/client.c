@@ -124,7 +124,7 @@ static sb_status system_failed(sb_client *client, const char *what, int problem)
   char text[128];
   if (problem == ETIMEDOUT) return fail(client, SB_TIMEOUT, "nothing moved for %" PRIu32 " ms", client->options.timeout_ms);
   sb_priv_problem_text(problem, text, sizeof text);
-  return fail(client, problem == EPIPE || problem == ECONNRESET ? SB_CLOSED : SB_IO, "%s: %s", what, text);
+  return fail(client, problem == EPIPE || problem == ECONNRESET ? SB_UNAVAILABLE : SB_IO, "%s: %s", what, text);
 }
 
 static sb_status answer_row(sb_client *client, size_t index) {
@@ -136,7 +136,7 @@ static sb_status answer_row(sb_client *client, size_t index) {
   if (status == SB_OK) status = sb_batch_get_values(client->batch, index, &values, &value_count);
   if (status != SB_OK) return fail(client, status, "a response cannot be read");
   if (sb_pipeline_finish(client->pipeline, row.sequence, &tag) != SB_OK)
-    return fail(client, SB_CORRUPT, "a response with sequence %d, which nobody waits for", row.sequence);
+    return fail(client, SB_NOT_FOUND, "a response with sequence %d, which nobody waits for", row.sequence);
   call_back(client, tag, SB_OK, &row, values, value_count);
   return SB_OK;
 }
@@ -165,7 +165,7 @@ static sb_status receive(sb_client *client, bool *moved) {
   const int problem = sb_priv_stream_receive(client->socket, data, room, &got);
   if (problem == EAGAIN) return SB_OK;
   if (problem != 0) return system_failed(client, "receiving", problem);
-  if (got == 0) return fail(client, SB_CLOSED, "the peer closed the connection");
+  if (got == 0) return fail(client, SB_UNAVAILABLE, "the peer closed the connection");
   *moved = true;
   status = sb_parser_commit(client->parser, got);
   return status == SB_OK ? answer_arrived(client) : fail(client, status, "a response cannot be received");

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xbf7f70d3554529cdull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x458ebcf757074b9full
 import "C"

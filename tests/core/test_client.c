@@ -210,19 +210,19 @@ static void fails_with(peer far, uint32_t timeout_ms, sb_status status, const ch
 
 static void a_peer_that_is_gone_is_told_to_each_request(void **state) {
   (void)state;
-  fails_with((peer){.answers_max = 4}, 60000, SB_CLOSED, "6 requests in flight", 4);
-  fails_with((peer){.answers_max = 0}, 60000, SB_CLOSED, "10 requests in flight", 0);
+  fails_with((peer){.answers_max = 4}, 60000, SB_UNAVAILABLE, "6 requests in flight", 4);
+  fails_with((peer){.answers_max = 0}, 60000, SB_UNAVAILABLE, "10 requests in flight", 0);
 }
 
 static void a_response_that_nobody_waits_for_ends_the_connection(void **state) {
   (void)state;
   static const uint8_t unknown[] = {0, 0, 0, 22, 0, 99, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0};
   uint8_t repeated[2 * sizeof unknown];
-  fails_with((peer){.answers_max = SIZE_MAX, .bytes = unknown, .size = sizeof unknown}, 60000, SB_CORRUPT, "sequence 99", 0);
+  fails_with((peer){.answers_max = SIZE_MAX, .bytes = unknown, .size = sizeof unknown}, 60000, SB_NOT_FOUND, "sequence 99", 0);
   memcpy(repeated, unknown, sizeof unknown);
   repeated[5] = 0;
   memcpy(repeated + sizeof unknown, repeated, sizeof unknown);
-  fails_with((peer){.answers_max = SIZE_MAX, .bytes = repeated, .size = sizeof repeated}, 60000, SB_CORRUPT, "sequence 0", 1);
+  fails_with((peer){.answers_max = SIZE_MAX, .bytes = repeated, .size = sizeof repeated}, 60000, SB_NOT_FOUND, "sequence 0", 1);
 }
 
 static void a_damaged_response_ends_the_connection(void **state) {

@@ -360,7 +360,8 @@ static int add_packet(Values *all, const Shape *shape, PyObject *packet, Py_ssiz
 
 /* ---- into a builder ---- */
 
-static int add_all(Values *all, const Shape *shape, const sb_schema *schema, PyObject *sequences, PyObject *messages) {
+/* Returns how many messages there are. */
+static Py_ssize_t add_all(Values *all, const Shape *shape, const sb_schema *schema, PyObject *sequences, PyObject *messages) {
   const Py_ssize_t count = size_of(messages);
   if (count < 0) return -1;
   if (sequences != Py_None && add_sequences(all, sequences, count) != 0) return -1;
@@ -373,7 +374,7 @@ static int add_all(Values *all, const Shape *shape, const sb_schema *schema, PyO
     Py_DECREF(message);
     if (result != 0) return -1;
   }
-  return 0;
+  return count;
 }
 
 /* Calls the library, without the GIL where it takes long. */
@@ -423,9 +424,10 @@ static PyObject *add_messages(PyObject *module, PyObject *args) {
   sb_schema *schema = NULL;
   if (read_handles(builder_address, schema_address, shape, &builder, &schema) != 0) return NULL;
   Values all = {0};
-  if (add_all(&all, (Shape *)shape, schema, sequences, messages) != 0) return not_plain(&all);
+  const Py_ssize_t count = add_all(&all, (Shape *)shape, schema, sequences, messages);
+  if (count < 0) return not_plain(&all);
   sb_error error;
-  sb_status status = add_values(builder, schema, &all, (size_t)PyObject_Size(messages), &error);
+  sb_status status = add_values(builder, schema, &all, (size_t)count, &error);
   values_release(&all);
   return told(status, &error);
 }

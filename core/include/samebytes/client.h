@@ -35,9 +35,9 @@ SB_BEGIN_DECLS
  *  call no function of that client: they return SB_BUSY then.
  *
  *  ## Errors
- *  Each request is answered exactly once: with SB_OK and its response; with the status of a response that could not be read; or, when the
- *  connection fails, with SB_CLOSED (the peer has closed it), SB_IO, SB_CORRUPT (the stream is damaged, or a response that nobody waits for
- *  came) or SB_TIMEOUT. A connection that failed cannot go on: every later call returns the same status. No signal is raised.
+ *  Each request is answered exactly once: with SB_OK and its response, or, when the connection fails, with SB_UNAVAILABLE (the peer has ended
+ *  it), SB_NOT_FOUND (a response came that nobody waits for), SB_CORRUPT or another status of a stream that cannot be read, SB_TIMEOUT or
+ *  SB_IO. A connection that failed cannot go on: every later call returns the same status. No signal is raised.
  *
  *  ## Limits
  *  At most SB_PIPELINE_MAX requests are in flight; sb_client_send waits for an answer rather than fail when there are as many. */
