@@ -1,6 +1,9 @@
 /* link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc */
 #include "codec_testing.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "failing_malloc.h"
 
 enum {
@@ -301,6 +304,47 @@ static void without_memory_nothing_is_added(void **state) {
   sb_schema_close(schema);
 }
 
+/* Lengths that another thread changes all the time. */
+typedef struct changing {
+  _Atomic bool stop;
+  volatile int32_t lengths[64];
+} changing;
+
+static void *change_lengths(void *argument) {
+  changing *all = argument;
+  for (int32_t length = 0; !all->stop; length = (length + 97) % 1000)
+    for (size_t i = 0; i < 64; i++) all->lengths[i] = length;
+  return NULL;
+}
+
+static void lengths_that_change_meanwhile_reach_no_further_than_the_room(void **state) {
+  (void)state;
+  static uint8_t bytes[1000];
+  static changing all;
+  static const int8_t numbers[64];
+  static const int64_t offsets[64];
+  const sb_schema_field fields[] = {{"text", SB_TYPE_STRING, 0}};
+  sb_schema *schema = NULL;
+  pthread_t thread;
+  assert_ok(sb_schema_open("Text", SB_DIRECTION_REQUEST, 0, fields, 1, &schema, NULL));
+  assert_int_equal(pthread_create(&thread, NULL, change_lengths, &all), 0);
+  const sb_column column = {.values = bytes,
+                            .size = sizeof bytes,
+                            .offsets = offsets,
+                            .offset_count = 64,
+                            .lengths = (const int32_t *)all.lengths,
+                            .length_count = 64};
+  for (int round = 0; round < 2000; round++) {
+    sb_builder *builder = open_builder(NULL);
+    assert_ok(sb_builder_add_columns(builder, schema, numbers, 64, &column, 1, NULL));
+    assert_int_equal(sb_builder_frame_count(builder), 64);
+    sb_builder_close(builder);
+  }
+  all.stop = true;
+  pthread_join(thread, NULL);
+  sb_schema_close(schema);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       codec_test(columns_give_the_bytes_that_single_messages_give),
@@ -309,6 +353,7 @@ int main(void) {
       codec_test(a_wrong_column_is_refused_and_nothing_added),
       codec_test(no_messages_and_no_fields_are_allowed),
       codec_test(without_memory_nothing_is_added),
+      codec_test(lengths_that_change_meanwhile_reach_no_further_than_the_room),
   };
   return cmocka_run_group_tests_name("builder_columns", tests, NULL, NULL);
 }
