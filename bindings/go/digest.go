@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x458ebcf757074b9full
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xf6ba18d1c71c8226ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "458ebcf757074b9f"
+const coreDigest = "f6ba18d1c71c8226"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x458ebcf757074b9full
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xf6ba18d1c71c8226ull
 import "C"

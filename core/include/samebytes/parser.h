@@ -207,7 +207,7 @@ SB_API SB_METHOD size_t sb_batch_row_count(const sb_batch *batch);
 SB_API SB_METHOD size_t sb_batch_error_count(const sb_batch *batch);
 
 /** Returns how many bytes were missing for the next frame: 4 minus what is there while its Size is not complete, the rest of the
- *  frame then, 0 after the end of the stream.
+ *  frame then, 0 after the end of the stream. So 4 means either that nothing of the next frame has come, or that a frame lacks 4 bytes.
  *
  *  Ownership: none.      Threads: one user of `batch` at a time.
  *  Errors: none.

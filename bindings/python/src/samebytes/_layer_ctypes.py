@@ -3043,7 +3043,8 @@ def sb_batch_error_count(batch: int) -> int:
 
 def sb_batch_need(batch: int) -> int:
     """Returns how many bytes were missing for the next frame: 4 minus what is there while its Size is not
-    complete, the rest of the frame then, 0 after the end of the stream.
+    complete, the rest of the frame then, 0 after the end of the stream. So 4 means either that nothing of the
+    next frame has come, or that a frame lacks 4 bytes.
 
     Ownership: none.
     Threads: one user of `batch` at a time.
