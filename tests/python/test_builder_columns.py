@@ -89,8 +89,12 @@ def test_what_does_not_fit_is_refused_by_message_and_field() -> None:
         wrong = [*ROWS[:2], (0, 0, "text", [], [])]
         with pytest.raises(TypeError, match=r"text\[2\]: a bytes-like object is needed, not str; encode the text"):
             builder.add_rows(every, SEQUENCES, wrong)
-        with pytest.raises(OverflowError, match=r"a16\[1\]: 32768 is not from"):
-            builder.add_rows(every, [0], [(0, 0, b"", [0, 32768], [])])
+        wrong = [*ROWS[:2], (0, 0, b"", [0, 32768], [])]
+        with pytest.raises(OverflowError, match=r"a16\[2\]\[1\]: 32768 is not from"):
+            builder.add_rows(every, SEQUENCES, wrong)
+        wrong = [*ROWS[:2], (0, 0, b"", [], [b"", "text"])]
+        with pytest.raises(TypeError, match=r"texts\[2\]\[1\]: a bytes-like object is needed, not str"):
+            builder.add_rows(every, SEQUENCES, wrong)
         text = samebytes.Column(b"abc", offsets=[0, 2, 4], lengths=[1, 1, 1])
         with pytest.raises(
             samebytes.OutOfRangeError, match="message 5 .*field text: offset 4 and length 1 are not within"

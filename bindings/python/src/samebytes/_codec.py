@@ -180,10 +180,19 @@ def column_of(field: SchemaField, values: Any) -> Column:
         _arguments.sequence(v, f"{field.name}[{i}]") for i, v in enumerate(_arguments.sequence(values, field.name))
     ]
     counts = [len(items) for items in arrays]
-    if field.type == _records.TYPE_ARRAY_STRING:
-        return strings_column(field.name, [item for items in arrays for item in items], counts)
-    flat = _arguments.integers([item for items in arrays for item in items], ITEMS[field.type], field.name)
-    return Column(flat, lengths=array("i", counts))
+    strings = field.type == _records.TYPE_ARRAY_STRING
+
+    def convert(items: list[Any], name: str, lengths: list[int]) -> Column:
+        if strings:
+            return strings_column(name, items, lengths)
+        return Column(_arguments.integers(items, ITEMS[field.type], name), lengths=array("i", lengths))
+
+    try:
+        return convert([item for items in arrays for item in items], field.name, counts)
+    except (OverflowError, TypeError, ValueError):
+        for i, items in enumerate(arrays):  # says in which message the wrong item is
+            convert(list(items), f"{field.name}[{i}]", [len(items)])
+        raise
 
 
 # Values out of C
