@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xf6ba18d1c71c8226ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xa3e94e4c9cbee6e8ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "f6ba18d1c71c8226"
+const coreDigest = "a3e94e4c9cbee6e8"

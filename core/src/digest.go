@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xf6ba18d1c71c8226ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xa3e94e4c9cbee6e8ull
 import "C"

@@ -110,8 +110,9 @@ int sb_priv_file_open(int folder, const char *name, int how, int *file) {
       [SB_PRIV_REPLACE] = O_RDWR | O_CREAT | O_TRUNC,
   };
   do {
-    /* O_NONBLOCK: a pipe or device under this name must not make the open wait. It means nothing for a file. */
-    *file = openat(folder, name, flags[how] | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666);
+    /* What copies a file gives the new one that file's mode; until then nobody else may open it, who could read what comes later.
+     * O_NONBLOCK: a pipe or device under this name must not make the open wait. It means nothing for a file. */
+    *file = openat(folder, name, flags[how] | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, how == SB_PRIV_CREATE ? 0600 : 0666);
   } while (*file < 0 && errno == EINTR);
   return *file < 0 ? errno : 0;
 }

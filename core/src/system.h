@@ -29,7 +29,7 @@ enum {
   SB_PRIV_WRITE,
   SB_PRIV_CREATE,
   SB_PRIV_REPLACE
-}; /* create: must not exist; replace: emptied where it does */
+}; /* create: must not exist, mode 0600; replace: emptied where it does */
 int sb_priv_file_open(int folder, const char *name, int how, int *file);
 int sb_priv_file_duplicate(int file, int *copy);
 void sb_priv_file_close(int file);

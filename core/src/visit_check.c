@@ -212,6 +212,29 @@ static sb_status salvage(visit_log *log, uint64_t size, sb_visit_report *found, 
   return sb_priv_visit_old_read(log, size, error);
 }
 
+/* Makes the new file `path` with what `log` holds. */
+static sb_status write_target(visit_log *log, const char *path, uint32_t mode, sb_error *error) {
+  int folder, file = -1;
+  const char *name;
+  int problem = sb_priv_folder_open(path, &folder, &name);
+  if (problem != 0) return sb_priv_visit_io(error, problem, "opening the folder of the new file");
+  problem = sb_priv_file_open(folder, name, SB_PRIV_CREATE, &file);
+  sb_status status = SB_OK;
+  if (problem == EEXIST)
+    status = sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "%s exists; name a new file", path);
+  else if (problem != 0)
+    status = sb_priv_visit_io(error, problem, "making the new file");
+  else {
+    problem = sb_priv_file_set_mode(file, mode);
+    status = problem == 0 ? sb_priv_visit_write_closed(log, file, error) : sb_priv_visit_io(error, problem, "setting the new file's mode");
+    if (status == SB_OK && (problem = sb_priv_folder_sync(folder)) != 0) status = sb_priv_visit_io(error, problem, "syncing the folder");
+    if (status != SB_OK) sb_priv_file_remove(folder, name);
+  }
+  sb_priv_file_close(file);
+  sb_priv_file_close(folder);
+  return status;
+}
+
 sb_status sb_salvage_visits(const char *path, const char *target, sb_visit_report *report, sb_error *error) {
   int file = -1;
   sb_priv_file_facts facts = {0};
@@ -224,7 +247,7 @@ sb_status sb_salvage_visits(const char *path, const char *target, sb_visit_repor
   sb_priv_visit_log_init(&log, file, true);
   status = salvage(&log, facts.size, &found, error);
   if (status == SB_OK) status = count_all(&log, &found, error);
-  if (status == SB_OK) status = sb_priv_visit_write_new(&log, target, error);
+  if (status == SB_OK) status = write_target(&log, target, facts.mode, error);
   sb_priv_visit_log_free(&log);
   sb_priv_file_close(file);
   return status == SB_OK ? report_fill(report, &found) : status;

@@ -97,6 +97,7 @@ static int copy_range(int from, uint64_t offset, uint64_t size, int to, uint64_t
 /* Keeps the unsynced tail beside the file, under a name that is free, and cuts it off. */
 static sb_status cut(visit_file *file, uint64_t tail, sb_error *error) {
   side_name name;
+  sb_priv_file_facts facts;
   int kept = -1, problem = EEXIST;
   for (unsigned i = 0; problem == EEXIST && i < 100000000; i++) {
     if (i == 0)
@@ -106,7 +107,9 @@ static sb_status cut(visit_file *file, uint64_t tail, sb_error *error) {
     problem = sb_priv_file_open(file->folder, name, SB_PRIV_CREATE, &kept);
   }
   if (problem == 0) {
-    problem = copy_range(file->log.file, file->log.end, tail, kept, 0);
+    problem = sb_priv_file_look(file->log.file, &facts);
+    if (problem == 0) problem = sb_priv_file_set_mode(kept, facts.mode);
+    if (problem == 0) problem = copy_range(file->log.file, file->log.end, tail, kept, 0);
     if (problem == 0) problem = sb_priv_file_sync(kept);
     if (problem == 0) problem = sb_priv_folder_sync(file->folder);
     sb_priv_file_close(kept);
@@ -430,6 +433,7 @@ static sb_status file_copy_to(void *context, const char *path, int64_t deadline_
   int source = -1, target = -1, folder;
   const char *name;
   uint8_t uuid[16];
+  sb_priv_file_facts facts;
   (void)pthread_rwlock_rdlock(&file->state_lock);
   visit_slot slot = {.generation = 1, .state = VISIT_SLOT_CLOSED, .length = file->log.end, .index = file->log.base.offset};
   memcpy(uuid, file->log.uuid, sizeof uuid);
@@ -446,7 +450,9 @@ static sb_status file_copy_to(void *context, const char *path, int64_t deadline_
   if (problem == 0) {
     problem = sb_priv_file_open(folder, name, SB_PRIV_CREATE, &target);
     if (problem == 0) {
-      problem = copy_range(source, VISIT_LOG_START, slot.length - VISIT_LOG_START, target, VISIT_LOG_START);
+      problem = sb_priv_file_look(source, &facts);
+      if (problem == 0) problem = sb_priv_file_set_mode(target, facts.mode);
+      if (problem == 0) problem = copy_range(source, VISIT_LOG_START, slot.length - VISIT_LOG_START, target, VISIT_LOG_START);
       /* The header last: what has none is no file of ours, if the machine fails in between. */
       if (problem == 0) problem = sb_priv_visit_header_write(target, uuid, &slot);
       if (problem == 0) problem = sb_priv_file_sync(target);

@@ -652,6 +652,46 @@ static void compaction_keeps_everything_and_the_mode_of_the_file(void **state) {
   close_file(manager);
 }
 
+static void assert_mode(const char *suffix, unsigned mode) {
+  char path[400];
+  struct stat facts;
+  snprintf(path, sizeof path, "%s%s", test_path, suffix);
+  assert_int_equal(stat(path, &facts), 0);
+  assert_int_equal(facts.st_mode & 0777, mode);
+}
+
+static void what_is_copied_from_a_file_has_its_mode(void **state) {
+  (void)state;
+  static const unsigned modes[] = {0600, 0640, 0666}; /* narrower and wider than what the umask leaves */
+  size_t size;
+  uint8_t *data = open_copy(SB_DURABILITY_NONE, 5, &size);
+  data[size - 3] ^= 1; /* inside the last record */
+  const mode_t umask_before = umask(022);
+  for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+    char path[400];
+    write_whole(test_path, data, size);
+    assert_int_equal(chmod(test_path, modes[i]), 0);
+    snprintf(path, sizeof path, "%s.salvaged", test_path);
+    sb_visit_report report = {.struct_size = sizeof report};
+    assert_ok(sb_salvage_visits(test_path, path, &report, &visit_error));
+    assert_mode(".salvaged", modes[i]);
+    sb_visit_manager *manager = open_file(SB_DURABILITY_NONE, 0);
+    assert_mode(".cut", modes[i]);
+    snprintf(path, sizeof path, "%s.copy", test_path);
+    assert_ok(sb_visit_manager_copy_to(manager, path, &visit_error));
+    assert_mode(".copy", modes[i]);
+    assert_mode("", modes[i]);
+    close_file(manager);
+    static const char *const made[] = {".salvaged", ".cut", ".copy"};
+    for (size_t k = 0; k < sizeof made / sizeof made[0]; k++) {
+      snprintf(path, sizeof path, "%s%s", test_path, made[k]);
+      assert_int_equal(remove(path), 0);
+    }
+  }
+  (void)umask(umask_before);
+  free(data);
+}
+
 static void an_index_spares_the_replay(void **state) {
   (void)state;
   sb_visit_manager *manager = open_file(SB_DURABILITY_NONE, 10);
@@ -864,6 +904,7 @@ int main(void) {
       visit_test(copy_to_makes_the_same_store),
       visit_test(clear_with_erase_leaves_no_byte),
       visit_test(compaction_keeps_everything_and_the_mode_of_the_file),
+      visit_test(what_is_copied_from_a_file_has_its_mode),
       visit_test(an_index_spares_the_replay),
       visit_test(records_with_many_visits),
       visit_test(large_texts_survive),
