@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xa3e94e4c9cbee6e8ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xaeecb4606ff6e86aull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "a3e94e4c9cbee6e8"
+const coreDigest = "aeecb4606ff6e86a"

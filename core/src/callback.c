@@ -6,7 +6,10 @@
  * that was added is in the sink of a reserve that runs, spare, out, or waits for its release, and release is called once for it.
  *
  * With `defer` a block that comes back waits in a list of the process, and is an owner of its provider meanwhile; a provider whose last owner
- * has gone waits in another. Both are only added to, and taken as a whole, so they need no lock. */
+ * has gone waits in another. Both are only added to, and taken as a whole, so they need no lock.
+ *
+ * A fork waits until nobody changes the spare blocks, so that the child can go on with its copy of them. What another thread had in hand at that
+ * moment, in its reserve or its drain, the child has lost. */
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -16,6 +19,7 @@
 #include <samebytes/callback.h>
 
 #include "internal.h"
+#include "system.h"
 
 typedef struct given_block {
   sb_block block; /* first */
@@ -26,7 +30,8 @@ typedef struct callback_memory {
   sb_memory base;
   sb_memory_functions functions;
   struct callback_memory *next; /* in the list of those that wait for their end */
-  pthread_mutex_t lock;         /* of what follows */
+  sb_priv_fork_entry fork;
+  pthread_mutex_t lock; /* of what follows; functions of the provider are called without it */
   given_block *spare;           /* in the order in which they were given */
   uint64_t spare_bytes;
   sb_error failure; /* the last one; status is SB_OK where there was none */
@@ -57,7 +62,20 @@ static void blocks_release(const callback_memory *memory, given_block *first) {
   }
 }
 
+static void fork_hold_lock(sb_priv_fork_entry *entry) {
+  callback_memory *memory = (callback_memory *)((char *)entry - offsetof(callback_memory, fork));
+  (void)pthread_mutex_lock(&memory->lock);
+}
+
+static void fork_release_lock(sb_priv_fork_entry *entry) {
+  callback_memory *memory = (callback_memory *)((char *)entry - offsetof(callback_memory, fork));
+  (void)pthread_mutex_unlock(&memory->lock);
+}
+
 static void provider_end(callback_memory *memory) {
+  sb_priv_fork_hold();
+  sb_priv_fork_remove(&memory->fork);
+  sb_priv_fork_release();
   blocks_release(memory, memory->spare);
   if (memory->functions.retire != NULL) memory->functions.retire(memory->functions.context);
   (void)pthread_mutex_destroy(&memory->lock);
@@ -201,6 +219,11 @@ sb_status sb_memory_open_callback(const sb_memory_functions *functions, sb_memor
   sb_priv_memory_init(&made->base, &callback_provider);
   made->functions = *functions;
   (void)pthread_mutex_init(&made->lock, NULL);
+  made->fork.hold = fork_hold_lock;
+  made->fork.release = fork_release_lock;
+  sb_priv_fork_hold();
+  sb_priv_fork_add(&made->fork);
+  sb_priv_fork_release();
   *memory = &made->base;
   return SB_OK;
 }

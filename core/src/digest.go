@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xa3e94e4c9cbee6e8ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xaeecb4606ff6e86aull
 import "C"

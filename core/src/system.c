@@ -355,17 +355,32 @@ void sb_priv_descriptors_wait(int first, bool to_write, int second, int64_t time
 
 static pthread_mutex_t fork_mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
-static sb_priv_fork_entry fork_list = {&fork_list, &fork_list, NULL};
+static sb_priv_fork_entry fork_list = {.next = &fork_list, .before = &fork_list};
 
 static void list_lock(void) { (void)pthread_mutex_lock(&fork_mutex); }
 static void list_unlock(void) { (void)pthread_mutex_unlock(&fork_mutex); }
 
-static void fork_in_child(void) {
-  for (sb_priv_fork_entry *entry = fork_list.next; entry != &fork_list; entry = entry->next) entry->in_child(entry);
+static void fork_before(void) {
+  list_lock();
+  for (sb_priv_fork_entry *entry = fork_list.next; entry != &fork_list; entry = entry->next)
+    if (entry->hold != NULL) entry->hold(entry);
+}
+
+static void fork_in_parent(void) {
+  for (sb_priv_fork_entry *entry = fork_list.next; entry != &fork_list; entry = entry->next)
+    if (entry->release != NULL) entry->release(entry);
   list_unlock();
 }
 
-static void fork_watch(void) { (void)pthread_atfork(list_lock, list_unlock, fork_in_child); }
+static void fork_in_child(void) {
+  for (sb_priv_fork_entry *entry = fork_list.next; entry != &fork_list; entry = entry->next) {
+    if (entry->release != NULL) entry->release(entry);
+    if (entry->in_child != NULL) entry->in_child(entry);
+  }
+  list_unlock();
+}
+
+static void fork_watch(void) { (void)pthread_atfork(fork_before, fork_in_parent, fork_in_child); }
 
 void sb_priv_fork_hold(void) {
   (void)pthread_once(&fork_once, fork_watch);

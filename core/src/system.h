@@ -87,11 +87,14 @@ int sb_priv_group_open(int first, int second, int *group);
 /* Waits until `first` can be read, or written, or `second`, if it is not -1, can be read; or until the time has passed, -1 being never. */
 void sb_priv_descriptors_wait(int first, bool to_write, int second, int64_t timeout_ns);
 
-/* Who wants to know in a forked child. The list is locked while `in_child` runs and whenever another thread may fork; whoever opens or
- * exchanges descriptors that a child must not keep holds the list meanwhile. */
+/* Who wants to know of a fork. The list is locked while these run and whenever another thread may fork; whoever opens or exchanges
+ * descriptors that a child must not keep holds the list meanwhile. `hold` and `release`, both or none, run before a fork, and after it in the
+ * parent and in the child: between them lies a lock that the child needs too. Nobody may wait for the list while holding such a lock. */
 typedef struct sb_priv_fork_entry {
   struct sb_priv_fork_entry *next, *before;
-  void (*in_child)(struct sb_priv_fork_entry *entry);
+  void (*hold)(struct sb_priv_fork_entry *entry);     /* or NULL */
+  void (*release)(struct sb_priv_fork_entry *entry);  /* or NULL */
+  void (*in_child)(struct sb_priv_fork_entry *entry); /* or NULL */
 } sb_priv_fork_entry;
 void sb_priv_fork_hold(void);
 void sb_priv_fork_release(void);

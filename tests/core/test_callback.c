@@ -3,6 +3,8 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "failing_memory.h"
 
@@ -320,6 +322,61 @@ static void threads_reserve_release_and_drain_at_the_same_time(void **state) {
   }
 }
 
+static atomic_bool looping;
+
+/* Takes from the list of spare blocks, which is long, so that the lock is held much of the time. */
+static void *get_and_close_on(void *memory) {
+  while (atomic_load(&looping)) {
+    sb_block *block = NULL;
+    if (sb_memory_get_block(memory, 64, &block) != SB_OK) return memory;
+    sb_block_close(block);
+  }
+  return NULL;
+}
+
+static sb_status reserve_many(void *context, size_t min_bytes, void *sink) {
+  for (int i = 0; i < 2000; i++) {
+    const sb_status status = reserve_on_threads(context, min_bytes, sink);
+    if (status != SB_OK) return status;
+  }
+  return SB_OK;
+}
+
+static int child_gets_and_closes(sb_memory *memory) {
+  (void)alarm(10); /* for one that waits for a lock that nobody will release */
+  for (int i = 0; i < 3000; i++) {
+    sb_block *block = NULL;
+    if (sb_memory_get_block(memory, 64, &block) != SB_OK) return 1;
+    memset(sb_block_data(block), i, 64);
+    sb_block_close(block);
+  }
+  return 0;
+}
+
+static void a_child_forked_while_a_thread_reserves_can_reserve(void **state) {
+  (void)state;
+  const sb_memory_functions functions = {.struct_size = sizeof functions, .reserve = reserve_many, .release = release_on_threads};
+  sb_memory *memory = NULL;
+  assert_ok(sb_memory_open_callback(&functions, &memory));
+  pthread_t thread;
+  atomic_store(&looping, true);
+  assert_int_equal(pthread_create(&thread, NULL, get_and_close_on, memory), 0);
+  for (int i = 0; i < 20; i++) {
+    (void)usleep(500);
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) _exit(child_gets_and_closes(memory));
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+  }
+  atomic_store(&looping, false);
+  assert_int_equal(pthread_join(thread, NULL), 0);
+  sb_memory_close(memory);
+  assert_int_equal(thread_given, thread_released);
+  assert_no_live_blocks();
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(bytes_of_such_memory_go_everywhere),
@@ -329,6 +386,7 @@ int main(void) {
       cmocka_unit_test(failed_allocations_give_everything_back),
       cmocka_unit_test(a_block_is_released_where_it_is_closed_or_later_where_it_is_drained),
       cmocka_unit_test(threads_reserve_release_and_drain_at_the_same_time),
+      cmocka_unit_test(a_child_forked_while_a_thread_reserves_can_reserve),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
