@@ -20,7 +20,7 @@ typedef struct given {
   PyObject *object;
 } given;
 
-static volatile int ended; /* written and read with the GIL, but for a first look */
+static _Atomic int ended; /* written with the GIL, read without it */
 
 static PyObject *end_callbacks(PyObject *module, PyObject *unused) {
   (void)module;
