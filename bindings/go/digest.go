@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xaeecb4606ff6e86aull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x59d92ec195c39a15ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "aeecb4606ff6e86a"
+const coreDigest = "59d92ec195c39a15"

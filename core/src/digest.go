@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xaeecb4606ff6e86aull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x59d92ec195c39a15ull
 import "C"

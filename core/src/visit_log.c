@@ -228,39 +228,47 @@ static sb_status was_durable(visit_log *log, uint64_t p, uint64_t size, bool *du
   return SB_OK;
 }
 
-/* Reads on from log->end. At the first place that holds no valid record, decides whether that is the end, an unsynced tail, or damage. */
+/* The record at log->end. */
+static sb_status next_record(visit_log *log, uint64_t size, visit_record *record) {
+  for (unsigned rereads = 0;; rereads++) {
+    sb_status status = sb_priv_visit_reader_get(&log->sequential, log->seed, log->end, size, record);
+    if (status == SB_OK && record->sequence != log->sequence + 1) status = SB_CORRUPT;
+    if (status != SB_CORRUPT || !log->read_only || rereads == REREADS) return status;
+    log->sequential.bytes.size = 0;
+  }
+}
+
+/* Reads on from log->end. At the first place that holds no valid record, decides whether that is the end, an unsynced tail, or damage.
+ * Beside a writer, what follows that place is read later than the place itself, and records may have come to both meanwhile. So the place
+ * is read once more at last: what says that it was on disk was written after it, and would be no proof of damage else. */
 sb_status sb_priv_visit_log_follow(visit_log *log, uint64_t size, uint64_t *tail, sb_error *error) {
   visit_reader *reader = &log->sequential;
   reader->bytes.size = 0; /* the file may have changed since */
   *tail = 0;
-  sb_status status;
-  for (unsigned rereads = 0;;) {
+  for (bool durable = false, last = false;;) {
     visit_record record;
-    status = sb_priv_visit_reader_get(reader, log->seed, log->end, size, &record);
-    if (status == SB_OK && record.sequence != log->sequence + 1) status = SB_CORRUPT;
+    sb_status status = next_record(log, size, &record);
     if (status == SB_OK) {
       status = sb_priv_visit_log_take(log, &record, error);
       if (status != SB_OK) return status;
-      rereads = 0;
+      last = false;
       continue;
     }
-    if (status == SB_CORRUPT && log->read_only && rereads++ < REREADS) {
-      reader->bytes.size = 0;
-      continue;
-    }
-    break;
+    if (status == SB_IO || status == SB_NO_MEMORY) return explain(reader, status, log->end, error);
+    if (last && durable) return sb_priv_visit_corrupt(error, log->end, "a bad record, and a later one says that it was on disk");
+    if (last) return SB_OK;
+    if (log->end < log->slot.length)
+      return sb_priv_visit_corrupt(error, log->end, "a bad record before the place that was known to be on disk");
+    uint64_t end;
+    status = used_end(log, log->end, size, &end);
+    durable = false;
+    if (status == SB_OK && end > log->end) status = was_durable(log, log->end, size, &durable);
+    if (status != SB_OK) return explain(reader, status, log->end, error);
+    *tail = end - log->end;
+    if (*tail == 0) return SB_OK;
+    last = true;
+    if (log->read_only) reader->bytes.size = 0;
   }
-  if (status == SB_IO || status == SB_NO_MEMORY) return explain(reader, status, log->end, error);
-  if (log->end < log->slot.length)
-    return sb_priv_visit_corrupt(error, log->end, "a bad record before the place that was known to be on disk");
-  uint64_t end;
-  status = used_end(log, log->end, size, &end);
-  bool durable = false;
-  if (status == SB_OK && end > log->end) status = was_durable(log, log->end, size, &durable);
-  if (status != SB_OK) return explain(reader, status, log->end, error);
-  if (durable) return sb_priv_visit_corrupt(error, log->end, "a bad record, and a later one says that it was on disk");
-  *tail = end - log->end;
-  return SB_OK;
 }
 
 sb_status sb_priv_visit_log_open(visit_log *log, uint64_t *tail, sb_error *error) {

@@ -44,9 +44,18 @@ ssize_t __wrap_pwrite(int file, const void *data, size_t size, off_t offset) {
   return -1;
 }
 
+/* After so many reads a writer adds: what a reader reads next is newer than what it has. */
+static long reads_until_adds;
+static void add_meanwhile(void);
+
 ssize_t __real_pread(int file, void *data, size_t size, off_t offset);
 ssize_t __wrap_pread(int file, void *data, size_t size, off_t offset);
 ssize_t __wrap_pread(int file, void *data, size_t size, off_t offset) {
+  if (reads_until_adds > 0 && --reads_until_adds == 0) {
+    const ssize_t got = __real_pread(file, data, size, offset);
+    add_meanwhile();
+    return got;
+  }
   if (!fault_now()) return __real_pread(file, data, size, offset);
   if (fault_kind == FAULT_SHORT) return __real_pread(file, data, size / 2 > 0 ? size / 2 : 1, offset);
   errno = fault_errno;
@@ -308,6 +317,51 @@ static void a_failed_fsync_poisons_and_is_never_seen(void **state) {
   close_file(manager);
 }
 
+/* ---- a writer beside a reader ---- */
+
+static sb_visit_manager *writer;
+static uint32_t added;
+
+static void add_meanwhile(void) {
+  for (int i = 0; i < 3; i++, added++) add(writer, 1, added, "text", added);
+}
+
+/* Wherever between the reads of a reader records come to the file: each says that the one before it is on disk, and nothing is damaged. */
+static void records_that_come_between_two_reads_are_no_damage(void **state) {
+  (void)state;
+  writer = open_file(SB_DURABILITY_ALWAYS, 4);
+  add(writer, 1, added++, "text", 0);
+  unsigned met = 0;
+  for (long read = 1; read <= 12; read++) {
+    sb_visit_manager *reader = NULL;
+    sb_visit_report report = {.struct_size = sizeof report};
+    bool changed;
+    assert_ok(try_open(true, &reader));
+    add(writer, 1, added, "text", added);
+    added++;
+    reads_until_adds = read;
+    assert_ok(sb_visit_manager_refresh(reader, &changed, &visit_error));
+    assert_true(changed);
+    met += reads_until_adds == 0;
+    reads_until_adds = read;
+    assert_ok(sb_verify_visits(test_path, &report, &visit_error));
+    assert_int_equal(report.damaged_offset, -1);
+    met += reads_until_adds == 0;
+    sb_visit_manager_close(reader);
+    reads_until_adds = read;
+    assert_ok(try_open(true, &reader));
+    met += reads_until_adds == 0;
+    reads_until_adds = 0;
+    assert_ok(sb_visit_manager_refresh(reader, &changed, &visit_error));
+    char shown[64];
+    snprintf(shown, sizeof shown, "%s", ids_of(writer, 1));
+    assert_string_equal(ids_of(reader, 1), shown);
+    sb_visit_manager_close(reader);
+  }
+  assert_true(met > 6);
+  close_file(writer);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       visit_test(what_a_failed_write_left_is_taken_back),
@@ -317,6 +371,7 @@ int main(void) {
       visit_test(any_call_may_give_an_io_error),
       visit_test(any_call_may_find_the_disk_full_after_a_part),
       visit_test(interrupted_and_short_calls_are_no_failures),
+      visit_test(records_that_come_between_two_reads_are_no_damage),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
