@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x59d92ec195c39a15ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xf43a719a9eca597aull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "59d92ec195c39a15"
+const coreDigest = "f43a719a9eca597a"

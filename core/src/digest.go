@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x59d92ec195c39a15ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xf43a719a9eca597aull
 import "C"

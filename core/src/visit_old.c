@@ -1,9 +1,9 @@
 //go:build !samebytes_shared
 
-/* The format of the known implementation, without magic or checksums: a file is taken for one only when every value is in range and the
- * last
- * one ends where the file does. Its numbers are the machine's own, as the program that wrote them had them. */
+/* The format of the known implementation, without magic or checksums: a file is taken for one only when every value is in range, no user
+ * and no visit of a user is there twice, and the last value ends where the file does. Its numbers are the machine's own, as the program that wrote them had them. */
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "visit_private.h"
@@ -12,6 +12,9 @@ typedef struct cursor {
   visit_log *log;
   uint64_t offset, size;
   int problem;
+  visit_bytes ids;   /* of the user that is read */
+  const char *twice; /* what `user` has, or is, twice */
+  uint32_t user;
 } cursor;
 
 /* Takes `size` bytes; false when the file ends before. */
@@ -54,6 +57,9 @@ static sb_status take_visit(cursor *at, visit_user *user, visit_bytes *bytes) {
   visit_item item = {0};
   int64_t time[2]; /* struct timespec: seconds, nanoseconds */
   if (!take_bytes(at, &item.visit_id, 4)) return SB_CORRUPT;
+  if (sb_priv_visit_bytes_reserve(&at->ids, 4) != SB_OK) return SB_NO_MEMORY;
+  memcpy(at->ids.data + at->ids.size, &item.visit_id, 4);
+  at->ids.size += 4;
   bytes->size = 0;
   sb_status status = take_text(at, bytes, &item.url_size);
   if (status == SB_OK) status = take_text(at, bytes, &item.text_size);
@@ -70,14 +76,49 @@ static sb_status take_visit(cursor *at, visit_user *user, visit_bytes *bytes) {
   return SB_OK;
 }
 
+static int compare_ids(const void *left, const void *right) {
+  const uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
+  return (a > b) - (a < b);
+}
+
+/* Of all that the file has: the table may keep fewer. */
+static bool ids_differ(visit_bytes *bytes) {
+  uint32_t *ids = (uint32_t *)(void *)bytes->data;
+  const size_t count = bytes->size / 4;
+  if (count > 1) qsort(ids, count, sizeof *ids, compare_ids);
+  for (size_t i = 1; i < count; i++)
+    if (ids[i] == ids[i - 1]) return false;
+  return true;
+}
+
 static sb_status take_user(cursor *at, size_t file_max, visit_bytes *bytes) {
   uint32_t id;
   size_t count;
   if (!take_bytes(at, &id, sizeof id) || !take_bytes(at, &count, sizeof count) || count > file_max) return SB_CORRUPT;
+  at->user = id;
+  at->ids.size = 0;
+  if (sb_priv_visit_table_find(&at->log->table, id) != NULL) {
+    at->twice = "is in it";
+    return SB_CORRUPT;
+  }
   visit_user *user = sb_priv_visit_table_make(&at->log->table, id);
   sb_status status = user == NULL ? SB_NO_MEMORY : SB_OK;
   for (size_t i = 0; i < count && status == SB_OK; i++) status = take_visit(at, user, bytes);
-  return status;
+  if (status != SB_OK || ids_differ(&at->ids)) return status;
+  at->twice = "has a visit_id";
+  return SB_CORRUPT;
+}
+
+/* Salvage reads this format as strictly, because nothing in it says where a visit begins; but it may be a file of the other one. */
+static sb_status refuse(const cursor *at, sb_error *error) {
+  char twice[60] = "";
+  if (at->twice != NULL) (void)snprintf(twice, sizeof twice, ": user %u %s twice", at->user, at->twice);
+  (void)sb_priv_error(error, SB_CORRUPT, NULL,
+                      "wrong at offset %llu: no file of the new format, and no whole one of the old%s; left as it is: restore a copy (salvage "
+                      "helps only if it was of the new format)",
+                      (unsigned long long)at->offset, twice);
+  if (error != NULL) error->stream_offset = (int64_t)at->offset;
+  return SB_CORRUPT;
 }
 
 sb_status sb_priv_visit_old_read(visit_log *log, uint64_t size, sb_error *error) {
@@ -91,9 +132,9 @@ sb_status sb_priv_visit_old_read(visit_log *log, uint64_t size, sb_error *error)
   for (size_t i = 0; i < user_count && status == SB_OK; i++) status = take_user(&at, file_max, &bytes);
   if (status == SB_OK && at.offset != size) status = SB_CORRUPT;
   sb_priv_visit_bytes_free(&bytes);
+  sb_priv_visit_bytes_free(&at.ids);
   if (at.problem != 0) return sb_priv_visit_io(error, at.problem, "reading the file");
-  if (status == SB_CORRUPT)
-    return sb_priv_visit_corrupt(error, at.offset, "it is neither a file of this library nor a whole one of the old format");
+  if (status == SB_CORRUPT) return refuse(&at, error);
   if (status == SB_NO_MEMORY) return sb_priv_error(error, status, NULL, "no memory to read a file of the old format");
   if (status != SB_OK) return sb_priv_error(error, status, NULL, "a user of the old file has more than 4 GiB of visits");
   log->end = size;

@@ -880,6 +880,74 @@ static void a_damaged_old_file_is_refused_untouched(void **state) {
   assert_false(exists(".v0"));
 }
 
+/* Nothing says which of two would count, and taking either would lose the other without a word. */
+static void an_old_file_that_says_something_twice_is_refused_untouched(void **state) {
+  (void)state;
+  static const struct {
+    uint32_t users[2];
+    uint32_t visits[3]; /* of the first user */
+    const char *says;
+  } cases[] = {
+      {{42, 7}, {1, 3, 2}, NULL},
+      {{42, 42}, {1, 3, 2}, "user 42 is in it twice"},
+      {{42, 7}, {1, 3, 1}, "user 42 has a visit_id twice"},
+      {{42, 7}, {5, 5, 2}, "user 42 has a visit_id twice"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    /* An open that keeps fewer visits than the file has must see it, too. */
+    for (uint32_t max_visits = 0; max_visits < 3; max_visits++) {
+      static old_file old;
+      old.size = 0;
+      put_size(&old, 3);
+      put_size(&old, 2);
+      put(&old, &cases[i].users[0], 4);
+      put_size(&old, 3);
+      for (int visit = 0; visit < 3; visit++) put_visit(&old, cases[i].visits[visit], "https://a", "text", 1700000000 + visit, visit);
+      put(&old, &cases[i].users[1], 4);
+      put_size(&old, 1);
+      put_visit(&old, 9, "https://b", "of the second", 1700000009, 0);
+      write_whole(test_path, old.data, old.size);
+      const sb_visit_manager_options options = options_of(SB_DURABILITY_NONE, max_visits);
+      sb_visit_manager *manager = NULL;
+      const sb_status status = sb_visit_manager_open(test_path, &options, &manager, &visit_error);
+      if (cases[i].says == NULL) { /* what else is in the files is right */
+        assert_ok(status);
+        close_file(manager);
+        char kept[400];
+        snprintf(kept, sizeof kept, "%s.v0", test_path);
+        assert_int_equal(remove(kept), 0);
+        continue;
+      }
+      if (status != SB_CORRUPT) fail_msg("case %zu, max_visits %u: %s", i, max_visits, sb_status_name(status));
+      if (strstr(visit_error.message, cases[i].says) == NULL) fail_msg("case %zu: %s", i, visit_error.message);
+      assert_file_is(test_path, old.data, old.size);
+      assert_status(try_open(true, &manager), SB_CORRUPT);
+    }
+  }
+  assert_false(exists(".v0"));
+}
+
+static void a_refused_old_file_is_told_what_helps(void **state) {
+  (void)state;
+  static old_file old;
+  put_example(&old);
+  write_whole(test_path, old.data, old.size - 1);
+  sb_visit_manager *manager;
+  assert_status(try_open(false, &manager), SB_CORRUPT);
+  assert_in_range(visit_error.stream_offset, 16, old.size - 1);
+  char offset[40];
+  snprintf(offset, sizeof offset, "at offset %lld:", (long long)visit_error.stream_offset);
+  assert_non_null(strstr(visit_error.message, offset));
+  assert_null(strstr(visit_error.message, "salvage copies what is valid")); /* it does not, of this format */
+  assert_non_null(strstr(visit_error.message, "restore a copy"));
+  /* That is so. */
+  char target[400];
+  snprintf(target, sizeof target, "%s.salvaged", test_path);
+  sb_visit_report report = {.struct_size = sizeof report};
+  assert_status(sb_salvage_visits(test_path, target, &report, &visit_error), SB_CORRUPT);
+  assert_false(exists(".salvaged"));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       visit_test(every_truncation_and_flipped_bit_of_a_small_file),
@@ -911,6 +979,8 @@ int main(void) {
       visit_test(an_old_file_is_upgraded_and_kept),
       visit_test(an_old_file_is_not_upgraded_over_another),
       visit_test(a_damaged_old_file_is_refused_untouched),
+      visit_test(an_old_file_that_says_something_twice_is_refused_untouched),
+      visit_test(a_refused_old_file_is_told_what_helps),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
