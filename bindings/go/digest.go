@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xf43a719a9eca597aull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x58b5abbeb41fc9beull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "f43a719a9eca597a"
+const coreDigest = "58b5abbeb41fc9be"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xf43a719a9eca597aull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x58b5abbeb41fc9beull
 import "C"

@@ -148,6 +148,11 @@ int sb_priv_file_look_at(int folder, const char *name, sb_priv_file_facts *facts
   return 0;
 }
 
+bool sb_priv_file_is_link(int folder, const char *name) {
+  struct stat status;
+  return fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(status.st_mode);
+}
+
 int sb_priv_file_read(int file, void *data, size_t size, uint64_t offset, size_t *got) {
   uint8_t *bytes = data;
   *got = 0;

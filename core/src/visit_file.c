@@ -249,6 +249,10 @@ static sb_status open_beside(visit_file *file, const char *path, sb_error *error
   } else if (size > SB_VISIT_PATH_MAX) {
     status = sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "the last component of the path has %zu bytes; %d are allowed", size,
                            SB_VISIT_PATH_MAX);
+  } else if (!file->read_only && sb_priv_file_is_link(file->folder, name)) {
+    /* One that leads to a file was resolved. A new file would replace the link, and be locked beside it. */
+    status = sb_priv_error(error, SB_INVALID_ARGUMENT, NULL,
+                           "the path is a symbolic link that leads to no file; make an empty file there, or remove the link");
   } else if (sb_priv_file_look_at(file->folder, name, &facts) == 0 && !facts.regular) {
     status = sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "the path is no regular file"); /* before a lock is left beside it */
   } else if ((file->name = strdup(name)) == NULL) {

@@ -410,6 +410,35 @@ static void a_path_that_is_no_file_is_refused(void **state) {
   assert_false(exists(".lock"));
 }
 
+/* A store made there would replace the link, and its lock would lie beside the link: not where the one of the link's target does. */
+static void a_link_that_leads_nowhere_is_refused(void **state) {
+  (void)state;
+  char target[400], real[400];
+  snprintf(target, sizeof target, "%s/elsewhere", test_folder);
+  assert_int_equal(symlink(target, test_path), 0);
+  sb_visit_manager *manager;
+  assert_status(try_open(false, &manager), SB_INVALID_ARGUMENT);
+  assert_non_null(strstr(visit_error.message, "symbolic link"));
+  assert_non_null(strstr(visit_error.message, test_path));
+  assert_status(try_open(true, &manager), SB_NOT_FOUND);
+  const ssize_t size = readlink(test_path, real, sizeof real);
+  assert_int_equal(size, strlen(target));
+  assert_memory_equal(real, target, strlen(target));
+  assert_int_equal(access(target, F_OK), -1);
+  assert_false(exists(".lock"));
+  /* A link in a circle has no file either. */
+  assert_int_equal(remove(test_path) | symlink("visits", test_path), 0);
+  assert_status(try_open(false, &manager), SB_INVALID_ARGUMENT);
+  /* As soon as the file is there, even an empty one, the link is good, and stays one. */
+  assert_int_equal(remove(test_path) | symlink(target, test_path), 0);
+  write_whole(target, "", 0);
+  manager = open_file(SB_DURABILITY_NONE, 0);
+  add(manager, 1, 1, "text", 1);
+  close_file(manager);
+  assert_int_equal(readlink(test_path, real, sizeof real), strlen(target));
+  assert_false(exists(".lock"));
+}
+
 static void one_handle_writes_at_a_time(void **state) {
   (void)state;
   sb_visit_manager *first = open_file(SB_DURABILITY_NONE, 0), *second;
@@ -962,6 +991,7 @@ int main(void) {
       visit_test(a_newer_file_is_refused_with_a_reason),
       visit_test(a_path_that_is_no_file_is_refused),
       visit_test(the_longest_path_opens),
+      visit_test(a_link_that_leads_nowhere_is_refused),
       visit_test(one_handle_writes_at_a_time),
       visit_test(after_finish_everything_is_closed),
       visit_test(an_open_that_changes_nothing_writes_nothing),

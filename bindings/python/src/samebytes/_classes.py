@@ -2042,7 +2042,8 @@ class VisitManager(Handle):
         compact_in_thread: bool = False,
     ) -> None:
         """Opens the file at `path`, or makes it. A file of the old format is upgraded, and kept as `path`.v0; an
-        unsynced tail is cut off, and kept as `path`.cut.
+        unsynced tail is cut off, and kept as `path`.cut. A symbolic link is followed to its file, which must
+        be there.
 
         Ownership: the caller closes `manager`; None options mean the defaults.
         Threads: any.

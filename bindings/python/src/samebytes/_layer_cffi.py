@@ -3275,7 +3275,8 @@ def sb_visit_manager_open(
     options: _records.VisitManagerOptions | tuple[Any, ...] | None = None,
 ) -> int:
     """Opens the file at `path`, or makes it. A file of the old format is upgraded, and kept as `path`.v0; an
-    unsynced tail is cut off, and kept as `path`.cut.
+    unsynced tail is cut off, and kept as `path`.cut. A symbolic link is followed to its file, which must be
+    there.
 
     Ownership: the caller closes `*manager`; NULL options mean the defaults.
     Threads: any.
