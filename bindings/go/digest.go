@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x58b5abbeb41fc9beull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x084b9867b9a05008ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "58b5abbeb41fc9be"
+const coreDigest = "084b9867b9a05008"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x58b5abbeb41fc9beull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x084b9867b9a05008ull
 import "C"

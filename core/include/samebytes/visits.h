@@ -32,7 +32,9 @@ SB_BEGIN_DECLS
  *  ## Threads and fork
  *  Any thread may call any function of a manager at any time, finish and close aside, which come last. Reads run beside each other;
  *  changes take turns, and in the mode SB_DURABILITY_ALWAYS share a sync. sb_visits, sb_visit_users and sb_visit_scan have one user at a
- *  time. One process writes a file at a time; readers open it with `read_only`. In a forked child the parent's handles refuse everything
+ *  time. One process writes a file at a time; readers open it with `read_only`, and
+ *  may briefly show a change whose write then failed. The lock goes by name, symbolic links followed: two hard links of one file are two
+ *  locks, so open a file by one name only. In a forked child the parent's handles refuse everything
  *  with SB_CLOSED; the child closes them and opens its own.
  *
  *  ## Errors
@@ -332,7 +334,8 @@ SB_API_VOID SB_DESTRUCTOR SB_BLOCKING void sb_visit_manager_close(SB_TAKES SB_NU
 SB_API SB_FUNCTION SB_BLOCKING sb_status sb_verify_visits(SB_IN const char *path, SB_OUT sb_visit_report *report,
                                                           SB_OUT SB_NULLABLE sb_error *error);
 
-/** Copies whatever is valid in the damaged file at `path` into a new file at `target`; the damaged one stays as it is. What a damaged
+/** Copies whatever is valid in the damaged file at `path` into a new file at `target`; the damaged one stays as it is. Of a damaged
+ *  file of the old format nothing can be copied. What a damaged
  *  record said is missing: visits may be absent, and visits that it deleted may be back.
  *
  *  Ownership: `report` is the caller's, and says what was found.      Threads: any.

@@ -2644,8 +2644,8 @@ def verify_visits(path: str) -> _records.VisitReport:
 
 def salvage_visits(path: str, target: str) -> _records.VisitReport:
     """Copies whatever is valid in the damaged file at `path` into a new file at `target`; the damaged one stays
-    as it is. What a damaged record said is missing: visits may be absent, and visits that it deleted may be
-    back.
+    as it is. Of a damaged file of the old format nothing can be copied. What a damaged record said is
+    missing: visits may be absent, and visits that it deleted may be back.
 
     Ownership: `report` is the caller's, and says what was found.
     Threads: any.

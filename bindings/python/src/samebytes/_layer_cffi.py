@@ -3692,8 +3692,8 @@ def sb_verify_visits(path: str) -> _records.VisitReport:
 
 def sb_salvage_visits(path: str, target: str) -> _records.VisitReport:
     """Copies whatever is valid in the damaged file at `path` into a new file at `target`; the damaged one stays
-    as it is. What a damaged record said is missing: visits may be absent, and visits that it deleted may be
-    back.
+    as it is. Of a damaged file of the old format nothing can be copied. What a damaged record said is
+    missing: visits may be absent, and visits that it deleted may be back.
 
     Ownership: `report` is the caller's, and says what was found.
     Threads: any.
