@@ -36,7 +36,9 @@ func blockAddress(data []byte) unsafe.Pointer {
 func (p *Pool) Get(size int) ([]byte, error) {
 	data, err := p.get(size)
 	if err == nil && p.tracing() {
-		err = p.tagCaller(data)
+		if err = p.tagCaller(data); err != nil {
+			return nil, errors.Join(err, p.Put(data))
+		}
 	}
 	return data, err
 }
@@ -141,12 +143,12 @@ func (p *Pool) tracing() bool {
 	return p.traces.Load() == 2
 }
 
-// tagCaller tags blocks with who called the function that calls this one.
+// tagCaller tags blocks with who called the function that calls this one. After an error the caller puts them back.
 func (p *Pool) tagCaller(blocks ...[]byte) error {
 	_, file, line, ok := runtime.Caller(2)
 	for _, block := range blocks {
 		if err := p.Tag(block, fmt.Sprintf("%s:%d", file, line)); ok && err != nil {
-			return errors.Join(err, p.Put(block))
+			return err
 		}
 	}
 	return nil

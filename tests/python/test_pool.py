@@ -129,6 +129,25 @@ def test_leaks_name_file_and_line() -> None:
         plain.leaks()
 
 
+def test_blocks_whose_tag_failed_are_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    with samebytes.Pool(classes=CLASSES, trace=True) as pool:
+        left = 1
+
+        def tag(self: samebytes.Pool, data: int, tag: str) -> None:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(samebytes.Pool, "tag", tag)
+        with pytest.raises(KeyboardInterrupt):
+            pool.get_many(100, 3)
+        assert outstanding(pool) == 0
+        with pytest.raises(KeyboardInterrupt):
+            pool.get(100)
+        assert outstanding(pool) == 0
+
+
 def test_handles_are_numbers_that_cannot_dangle() -> None:
     pool = samebytes.Pool(classes=CLASSES)
     handle = pool.handle()

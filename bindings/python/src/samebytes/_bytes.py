@@ -58,7 +58,11 @@ class Pool(_classes.Pool):
         """
         data = super().get(size)
         if self._traces:
-            self._tag_caller(data)
+            try:
+                self._tag_caller(data)
+            except BaseException:
+                self.put(data)
+                raise
         return data
 
     def get_many(self, size: int, count: int) -> list[int]:
@@ -68,7 +72,11 @@ class Pool(_classes.Pool):
         """
         blocks = super().get_many(size, count)
         if self._traces:
-            self._tag_caller(*blocks)
+            try:
+                self._tag_caller(*blocks)
+            except BaseException:
+                self.put_many(blocks)
+                raise
         return blocks
 
     def leaks(self) -> list[_records.PoolPlace]:
