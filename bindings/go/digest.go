@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x084b9867b9a05008ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x59aaa3099f14c95bull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "084b9867b9a05008"
+const coreDigest = "59aaa3099f14c95b"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x084b9867b9a05008ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x59aaa3099f14c95bull
 import "C"

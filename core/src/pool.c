@@ -147,12 +147,13 @@ static sb_status take(sb_pool *pool, size_t size, uint8_t state, sb_priv_record 
   return status;
 }
 
-/* Notes where a block was taken, in a pool that traces. `caller` is where the function of the API returns to, or NULL. */
-static void trace(sb_pool *pool, sb_priv_record *record, const void *caller) {
+/* Notes where a block was taken, in a pool that traces, and gives it `state`. `caller` is where the function of the API returns to, or NULL. */
+static void trace(sb_pool *pool, sb_priv_record *record, uint8_t state, const void *caller) {
   sb_priv_frames frames;
   sb_priv_frames_take(&frames, caller);
   (void)pthread_mutex_lock(&pool->lock);
   sb_priv_trace_note(pool->traces, record, &frames);
+  sb_priv_record_set(record, state);
   (void)pthread_mutex_unlock(&pool->lock);
 }
 
@@ -166,9 +167,10 @@ static __attribute__((noinline)) sb_status get_slowly(sb_pool *pool, size_t size
     return SB_INVALID_ARGUMENT;
   }
   sb_priv_record *record;
-  const sb_status status = take(pool, size, SB_PRIV_BLOCK_OUT, &record);
+  const bool traced = pool->traces != NULL; /* then it is out when that is noted: nobody puts it before, by an address of long ago */
+  const sb_status status = take(pool, size, traced ? SB_PRIV_BLOCK_LEAVING : SB_PRIV_BLOCK_OUT, &record);
   if (status != SB_OK) return status;
-  if (pool->traces != NULL) trace(pool, record, caller);
+  if (traced) trace(pool, record, SB_PRIV_BLOCK_OUT, caller);
   *data = record->block.data;
   return SB_OK;
 }
@@ -193,8 +195,8 @@ static inline bool take_many_quickly(const sb_pool *pool, uint32_t class_index, 
     sb_priv_magazine *magazine = sb_priv_thread_magazine(gate, pool->magazines_at) + class_index;
     SB_PRIV_FORGET(magazine);
     const uint64_t counts = sb_priv_magazine_counts(magazine), have = counts & 0xff;
-    const sb_priv_item *items = magazine->items + have - count;
     if (SB_PRIV_LIKELY(have >= count)) {
+      const sb_priv_item *items = magazine->items + have - count;
       for (; done < count && SB_PRIV_LIKELY(sb_priv_record_state(items[done].record) == SB_PRIV_BLOCK_CACHED); done++) {
         sb_priv_record_set(items[done].record, SB_PRIV_BLOCK_OUT);
         blocks[done] = items[done].data;
@@ -258,7 +260,7 @@ static sb_status put_with_lock(sb_pool *pool, sb_priv_slab *slab, const void *da
   (void)pthread_mutex_lock(&pool->lock);
   sb_priv_record *record = NULL;
   const bool ours = sb_priv_slab_find(data) == slab && atomic_load(&slab->pool) == pool && sb_priv_slab_record(slab, data, &record);
-  if (!ours || sb_priv_record_state(record) != state) {
+  if (!ours || sb_priv_record_state(record) != state || (pool->traces != NULL && record->place == NULL)) {
     (void)pthread_mutex_unlock(&pool->lock);
     atomic_fetch_add_explicit(&pool->refused_puts, 1, memory_order_relaxed);
     return SB_INVALID_ARGUMENT;
@@ -407,7 +409,7 @@ static sb_status pool_memory_get(sb_memory *memory, size_t size, sb_block **bloc
   sb_priv_record *record;
   const sb_status status = take((sb_pool *)memory, size, SB_PRIV_BLOCK_COUNTED, &record);
   if (status != SB_OK) return status;
-  if (((sb_pool *)memory)->traces != NULL) trace((sb_pool *)memory, record, NULL);
+  if (((sb_pool *)memory)->traces != NULL) trace((sb_pool *)memory, record, SB_PRIV_BLOCK_COUNTED, NULL);
   atomic_store_explicit(&record->block.owners, 1, memory_order_relaxed);
   record->block.key = 0;
   record->block.metadata = NULL;

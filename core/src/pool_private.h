@@ -31,7 +31,7 @@ enum {
   SB_PRIV_BLOCK_CACHED,    /* free, in a magazine or batch */
   SB_PRIV_BLOCK_OUT,       /* handed out by sb_pool_get */
   SB_PRIV_BLOCK_COUNTED,   /* handed out as an sb_block */
-  SB_PRIV_BLOCK_LEAVING,   /* on its way back: one of many, or being poisoned or guarded */
+  SB_PRIV_BLOCK_LEAVING,   /* on its way back: one of many, or being poisoned or guarded; or on its way out of a pool that traces */
 };
 
 struct sb_priv_place;

@@ -914,6 +914,42 @@ static void what_is_not_put_back_is_known_by_place_and_tag(void **state) {
   assert_ok(sb_pool_put(NULL, here[4]));
 }
 
+typedef struct stale_puts {
+  sb_pool *pool;
+  void *data;
+  bool many;
+  atomic_bool stop;
+  size_t done;
+} stale_puts;
+
+static void *put_what_is_not_ours(void *argument) {
+  stale_puts *it = argument;
+  while (!it->stop) it->done += (it->many ? sb_pool_put_many(it->pool, &it->data, 1) : sb_pool_put(it->pool, it->data)) == SB_OK;
+  return NULL;
+}
+
+/* A thread that puts a block it has put before may come before it has been noted where its new user took it. */
+static void a_stale_put_does_not_come_between_a_get_and_its_note(void **state) {
+  (void)state;
+  const size_t rounds = 5000;
+  for (int many = 0; many < 2; many++) {
+    stale_puts stale = {.pool = open_tracing(), .many = many == 1};
+    stale.data = get(stale.pool, 512);
+    assert_ok(sb_pool_put(stale.pool, stale.data));
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, put_what_is_not_ours, &stale), 0);
+    for (size_t i = 0; i < rounds; i++) {
+      assert_ptr_equal(get(stale.pool, 512), stale.data);
+      sb_pool_stats stats = {.outstanding = 1};
+      while (stats.outstanding > 0) stats = pool_stats(stale.pool); /* the other thread puts it */
+    }
+    stale.stop = true;
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(stale.done, rounds);
+    sb_pool_close(stale.pool);
+  }
+}
+
 static void counted_blocks_and_large_ones_are_traced_too(void **state) {
   (void)state;
   sb_pool *pool = open_tracing();
@@ -1739,6 +1775,7 @@ int main(void) {
       cmocka_unit_test(a_guarding_pool_keeps_so_many_and_the_oldest_goes),
       cmocka_unit_test(a_guarding_pool_without_mappings_says_so),
       cmocka_unit_test(what_is_not_put_back_is_known_by_place_and_tag),
+      cmocka_unit_test(a_stale_put_does_not_come_between_a_get_and_its_note),
       cmocka_unit_test(counted_blocks_and_large_ones_are_traced_too),
       cmocka_unit_test(wrong_tags_are_refused_and_long_ones_keep_their_end),
       cmocka_unit_test(places_beyond_the_limit_are_one),
