@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x59aaa3099f14c95bull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xb49a9b099c0a862cull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "59aaa3099f14c95b"
+const coreDigest = "b49a9b099c0a862c"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x59aaa3099f14c95bull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xb49a9b099c0a862cull
 import "C"

@@ -134,9 +134,12 @@ static sb_status encode_some(visit_file *file, const sb_visit *visits, size_t co
   for (size_t i = 0; i < count; i++) {
     const sb_visit *visit = &visits[i];
     const int64_t time_ns = visit->time_ns == SB_VISIT_NOW ? not_before : visit->time_ns;
-    /* What is there now may be evicted by a visit before this one; then it comes again. */
+    /* What is there now may be evicted by a visit before this one, or deleted by a change before it; then it comes again. Deletes also
+     * make room for what is too old now. What is written and was there in the end is skipped when the record is applied. */
     const bool first = kept == 0 && user->reserved_count == 0;
-    if ((first && sb_priv_visit_user_has(user, visit->visit_id)) || sb_priv_visit_user_too_old(table, user, time_ns)) continue;
+    if (!file->batch_deletes && ((first && sb_priv_visit_user_has(user, visit->visit_id)) ||
+                                 sb_priv_visit_user_too_old(table, user, time_ns)))
+      continue;
     sb_priv_visit_writer_item(writer, time_ns, visit->visit_id, visit->url, (uint32_t)visit->url_size, visit->text,
                               (uint32_t)visit->text_size);
     kept++;
@@ -184,7 +187,8 @@ static sb_status encode_delete(visit_file *file, const visit_change *change) {
     status = sb_priv_visit_writer_begin(writer, VISIT_DELETE, change->user, piece * 4, &start);
     if (status != SB_OK) return sb_priv_error(change->error, status, NULL, "no memory or no room for what to delete");
     for (const size_t end = i + piece; i < end; i++) {
-      if (!sb_priv_visit_user_has(user, change->visit_ids[i])) continue;
+      /* A visit that an add of this batch brings is not there yet. */
+      if (user->reserved_count == 0 && !sb_priv_visit_user_has(user, change->visit_ids[i])) continue;
       visit_store32(writer->bytes.data + writer->bytes.size, change->visit_ids[i]);
       writer->bytes.size += 4;
       kept++;
@@ -222,6 +226,7 @@ static sb_status encode(visit_file *file, visit_change *change) {
     writer->sequence = sequence;
   }
   change->end = writer->bytes.size;
+  if (change->kind != VISIT_CHANGE_ADD && change->end > change->begin) file->batch_deletes = true;
   return status;
 }
 
@@ -269,6 +274,7 @@ static void commit(visit_file *file, visit_change *batch) {
   bool failed = false;
   (void)pthread_rwlock_wrlock(&file->state_lock);
   writer->durable = file->log.durable;
+  file->batch_deletes = false;
   for (visit_change *change = batch; change != NULL; change = change->next) {
     change->status = atomic_load(&file->poisoned) ? poisoned(change->error) : encode(file, change);
     if (change->status != SB_OK) failed = true;

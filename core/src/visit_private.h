@@ -408,6 +408,7 @@ typedef struct visit_file {
   atomic_int_least64_t sync_ns; /* how long the last sync took */
 
   visit_writer writer;
+  bool batch_deletes;  /* a change of the batch that is being encoded deletes what is in memory still */
   uint64_t allocated;  /* zeros were written up to here */
   uint64_t index_at;   /* log offset where the next index is due */
   bool index_blocked;  /* places in memory are those of a copy that was given up */

@@ -3,6 +3,7 @@
 #include "visit_testing.h"
 
 #include <dirent.h>
+#include <stdatomic.h>
 
 /* Many threads on one handle: each knows what it did, and afterwards everything of it is there. Run under ThreadSanitizer, too. */
 
@@ -180,10 +181,12 @@ static void threads_share_syncs(void **state) {
 
 /* A disk that takes its time, because a file system in memory takes none. */
 static useconds_t sync_us;
+static atomic_bool sync_waits, sync_met;
 int __real_fdatasync(int file);
 int __wrap_fdatasync(int file);
 int __wrap_fdatasync(int file) {
   if (sync_us > 0) usleep(sync_us);
+  for (; atomic_load(&sync_waits); usleep(100)) atomic_store(&sync_met, true);
   return __real_fdatasync(file);
 }
 
@@ -212,6 +215,81 @@ static void concurrent_durable_adds_need_fewer_syncs_than_adds(void **state) {
   close_file(manager);
 }
 
+typedef struct step {
+  char kind; /* '+' adds, '-' deletes, 'x' clears */
+  uint32_t user, ids[4];
+  size_t count;
+} step;
+
+typedef struct step_thread {
+  pthread_t thread;
+  sb_visit_manager *manager;
+  const step *step;
+  sb_status status;
+} step_thread;
+
+static void *make_step(void *context) {
+  step_thread *me = context;
+  const step *made = me->step;
+  sb_visit visits[4];
+  bool found;
+  for (size_t i = 0; i < made->count; i++) visits[i] = (sb_visit){made->user, made->ids[i], made->ids[i], "u", 1, "t", 1};
+  if (made->kind == '+')
+    me->status = sb_visit_manager_add_visits(me->manager, visits, made->count, NULL);
+  else if (made->kind == '-')
+    me->status = sb_visit_manager_delete_visits(me->manager, made->user, made->ids, made->count, &found, NULL);
+  else
+    me->status = sb_visit_manager_clear_user(me->manager, made->user, false, NULL);
+  return NULL;
+}
+
+/* Makes the steps in one group: while the sync of a change before them lasts, they queue one after the other. */
+static void in_one_group(sb_visit_manager *manager, const step *steps, size_t count) {
+  const step before = {'+', 99, {1}, 1};
+  step_thread threads[4] = {{.manager = manager, .step = &before}};
+  atomic_store(&sync_met, false);
+  atomic_store(&sync_waits, true);
+  for (size_t i = 0; i <= count; i++) {
+    if (i > 0) threads[i] = (step_thread){.manager = manager, .step = &steps[i - 1]};
+    assert_int_equal(pthread_create(&threads[i].thread, NULL, make_step, &threads[i]), 0);
+    while (!atomic_load(&sync_met)) usleep(100);
+    if (i > 0) usleep(20000);
+  }
+  atomic_store(&sync_waits, false);
+  for (size_t i = 0; i <= count; i++) {
+    assert_int_equal(pthread_join(threads[i].thread, NULL), 0);
+    assert_int_equal(threads[i].status, SB_OK);
+  }
+}
+
+/* `shown` or `other`: the steps may have queued in another order. */
+static void assert_group_shows(const step *steps, size_t count, const char *shown, const char *other) {
+  sb_visit_manager *manager = open_file(SB_DURABILITY_ALWAYS, 3);
+  assert_ok(sb_visit_manager_clear_user(manager, 1, false, &visit_error));
+  assert_ok(sb_visit_manager_clear_user(manager, 99, false, &visit_error));
+  for (uint32_t id = 4; id <= 6; id++) add(manager, 1, id, "t", id);
+  in_one_group(manager, steps, count);
+  for (int round = 0; round < 2; round++) { /* as it is in memory, and in the file */
+    const char *ids = ids_of(manager, 1);
+    if (strcmp(ids, shown) != 0 && strcmp(ids, other) != 0) fail_msg("round %d: \"%s\", not \"%s\" or \"%s\"", round, ids, shown, other);
+    close_file(manager);
+    manager = open_file(SB_DURABILITY_ALWAYS, 0);
+  }
+  close_file(manager);
+}
+
+static void changes_of_one_group_have_an_order(void **state) {
+  (void)state;
+  const step clear_add[] = {{'x', 1, {0}, 0}, {'+', 1, {5, 7}, 2}};
+  assert_group_shows(clear_add, 2, "7 5", "");
+  const step delete_add[] = {{'-', 1, {5, 6}, 2}, {'+', 1, {5, 7}, 2}};
+  assert_group_shows(delete_add, 2, "7 5 4", "7");
+  const step clear_old[] = {{'x', 1, {0}, 0}, {'+', 1, {2, 7}, 2}};
+  assert_group_shows(clear_old, 2, "7 2", "");
+  const step add_delete[] = {{'+', 1, {7, 6}, 2}, {'-', 1, {5, 7}, 2}};
+  assert_group_shows(add_delete, 2, "6", "7 6 4");
+}
+
 static void an_interval_makes_changes_durable(void **state) {
   (void)state;
   sb_visit_manager_options options = options_of(SB_DURABILITY_INTERVAL, 5);
@@ -234,6 +312,7 @@ int main(void) {
       visit_test(threads_beside_the_thread_that_syncs),
       visit_test(threads_share_syncs),
       visit_test(concurrent_durable_adds_need_fewer_syncs_than_adds),
+      visit_test(changes_of_one_group_have_an_order),
       visit_test(an_interval_makes_changes_durable),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
