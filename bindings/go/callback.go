@@ -21,9 +21,10 @@ type Provider interface {
 	// errors become ErrProvider; Memory.GetFailure tells their text.
 	Reserve(minBytes int, sink *Sink) error
 	// Release takes a block back, by the token that it was added with, once for each block, also for those that a failed Reserve added. It
-	// is called later than the block was closed: when such a provider is asked again or opened, or by MemoryDrain.
+	// is called later than the block was closed: when such a provider is asked again or opened, or by MemoryDrain. Close, of a block as of
+	// the Memory, never calls it (in Python, Memory.close does): call MemoryDrain after the last Close.
 	Release(token uint64)
-	// Retire is called last, when no handle and no block is left.
+	// Retire is called last, when no handle and no block is left; as late as Release.
 	Retire()
 }
 

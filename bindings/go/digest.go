@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xb49a9b099c0a862cull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xb6639bc1de2a4dbbull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "b49a9b099c0a862c"
+const coreDigest = "b6639bc1de2a4dbb"

@@ -35,6 +35,8 @@ package samebytes
 #cgo nocallback sb_block_data
 #cgo noescape sb_block_size
 #cgo nocallback sb_block_size
+#cgo noescape sb_block_is_exclusive
+#cgo nocallback sb_block_is_exclusive
 #cgo noescape sb_block_memory
 #cgo nocallback sb_block_memory
 #cgo noescape sb_block_set_metadata
@@ -1473,6 +1475,23 @@ func (b *Block) Size() int {
 	}
 	defer b.leave()
 	return int(C.sb_block_size(self))
+}
+
+// IsExclusive tells whether the block has one owner and no slices, so that its owner may write: nobody else
+// sees the bytes.
+//
+//   - Ownership: none.
+//   - Threads: any; true stays true while the caller, being that owner, shares nothing; false may become
+//     true.
+//   - Errors: none; nil is not exclusive.
+//   - Since: 1.0
+func (b *Block) IsExclusive() bool {
+	self, err := b.enter("Block.IsExclusive")
+	if err != nil {
+		return false
+	}
+	defer b.leave()
+	return bool(C.sb_block_is_exclusive(self))
 }
 
 // Memory opens the provider that the block came from, and that it goes back to.

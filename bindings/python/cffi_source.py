@@ -225,6 +225,7 @@ int64_t sb_memory_live_blocks(void);
 sb_block *sb_block_retain(sb_block *block);
 void *sb_block_data(const sb_block *block);
 size_t sb_block_size(const sb_block *block);
+bool sb_block_is_exclusive(const sb_block *block);
 sb_status sb_block_memory(const sb_block *block, sb_memory **memory);
 sb_status sb_block_set_metadata(sb_block *block, uint64_t key, const void *metadata);
 sb_status sb_block_get_metadata(const sb_block *block, uint64_t *key, const void **metadata);

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xb49a9b099c0a862cull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xb6639bc1de2a4dbbull
 import "C"

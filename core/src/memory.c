@@ -155,6 +155,8 @@ void *sb_block_data(const sb_block *block) { return block == NULL ? NULL : block
 
 size_t sb_block_size(const sb_block *block) { return block == NULL ? 0 : block->size; }
 
+bool sb_block_is_exclusive(const sb_block *block) { return block != NULL && sb_priv_block_exclusive(block); }
+
 sb_status sb_block_memory(const sb_block *block, sb_memory **memory) {
   if (block == NULL || memory == NULL) return SB_INVALID_ARGUMENT;
   return sb_priv_memory_open(block->memory, memory);

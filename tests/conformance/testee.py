@@ -321,6 +321,7 @@ def call_memory(sb: Any) -> None:
     block = sb.sb_memory_get_block(memory, 100)
     other = sb.sb_block_retain(block)
     expect(sb.sb_block_size(block) >= 100, True)
+    expect(sb.sb_block_is_exclusive(block), False)
     layer.write_bytes(sb.sb_block_data(block), b"shared")
     expect(layer.read_bytes(sb.sb_block_data(other), 6), b"shared")
     expect(sb.sb_memory_live_blocks() > 0, True)

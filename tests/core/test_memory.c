@@ -118,6 +118,21 @@ static void a_size_that_no_block_has_is_refused(void **state) {
   assert_null(memory);
 }
 
+static void a_block_is_exclusive_while_it_has_one_owner(void **state) {
+  (void)state;
+  sb_memory *memory = open_fixed(7);
+  sb_block *block = NULL;
+  assert_ok(sb_memory_get_block(memory, 3, &block));
+  assert_true(sb_block_is_exclusive(block));
+  sb_block *other = sb_block_retain(block);
+  assert_false(sb_block_is_exclusive(block));
+  assert_false(sb_block_is_exclusive(other));
+  sb_block_close(block);
+  assert_true(sb_block_is_exclusive(other));
+  sb_block_close(other);
+  sb_memory_close(memory);
+}
+
 static void a_fixed_provider_gives_its_size_whatever_is_asked(void **state) {
   (void)state;
   sb_memory *memory = open_fixed(7);
@@ -219,6 +234,7 @@ static void null_is_an_error_or_does_nothing(void **state) {
   assert_null(sb_block_retain(NULL));
   assert_null(sb_block_data(NULL));
   assert_int_equal(sb_block_size(NULL), 0);
+  assert_false(sb_block_is_exclusive(NULL));
   sb_block_close(NULL);
   sb_memory_close(NULL);
   sb_memory_close(memory);
@@ -292,6 +308,7 @@ int main(void) {
       cmocka_unit_test(a_retained_block_goes_with_its_last_owner),
       cmocka_unit_test(a_retained_provider_goes_with_its_last_owner),
       cmocka_unit_test(a_size_that_no_block_has_is_refused),
+      cmocka_unit_test(a_block_is_exclusive_while_it_has_one_owner),
       cmocka_unit_test(a_fixed_provider_gives_its_size_whatever_is_asked),
       cmocka_unit_test(the_nth_request_fails_and_the_next_succeeds),
       cmocka_unit_test(only_a_tracing_provider_can_be_made_to_fail),

@@ -13,6 +13,7 @@ import pytest
 
 import samebytes
 from samebytes import _objects
+from samebytes._backend import layer
 
 
 @pytest.fixture
@@ -73,6 +74,18 @@ def test_a_memoryview_keeps_its_memory_alive(heap: samebytes.Memory) -> None:
     memory.release()
     view.release()
     assert samebytes.memory_live_blocks() == before
+
+
+def test_an_adopted_block_that_others_own_is_read_only(heap: samebytes.Memory) -> None:
+    with heap.get_block(10) as block:
+        other = layer.sb_block_retain(block.address)
+        with samebytes.Block.adopt(other) as adopted:
+            assert not adopted.is_exclusive()
+            with memoryview(adopted) as memory, pytest.raises(TypeError, match="read-only"):
+                memory[0] = 1
+    with samebytes.Block.adopt(layer.sb_memory_get_block(heap.address, 10)) as adopted, memoryview(adopted) as memory:
+        assert adopted.is_exclusive()
+        memory[0] = 1
 
 
 def test_a_shared_block_is_read_only(heap: samebytes.Memory) -> None:

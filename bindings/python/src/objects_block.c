@@ -124,7 +124,9 @@ static PyObject *block_close(PyObject *object, PyObject *unused) {
 static PyObject *block_own(PyObject *object, PyObject *address) {
   void *handle = PyLong_AsVoidPtr(address);
   if (handle == NULL && PyErr_Occurred()) return NULL;
-  ((Block *)object)->exporter.address = handle;
+  Exporter *self = &((Block *)object)->exporter;
+  self->address = handle;
+  self->shared = !sb_block_is_exclusive(handle); /* it may come from where others own it, too */
   Py_RETURN_NONE;
 }
 

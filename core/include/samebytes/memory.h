@@ -143,6 +143,13 @@ SB_API SB_METHOD SB_BORROWED(block) void *sb_block_data(const sb_block *block);
  *  Since: 1.0 */
 SB_API SB_METHOD size_t sb_block_size(const sb_block *block);
 
+/** Tells whether the block has one owner and no slices, so that its owner may write: nobody else sees the bytes.
+ *
+ *  Ownership: none.      Threads: any; true stays true while the caller, being that owner, shares nothing; false may become true.
+ *  Errors: none; NULL is not exclusive.
+ *  Since: 1.0 */
+SB_API SB_METHOD bool sb_block_is_exclusive(const sb_block *block);
+
 /** Opens the provider that the block came from, and that it goes back to.
  *
  *  Ownership: the caller closes `*memory`.      Threads: any.

@@ -97,6 +97,7 @@ func memory(c *calls) {
 	again := made[*samebytes.Memory](c, "sb_memory_retain")(tracing.Retain())
 	block := made[*samebytes.Block](c, "sb_memory_get_block")(again.GetBlock(100))
 	c.says("sb_block_size", block.Size() >= 100)
+	c.says("sb_block_is_exclusive", block.IsExclusive())
 	copy(block.Data(), "shared")
 	other := made[*samebytes.Block](c, "sb_block_retain")(block.Retain())
 	c.did("sb_block_close", block.Close())

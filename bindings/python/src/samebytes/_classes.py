@@ -206,6 +206,19 @@ class Block(_objects.Block, Handle):
         with self._lock:
             return layer.sb_block_size(self._open())
 
+    def is_exclusive(self) -> bool:
+        """Tells whether the block has one owner and no slices, so that its owner may write: nobody else sees the
+        bytes.
+
+        Ownership: none.
+        Threads: any; true stays true while the caller, being that owner, shares nothing; false may become
+        true.
+        Errors: none; None is not exclusive.
+        Since: 1.0
+        """
+        with self._lock:
+            return layer.sb_block_is_exclusive(self._open())
+
     def memory(self) -> public.Memory:
         """Opens the provider that the block came from, and that it goes back to.
 

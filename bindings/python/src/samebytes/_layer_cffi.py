@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 BACKEND = "cffi"
-ABI_DIGEST = 0xbe73bc90167df996
+ABI_DIGEST = 0x8b0d8dc5afc6e88f
 _library.check_part("_layer_cffi", ABI_DIGEST)
 
 _ARRAY_MAX = _arguments.ARRAY_MAX
@@ -639,6 +639,18 @@ def sb_block_size(block: int) -> int:
     Since: 1.0
     """
     return _lib.sb_block_size(_cast("sb_block *", _address(block, "block")))
+
+
+def sb_block_is_exclusive(block: int) -> bool:
+    """Tells whether the block has one owner and no slices, so that its owner may write: nobody else sees the
+    bytes.
+
+    Ownership: none.
+    Threads: any; true stays true while the caller, being that owner, shares nothing; false may become true.
+    Errors: none; NULL is not exclusive.
+    Since: 1.0
+    """
+    return _lib.sb_block_is_exclusive(_cast("sb_block *", _address(block, "block")))
 
 
 def sb_block_memory(block: int) -> int:
