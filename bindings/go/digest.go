@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xb6639bc1de2a4dbbull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xdc682c89c753f709ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "b6639bc1de2a4dbb"
+const coreDigest = "dc682c89c753f709"

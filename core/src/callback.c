@@ -32,7 +32,7 @@ typedef struct callback_memory {
   struct callback_memory *next; /* in the list of those that wait for their end */
   sb_priv_fork_entry fork;
   pthread_mutex_t lock; /* of what follows; functions of the provider are called without it */
-  given_block *spare;           /* in the order in which they were given */
+  given_block *spare;   /* in the order in which they were given */
   uint64_t spare_bytes;
   sb_error failure; /* the last one; status is SB_OK where there was none */
 } callback_memory;

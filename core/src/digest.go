@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xb6639bc1de2a4dbbull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xdc682c89c753f709ull
 import "C"

@@ -4,8 +4,9 @@
  * pool_depot.c when that is empty or full.
  *
  * A put finds pool, class and state of a block from its address (pool_slab.c), so it can't be told a wrong size, and refuses what is no block or
- * is back already. Two threads that put the same block in the same instant may both succeed; it is handed out once all the same, because
- * whoever takes a block from a magazine looks at its state again.
+ * is back already. Two threads that put the same block in the same instant may both succeed, and the block is in two magazines then. Who
+ * takes one from a magazine looks at it again, so it is handed out once as a rule; it is not if both are taken in one instant as well,
+ * or if one is left when the memory has become a slab again. Whoever needs more uses trace, poison_on_put or guard_pages: puts take the lock.
  *
  * A pool that has been closed lives until its last block is back. Its structure is recycled but never freed, as headers of slabs are,
  * because a wrong put may lock the pool of a slab that goes away at the same moment. */
@@ -197,7 +198,7 @@ static inline bool take_many_quickly(const sb_pool *pool, uint32_t class_index, 
     const uint64_t counts = sb_priv_magazine_counts(magazine), have = counts & 0xff;
     if (SB_PRIV_LIKELY(have >= count)) {
       const sb_priv_item *items = magazine->items + have - count;
-      for (; done < count && SB_PRIV_LIKELY(sb_priv_record_state(items[done].record) == SB_PRIV_BLOCK_CACHED); done++) {
+      for (; done < count && SB_PRIV_LIKELY(sb_priv_item_valid(items[done])); done++) {
         sb_priv_record_set(items[done].record, SB_PRIV_BLOCK_OUT);
         blocks[done] = items[done].data;
       }

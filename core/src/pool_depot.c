@@ -136,8 +136,11 @@ static void block_untaken(sb_pool *pool, sb_priv_class *class, sb_priv_record *r
 
 /* The same for a block from a magazine or batch. */
 static void block_uncached(sb_pool *pool, sb_priv_class *class, sb_priv_record *record) {
-  /* If it was put twice in one instant it was cached twice, and the other one counts. */
-  if (sb_priv_record_state(record) == SB_PRIV_BLOCK_CACHED) block_untaken(pool, class, record);
+  /* If it was put twice in one instant it was cached twice, and the other one counts; that may be another pool's or class's by now. */
+  if (sb_priv_record_state(record) != SB_PRIV_BLOCK_CACHED) return;
+  const sb_priv_slab *slab = sb_priv_slab_of(record);
+  if (atomic_load_explicit(&slab->pool, memory_order_relaxed) == pool && &pool->classes[slab->class_index] == class)
+    block_untaken(pool, class, record);
 }
 
 /* ---- batches ---- */

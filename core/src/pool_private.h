@@ -273,6 +273,11 @@ static inline void sb_priv_magazine_add(_Atomic uint64_t *counter) {
   atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
 }
 
+/* Whether a free block is still what it was. If it was put twice in one instant, the other one may count; and its slab may have gone since. */
+static inline bool sb_priv_item_valid(sb_priv_item item) {
+  return SB_PRIV_LIKELY(sb_priv_record_state(item.record) == SB_PRIV_BLOCK_CACHED) && item.record->block.data == item.data;
+}
+
 /* Takes the last block of a magazine and gives it `state`. Nothing if there is none, or if the last one was put twice in one instant and the
  * other one counts: it is no longer there then. */
 static inline sb_priv_item sb_priv_magazine_pop(sb_priv_magazine *magazine, uint8_t state) {
@@ -281,7 +286,7 @@ static inline sb_priv_item sb_priv_magazine_pop(sb_priv_magazine *magazine, uint
   if (!SB_PRIV_LIKELY(count > 0)) return (sb_priv_item){NULL, NULL};
   const sb_priv_item item = magazine->items[count - 1];
   sb_priv_magazine_set_counts(magazine, counts + 0x100 - 1);
-  if (!SB_PRIV_LIKELY(sb_priv_record_state(item.record) == SB_PRIV_BLOCK_CACHED)) {
+  if (!SB_PRIV_LIKELY(sb_priv_item_valid(item))) {
     sb_priv_magazine_set_counts(magazine, counts - 1); /* nothing was taken */
     return (sb_priv_item){NULL, NULL};
   }

@@ -137,8 +137,8 @@ static sb_status encode_some(visit_file *file, const sb_visit *visits, size_t co
     /* What is there now may be evicted by a visit before this one, or deleted by a change before it; then it comes again. Deletes also
      * make room for what is too old now. What is written and was there in the end is skipped when the record is applied. */
     const bool first = kept == 0 && user->reserved_count == 0;
-    if (!file->batch_deletes && ((first && sb_priv_visit_user_has(user, visit->visit_id)) ||
-                                 sb_priv_visit_user_too_old(table, user, time_ns)))
+    if (!file->batch_deletes &&
+        ((first && sb_priv_visit_user_has(user, visit->visit_id)) || sb_priv_visit_user_too_old(table, user, time_ns)))
       continue;
     sb_priv_visit_writer_item(writer, time_ns, visit->visit_id, visit->url, (uint32_t)visit->url_size, visit->text,
                               (uint32_t)visit->text_size);

@@ -194,24 +194,3 @@ sb_status sb_priv_visit_write_closed(visit_log *log, int file, sb_error *error) 
   sb_priv_visit_copy_free(&copy);
   return status;
 }
-
-sb_status sb_priv_visit_write_new(visit_log *log, const char *path, sb_error *error) {
-  int folder, file = -1;
-  const char *name;
-  int problem = sb_priv_folder_open(path, &folder, &name);
-  if (problem != 0) return sb_priv_visit_io(error, problem, "opening the folder of the new file");
-  problem = sb_priv_file_open(folder, name, SB_PRIV_CREATE, &file);
-  sb_status status = SB_OK;
-  if (problem == EEXIST)
-    status = sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "%s exists; name a new file", path);
-  else if (problem != 0)
-    status = sb_priv_visit_io(error, problem, "making the new file");
-  else {
-    status = sb_priv_visit_write_closed(log, file, error);
-    if (status == SB_OK && (problem = sb_priv_folder_sync(folder)) != 0) status = sb_priv_visit_io(error, problem, "syncing the folder");
-    if (status != SB_OK) sb_priv_file_remove(folder, name);
-  }
-  sb_priv_file_close(file);
-  sb_priv_file_close(folder);
-  return status;
-}

@@ -1,7 +1,8 @@
 //go:build !samebytes_shared
 
 /* The format of the known implementation, without magic or checksums: a file is taken for one only when every value is in range, no user
- * and no visit of a user is there twice, and the last value ends where the file does. Its numbers are the machine's own, as the program that wrote them had them. */
+ * and no visit of a user is there twice, and the last value ends where the file does. Its numbers are the machine's own, as the
+ * program that wrote them had them. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -114,8 +115,8 @@ static sb_status refuse(const cursor *at, sb_error *error) {
   char twice[60] = "";
   if (at->twice != NULL) (void)snprintf(twice, sizeof twice, ": user %u %s twice", at->user, at->twice);
   (void)sb_priv_error(error, SB_CORRUPT, NULL,
-                      "wrong at offset %llu: no file of the new format, and no whole one of the old%s; left as it is: restore a copy (salvage "
-                      "helps only if it was of the new format)",
+                      "wrong at offset %llu: no file of the new format, and no whole one of the old%s; left as it is: restore a copy "
+                      "(salvage helps only if it was of the new format)",
                       (unsigned long long)at->offset, twice);
   if (error != NULL) error->stream_offset = (int64_t)at->offset;
   return SB_CORRUPT;

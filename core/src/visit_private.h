@@ -341,8 +341,6 @@ void sb_priv_visit_copy_free(visit_copy *copy);
 int sb_priv_visit_header_write(int file, const uint8_t uuid[16], const visit_slot *slot);
 /* Writes a file, closed and on disk, with everything that `log` holds. */
 sb_status sb_priv_visit_write_closed(visit_log *log, int file, sb_error *error);
-/* The same as the new file folder/name; it must not exist. */
-sb_status sb_priv_visit_write_new(visit_log *log, const char *path, sb_error *error);
 
 /* A file of the old format. SB_CORRUPT when it is none. Fills the table of `log`, and its max_visits with the file's if that is 0. */
 sb_status sb_priv_visit_old_read(visit_log *log, uint64_t size, sb_error *error);

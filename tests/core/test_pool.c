@@ -950,6 +950,31 @@ static void a_stale_put_does_not_come_between_a_get_and_its_note(void **state) {
   }
 }
 
+static void what_was_left_of_a_double_put_is_not_handed_out_when_it_is_another_block(void **state) {
+  (void)state;
+  sb_pool *pool = open_three(), *other = open_three();
+  void *blocks[2] = {get(pool, 512), get(other, 512)}, *wrong = NULL;
+  assert_ok(sb_pool_put(NULL, blocks[0]));
+  assert_ok(sb_pool_put(NULL, blocks[1]));
+  sb_priv_magazine *magazine = sb_priv_thread_magazine(sb_priv_thread_own, pool->magazines_at);
+  sb_priv_magazine *others = sb_priv_thread_magazine(sb_priv_thread_own, other->magazines_at);
+  const sb_priv_item foreign = others->items[(sb_priv_magazine_counts(others) & 0xff) - 1];
+  for (int many = 0; many < 2; many++) { /* its slab went away, and the record is that of another block */
+    assert_true(sb_priv_magazine_push(magazine, &wrong, foreign.record, SB_PRIV_BLOCK_OUT));
+    void *data = NULL;
+    assert_ok(many == 1 ? sb_pool_get_many(pool, 512, 1, &data) : sb_pool_get(pool, 512, &data));
+    assert_ptr_equal(data, blocks[0]);
+    assert_ok(sb_pool_put(pool, data));
+  }
+  assert_true(sb_priv_magazine_push(magazine, foreign.data, foreign.record, SB_PRIV_BLOCK_OUT));
+  sb_pool_trim(pool);
+  assert_int_equal(pool->taken, 0);
+  assert_ptr_equal(get(other, 512), blocks[1]);
+  assert_ok(sb_pool_put(other, blocks[1]));
+  sb_pool_close(pool);
+  sb_pool_close(other);
+}
+
 static void counted_blocks_and_large_ones_are_traced_too(void **state) {
   (void)state;
   sb_pool *pool = open_tracing();
@@ -1776,6 +1801,7 @@ int main(void) {
       cmocka_unit_test(a_guarding_pool_without_mappings_says_so),
       cmocka_unit_test(what_is_not_put_back_is_known_by_place_and_tag),
       cmocka_unit_test(a_stale_put_does_not_come_between_a_get_and_its_note),
+      cmocka_unit_test(what_was_left_of_a_double_put_is_not_handed_out_when_it_is_another_block),
       cmocka_unit_test(counted_blocks_and_large_ones_are_traced_too),
       cmocka_unit_test(wrong_tags_are_refused_and_long_ones_keep_their_end),
       cmocka_unit_test(places_beyond_the_limit_are_one),
