@@ -322,6 +322,8 @@ static void threads_reserve_release_and_drain_at_the_same_time(void **state) {
   }
 }
 
+/* The malloc of AddressSanitizer cannot be used in a child that was forked beside other threads: what follows runs in the other builds. */
+#if !defined(__SANITIZE_ADDRESS__)
 static atomic_bool looping;
 
 /* Takes from the list of spare blocks, which is long, so that the lock is held much of the time. */
@@ -377,6 +379,8 @@ static void a_child_forked_while_a_thread_reserves_can_reserve(void **state) {
   assert_no_live_blocks();
 }
 
+#endif
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(bytes_of_such_memory_go_everywhere),
@@ -386,7 +390,9 @@ int main(void) {
       cmocka_unit_test(failed_allocations_give_everything_back),
       cmocka_unit_test(a_block_is_released_where_it_is_closed_or_later_where_it_is_drained),
       cmocka_unit_test(threads_reserve_release_and_drain_at_the_same_time),
+#if !defined(__SANITIZE_ADDRESS__)
       cmocka_unit_test(a_child_forked_while_a_thread_reserves_can_reserve),
+#endif
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
