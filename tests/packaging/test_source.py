@@ -36,7 +36,7 @@ BELOW = {
 
 
 # What parts have of the operating system, which is private as a whole.
-BELOW_PRIVATE = {"client": {"system"}, "shared": {"system"}, "visits": {"system"}}
+BELOW_PRIVATE = {"callback": {"system"}, "client": {"system"}, "shared": {"system"}, "visits": {"system"}}
 
 
 def part_of(name: str) -> str:
