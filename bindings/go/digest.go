@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xdc682c89c753f709ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xab6b3b2446d7c2d6ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "dc682c89c753f709"
+const coreDigest = "ab6b3b2446d7c2d6"

@@ -35,17 +35,11 @@ struct sb_client {
   sb_error failed; /* status OK: the connection goes on */
 };
 
-void sb_client_options_init(sb_client_options *options, size_t struct_size) {
-  if (options == NULL || struct_size < sizeof options->struct_size) return;
-  memset(options, 0, struct_size);
-  options->struct_size = struct_size > UINT32_MAX ? UINT32_MAX : (uint32_t)struct_size;
-}
+void sb_client_options_init(sb_client_options *options, size_t struct_size) { sb_priv_options_init(options, struct_size); }
 
 static sb_status read_options(const sb_client_options *options, sb_client_options *known, sb_error *error) {
   const sb_status status = sb_priv_options_read(known, sizeof *known, options, SB_PRIV_OPTIONS_1_0(sb_client_options, answer));
-  if (status != SB_OK)
-    return sb_priv_error(error, status, NULL, "options.struct_size is not that of this library's sb_client_options: call %s first",
-                         "sb_client_options_init");
+  if (status != SB_OK) return sb_priv_error(error, status, NULL, "options are not this library's: call sb_client_options_init first");
   if (known->in_flight_max > SB_PIPELINE_MAX)
     return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "options.in_flight_max is %" PRIu32 "; at most %d requests can be in flight",
                          known->in_flight_max, SB_PIPELINE_MAX);

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xdc682c89c753f709ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xab6b3b2446d7c2d6ull
 import "C"

@@ -78,6 +78,8 @@ int64_t sb_priv_pools_live_blocks(void);
  * caller set it, and what only a newer caller knows becomes 0. SB_INVALID_ARGUMENT when the caller's is smaller than version 1.0 had it. */
 sb_status sb_priv_fill(void *out, const void *ours, size_t size);
 
+/* What every sb_x_options_init does. */
+void sb_priv_options_init(void *options, size_t struct_size);
 /* Copies the caller's options, which may be of another version or NULL, to the structure `ours` of `size` bytes. What an older caller does not
  * know becomes 0, the default. SB_INVALID_ARGUMENT when they are smaller than version 1.0 had them (nobody filled them then), SB_UNSUPPORTED
  * when they say something that only a newer version knows. */

@@ -136,6 +136,13 @@ sb_status sb_priv_fill(void *out, const void *ours, size_t size) {
   return SB_OK;
 }
 
+void sb_priv_options_init(void *options, size_t struct_size) {
+  const uint32_t size = struct_size > UINT32_MAX ? UINT32_MAX : (uint32_t)struct_size;
+  if (options == NULL || struct_size < sizeof size) return;
+  memset(options, 0, struct_size);
+  memcpy(options, &size, sizeof size); /* each begins with its struct_size */
+}
+
 sb_status sb_priv_options_read(void *ours, size_t size, const void *options, size_t size_1_0) {
   uint32_t given = 0;
   memset(ours, 0, size);

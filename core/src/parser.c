@@ -50,8 +50,7 @@ static frame_plan plan_of(const sb_schema *schema, size_t schema_index) {
   return (frame_plan){.types = schema->types,
                       .size_min = schema->smallest_frame - SIZE_SIZE,
                       .field_count = schema->field_count,
-                      .schema_index = (uint16_t)schema_index,
-                      .value_bytes = schema->field_count * sizeof(sb_value)};
+                      .schema_index = (uint16_t)schema_index};
 }
 
 static sb_status set_open(sb_schema *const *schemas, size_t count, schema_set **set, sb_error *error) {
@@ -62,21 +61,20 @@ static sb_status set_open(sb_schema *const *schemas, size_t count, schema_set **
   if (made == NULL) return sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory for a parser");
   atomic_init(&made->owners, 1);
   made->count = 0;
-  memset(made->by_key, 0xff, sizeof made->by_key);
   for (size_t i = 0; i < 256; i++) made->plans[i] = (frame_plan){.size_min = UINT32_MAX};
   sb_status status = SB_OK;
   for (size_t i = 0; i < count && status == SB_OK; i++) {
-    if (schemas[i] == NULL) {
+    frame_plan *plan = schemas[i] != NULL ? &made->plans[(uint8_t)schemas[i]->api_key] : NULL;
+    if (plan == NULL) {
       status = sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "schema %zu is NULL", i);
     } else if (schemas[i]->direction != schemas[0]->direction) {
       status = sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "%s and %s have different directions; a parser has one", schemas[0]->name,
                              schemas[i]->name);
-    } else if (made->by_key[(uint8_t)schemas[i]->api_key] >= 0) {
-      status = sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "%s and %s both have api_key %d",
-                             made->schemas[made->by_key[(uint8_t)schemas[i]->api_key]]->name, schemas[i]->name, schemas[i]->api_key);
+    } else if (plan->types != NULL) {
+      status = sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "%s and %s both have api_key %d", made->schemas[plan->schema_index]->name,
+                             schemas[i]->name, schemas[i]->api_key);
     } else {
-      made->by_key[(uint8_t)schemas[i]->api_key] = (int16_t)i;
-      made->plans[(uint8_t)schemas[i]->api_key] = plan_of(schemas[i], i);
+      *plan = plan_of(schemas[i], i);
       made->schemas[made->count++] = sb_schema_retain(schemas[i]);
     }
   }
@@ -90,11 +88,7 @@ static sb_status set_open(sb_schema *const *schemas, size_t count, schema_set **
 
 /* ---- the parser's receive memory ---- */
 
-void sb_parser_options_init(sb_parser_options *options, size_t struct_size) {
-  if (options == NULL || struct_size < sizeof options->struct_size) return;
-  memset(options, 0, struct_size);
-  options->struct_size = struct_size > UINT32_MAX ? UINT32_MAX : (uint32_t)struct_size;
-}
+void sb_parser_options_init(sb_parser_options *options, size_t struct_size) { sb_priv_options_init(options, struct_size); }
 
 static sb_status read_options(const sb_parser_options *options, sb_parser_options *known, sb_error *error) {
   const sb_status status = sb_priv_options_read(known, sizeof *known, options, SB_PRIV_OPTIONS_1_0(sb_parser_options, reserved));
@@ -468,13 +462,13 @@ static sb_status add_error(sb_parser *parser, sb_batch *batch, cursor *frame) {
 static sb_status add_frame(sb_parser *parser, sb_batch *batch, cursor *frame) {
   const schema_set *set = parser->set;
   int8_t api_key = (int8_t)frame->frame[SIZE_SIZE];
-  int16_t index = set->by_key[(uint8_t)api_key];
+  const frame_plan *plan = &set->plans[(uint8_t)api_key];
   sb_status status;
-  if (index < 0) {
+  if (plan->types == NULL) {
     (void)refuse(frame, SB_UNKNOWN_API_KEY, NULL, SIZE_SIZE, "no schema of this parser has api_key %d; the frame is skipped", api_key);
     return add_error(parser, batch, frame);
   }
-  const sb_schema *schema = set->schemas[index];
+  const sb_schema *schema = set->schemas[plan->schema_index];
   /* One more than needed, so that there is an array also where no schema has fields. */
   if (!grow((void **)&batch->values, &batch->value_capacity, batch->value_count + schema->field_count + 1, sizeof *batch->values))
     return SB_NO_MEMORY;
@@ -486,7 +480,7 @@ static sb_status add_frame(sb_parser *parser, sb_batch *batch, cursor *frame) {
   if (status != SB_OK) return add_error(parser, batch, frame);
   batch->rows[batch->row_count] = (sb_row){.stream_offset = parser->stream_offset,
                                            .frame_size = (int32_t)(frame->size - SIZE_SIZE),
-                                           .schema_index = (uint16_t)index,
+                                           .schema_index = plan->schema_index,
                                            .api_key = api_key,
                                            .sequence = (int8_t)frame->frame[SIZE_SIZE + 1]};
   batch->first_values[batch->row_count++] = batch->value_count;

@@ -15,11 +15,10 @@ enum {
 
 /* What the decoder of plain frames needs to know of the schema that an api_key stands for. */
 typedef struct frame_plan {
-  const uint8_t *types; /* those of the schema, which end with 0 */
-  uint32_t size_min;    /* Size of a frame whose strings and arrays are empty; UINT32_MAX: no schema */
+  const uint8_t *types; /* those of the schema, which end with 0; NULL: no schema */
+  uint32_t size_min;    /* Size of a frame whose strings and arrays are empty; UINT32_MAX: no schema, and above every Size */
   uint16_t field_count;
   uint16_t schema_index; /* in the set */
-  size_t value_bytes;    /* of the fields' values */
 } frame_plan;
 
 /* The schemas of a parser, owned by it and by every batch it filled. */
@@ -27,7 +26,6 @@ typedef struct schema_set {
   atomic_size_t owners;
   size_t count;
   frame_plan plans[256]; /* by api_key as uint8 */
-  int16_t by_key[256];   /* index of the schema for an api_key as uint8; -1: none */
   sb_schema *schemas[];
 } schema_set;
 

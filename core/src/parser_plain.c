@@ -44,7 +44,7 @@ size_t sb_priv_batch_decode_plain(sb_batch *batch, const schema_set *set, const 
     const frame_plan *const plan = &set->plans[frame[SIZE_SIZE]];
     int64_t spare = (int64_t)frame_size - plan->size_min;
     if (spare < 0 || frame_size > (uint32_t)frame_size_max || end - frame - SIZE_SIZE < (ptrdiff_t)frame_size || row == row_end ||
-        (size_t)((const uint8_t *)value_end - (const uint8_t *)value) < plan->value_bytes)
+        (size_t)((const uint8_t *)value_end - (const uint8_t *)value) < plan->field_count * sizeof *value)
       break;
     const uint8_t *type = plan->types;
     const uint8_t *at = frame + SIZE_SIZE + HEADER_SIZE;

@@ -494,11 +494,7 @@ sb_status sb_priv_memory_default(sb_memory **memory) {
 
 /* ---- open and close ---- */
 
-void sb_pool_options_init(sb_pool_options *options, size_t struct_size) {
-  if (options == NULL || struct_size < sizeof options->struct_size) return;
-  memset(options, 0, struct_size);
-  options->struct_size = struct_size > UINT32_MAX ? UINT32_MAX : (uint32_t)struct_size;
-}
+void sb_pool_options_init(sb_pool_options *options, size_t struct_size) { sb_priv_options_init(options, struct_size); }
 
 static int class_compare(const void *left, const void *right) {
   const uint32_t left_size = ((const sb_pool_class *)left)->block_size, right_size = ((const sb_pool_class *)right)->block_size;

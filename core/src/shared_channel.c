@@ -562,11 +562,7 @@ static void channel_in_child(sb_priv_fork_entry *entry) {
   descriptors_close(channel);
 }
 
-void sb_channel_options_init(sb_channel_options *options, size_t struct_size) {
-  if (options == NULL || struct_size < sizeof options->struct_size) return;
-  memset(options, 0, struct_size);
-  options->struct_size = struct_size > UINT32_MAX ? UINT32_MAX : (uint32_t)struct_size;
-}
+void sb_channel_options_init(sb_channel_options *options, size_t struct_size) { sb_priv_options_init(options, struct_size); }
 
 static sb_status descriptors_open(sb_channel *channel, int socket, sb_error *error) {
   int problem = sb_priv_file_duplicate(socket, &channel->socket);

@@ -25,11 +25,7 @@ struct sb_visit_scan {
 #define SCAN_VISITS_DEFAULT 1024
 #define SCAN_END (UINT64_C(1) << 32)
 
-void sb_visit_manager_options_init(sb_visit_manager_options *options, size_t struct_size) {
-  if (options == NULL || struct_size < sizeof options->struct_size) return;
-  memset(options, 0, struct_size);
-  options->struct_size = struct_size > UINT32_MAX ? UINT32_MAX : (uint32_t)struct_size;
-}
+void sb_visit_manager_options_init(sb_visit_manager_options *options, size_t struct_size) { sb_priv_options_init(options, struct_size); }
 
 static sb_status nothing(sb_error *error, const char *name) {
   return sb_priv_error(error, SB_INVALID_ARGUMENT, name, "%s is NULL, and is needed", name);
