@@ -1,34 +1,29 @@
 /* link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc */
-#include "codec_testing.h"
+#include "codec_sample.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 
 #include "failing_malloc.h"
 
-enum {
-  COUNT = 3
-};
-
-static const int8_t sequences[COUNT] = {1, -2, 3};
-static const int8_t i8[COUNT] = {-8, 0, 127};
-static const int16_t i16[COUNT] = {-16, 0, 32767};
-static const int32_t i32[COUNT] = {-32, 0, INT32_MAX};
-static const int64_t i64[COUNT] = {-64, 0, INT64_MAX};
+static const int8_t i8[SAMPLES] = {-8, 0, 127};
+static const int16_t i16[SAMPLES] = {-16, 0, 32767};
+static const int32_t i32[SAMPLES] = {-32, 0, INT32_MAX};
+static const int64_t i64[SAMPLES] = {-64, 0, INT64_MAX};
 static const char text[] = "textmore text";
-static const int32_t text_lengths[COUNT] = {4, 0, 9};
+static const int32_t text_lengths[SAMPLES] = {4, 0, 9};
 static const int8_t a8[] = {-1, 2, -1};
 static const int16_t a16[] = {300, -301, 302, 300};
 static const int32_t a32[] = {70000};
 static const int64_t a64[] = {INT64_MIN, 5, INT64_MIN};
-static const int32_t two_none_one[COUNT] = {2, 0, 1}, three_none_one[COUNT] = {3, 0, 1}, one_none_none[COUNT] = {1, 0, 0};
+static const int32_t two_none_one[SAMPLES] = {2, 0, 1}, three_none_one[SAMPLES] = {3, 0, 1}, one_none_none[SAMPLES] = {1, 0, 0};
 static const char texts[] = "onethree";
 static const int32_t item_lengths[] = {3, 0, 5};
 
 #define VALUES(array) .values = (array), .size = sizeof(array)
-#define LENGTHS(array) .lengths = (array), .length_count = COUNT
+#define LENGTHS(array) .lengths = (array), .length_count = SAMPLES
 
-/* Three messages of all types, in the order of all_fields. */
+/* The sample messages as columns, in the order of all_fields. */
 static const sb_column all_columns[ALL_FIELDS] = {
     {VALUES(i8)},
     {VALUES(i16)},
@@ -42,58 +37,6 @@ static const sb_column all_columns[ALL_FIELDS] = {
     {.values = texts, .size = sizeof texts - 1, LENGTHS(two_none_one), .item_lengths = item_lengths, .item_length_count = 3},
 };
 
-static sb_builder *open_builder(sb_memory *memory) {
-  sb_builder *builder = NULL;
-  assert_ok(sb_builder_open(memory, &builder));
-  return builder;
-}
-
-/* The same messages, one by one. */
-static void add_singly(sb_builder *builder, const sb_schema *schema) {
-  const sb_bytes first[] = {{"one", 3}, {"", 0}}, last[] = {{"three", 5}};
-  const sb_value values[COUNT][ALL_FIELDS] = {
-      {{.number = -8},
-       {.number = -16},
-       {.number = -32},
-       {.number = -64},
-       {.data = "text", .size = 4},
-       {.data = a8, .size = 2},
-       {.data = a16, .size = 3},
-       {.data = a32, .size = 1},
-       {.data = a64, .size = 2},
-       {.data = first, .size = 2}},
-      {{.number = 0}},
-      {{.number = 127},
-       {.number = 32767},
-       {.number = INT32_MAX},
-       {.number = INT64_MAX},
-       {.data = "more text", .size = 9},
-       {.data = a8, .size = 1},
-       {.data = a16, .size = 1},
-       {.size = 0},
-       {.data = a64, .size = 1},
-       {.data = last, .size = 1}},
-  };
-  for (size_t i = 0; i < COUNT; i++) assert_ok(sb_builder_add(builder, schema, sequences[i], values[i], ALL_FIELDS, NULL));
-}
-
-static uint8_t *bytes_of(const sb_builder *builder, size_t *size) {
-  *size = sb_builder_size(builder);
-  uint8_t *bytes = malloc(*size + 1);
-  assert_non_null(bytes);
-  assert_ok(sb_builder_copy_bytes(builder, bytes, *size));
-  return bytes;
-}
-
-static void assert_same_bytes(const sb_builder *found, const sb_builder *wanted) {
-  size_t found_size, wanted_size;
-  uint8_t *found_bytes = bytes_of(found, &found_size), *wanted_bytes = bytes_of(wanted, &wanted_size);
-  assert_int_equal(found_size, wanted_size);
-  assert_memory_equal(found_bytes, wanted_bytes, wanted_size);
-  free(found_bytes);
-  free(wanted_bytes);
-}
-
 static void columns_give_the_bytes_that_single_messages_give(void **state) {
   (void)state;
   sb_schema *schema = open_all_types();
@@ -103,11 +46,11 @@ static void columns_give_the_bytes_that_single_messages_give(void **state) {
     sb_builder *builder = open_builder(memory), *wanted = open_builder(NULL);
     for (int round = 0; round < 3; round++) {
       sb_error error;
-      assert_ok(sb_builder_add_columns(builder, schema, sequences, COUNT, all_columns, ALL_FIELDS, &error));
-      add_singly(wanted, schema);
+      assert_ok(sb_builder_add_columns(builder, schema, sample_sequences, SAMPLES, all_columns, ALL_FIELDS, &error));
+      add_samples_singly(wanted, schema);
     }
-    assert_int_equal(sb_builder_frame_count(builder), 3 * COUNT);
-    assert_same_bytes(builder, wanted);
+    assert_int_equal(sb_builder_frame_count(builder), 3 * SAMPLES);
+    assert_same_frames(builder, wanted);
     sb_builder_close(builder);
     sb_builder_close(wanted);
     sb_memory_close(memory);
@@ -120,9 +63,9 @@ static void columns_of_a_batch_are_columns_of_a_builder(void **state) {
   (void)state;
   sb_schema *schema = open_all_types();
   sb_builder *wanted = open_builder(NULL), *builder = open_builder(NULL);
-  add_singly(wanted, schema);
+  add_samples_singly(wanted, schema);
   size_t size;
-  uint8_t *bytes = bytes_of(wanted, &size);
+  uint8_t *bytes = built_bytes_of(wanted, &size);
   sb_parser *parser = NULL;
   sb_batch *batch = open_batch();
   assert_ok(sb_parser_open(&schema, 1, NULL, &parser, NULL));
@@ -141,8 +84,8 @@ static void columns_of_a_batch_are_columns_of_a_builder(void **state) {
     *column = (sb_column){part[0],          part_size[0], part[1],          part_size[1] / 8, part[2],
                           part_size[2] / 4, part[3],      part_size[3] / 8, part[4],          part_size[4] / 4};
   }
-  assert_ok(sb_builder_add_columns(builder, schema, heads, COUNT, columns, ALL_FIELDS, NULL));
-  assert_same_bytes(builder, wanted);
+  assert_ok(sb_builder_add_columns(builder, schema, heads, SAMPLES, columns, ALL_FIELDS, NULL));
+  assert_same_frames(builder, wanted);
   free(bytes);
   sb_batch_close(batch);
   sb_parser_close(parser);
@@ -157,19 +100,19 @@ static void narrow_fields_take_int64_that_fit(void **state) {
   const sb_schema_field field = {"number", SB_TYPE_INT16, 0};
   assert_ok(sb_schema_open("Number", SB_DIRECTION_REQUEST, 0, &field, 1, &schema, NULL));
   sb_builder *builder = open_builder(NULL);
-  int64_t numbers[COUNT] = {-32768, 5, 32767};
+  int64_t numbers[SAMPLES] = {-32768, 5, 32767};
   const sb_column column = {VALUES(numbers)};
-  assert_ok(sb_builder_add_columns(builder, schema, sequences, COUNT, &column, 1, NULL));
+  assert_ok(sb_builder_add_columns(builder, schema, sample_sequences, SAMPLES, &column, 1, NULL));
   numbers[2] = 32768;
   sb_error error;
-  assert_int_equal(sb_builder_add_columns(builder, schema, sequences, COUNT, &column, 1, &error), SB_OUT_OF_RANGE);
+  assert_int_equal(sb_builder_add_columns(builder, schema, sample_sequences, SAMPLES, &column, 1, &error), SB_OUT_OF_RANGE);
   assert_string_equal(error.message, "message 5 (Number), field number: 32768 does not fit an int16, which holds -32768 to 32767");
   assert_string_equal(error.field, "number");
   assert_int_equal(error.frame, 5);
   assert_int_equal(error.frame_offset, 6);
   assert_int_equal(error.stream_offset, 5 * 8 + 6);
-  assert_int_equal(sb_builder_frame_count(builder), COUNT);
-  assert_int_equal(sb_builder_size(builder), COUNT * 8);
+  assert_int_equal(sb_builder_frame_count(builder), SAMPLES);
+  assert_int_equal(sb_builder_size(builder), SAMPLES * 8);
   sb_builder_close(builder);
   sb_schema_close(schema);
 }
@@ -184,8 +127,8 @@ typedef struct wrong_column {
 
 static void a_wrong_column_is_refused_and_nothing_added(void **state) {
   (void)state;
-  static const int32_t negative[COUNT] = {0, -1, 0}, too_long[COUNT] = {4, 0, 10}, many[COUNT] = {0, 0, 40000};
-  static const int64_t far[COUNT] = {0, 0, 14}, before[COUNT] = {0, -1, 0}, farthest[COUNT] = {INT64_MAX, 0, 0};
+  static const int32_t negative[SAMPLES] = {0, -1, 0}, too_long[SAMPLES] = {4, 0, 10}, many[SAMPLES] = {0, 0, 40000};
+  static const int64_t far[SAMPLES] = {0, 0, 14}, before[SAMPLES] = {0, -1, 0}, farthest[SAMPLES] = {INT64_MAX, 0, 0};
   static const int32_t long_item[] = {3, 0, 6}, negative_item[] = {3, -1, 5};
   static const int8_t bytes[40000];
   const wrong_column cases[] = {
@@ -193,7 +136,7 @@ static void a_wrong_column_is_refused_and_nothing_added(void **state) {
       {2, {VALUES(i16)}, SB_INVALID_ARGUMENT, 0, "3 messages need int32 or int64 values, not 6 bytes"},
       {3, {.size = 24}, SB_INVALID_ARGUMENT, 0, "values is NULL though size is 24"},
       {4, {.values = text, .size = 13}, SB_INVALID_ARGUMENT, 0, "0 lengths for 3 messages"},
-      {4, {.values = text, .size = 13, .length_count = COUNT}, SB_INVALID_ARGUMENT, 0, "3 lengths for 3 messages"},
+      {4, {.values = text, .size = 13, .length_count = SAMPLES}, SB_INVALID_ARGUMENT, 0, "3 lengths for 3 messages"},
       {4, {.values = text, .size = 13, LENGTHS(text_lengths), .offsets = far, .offset_count = 2}, SB_INVALID_ARGUMENT, 0, "2 offsets"},
       {4, {.values = text, .size = 13, LENGTHS(negative)}, SB_OUT_OF_RANGE, 1, "offset 0 and length -1"},
       {4, {.values = text, .size = 13, LENGTHS(too_long)}, SB_OUT_OF_RANGE, 2, "offset 4 and length 10 are not within the 13"},
@@ -239,7 +182,7 @@ static void a_wrong_column_is_refused_and_nothing_added(void **state) {
     columns[cases[i].field] = cases[i].column;
     sb_error error;
     memset(&error, 0x55, sizeof error);
-    sb_status status = sb_builder_add_columns(builder, schema, sequences, COUNT, columns, ALL_FIELDS, &error);
+    sb_status status = sb_builder_add_columns(builder, schema, sample_sequences, SAMPLES, columns, ALL_FIELDS, &error);
     if (status != cases[i].status || strstr(error.message, cases[i].message) == NULL)
       fail_msg("case %zu gives %d and says: %s", i, (int)status, error.message);
     assert_int_equal(error.frame, cases[i].frame);
@@ -247,11 +190,11 @@ static void a_wrong_column_is_refused_and_nothing_added(void **state) {
     assert_int_equal(sb_builder_size(builder), 0);
     assert_int_equal(sb_builder_frame_count(builder), 0);
   }
-  assert_int_equal(sb_builder_add_columns(builder, schema, sequences, COUNT, all_columns, 2, NULL), SB_INVALID_ARGUMENT);
-  assert_int_equal(sb_builder_add_columns(NULL, schema, sequences, COUNT, all_columns, ALL_FIELDS, NULL), SB_INVALID_ARGUMENT);
-  assert_int_equal(sb_builder_add_columns(builder, NULL, sequences, COUNT, all_columns, ALL_FIELDS, NULL), SB_INVALID_ARGUMENT);
-  assert_int_equal(sb_builder_add_columns(builder, schema, NULL, COUNT, all_columns, ALL_FIELDS, NULL), SB_INVALID_ARGUMENT);
-  assert_int_equal(sb_builder_add_columns(builder, schema, sequences, COUNT, NULL, ALL_FIELDS, NULL), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_builder_add_columns(builder, schema, sample_sequences, SAMPLES, all_columns, 2, NULL), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_builder_add_columns(NULL, schema, sample_sequences, SAMPLES, all_columns, ALL_FIELDS, NULL), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_builder_add_columns(builder, NULL, sample_sequences, SAMPLES, all_columns, ALL_FIELDS, NULL), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_builder_add_columns(builder, schema, NULL, SAMPLES, all_columns, ALL_FIELDS, NULL), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_builder_add_columns(builder, schema, sample_sequences, SAMPLES, NULL, ALL_FIELDS, NULL), SB_INVALID_ARGUMENT);
   sb_builder_close(builder);
   sb_schema_close(schema);
 }
@@ -264,8 +207,8 @@ static void no_messages_and_no_fields_are_allowed(void **state) {
   assert_ok(sb_builder_add_columns(builder, schema, NULL, 0, none, ALL_FIELDS, NULL));
   assert_int_equal(sb_builder_size(builder), 0);
   assert_ok(sb_schema_open("Ping", SB_DIRECTION_REQUEST, 0, NULL, 0, &empty, NULL));
-  assert_ok(sb_builder_add_columns(builder, empty, sequences, COUNT, NULL, 0, NULL));
-  assert_int_equal(sb_builder_size(builder), COUNT * 6);
+  assert_ok(sb_builder_add_columns(builder, empty, sample_sequences, SAMPLES, NULL, 0, NULL));
+  assert_int_equal(sb_builder_size(builder), SAMPLES * 6);
   sb_builder_close(builder);
   sb_schema_close(empty);
   sb_schema_close(schema);
@@ -278,24 +221,24 @@ static void without_memory_nothing_is_added(void **state) {
     sb_memory *memory = NULL;
     assert_ok(sb_memory_open_fixed(50, &memory)); /* frames lie across blocks */
     sb_builder *builder = open_builder(memory), *wanted = open_builder(NULL);
-    add_singly(builder, schema);
-    add_singly(wanted, schema);
+    add_samples_singly(builder, schema);
+    add_samples_singly(wanted, schema);
     sb_error error;
     allocations_until_failure = nth;
-    sb_status status = sb_builder_add_columns(builder, schema, sequences, COUNT, all_columns, ALL_FIELDS, &error);
+    sb_status status = sb_builder_add_columns(builder, schema, sample_sequences, SAMPLES, all_columns, ALL_FIELDS, &error);
     bool failed = allocations_until_failure == 0;
     allocations_until_failure = 0;
     if (failed) {
       assert_int_equal(status, SB_NO_MEMORY);
       assert_int_equal(error.status, SB_NO_MEMORY);
-      assert_same_bytes(builder, wanted);
-      assert_ok(sb_builder_add_columns(builder, schema, sequences, COUNT, all_columns, ALL_FIELDS, NULL));
+      assert_same_frames(builder, wanted);
+      assert_ok(sb_builder_add_columns(builder, schema, sample_sequences, SAMPLES, all_columns, ALL_FIELDS, NULL));
     } else {
       assert_ok(status);
       assert_true(nth > 4);
     }
-    add_singly(wanted, schema);
-    assert_same_bytes(builder, wanted);
+    add_samples_singly(wanted, schema);
+    assert_same_frames(builder, wanted);
     sb_builder_close(builder);
     sb_builder_close(wanted);
     sb_memory_close(memory);

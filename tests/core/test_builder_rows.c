@@ -1,59 +1,13 @@
 /* link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc */
-#include "codec_testing.h"
+#include "codec_sample.h"
 
 #include "failing_malloc.h"
 
 enum {
-  COUNT = 3,
-  VALUES = COUNT * ALL_FIELDS
+  VALUES = SAMPLES * ALL_FIELDS
 };
 
-static const int8_t sequences[COUNT] = {1, -2, 3};
-static const int8_t a8[] = {-1, 2};
-static const int16_t a16[] = {300, -301, 302};
-static const int32_t a32[] = {70000};
-static const int64_t a64[] = {INT64_MIN, 5};
-static const sb_bytes two_texts[] = {{"one", 3}, {NULL, 0}};
-
-/* Three messages of all types: a full one, one of nothing, and one with other values. */
-static const sb_value rows[VALUES] = {
-    {.number = -8},
-    {.number = -16},
-    {.number = -32},
-    {.number = -64},
-    {.data = "text", .size = 4},
-    {.data = a8, .size = 2},
-    {.data = a16, .size = 3},
-    {.data = a32, .size = 1},
-    {.data = a64, .size = 2},
-    {.data = two_texts, .size = 2},
-    [2 * ALL_FIELDS] = {.number = 127},
-    {.number = 32767},
-    {.number = INT32_MAX},
-    {.number = INT64_MAX},
-    {.data = "more text", .size = 9},
-};
-
-static sb_builder *open_builder(sb_memory *memory) {
-  sb_builder *builder = NULL;
-  assert_ok(sb_builder_open(memory, &builder));
-  return builder;
-}
-
-static void add_singly(sb_builder *builder, const sb_schema *schema) {
-  for (size_t i = 0; i < COUNT; i++) assert_ok(sb_builder_add(builder, schema, sequences[i], rows + i * ALL_FIELDS, ALL_FIELDS, NULL));
-}
-
-static void assert_same_bytes(const sb_builder *found, const sb_builder *wanted) {
-  static uint8_t found_bytes[10000], wanted_bytes[10000];
-  const size_t size = sb_builder_size(wanted);
-  assert_true(size <= sizeof wanted_bytes);
-  assert_int_equal(sb_builder_size(found), size);
-  assert_ok(sb_builder_copy_bytes(found, found_bytes, size));
-  assert_ok(sb_builder_copy_bytes(wanted, wanted_bytes, size));
-  assert_memory_equal(found_bytes, wanted_bytes, size);
-  assert_int_equal(sb_builder_frame_count(found), sb_builder_frame_count(wanted));
-}
+static const sb_value *const rows = &sample_values[0][0];
 
 static void rows_give_the_bytes_that_single_messages_give(void **state) {
   (void)state;
@@ -64,10 +18,10 @@ static void rows_give_the_bytes_that_single_messages_give(void **state) {
     sb_builder *builder = open_builder(memory), *wanted = open_builder(NULL);
     for (int i = 0; i < 3; i++) {
       sb_error error;
-      assert_ok(sb_builder_add_rows(builder, schema, sequences, COUNT, rows, VALUES, &error));
-      add_singly(wanted, schema);
+      assert_ok(sb_builder_add_rows(builder, schema, sample_sequences, SAMPLES, rows, VALUES, &error));
+      add_samples_singly(wanted, schema);
     }
-    assert_same_bytes(builder, wanted);
+    assert_same_frames(builder, wanted);
     sb_builder_close(builder);
     sb_builder_close(wanted);
     sb_memory_close(memory);
@@ -79,24 +33,24 @@ static void a_wrong_row_is_refused_and_nothing_added(void **state) {
   (void)state;
   sb_schema *schema = open_all_types();
   sb_builder *builder = open_builder(NULL);
-  add_singly(builder, schema);
+  add_samples_singly(builder, schema);
   const size_t size = sb_builder_size(builder);
   sb_value wrong[VALUES];
-  memcpy(wrong, rows, sizeof wrong);
+  memcpy(wrong, sample_values, sizeof wrong);
   wrong[ALL_FIELDS + 1].number = 32768; /* the second message's i16 */
   sb_error error;
-  assert_int_equal(sb_builder_add_rows(builder, schema, sequences, COUNT, wrong, VALUES, &error), SB_OUT_OF_RANGE);
+  assert_int_equal(sb_builder_add_rows(builder, schema, sample_sequences, SAMPLES, wrong, VALUES, &error), SB_OUT_OF_RANGE);
   assert_string_equal(error.field, "i16");
-  assert_int_equal(error.frame, COUNT + 1);
+  assert_int_equal(error.frame, SAMPLES + 1);
   assert_non_null(strstr(error.message, "message 4 (AllTypes), field i16: 32768"));
   assert_int_equal(sb_builder_size(builder), size);
-  memcpy(wrong, rows, sizeof wrong);
+  memcpy(wrong, sample_values, sizeof wrong);
   wrong[2 * ALL_FIELDS + 4].data = NULL;
-  assert_int_equal(sb_builder_add_rows(builder, schema, sequences, COUNT, wrong, VALUES, &error), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_builder_add_rows(builder, schema, sample_sequences, SAMPLES, wrong, VALUES, &error), SB_INVALID_ARGUMENT);
   assert_string_equal(error.field, "text");
-  assert_int_equal(error.frame, COUNT + 2);
+  assert_int_equal(error.frame, SAMPLES + 2);
   assert_int_equal(sb_builder_size(builder), size);
-  assert_int_equal(sb_builder_frame_count(builder), COUNT);
+  assert_int_equal(sb_builder_frame_count(builder), SAMPLES);
   sb_builder_close(builder);
   sb_schema_close(schema);
 }
@@ -109,19 +63,19 @@ static void counts_that_differ_are_refused(void **state) {
   sb_error error;
   for (size_t value_count = 0; value_count < VALUES + 2; value_count++) {
     if (value_count == VALUES) continue;
-    assert_int_equal(sb_builder_add_rows(builder, schema, sequences, COUNT, rows, value_count, &error), SB_INVALID_ARGUMENT);
+    assert_int_equal(sb_builder_add_rows(builder, schema, sample_sequences, SAMPLES, rows, value_count, &error), SB_INVALID_ARGUMENT);
   }
   assert_non_null(strstr(error.message, "AllTypes has 10 fields, 31 values were given for 3 messages"));
-  assert_int_equal(sb_builder_add_rows(builder, empty, sequences, COUNT, rows, 1, NULL), SB_INVALID_ARGUMENT);
-  assert_int_equal(sb_builder_add_rows(NULL, schema, sequences, COUNT, rows, VALUES, NULL), SB_INVALID_ARGUMENT);
-  assert_int_equal(sb_builder_add_rows(builder, NULL, sequences, COUNT, rows, VALUES, NULL), SB_INVALID_ARGUMENT);
-  assert_int_equal(sb_builder_add_rows(builder, schema, NULL, COUNT, rows, VALUES, NULL), SB_INVALID_ARGUMENT);
-  assert_int_equal(sb_builder_add_rows(builder, schema, sequences, COUNT, NULL, VALUES, NULL), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_builder_add_rows(builder, empty, sample_sequences, SAMPLES, rows, 1, NULL), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_builder_add_rows(NULL, schema, sample_sequences, SAMPLES, rows, VALUES, NULL), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_builder_add_rows(builder, NULL, sample_sequences, SAMPLES, rows, VALUES, NULL), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_builder_add_rows(builder, schema, NULL, SAMPLES, rows, VALUES, NULL), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_builder_add_rows(builder, schema, sample_sequences, SAMPLES, NULL, VALUES, NULL), SB_INVALID_ARGUMENT);
   assert_int_equal(sb_builder_size(builder), 0);
   assert_ok(sb_builder_add_rows(builder, schema, NULL, 0, NULL, 0, NULL));
   assert_int_equal(sb_builder_frame_count(builder), 0);
-  assert_ok(sb_builder_add_rows(builder, empty, sequences, COUNT, NULL, 0, NULL));
-  assert_int_equal(sb_builder_size(builder), COUNT * 6);
+  assert_ok(sb_builder_add_rows(builder, empty, sample_sequences, SAMPLES, NULL, 0, NULL));
+  assert_int_equal(sb_builder_size(builder), SAMPLES * 6);
   sb_builder_close(builder);
   sb_schema_close(empty);
   sb_schema_close(schema);
@@ -135,21 +89,21 @@ static void without_memory_nothing_is_added(void **state) {
     sb_memory *memory = NULL;
     assert_ok(sb_memory_open_fixed(50, &memory)); /* frames lie across blocks */
     sb_builder *builder = open_builder(memory), *wanted = open_builder(NULL);
-    add_singly(builder, schema);
-    add_singly(wanted, schema);
+    add_samples_singly(builder, schema);
+    add_samples_singly(wanted, schema);
     sb_error error;
     allocations_until_failure = nth;
-    sb_status status = sb_builder_add_rows(builder, schema, sequences, COUNT, rows, VALUES, &error);
+    sb_status status = sb_builder_add_rows(builder, schema, sample_sequences, SAMPLES, rows, VALUES, &error);
     failed = allocations_until_failure == 0;
     allocations_until_failure = 0;
     assert_int_equal(status, failed ? SB_NO_MEMORY : SB_OK);
     if (failed) {
       assert_int_equal(error.status, SB_NO_MEMORY);
-      assert_same_bytes(builder, wanted);
+      assert_same_frames(builder, wanted);
     } else {
       assert_true(nth > 1);
-      add_singly(wanted, schema);
-      assert_same_bytes(builder, wanted);
+      add_samples_singly(wanted, schema);
+      assert_same_frames(builder, wanted);
     }
     sb_builder_close(builder);
     sb_builder_close(wanted);

@@ -1,43 +1,7 @@
 /* link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc */
-#include "codec_testing.h"
+#include "codec_sample.h"
 
 #include "failing_malloc.h"
-
-enum {
-  ROWS = 3
-};
-
-static const int8_t a8[] = {-1, 2};
-static const int16_t a16[] = {300, -301, 302};
-static const int32_t a32[] = {70000};
-static const int64_t a64[] = {INT64_MIN, 5};
-static const sb_bytes texts_of_row_0[] = {{"one", 3}, {"", 0}};
-static const sb_bytes texts_of_row_2[] = {{"three", 5}};
-
-/* The values of three messages of all types, in the order of all_fields. */
-static const sb_value all_values[ROWS][ALL_FIELDS] = {
-    {{.number = -8},
-     {.number = -16},
-     {.number = -32},
-     {.number = -64},
-     {.data = "text", .size = 4},
-     {.data = a8, .size = 2},
-     {.data = a16, .size = 3},
-     {.data = a32, .size = 1},
-     {.data = a64, .size = 2},
-     {.data = texts_of_row_0, .size = 2}},
-    {{.number = 0}},
-    {{.number = 127},
-     {.number = 32767},
-     {.number = INT32_MAX},
-     {.number = INT64_MAX},
-     {.data = "more text", .size = 9},
-     {.data = a8, .size = 1},
-     {.data = a16, .size = 1},
-     {.size = 0},
-     {.data = a64, .size = 1},
-     {.data = texts_of_row_2, .size = 1}},
-};
 
 typedef struct decoded {
   sb_schema *schemas[2];
@@ -65,14 +29,14 @@ static void open_decoded(decoded *all) {
   *all = (decoded){.schemas = {open_all_types()}, .batch = open_batch()};
   assert_ok(sb_schema_open("Other", SB_DIRECTION_REQUEST, 4, &field, 1, &all->schemas[1], NULL));
   assert_ok(sb_builder_open(NULL, &all->builder));
-  for (int row = 0; row < ROWS; row++) {
+  for (int row = 0; row < SAMPLES; row++) {
     const sb_value number = {.number = 1000 + row};
-    assert_ok(sb_builder_add(all->builder, all->schemas[0], (int8_t)(10 + row), all_values[row], ALL_FIELDS, NULL));
+    assert_ok(sb_builder_add(all->builder, all->schemas[0], (int8_t)(10 + row), sample_values[row], ALL_FIELDS, NULL));
     assert_ok(sb_builder_add(all->builder, all->schemas[1], (int8_t)(-10 - row), &number, 1, NULL));
   }
   assert_ok(sb_parser_open(all->schemas, 2, NULL, &all->parser, NULL));
   feed(all);
-  assert_int_equal(sb_batch_row_count(all->batch), 2 * ROWS);
+  assert_int_equal(sb_batch_row_count(all->batch), 2 * SAMPLES);
 }
 
 static void close_decoded(decoded *all) {
@@ -100,13 +64,13 @@ static void heads_are_columns(void **state) {
   (void)state;
   decoded all;
   open_decoded(&all);
-  assert_items(column(all.batch, 0, SB_COLUMN_SEQUENCE, SB_PART_VALUES, ROWS, 1), (int8_t[]){10, 11, 12});
-  assert_items(column(all.batch, 1, SB_COLUMN_SEQUENCE, SB_PART_VALUES, ROWS, 1), (int8_t[]){-10, -11, -12});
-  assert_items(column(all.batch, 0, SB_COLUMN_API_KEY, SB_PART_VALUES, ROWS, 1), (int8_t[]){3, 3, 3});
-  assert_items(column(all.batch, 0, SB_COLUMN_ROW, SB_PART_VALUES, ROWS, 8), (int64_t[]){0, 2, 4});
-  assert_items(column(all.batch, 1, SB_COLUMN_ROW, SB_PART_VALUES, ROWS, 8), (int64_t[]){1, 3, 5});
-  const int64_t *offsets = column(all.batch, 1, SB_COLUMN_STREAM_OFFSET, SB_PART_VALUES, ROWS, 8);
-  for (size_t i = 0; i < ROWS; i++) {
+  assert_items(column(all.batch, 0, SB_COLUMN_SEQUENCE, SB_PART_VALUES, SAMPLES, 1), (int8_t[]){10, 11, 12});
+  assert_items(column(all.batch, 1, SB_COLUMN_SEQUENCE, SB_PART_VALUES, SAMPLES, 1), (int8_t[]){-10, -11, -12});
+  assert_items(column(all.batch, 0, SB_COLUMN_API_KEY, SB_PART_VALUES, SAMPLES, 1), (int8_t[]){3, 3, 3});
+  assert_items(column(all.batch, 0, SB_COLUMN_ROW, SB_PART_VALUES, SAMPLES, 8), (int64_t[]){0, 2, 4});
+  assert_items(column(all.batch, 1, SB_COLUMN_ROW, SB_PART_VALUES, SAMPLES, 8), (int64_t[]){1, 3, 5});
+  const int64_t *offsets = column(all.batch, 1, SB_COLUMN_STREAM_OFFSET, SB_PART_VALUES, SAMPLES, 8);
+  for (size_t i = 0; i < SAMPLES; i++) {
     sb_row row;
     assert_ok(sb_batch_get_row(all.batch, 2 * i + 1, &row));
     assert_int_equal(offsets[i], row.stream_offset);
@@ -118,11 +82,11 @@ static void integers_are_columns_of_their_width(void **state) {
   (void)state;
   decoded all;
   open_decoded(&all);
-  assert_items(column(all.batch, 0, 0, SB_PART_VALUES, ROWS, 1), (int8_t[]){-8, 0, 127});
-  assert_items(column(all.batch, 0, 1, SB_PART_VALUES, ROWS, 2), (int16_t[]){-16, 0, 32767});
-  assert_items(column(all.batch, 0, 2, SB_PART_VALUES, ROWS, 4), (int32_t[]){-32, 0, INT32_MAX});
-  assert_items(column(all.batch, 0, 3, SB_PART_VALUES, ROWS, 8), (int64_t[]){-64, 0, INT64_MAX});
-  assert_items(column(all.batch, 1, 0, SB_PART_VALUES, ROWS, 2), (int16_t[]){1000, 1001, 1002});
+  assert_items(column(all.batch, 0, 0, SB_PART_VALUES, SAMPLES, 1), (int8_t[]){-8, 0, 127});
+  assert_items(column(all.batch, 0, 1, SB_PART_VALUES, SAMPLES, 2), (int16_t[]){-16, 0, 32767});
+  assert_items(column(all.batch, 0, 2, SB_PART_VALUES, SAMPLES, 4), (int32_t[]){-32, 0, INT32_MAX});
+  assert_items(column(all.batch, 0, 3, SB_PART_VALUES, SAMPLES, 8), (int64_t[]){-64, 0, INT64_MAX});
+  assert_items(column(all.batch, 1, 0, SB_PART_VALUES, SAMPLES, 2), (int16_t[]){1000, 1001, 1002});
   close_decoded(&all);
 }
 
@@ -141,10 +105,10 @@ static void strings_are_places_in_what_was_received(void **state) {
   open_decoded(&all);
   size_t size;
   const char *bytes = bytes_of(all.batch, 4, &size);
-  const int64_t *offsets = column(all.batch, 0, 4, SB_PART_OFFSETS, ROWS, 8);
-  const int32_t *lengths = column(all.batch, 0, 4, SB_PART_LENGTHS, ROWS, 4);
+  const int64_t *offsets = column(all.batch, 0, 4, SB_PART_OFFSETS, SAMPLES, 8);
+  const int32_t *lengths = column(all.batch, 0, 4, SB_PART_LENGTHS, SAMPLES, 4);
   const char *const wanted[] = {"text", "", "more text"};
-  for (size_t i = 0; i < ROWS; i++) {
+  for (size_t i = 0; i < SAMPLES; i++) {
     assert_int_equal(lengths[i], strlen(wanted[i]));
     assert_true(offsets[i] >= 0 && (size_t)offsets[i] + (size_t)lengths[i] <= size);
     assert_memory_equal(bytes + offsets[i], wanted[i], strlen(wanted[i]));
@@ -167,10 +131,10 @@ static void arrays_are_flattened(void **state) {
   assert_items(column(all.batch, 0, 6, SB_PART_VALUES, 4, 2), (int16_t[]){300, -301, 302, 300});
   assert_items(column(all.batch, 0, 7, SB_PART_VALUES, 1, 4), (int32_t[]){70000});
   assert_items(column(all.batch, 0, 8, SB_PART_VALUES, 3, 8), (int64_t[]){INT64_MIN, 5, INT64_MIN});
-  assert_items(column(all.batch, 0, 6, SB_PART_OFFSETS, ROWS, 8), (int64_t[]){0, 3, 3});
-  assert_items(column(all.batch, 0, 6, SB_PART_LENGTHS, ROWS, 4), (int32_t[]){3, 0, 1});
-  assert_items(column(all.batch, 0, 7, SB_PART_OFFSETS, ROWS, 8), (int64_t[]){0, 1, 1});
-  assert_items(column(all.batch, 0, 7, SB_PART_LENGTHS, ROWS, 4), (int32_t[]){1, 0, 0});
+  assert_items(column(all.batch, 0, 6, SB_PART_OFFSETS, SAMPLES, 8), (int64_t[]){0, 3, 3});
+  assert_items(column(all.batch, 0, 6, SB_PART_LENGTHS, SAMPLES, 4), (int32_t[]){3, 0, 1});
+  assert_items(column(all.batch, 0, 7, SB_PART_OFFSETS, SAMPLES, 8), (int64_t[]){0, 1, 1});
+  assert_items(column(all.batch, 0, 7, SB_PART_LENGTHS, SAMPLES, 4), (int32_t[]){1, 0, 0});
   close_decoded(&all);
 }
 
@@ -180,8 +144,8 @@ static void arrays_of_strings_have_places_per_item(void **state) {
   open_decoded(&all);
   size_t size;
   const char *bytes = bytes_of(all.batch, 9, &size);
-  assert_items(column(all.batch, 0, 9, SB_PART_OFFSETS, ROWS, 8), (int64_t[]){0, 2, 2});
-  assert_items(column(all.batch, 0, 9, SB_PART_LENGTHS, ROWS, 4), (int32_t[]){2, 0, 1});
+  assert_items(column(all.batch, 0, 9, SB_PART_OFFSETS, SAMPLES, 8), (int64_t[]){0, 2, 2});
+  assert_items(column(all.batch, 0, 9, SB_PART_LENGTHS, SAMPLES, 4), (int32_t[]){2, 0, 1});
   assert_items(column(all.batch, 0, 9, SB_PART_ITEM_LENGTHS, 3, 4), (int32_t[]){3, 0, 5});
   const int64_t *offsets = column(all.batch, 0, 9, SB_PART_ITEM_OFFSETS, 3, 8);
   assert_memory_equal(bytes + offsets[0], "one", 3);
@@ -194,10 +158,10 @@ static void a_column_is_made_once_until_the_next_parse(void **state) {
   (void)state;
   decoded all;
   open_decoded(&all);
-  const void *numbers = column(all.batch, 0, 3, SB_PART_VALUES, ROWS, 8);
-  const void *others = column(all.batch, 1, 0, SB_PART_VALUES, ROWS, 2);
-  assert_ptr_equal(column(all.batch, 0, 3, SB_PART_VALUES, ROWS, 8), numbers);
-  assert_ptr_equal(column(all.batch, 1, 0, SB_PART_VALUES, ROWS, 2), others);
+  const void *numbers = column(all.batch, 0, 3, SB_PART_VALUES, SAMPLES, 8);
+  const void *others = column(all.batch, 1, 0, SB_PART_VALUES, SAMPLES, 2);
+  assert_ptr_equal(column(all.batch, 0, 3, SB_PART_VALUES, SAMPLES, 8), numbers);
+  assert_ptr_equal(column(all.batch, 1, 0, SB_PART_VALUES, SAMPLES, 2), others);
   for (int round = 0; round < 3; round++) { /* the batch's memory serves again */
     const sb_value number = {.number = round};
     assert_ok(sb_builder_add(all.builder, all.schemas[1], 0, &number, 1, NULL));
@@ -273,7 +237,7 @@ static void without_memory_the_batch_stays_as_it_is(void **state) {
     assert_ok(ask(all.batch, 0, field, SB_PART_VALUES));
   }
   assert_true(failures > 0);
-  assert_items(column(all.batch, 0, 3, SB_PART_VALUES, ROWS, 8), (int64_t[]){-64, 0, INT64_MAX});
+  assert_items(column(all.batch, 0, 3, SB_PART_VALUES, SAMPLES, 8), (int64_t[]){-64, 0, INT64_MAX});
   close_decoded(&all);
 }
 
