@@ -208,7 +208,7 @@ func (l *link) write(op string, taken, sent func(frames int)) error {
 		if err != nil {
 			return err
 		}
-		err = send(l.conn, frames)
+		_, err = frames.WriteTo(l.conn)
 		frames.Close()
 		if err != nil {
 			return gone(op, "sending failed", err)
@@ -226,17 +226,6 @@ func (l *link) take(taken func(frames int)) (*View, int, error) {
 		taken(count)
 	}
 	return frames, count, err
-}
-
-// send writes all bytes of a view without copying them.
-func send(conn net.Conn, frames *View) error {
-	spans, err := frames.Spans()
-	if err != nil {
-		return err
-	}
-	buffers := net.Buffers(spans)
-	_, err = buffers.WriteTo(conn)
-	return err
 }
 
 // wakeWriter says that there are frames to write.

@@ -90,16 +90,7 @@ func (s *stream) send() error {
 		return err
 	}
 	defer frames.Close()
-	return writeFrames(s.conn, frames)
-}
-
-func writeFrames(conn *net.TCPConn, frames *samebytes.View) error {
-	spans, err := frames.Spans()
-	if err != nil {
-		return err
-	}
-	buffers := net.Buffers(spans)
-	_, err = buffers.WriteTo(conn)
+	_, err = frames.WriteTo(s.conn)
 	return err
 }
 
@@ -296,7 +287,7 @@ func writeAll(conn *net.TCPConn, batches <-chan *samebytes.View) error {
 	var failed error
 	for frames := range batches {
 		if failed == nil {
-			failed = writeFrames(conn, frames)
+			_, failed = frames.WriteTo(conn)
 		}
 		frames.Close()
 	}
