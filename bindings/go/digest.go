@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xab6b3b2446d7c2d6ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x18e577acdb48498cull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "ab6b3b2446d7c2d6"
+const coreDigest = "18e577acdb48498c"

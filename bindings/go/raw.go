@@ -1062,7 +1062,8 @@ type VisitStats struct {
 	MaxVisits uint32
 	// up to the end of the log
 	FileBytes uint64
-	// of them, about what compaction keeps
+	// of them, what compaction keeps, index and padding aside; of users whom an open replayed and nobody read
+	// since, at most too much
 	LiveBytes uint64
 	// of them, known to be on disk
 	DurableBytes uint64

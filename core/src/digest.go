@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xab6b3b2446d7c2d6ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x18e577acdb48498cull
 import "C"

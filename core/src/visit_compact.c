@@ -71,6 +71,17 @@ static sb_status copy_user(visit_copy *copy, const visit_user *user) {
   return SB_OK;
 }
 
+/* Gives a user in memory its places in the copy, where it is the user `at`. */
+static void place(const visit_copy *copy, visit_user *user, size_t at) {
+  uint32_t entry = user->first;
+  for (uint64_t i = at == 0 ? 0 : copy->run_ends[at - 1]; i < copy->run_ends[at]; i++) {
+    const uint64_t run = runs_of(copy)[i];
+    for (uint32_t item = 0; item < visit_run_count(run); item++)
+      user->entries[entry++].run = visit_run(visit_run_offset(run), visit_run_first(run) + item, 1);
+  }
+  assert(entry == user->first + user->count);
+}
+
 sb_status sb_priv_visit_copy_step(visit_copy *copy, visit_log *log, uint64_t bytes, sb_error *error) {
   const uint64_t before = copy->writer.end;
   for (unsigned users = 0; copy->next < copy->user_count && users < STEP_USERS_MAX && copy->writer.end - before < bytes; users++) {
@@ -84,7 +95,10 @@ sb_status sb_priv_visit_copy_step(visit_copy *copy, visit_log *log, uint64_t byt
     if (status != SB_OK)
       return status == SB_NO_MEMORY ? no_memory(error) : sb_priv_error(error, status, NULL, "the new file would be too large");
     copy->run_ends[copy->next++] = copy->runs.size / 8;
-    if (in_memory) sb_priv_visit_copy_place(copy, found);
+    if (in_memory)
+      place(copy, found, copy->next - 1);
+    else
+      copy->live_unread += sb_priv_visit_user_live(peeked);
     if (copy->writer.bytes.size >= FLUSH_AT && flush(&copy->writer, error) != SB_OK) return SB_IO;
   }
   return flush(&copy->writer, error);
@@ -108,16 +122,11 @@ bool sb_priv_visit_copy_mirrors(const visit_copy *copy, uint32_t user) {
   return place == copy->user_count || place < copy->next;
 }
 
-void sb_priv_visit_copy_place(const visit_copy *copy, visit_user *user) {
-  const size_t place = listed(copy, user->user);
-  if (place >= copy->next) return;
-  uint32_t entry = user->first;
-  for (uint64_t i = place == 0 ? 0 : copy->run_ends[place - 1]; i < copy->run_ends[place]; i++) {
-    const uint64_t run = runs_of(copy)[i];
-    for (uint32_t item = 0; item < visit_run_count(run); item++)
-      user->entries[entry++].run = visit_run(visit_run_offset(run), visit_run_first(run) + item, 1);
-  }
-  assert(entry == user->first + user->count);
+void sb_priv_visit_copy_loaded(visit_copy *copy, visit_user *user) {
+  const size_t at = listed(copy, user->user);
+  if (at >= copy->next) return;
+  copy->live_unread -= sb_priv_visit_user_live(user);
+  place(copy, user, at);
 }
 
 sb_status sb_priv_visit_copy_index(visit_copy *copy, visit_log *log, visit_base *base, sb_error *error) {
@@ -129,6 +138,7 @@ sb_status sb_priv_visit_copy_index(visit_copy *copy, visit_log *log, visit_base 
   sb_status status = sb_priv_visit_table_sorted(&log->table, &users);
   const size_t table_count = log->table.used;
   size_t in_list = 0, in_table = 0;
+  uint64_t live = copy->live_unread;
   while (status == SB_OK && (in_list < copy->user_count || in_table < table_count)) {
     visit_user *found = in_table < table_count ? users[in_table] : NULL;
     if (found != NULL && (in_list == copy->user_count || found->user <= copy->users[in_list])) {
@@ -142,6 +152,7 @@ sb_status sb_priv_visit_copy_index(visit_copy *copy, visit_log *log, visit_base 
     }
     if (found != NULL) {
       size_t count;
+      live += sb_priv_visit_user_live(found);
       status = sb_priv_visit_user_runs(found, &runs, &count);
       if (status == SB_OK) status = sb_priv_visit_index_put(&index, found->user, (uint64_t *)(void *)runs.data, count);
     } else if (in_list < copy->user_count) {
@@ -152,7 +163,7 @@ sb_status sb_priv_visit_copy_index(visit_copy *copy, visit_log *log, visit_base 
   }
   sb_priv_visit_bytes_free(&runs);
   if (status == SB_OK)
-    status = sb_priv_visit_index_end(&index, log->table.max_visits, log->table.live_bytes, base);
+    status = sb_priv_visit_index_end(&index, log->table.max_visits, live, base);
   else
     sb_priv_visit_index_abandon(&index);
   if (status == SB_OK) return SB_OK;

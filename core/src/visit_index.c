@@ -69,7 +69,7 @@ void sb_priv_visit_index_take(visit_log *log, visit_base base) {
   free(log->base.pages);
   free(log->limits);
   log->limits = NULL;
-  log->limit_count = 0;
+  log->limit_count = log->limit_capacity = 0;
   log->base = base;
   log->page_index = base.page_count;
 }

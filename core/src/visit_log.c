@@ -130,11 +130,20 @@ void sb_priv_visit_log_free(visit_log *log) {
 
 /* ---- replay ---- */
 
-static sb_status take_limit(visit_log *log, const visit_record *record) {
-  visit_limit *limits = realloc(log->limits, (log->limit_count + 1) * sizeof *limits);
+sb_status sb_priv_visit_log_limit_reserve(visit_log *log) {
+  if (log->limit_count < log->limit_capacity) return SB_OK;
+  const size_t capacity = log->limit_count + 1 + log->limit_count / 2;
+  visit_limit *limits = realloc(log->limits, capacity * sizeof *limits);
   if (limits == NULL) return SB_NO_MEMORY;
   log->limits = limits;
-  limits[log->limit_count++] = (visit_limit){.offset = record->offset, .max_visits = record->user};
+  log->limit_capacity = capacity;
+  return SB_OK;
+}
+
+static sb_status take_limit(visit_log *log, const visit_record *record) {
+  const sb_status status = sb_priv_visit_log_limit_reserve(log);
+  if (status != SB_OK) return status;
+  log->limits[log->limit_count++] = (visit_limit){.offset = record->offset, .max_visits = record->user};
   log->table.max_visits = record->user;
   for (size_t i = 0; i < log->table.slot_count; i++) {
     visit_user *user = log->table.slots[i];
@@ -156,9 +165,16 @@ static sb_status take_change(visit_log *log, const visit_record *record, sb_erro
     if (status == SB_OK) (void)sb_priv_visit_log_apply(log, record);
     return status;
   }
-  if (record->type == VISIT_CLEAR) user->count = 0; /* what was before does not matter any more */
-  if (record->type == VISIT_VISITS) log->table.live_bytes += record->length;
-  return sb_priv_visit_user_pend(user, record->offset);
+  if (record->type == VISIT_CLEAR) { /* what was before does not matter any more, and leaves room for this record */
+    log->table.live_bytes -= user->pending_live;
+    user->pending_live = 0;
+    user->count = 0;
+  }
+  const sb_status status = sb_priv_visit_user_pend(user, record->offset);
+  if (status != SB_OK || record->type != VISIT_VISITS) return status;
+  user->pending_live += record->length;
+  log->table.live_bytes += record->length;
+  return SB_OK;
 }
 
 sb_status sb_priv_visit_log_take(visit_log *log, const visit_record *record, sb_error *error) {
@@ -356,15 +372,12 @@ static visit_user *scratch_for(visit_log *log, uint32_t user) {
   return scratch;
 }
 
-/* Puts into the scratch what base and its records say of a user. `base_live` and `pending_live` are what the table counted for it so
- * far. */
-static sb_status decode(visit_log *log, uint32_t id, const visit_user *noted, uint64_t *base_live, uint64_t *pending_live,
-                        sb_error *error) {
+/* Puts into the scratch what base and its records say of a user. `base_live` is what the table counted for the base's part so far. */
+static sb_status decode(visit_log *log, uint32_t id, const visit_user *noted, uint64_t *base_live, sb_error *error) {
   visit_user *user = scratch_for(log, id);
   visit_table table = {.max_visits = log->base.pages != NULL ? log->base.max_visits : UINT32_MAX};
   sb_status status = decode_base(log, &table, user, error);
   *base_live = table.live_bytes;
-  *pending_live = 0;
   size_t limit = 0;
   for (uint32_t i = 0; noted != NULL && i < noted->count && status == SB_OK; i++) {
     const uint64_t offset = noted->pending[i];
@@ -377,16 +390,15 @@ static sb_status decode(visit_log *log, uint32_t id, const visit_user *noted, ui
     if (status == SB_OK && record.user != id) status = SB_CORRUPT;
     if (status == SB_OK) status = apply_to(&table, user, &record);
     if (status != SB_OK) return explain(&log->random, status, offset, error);
-    if (record.type == VISIT_VISITS) *pending_live += record.length;
   }
   for (; limit < log->limit_count && status == SB_OK; limit++) sb_priv_visit_user_trim(&table, user, log->limits[limit].max_visits);
   return status;
 }
 
 sb_status sb_priv_visit_log_peek(visit_log *log, uint32_t user, const visit_user **peeked, sb_error *error) {
-  uint64_t base_live, pending_live;
+  uint64_t base_live;
   *peeked = &log->scratch;
-  return decode(log, user, sb_priv_visit_table_find(&log->table, user), &base_live, &pending_live, error);
+  return decode(log, user, sb_priv_visit_table_find(&log->table, user), &base_live, error);
 }
 
 /* Puts a whole record of visits, oldest first, into a snapshot, newest first. A record that is in another order is not shown: an index
@@ -476,14 +488,14 @@ sb_status sb_priv_visit_log_load(visit_log *log, uint32_t user, bool make, visit
     noted->decoded = false;
   }
   visit_user whole;
-  uint64_t base_live, pending_live;
-  sb_status status = decode(log, user, noted, &base_live, &pending_live, error);
+  uint64_t base_live;
+  sb_status status = decode(log, user, noted, &base_live, error);
   if (status != SB_OK) return status;
   status = sb_priv_visit_user_copy(&whole, &log->scratch);
   if (status != SB_OK) return sb_priv_error(error, status, NULL, "no memory for the visits of user %u", (unsigned)user);
+  log->table.live_bytes += sb_priv_visit_user_live(&whole) - base_live - noted->pending_live;
   sb_priv_visit_user_bytes_free(noted);
   *noted = whole;
-  log->table.live_bytes += sb_priv_visit_user_live(noted) - base_live - pending_live;
   if (log->loaded != NULL) log->loaded(log->loaded_context, noted);
   *found = noted;
   return SB_OK;

@@ -131,7 +131,8 @@ typedef struct visit_entry {
 } visit_entry;
 
 /* A user. Decoded: its visits, oldest first, entries[first] to entries[first + count - 1], whose bytes lie in the same order and without
- * holes at arena[start] to arena[end - 1]. Not decoded: the records about it since the index, `count` of them.
+ * holes at arena[start] to arena[end - 1]. Not decoded: the records about it since the index, `count` of them; what a clear made void is
+ * not among them.
  * A visit costs what its bytes cost and 25 more; that is why sizes are 32-bit and nothing is allocated per visit. */
 typedef struct visit_user {
   uint32_t user;
@@ -143,13 +144,19 @@ typedef struct visit_user {
     visit_entry *entries;
     uint64_t *pending; /* offsets of records */
   };
-  uint8_t *arena;
+  union {
+    uint8_t *arena;
+    uint64_t pending_live; /* what live_bytes counts for the records */
+  };
 } visit_user;
 
 typedef struct visit_table {
   visit_user **slots; /* open addressing; a power of two */
   size_t slot_count, used;
-  uint64_t live_bytes; /* as the index counts them; of users not decoded an estimate */
+  /* What compaction keeps, padding and index aside: VISIT_HEAD per user who has visits, and per visit VISIT_ITEM_HEAD, url and text. Of a user
+   * about whom there are records since the base, and who is not decoded: what the base has of it, and these records of visits whole. That
+   * is never less than the truth, which decoding, an index and a compaction find out. */
+  uint64_t live_bytes;
   uint32_t max_visits;
   uint64_t changes;    /* users that were made */
   visit_user **sorted; /* as of sorted_changes; kept, because a walk in pieces asks again and again */
@@ -233,7 +240,7 @@ struct visit_log {
   uint64_t cut_bytes;
   visit_base base;
   visit_limit *limits; /* changes of max_visits since the base, oldest first */
-  size_t limit_count;
+  size_t limit_count, limit_capacity;
   visit_table table;
   visit_reader sequential, random;
   visit_reader pages; /* for the index; it still has the page that was used last */
@@ -258,6 +265,8 @@ void sb_priv_visit_log_init(visit_log *log, int file, bool read_only);
 void sb_priv_visit_log_free(visit_log *log); /* not the file */
 /* Reads header, index and what follows, and says what to do with the rest: `*tail` bytes after log->end are to be cut. */
 sb_status sb_priv_visit_log_open(visit_log *log, uint64_t *tail, sb_error *error);
+/* Makes room for one more change of max_visits, which then takes no memory. */
+sb_status sb_priv_visit_log_limit_reserve(visit_log *log);
 /* Takes the next record of the log. */
 sb_status sb_priv_visit_log_take(visit_log *log, const visit_record *record, sb_error *error);
 /* Replays what has been appended since. */
@@ -323,7 +332,8 @@ typedef struct visit_copy {
   uint32_t *users;    /* ascending */
   uint64_t *run_ends; /* of each user that was copied: where its runs end in `runs` */
   size_t user_count, next;
-  visit_bytes runs; /* uint64_t */
+  uint64_t live_unread; /* of the copied users who were not in memory and still are not */
+  visit_bytes runs;     /* uint64_t */
 } visit_copy;
 
 /* `file` stays the caller's. */
@@ -333,7 +343,7 @@ sb_status sb_priv_visit_copy_step(visit_copy *copy, visit_log *log, uint64_t byt
 /* Whether a change of `user` must go into the copy, too. */
 bool sb_priv_visit_copy_mirrors(const visit_copy *copy, uint32_t user);
 /* Gives a user who was just read from the old file the places in the copy. */
-void sb_priv_visit_copy_place(const visit_copy *copy, visit_user *user);
+void sb_priv_visit_copy_loaded(visit_copy *copy, visit_user *user);
 /* After the last step: appends the index. */
 sb_status sb_priv_visit_copy_index(visit_copy *copy, visit_log *log, visit_base *base, sb_error *error);
 void sb_priv_visit_copy_free(visit_copy *copy);
@@ -443,6 +453,8 @@ sb_status sb_priv_visit_compact(visit_file *file, uint64_t wanted, sb_error *err
 int sb_priv_visit_slot_write(visit_file *file, uint32_t state, uint64_t length);
 /* Appends one batch of records to the file: marks it open, writes, syncs where the mode says so. */
 sb_status sb_priv_visit_append(visit_file *file, sb_error *error);
+/* After an append that failed: memory and file are as they were before it. The caller holds the state. */
+void sb_priv_visit_take_back(visit_file *file);
 /* What is due after a batch: a step of compaction, or an index. The caller leads. */
 void sb_priv_visit_maintain(visit_file *file);
 sb_status sb_priv_visit_compact_step(visit_file *file, uint64_t bytes, sb_error *error);

@@ -38,7 +38,7 @@ void sb_priv_visit_compact_abandon(visit_file *file) {
   sb_priv_visit_copy_free(&file->copy);
 }
 
-static void place(void *context, visit_user *user) { sb_priv_visit_copy_place(context, user); }
+static void loaded(void *context, visit_user *user) { sb_priv_visit_copy_loaded(context, user); }
 
 /* The caller holds the state. */
 static sb_status begin(visit_file *file, sb_error *error) {
@@ -61,7 +61,7 @@ static sb_status begin(visit_file *file, sb_error *error) {
     file->compact_at = file->log.end + AFTER_FAILURE;
     return status;
   }
-  file->log.loaded = place;
+  file->log.loaded = loaded;
   file->log.loaded_context = &file->copy;
   file->copy_sync = 0;
   file->copies_begun++;
@@ -80,6 +80,7 @@ static void exchange(visit_file *file, visit_base base, const visit_slot *slot, 
   sb_priv_fork_release();
   sb_priv_file_close(old);
   sb_priv_visit_index_take(log, base);
+  log->table.live_bytes = base.live_bytes;
   visit_reader *readers[] = {&log->sequential, &log->random, &log->pages};
   for (size_t i = 0; i < 3; i++) {
     readers[i]->file = log->file;

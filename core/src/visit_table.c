@@ -86,7 +86,7 @@ void sb_priv_visit_table_replace(visit_table *table, visit_table *kept) {
 
 void sb_priv_visit_user_bytes_free(visit_user *user) {
   free(user->entries); /* or pending */
-  free(user->arena);
+  if (user->decoded) free(user->arena);
 }
 
 void sb_priv_visit_table_free(visit_table *table) {

@@ -95,10 +95,11 @@ typedef struct sb_visit_report {
 
 /** What a store holds and did so far. */
 typedef struct sb_visit_stats {
-  uint32_t struct_size;      /**< bytes; the caller sets it to sizeof(sb_visit_stats) */
-  uint32_t max_visits;       /**< visits kept per user */
-  uint64_t file_bytes;       /**< up to the end of the log */
-  uint64_t live_bytes;       /**< of them, about what compaction keeps */
+  uint32_t struct_size; /**< bytes; the caller sets it to sizeof(sb_visit_stats) */
+  uint32_t max_visits;  /**< visits kept per user */
+  uint64_t file_bytes;  /**< up to the end of the log */
+  /** of them, what compaction keeps, index and padding aside; of users whom an open replayed and nobody read since, at most too much */
+  uint64_t live_bytes;
   uint64_t durable_bytes;    /**< of them, known to be on disk */
   uint64_t records;          /**< records of the log */
   uint64_t users_loaded;     /**< users in memory; others are read when they are asked for */

@@ -421,7 +421,9 @@ class VisitStats(NamedTuple):
     file_bytes: int = 0
     """up to the end of the log"""
     live_bytes: int = 0
-    """of them, about what compaction keeps"""
+    """of them, what compaction keeps, index and padding aside; of users whom an open replayed and nobody read
+    since, at most too much
+    """
     durable_bytes: int = 0
     """of them, known to be on disk"""
     records: int = 0
