@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x18e577acdb48498cull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xee6534f247e5ca19ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "18e577acdb48498c"
+const coreDigest = "ee6534f247e5ca19"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x18e577acdb48498cull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xee6534f247e5ca19ull
 import "C"

@@ -90,7 +90,7 @@ static void preallocate(visit_file *file, uint64_t end) {
 }
 
 /* The records of a failed batch may be in the file in part or whole; they must not be found there later. */
-static void take_back(visit_file *file) {
+void sb_priv_visit_take_back(visit_file *file) {
   file->writer.bytes.size = 0;
   file->writer.end = file->log.end;
   file->writer.sequence = file->log.sequence;
@@ -299,7 +299,7 @@ static void commit(visit_file *file, visit_change *batch) {
     writer->bytes.size = 0;
     if (file->durability == SB_DURABILITY_ALWAYS && size > 0) file->log.durable = writer->end;
   } else {
-    take_back(file);
+    sb_priv_visit_take_back(file);
   }
   for (const visit_change *change = batch; change != NULL && (failed || status != SB_OK); change = change->next) unreserve(file, change);
   if (writer->bytes.capacity > BATCH_MAX) sb_priv_visit_bytes_free(&writer->bytes);
@@ -413,7 +413,7 @@ sb_status sb_priv_visit_index_append(visit_file *file, sb_error *error) {
     file->writer.bytes.size = 0;
   } else {
     free(base.pages);
-    take_back(file);
+    sb_priv_visit_take_back(file);
   }
   (void)pthread_rwlock_unlock(&file->state_lock);
   return status;

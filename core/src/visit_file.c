@@ -123,18 +123,26 @@ static sb_status cut(visit_file *file, uint64_t tail, sb_error *error) {
   return SB_OK;
 }
 
-/* Appends the change of max_visits, if it is one. */
+/* Appends the change of max_visits, if it is one. It is the last step of an open: one that fails must not leave a file that has forgotten
+ * visits. */
 static sb_status set_limit(visit_file *file, uint32_t max_visits, sb_error *error) {
   visit_writer *writer = &file->writer;
   if (max_visits == 0 || max_visits == file->log.table.max_visits) return SB_OK;
-  if (sb_priv_visit_writer_limit(writer, max_visits) != SB_OK)
-    return sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory to open the file");
+  sb_status status = sb_priv_visit_log_limit_reserve(&file->log);
+  if (status == SB_OK) status = sb_priv_visit_writer_limit(writer, max_visits);
+  if (status == SB_TOO_LARGE)
+    return sb_priv_error(error, status, "max_visits", "the file has reached 8 TiB; open it with its own max_visits, and compact it");
+  if (status != SB_OK) return sb_priv_error(error, status, NULL, "no memory to open the file");
   visit_record record;
-  const uint64_t offset = file->log.end;
-  (void)sb_priv_visit_head_decode(writer->bytes.data, offset, &record);
-  sb_status status = sb_priv_visit_append(file, error);
+  (void)sb_priv_visit_head_decode(writer->bytes.data, file->log.end, &record);
+  status = sb_priv_visit_append(file, error);
+  (void)pthread_rwlock_wrlock(&file->state_lock);
   if (status == SB_OK) status = sb_priv_visit_log_take(&file->log, &record, error);
-  writer->bytes.size = 0;
+  if (status == SB_OK)
+    writer->bytes.size = 0;
+  else
+    sb_priv_visit_take_back(file);
+  (void)pthread_rwlock_unlock(&file->state_lock);
   return status;
 }
 
@@ -151,9 +159,9 @@ static sb_status open_for_writing(visit_file *file, uint64_t size, uint64_t tail
     log->durable = log->end;
   }
   file->writer = (visit_writer){.file = log->file, .seed = log->seed, .sequence = log->sequence, .end = log->end, .durable = log->durable};
-  status = set_limit(file, max_visits, error);
   sb_priv_visit_index_schedule(file);
-  return status == SB_OK ? sb_priv_visit_threads_start(file, error) : status;
+  status = sb_priv_visit_threads_start(file, error);
+  return status == SB_OK ? set_limit(file, max_visits, error) : status;
 }
 
 /* ---- open ---- */

@@ -1,4 +1,4 @@
-/* link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=pwrite,--wrap=pread,--wrap=fdatasync,--wrap=fsync,--wrap=ftruncate,--wrap=renameat */
+/* link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=pwrite,--wrap=pread,--wrap=fdatasync,--wrap=fsync,--wrap=ftruncate,--wrap=renameat,--wrap=pthread_create */
 
 /* What fails in the middle: memory, writes, syncs. After each failure the operation either was made or was not, the store goes on, and the
  * file opens with exactly what was acknowledged (or with the failed operation besides, where an fsync failed). */
@@ -74,6 +74,14 @@ WRAP_CALL(fdatasync, (int file), (file))
 WRAP_CALL(fsync, (int file), (file))
 WRAP_CALL(ftruncate, (int file, off_t size), (file, size))
 WRAP_CALL(renameat, (int from, const char *a, int to, const char *b), (from, a, to, b))
+
+/* It returns its error. */
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *context);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *context);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *context) {
+  if (fault_only_writes || !fault_now() || fault_kind == FAULT_SHORT) return __real_pthread_create(thread, attributes, run, context);
+  return EAGAIN;
+}
 
 static void arm(fault kind, int problem, long call, bool stays) {
   fault_kind = kind;
@@ -317,6 +325,57 @@ static void a_failed_fsync_poisons_and_is_never_seen(void **state) {
   close_file(manager);
 }
 
+/* Opens the store of four visits for two, with one fault, and says whether that failed. Then nothing may be forgotten. */
+static bool open_for_two(const sb_visit_manager_options *options, const uint8_t *data, size_t size, long failing) {
+  sb_visit_manager *manager = NULL;
+  write_whole(test_path, data, size);
+  if (fault_kind == NO_FAULT)
+    allocations_until_failure = failing;
+  else
+    arm(fault_kind, EIO, failing, false);
+  const fault kind = fault_kind;
+  const sb_status status = sb_visit_manager_open(test_path, options, &manager, &visit_error);
+  const bool met = allocations_until_failure == 0 && calls_until_fault == 0;
+  allocations_until_failure = 0;
+  disarm();
+  fault_kind = kind;
+  if (status == SB_OK) {
+    assert_string_equal(ids_of(manager, 1), "4 3");
+    sb_visit_manager_close(manager);
+    return met;
+  }
+  assert_true(status == SB_NO_MEMORY || status == SB_IO);
+  manager = open_file(SB_DURABILITY_NONE, 0);
+  assert_string_equal(ids_of(manager, 1), "4 3 2 1");
+  assert_int_equal(stats_of(manager).max_visits, 4);
+  assert_int_equal(stats_of(manager).cut_bytes, 0);
+  close_file(manager);
+  return true;
+}
+
+static void an_open_that_fails_leaves_max_visits_as_it_was(void **state) {
+  (void)state;
+  size_t size;
+  sb_visit_manager *manager = open_file(SB_DURABILITY_NONE, 4);
+  for (uint32_t i = 1; i <= 4; i++) add(manager, 1, i, "text", i);
+  close_file(manager);
+  uint8_t *data = read_whole(test_path, &size);
+  for (int32_t durability = SB_DURABILITY_NONE; durability <= SB_DURABILITY_ALWAYS; durability++) {
+    sb_visit_manager_options options = options_of(durability, 2);
+    options.compact_in_thread = durability == SB_DURABILITY_INTERVAL;
+    for (int kind = NO_FAULT; kind <= FAULT_PARTIAL_ERROR; kind++) {
+      if (kind == FAULT_SHORT) continue; /* which is no failure */
+      long failing = 1;
+      for (bool met = true; met; failing++) {
+        fault_kind = (fault)kind;
+        met = open_for_two(&options, data, size, failing);
+      }
+      assert_true(failing > 5);
+    }
+  }
+  free(data);
+}
+
 /* ---- a writer beside a reader ---- */
 
 static sb_visit_manager *writer;
@@ -365,6 +424,7 @@ static void records_that_come_between_two_reads_are_no_damage(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       visit_test(what_a_failed_write_left_is_taken_back),
+      visit_test(an_open_that_fails_leaves_max_visits_as_it_was),
       visit_test(a_failed_fsync_poisons_and_is_never_seen),
       visit_test(a_full_disk_leaves_a_store_that_reads_and_later_writes),
       visit_test(any_allocation_may_fail),
