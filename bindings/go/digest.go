@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xee6534f247e5ca19ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x7358710037a5bf86ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "ee6534f247e5ca19"
+const coreDigest = "7358710037a5bf86"

@@ -264,8 +264,7 @@ sb_status sb_builder_add(sb_builder *builder, const sb_schema *schema, int8_t se
 
 /* Where the values of the next message begin, in a column that does not say so itself, and room for the strings of one array. */
 typedef struct column_cursor {
-  size_t next;      /* bytes of strings, items of arrays */
-  size_t next_byte; /* of the strings of arrays */
+  size_t next; /* bytes of strings, items of arrays */
   sb_bytes *strings;
 } column_cursor;
 
@@ -326,9 +325,8 @@ static sb_status gather_strings(const gather *all, size_t field, size_t first, s
   const sb_column *column = &all->columns[field];
   column_cursor *cursor = &all->cursors[field];
   for (size_t i = 0; i < count; i++) {
-    size_t at = 0;
-    sb_status status = locate(all, field, column->item_offset_count > 0 ? column->item_offsets : NULL, column->item_lengths, first + i,
-                              column->size, &cursor->next_byte, &at);
+    size_t at = 0, next = 0;
+    sb_status status = locate(all, field, column->item_offsets, column->item_lengths, first + i, column->size, &next, &at);
     if (status != SB_OK) return status;
     const size_t size = (size_t)column->item_lengths[first + i];
     cursor->strings[i] = (sb_bytes){.data = size > 0 ? (const uint8_t *)column->values + at : NULL, .size = size};
@@ -385,7 +383,7 @@ static sb_status gather_message(gather *all, size_t index) {
 }
 
 static void rewind_cursors(gather *all) {
-  for (size_t field = 0; field < all->message.schema->field_count; field++) all->cursors[field].next = all->cursors[field].next_byte = 0;
+  for (size_t field = 0; field < all->message.schema->field_count; field++) all->cursors[field].next = 0;
 }
 
 /* Copies `count` items to `*room`, and moves that on. */
@@ -394,6 +392,17 @@ static void *copy_items(uint8_t **room, const void *items, size_t count, size_t 
   if (count > 0) memcpy(copy, items, count * item_size);
   *room += (count * item_size + 7) & ~(size_t)7;
   return copy;
+}
+
+/* Where each string begins when they lie one behind the other: messages may take them in another order. */
+static int64_t *sum_lengths(uint8_t **room, const int32_t *lengths, size_t count) {
+  int64_t *offsets = (int64_t *)*room, next = 0;
+  for (size_t i = 0; i < count; i++) {
+    offsets[i] = next;
+    next += lengths[i] > 0 ? lengths[i] : 0; /* a negative one is refused when its message is measured */
+  }
+  *room += count * sizeof *offsets;
+  return offsets;
 }
 
 /* Copies the offsets and lengths. Messages are measured and then written from them; what a caller who shares its arrays with others has
@@ -406,7 +415,7 @@ static sb_status copy_places(gather *all) {
     const size_t most = PTRDIFF_MAX / 16 / (SB_SCHEMA_FIELDS_MAX * 4);
     if (column->offset_count > most || column->length_count > most || column->item_offset_count > most || column->item_length_count > most)
       return SB_NO_MEMORY;
-    size += column->offset_count * 8 + column->length_count * 4 + column->item_offset_count * 8 + column->item_length_count * 4 + 32;
+    size += column->offset_count * 8 + column->length_count * 4 + column->item_length_count * (8 + 4) + 32;
   }
   sb_column *copies = malloc(size);
   if (copies == NULL) return SB_NO_MEMORY;
@@ -417,8 +426,11 @@ static sb_status copy_places(gather *all) {
     if (all->message.schema->types[field] < SB_TYPE_STRING) continue;
     copy->offsets = copy_items(&room, copy->offsets, copy->offset_count, sizeof *copy->offsets);
     copy->lengths = copy_items(&room, copy->lengths, copy->length_count, sizeof *copy->lengths);
-    copy->item_offsets = copy_items(&room, copy->item_offsets, copy->item_offset_count, sizeof *copy->item_offsets);
+    if (all->message.schema->types[field] != SB_TYPE_ARRAY_STRING) continue;
+    if (copy->item_offset_count == 0) copy->item_offsets = sum_lengths(&room, copy->item_lengths, copy->item_length_count);
     copy->item_lengths = copy_items(&room, copy->item_lengths, copy->item_length_count, sizeof *copy->item_lengths);
+    if (copy->item_offset_count > 0)
+      copy->item_offsets = copy_items(&room, copy->item_offsets, copy->item_length_count, sizeof *copy->item_offsets);
   }
   all->columns = all->copies = copies;
   return SB_OK;

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xee6534f247e5ca19ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x7358710037a5bf86ull
 import "C"

@@ -94,6 +94,47 @@ static void columns_of_a_batch_are_columns_of_a_builder(void **state) {
   sb_schema_close(schema);
 }
 
+/* Messages may take arrays out of their order; strings without offsets lie one behind the other all the same. */
+static void arrays_of_strings_are_taken_in_any_order(void **state) {
+  (void)state;
+  static const sb_bytes first[] = {{"one", 3}, {"", 0}}, second[] = {{"three", 5}};
+  static const int64_t offsets[] = {2, 0};
+  static const int32_t lengths[] = {1, 2};
+  const sb_schema_field field = {"texts", SB_TYPE_ARRAY_STRING, 0};
+  const sb_value values[] = {{.data = second, .size = 1}, {.data = first, .size = 2}};
+  const sb_column column = {.values = texts,
+                            .size = sizeof texts - 1,
+                            .offsets = offsets,
+                            .offset_count = 2,
+                            .lengths = lengths,
+                            .length_count = 2,
+                            .item_lengths = item_lengths,
+                            .item_length_count = 3};
+  sb_schema *schema = NULL;
+  assert_ok(sb_schema_open("Texts", SB_DIRECTION_REQUEST, 0, &field, 1, &schema, NULL));
+  sb_builder *builder = open_builder(NULL), *wanted = open_builder(NULL);
+  assert_ok(sb_builder_add_columns(builder, schema, sample_sequences, 2, &column, 1, NULL));
+  assert_ok(sb_builder_add_rows(wanted, schema, sample_sequences, 2, values, 2, NULL));
+  assert_same_frames(builder, wanted);
+  sb_builder_close(wanted);
+  sb_builder_close(builder);
+  sb_schema_close(schema);
+}
+
+/* What a type has no use for may be anything. */
+static void parts_that_a_type_has_not_are_left_alone(void **state) {
+  (void)state;
+  const sb_schema_field field = {"text", SB_TYPE_STRING, 0};
+  const sb_column column = {.values = text, .size = sizeof text - 1, LENGTHS(text_lengths), .item_length_count = 7, .item_offset_count = 9};
+  sb_schema *schema = NULL;
+  assert_ok(sb_schema_open("Text", SB_DIRECTION_REQUEST, 0, &field, 1, &schema, NULL));
+  sb_builder *builder = open_builder(NULL);
+  assert_ok(sb_builder_add_columns(builder, schema, sample_sequences, SAMPLES, &column, 1, NULL));
+  assert_int_equal(sb_builder_size(builder), SAMPLES * 10 + 13);
+  sb_builder_close(builder);
+  sb_schema_close(schema);
+}
+
 static void narrow_fields_take_int64_that_fit(void **state) {
   (void)state;
   sb_schema *schema = NULL;
@@ -292,6 +333,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       codec_test(columns_give_the_bytes_that_single_messages_give),
       codec_test(columns_of_a_batch_are_columns_of_a_builder),
+      codec_test(arrays_of_strings_are_taken_in_any_order),
+      codec_test(parts_that_a_type_has_not_are_left_alone),
       codec_test(narrow_fields_take_int64_that_fit),
       codec_test(a_wrong_column_is_refused_and_nothing_added),
       codec_test(no_messages_and_no_fields_are_allowed),
