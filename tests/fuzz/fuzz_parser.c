@@ -1,22 +1,58 @@
-/* The parser: any bytes as a stream of frames of three schemas. Bit 0 of the first byte accepts extra bytes, bits 1 and 2 choose the way in;
- * the second byte is the size of the chunks. Whatever the chunks, the rows and the errors are those of the stream at once; what a row shows
- * lies inside its frame; and a row that is built again gives its frame.
+/* The parser: any bytes as a stream of frames. The first byte are flags (below); the second is the size of the chunks; the third chooses the
+ * schemas: 0 for three that are fixed, else it and what follows say which. Whatever the chunks and the way in, the rows and the errors are
+ * those of the stream at once; what a row shows lies inside its frame; a row that is built again gives its frame; and columns and Arrow
+ * show what the rows show, whichever of them is asked for first.
  *
  * bug: core/src/parser_plain.c
  * <     if (spare < 0) goto not_plain;
  * >     if (spare < -9) goto not_plain;
+ *
+ * bug: core/src/parser_plain.c
+ * <       at += width * count;
+ * >       at += count;
+ *
+ * bug: core/src/parser.c
+ * <   *offset = position < 0 ? buffer_size - distance : distance;
+ * >   *offset = position < 0 ? 0 : distance;
+ *
+ * bug: core/src/parser_columns.c
+ * <     before += (int64_t)value->size;
+ * >     before += 1;
+ *
+ * bug: core/src/arrow.c
+ * <     items += value.size * width;
+ * >     items += value.size;
  */
-#include "fuzz.h"
+#include "arrow.h"
 
 #include <samebytes/samebytes.h>
 
 enum {
-  SCHEMAS = 3,
-  EXTRA = 1,
-  FRAME_SIZE_MAX = 1 << 16
+  SCHEMAS_MAX = 4,
+  FRAME_SIZE_MAX = 1 << 16,
+  CHUNK_MAX = 256,
+  EXTRA = 1,          /* flags: bytes after the last field are accepted, */
+  WAY = 3 << 1,       /* how bytes come in, one of the following, */
+  TEXT = 16,          /* strings are exported to Arrow as text, not as bytes, */
+  LATE_COLUMNS = 32,  /* columns are asked for after the rows, */
+  POSITION = 64 | 128 /* and where they are received: 0, 5, -5, -256 */
 };
 
-static sb_schema *schemas[SCHEMAS];
+enum way {
+  WAY_FEED = 0,
+  WAY_RECEIVE = 1 << 1,
+  WAY_LENT = 2 << 1
+};
+
+static sb_schema *fixed[3];
+
+/* How a stream is parsed. */
+typedef struct manner {
+  sb_schema *const *schemas;
+  size_t schema_count;
+  size_t chunk;
+  uint8_t flags;
+} manner;
 
 static sb_schema *schema_of(const char *name, int8_t api_key, const int32_t *types, size_t count) {
   static const char *const names[] = {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"};
@@ -31,10 +67,10 @@ static void begin(void) {
   static const int32_t all[] = {SB_TYPE_INT8,       SB_TYPE_INT16,       SB_TYPE_INT32,       SB_TYPE_INT64,       SB_TYPE_STRING,
                                 SB_TYPE_ARRAY_INT8, SB_TYPE_ARRAY_INT16, SB_TYPE_ARRAY_INT32, SB_TYPE_ARRAY_INT64, SB_TYPE_ARRAY_STRING};
   static const int32_t plain[] = {SB_TYPE_STRING, SB_TYPE_ARRAY_INT16, SB_TYPE_INT8, SB_TYPE_STRING};
-  if (schemas[0] != NULL) return;
-  schemas[0] = schema_of("All", 0, all, sizeof all / sizeof all[0]);
-  schemas[1] = schema_of("Plain", 1, plain, sizeof plain / sizeof plain[0]);
-  schemas[2] = schema_of("Empty", -1, NULL, 0);
+  if (fixed[0] != NULL) return;
+  fixed[0] = schema_of("All", 0, all, sizeof all / sizeof all[0]);
+  fixed[1] = schema_of("Plain", 1, plain, sizeof plain / sizeof plain[0]);
+  fixed[2] = schema_of("Empty", -1, NULL, 0);
 }
 
 /* What a parser found, as two numbers and how it ended. */
@@ -78,7 +114,7 @@ static void builds_again(const sb_schema *schema, const sb_row *row, const sb_va
   free(bytes);
 }
 
-static void look_at_row(const sb_batch *batch, size_t index, bool extra, found *all) {
+static void look_at_row(const manner *how, const sb_batch *batch, size_t index, found *all) {
   sb_row row;
   const sb_value *values;
   const void *frame;
@@ -86,22 +122,18 @@ static void look_at_row(const sb_batch *batch, size_t index, bool extra, found *
   sb_view *view = NULL;
   FUZZ_HOLDS(sb_batch_get_row(batch, index, &row) == SB_OK && sb_batch_get_values(batch, index, &values, &count) == SB_OK);
   FUZZ_HOLDS(sb_batch_get_frame(batch, index, &view) == SB_OK && sb_view_span(view, 0, &frame, &size) == SB_OK);
-  FUZZ_HOLDS(size == 4 + (size_t)row.frame_size && row.schema_index < SCHEMAS);
-  const sb_schema *schema = schemas[row.schema_index];
+  FUZZ_HOLDS(size == 4 + (size_t)row.frame_size && row.schema_index < how->schema_count);
+  const sb_schema *schema = how->schemas[row.schema_index];
   FUZZ_HOLDS(count == sb_schema_field_count(schema) && row.api_key == sb_schema_api_key(schema));
   all->rows_sum = sb_crc32c(all->rows_sum, &row, sizeof row);
-  for (size_t i = 0; i < count; i++) {
-    sb_schema_field field;
-    FUZZ_HOLDS(sb_schema_get_field(schema, i, &field) == SB_OK);
-    all->rows_sum = sum_of_value(all->rows_sum, field.type, &values[i], frame, size);
-  }
-  if (!extra) builds_again(schema, &row, values, count, frame, size);
+  for (size_t i = 0; i < count; i++) all->rows_sum = sum_of_value(all->rows_sum, type_of(schema, (int32_t)i), &values[i], frame, size);
+  if ((how->flags & EXTRA) == 0) builds_again(schema, &row, values, count, frame, size);
   sb_view_close(view);
 }
 
-static void look(const sb_batch *batch, bool extra, found *all) {
+static void look_at_rows(const manner *how, const sb_batch *batch, found *all) {
   const size_t rows = sb_batch_row_count(batch), errors = sb_batch_error_count(batch);
-  for (size_t i = 0; i < rows; i++) look_at_row(batch, i, extra, all);
+  for (size_t i = 0; i < rows; i++) look_at_row(how, batch, i, all);
   for (size_t i = 0; i < errors; i++) {
     sb_error error;
     FUZZ_HOLDS(sb_batch_get_error(batch, i, &error) == SB_OK && error.status != SB_OK && error.message[0] != 0);
@@ -113,34 +145,78 @@ static void look(const sb_batch *batch, bool extra, found *all) {
   all->errors += errors;
 }
 
-static void receive(sb_parser *parser, int way, const uint8_t *data, size_t size) {
-  void *lent;
-  size_t room;
-  if (way == 0) {
-    FUZZ_HOLDS(sb_parser_feed(parser, data, size) == SB_OK);
-  } else if (way == 1) {
-    FUZZ_HOLDS(sb_parser_receive(parser, data, size, size) == SB_OK);
-  } else {
-    FUZZ_HOLDS(sb_parser_buffer(parser, &lent, &room) == SB_OK && room >= size);
-    memcpy(lent, data, size);
-    FUZZ_HOLDS(sb_parser_commit(parser, size) == SB_OK);
+/* Columns stay what they are, and where they are, while rows and Arrow are asked for. Of the batches without rows, which small chunks make
+ * many of, the first one stands for all. */
+static void look(const manner *how, sb_batch *batch, bool first, found *all) {
+  uint32_t before = 0;
+  const bool late = (how->flags & LATE_COLUMNS) != 0;
+  if (sb_batch_row_count(batch) == 0 && !first) {
+    look_at_rows(how, batch, all);
+    return;
+  }
+  if (!late) before = sum_of_columns(batch, how->schemas, how->schema_count);
+  look_at_rows(how, batch, all);
+  if (late) before = sum_of_columns(batch, how->schemas, how->schema_count);
+  for (size_t i = 0; i < how->schema_count; i++) {
+    table rows = table_open(batch, how->schemas[i], i);
+    columns_are_rows(&rows);
+    arrow_is_rows(&rows, (how->flags & TEXT) != 0 ? SB_STRINGS_UTF8 : SB_STRINGS_BINARY);
+    table_close(&rows);
+  }
+  FUZZ_HOLDS(sum_of_columns(batch, how->schemas, how->schema_count) == before);
+}
+
+static int64_t position_of(uint8_t flags) {
+  static const int64_t positions[] = {0, 5, -5, -CHUNK_MAX};
+  return positions[(flags & POSITION) / 64];
+}
+
+/* Bytes come at the place that the parser says, in a buffer that holds something else around them. */
+static void receive_in_own_buffer(sb_parser *parser, const uint8_t *data, size_t size, int64_t wanted) {
+  uint8_t buffer[CHUNK_MAX + 7];
+  while (size > 0) {
+    int64_t position = 77;
+    memset(buffer, 0x5a, sizeof buffer);
+    FUZZ_HOLDS(sb_parser_position(parser, sizeof buffer, &position) == SB_OK && position == wanted);
+    const size_t start = position < 0 ? sizeof buffer - (size_t)-position : (size_t)position, room = sizeof buffer - start;
+    const size_t count = size < room ? size : room;
+    memcpy(buffer + start, data, count);
+    FUZZ_HOLDS(sb_parser_receive(parser, buffer, sizeof buffer, room + 1) == SB_OUT_OF_RANGE);
+    FUZZ_HOLDS(sb_parser_receive(parser, buffer, sizeof buffer, count) == SB_OK);
+    data += count;
+    size -= count;
   }
 }
 
-static found parse(const uint8_t *data, size_t size, size_t chunk, int way, bool extra) {
+static void receive(sb_parser *parser, uint8_t flags, const uint8_t *data, size_t size) {
+  void *lent;
+  size_t room;
+  if ((flags & WAY) == WAY_RECEIVE) {
+    receive_in_own_buffer(parser, data, size, position_of(flags));
+  } else if ((flags & WAY) == WAY_LENT) {
+    FUZZ_HOLDS(sb_parser_buffer(parser, &lent, &room) == SB_OK && room >= size);
+    memcpy(lent, data, size);
+    FUZZ_HOLDS(sb_parser_commit(parser, size) == SB_OK);
+  } else {
+    FUZZ_HOLDS(sb_parser_feed(parser, data, size) == SB_OK);
+  }
+}
+
+static found parse(const manner *how, const uint8_t *data, size_t size) {
   sb_parser_options options;
   sb_parser_options_init(&options, sizeof options);
-  options.accept_extra = extra;
+  options.accept_extra = (how->flags & EXTRA) != 0;
   options.max_frame_size = FRAME_SIZE_MAX;
+  options.receive_position = position_of(how->flags);
   sb_parser *parser = NULL;
   sb_batch *batch = NULL;
-  FUZZ_HOLDS(sb_parser_open(schemas, SCHEMAS, &options, &parser, NULL) == SB_OK && sb_batch_open(&batch) == SB_OK);
+  FUZZ_HOLDS(sb_parser_open(how->schemas, how->schema_count, &options, &parser, NULL) == SB_OK && sb_batch_open(&batch) == SB_OK);
   found all = {0};
-  for (size_t at = 0; at < size && sb_parser_end(parser) == SB_OK; at += chunk) {
-    receive(parser, way, data + at, size - at < chunk ? size - at : chunk);
+  for (size_t at = 0; at < size && sb_parser_end(parser) == SB_OK; at += how->chunk) {
+    receive(parser, how->flags, data + at, size - at < how->chunk ? size - at : how->chunk);
     FUZZ_HOLDS(sb_parser_parse(parser, batch) == SB_OK);
     FUZZ_HOLDS((sb_batch_need(batch) == 0) == (sb_parser_end(parser) != SB_OK));
-    look(batch, extra, &all);
+    look(how, batch, at == 0, &all);
   }
   all.end = sb_parser_end(parser);
   sb_batch_close(batch);
@@ -148,19 +224,37 @@ static found parse(const uint8_t *data, size_t size, size_t chunk, int way, bool
   return all;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  if (size < 2) return -1;
-  begin();
-  const bool extra = (data[0] & EXTRA) != 0;
-  const int way = (data[0] >> 1) % 3;
-  const size_t chunk = (size_t)data[1] + 1;
-  data += 2;
-  size -= 2;
-  const found once = size > 0 ? parse(data, size, size, 0, extra) : (found){0};
-  const found chunks = parse(data, size, chunk, way, extra);
+/* Schemas as the input says, with api_keys from 0 on. */
+static size_t draw_schemas(source *from, uint8_t choice, sb_schema **schemas) {
+  static const char *const names[SCHEMAS_MAX] = {"First", "Second", "Third", "Fourth"};
+  const size_t count = 1 + choice % SCHEMAS_MAX;
+  for (size_t i = 0; i < count; i++) schemas[i] = draw_schema(from, names[i], (int8_t)i, 8);
+  return count;
+}
+
+static void same_by_chunks(const manner *how, const uint8_t *data, size_t size) {
+  manner at_once = *how;
+  at_once.chunk = size;
+  at_once.flags = (uint8_t)(WAY_FEED | ((how->flags & EXTRA) | (~how->flags & (TEXT | LATE_COLUMNS))));
+  const found once = size > 0 ? parse(&at_once, data, size) : (found){0};
+  const found chunks = parse(how, data, size);
   FUZZ_HOLDS(once.rows == chunks.rows && once.rows_sum == chunks.rows_sum);
   FUZZ_HOLDS(once.errors == chunks.errors && once.errors_sum == chunks.errors_sum);
   FUZZ_HOLDS(once.end == chunks.end);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  if (size < 3) return -1;
+  begin();
+  sb_schema *drawn[SCHEMAS_MAX];
+  source from = {data + 3, data + size};
+  const size_t drawn_count = data[2] > 0 ? draw_schemas(&from, data[2], drawn) : 0;
+  const manner how = {.schemas = drawn_count > 0 ? drawn : fixed,
+                      .schema_count = drawn_count > 0 ? drawn_count : sizeof fixed / sizeof fixed[0],
+                      .chunk = (size_t)data[1] + 1,
+                      .flags = data[0]};
+  same_by_chunks(&how, from.at, (size_t)(from.end - from.at));
+  for (size_t i = 0; i < drawn_count; i++) sb_schema_close(drawn[i]);
   FUZZ_HOLDS(sb_memory_live_blocks() == 0);
   return 0;
 }

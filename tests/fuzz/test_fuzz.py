@@ -1,4 +1,4 @@
-"""Every fuzz target: runs over its corpus and what libFuzzer makes of it, and finds the bug that it names.
+"""Every fuzz target: runs over its corpus and what libFuzzer makes of it, and finds the bugs that it names.
 
 `FUZZ_SECONDS` says for how long each target runs, 3 by default and 600 in the nightly run. What a run adds to the corpus is kept in
 build/fuzz/NAME, where later runs find it.
@@ -76,20 +76,24 @@ def test_no_input_breaks_it(core: Path, name: str) -> None:
     assert times > 0
 
 
-def planted(name: str) -> tuple[Path, str]:
-    """The file with the bug that a target names, and its text."""
-    head = (HERE / f"fuzz_{name}.c").read_text()
-    bug = re.search(r"bug: (\S+)\n \* < (.*)\n \* > (.*)\n", head)
-    assert bug, f"fuzz_{name}.c names no bug; fuzz.h says how"
-    source = ROOT / bug[1]
+def bugs_of(name: str) -> list[tuple[str, str, str]]:
+    """The bugs that a target names: file, the line as it is, the line with the bug."""
+    bugs = re.findall(r"bug: (\S+)\n \* < (.*)\n \* > (.*)\n", (HERE / f"fuzz_{name}.c").read_text())
+    assert bugs, f"fuzz_{name}.c names no bug; fuzz.h says how"
+    return bugs
+
+
+PLANTED = [
+    pytest.param(name, *bug, id=f"{name}-{index}") for name in TARGETS for index, bug in enumerate(bugs_of(name), 1)
+]
+
+
+@pytest.mark.parametrize(("name", "file", "line", "bug"), PLANTED)
+def test_a_planted_bug_is_found(core: Path, name: str, file: str, line: str, bug: str, tmp_path: Path) -> None:
+    source = ROOT / file
     text = source.read_text()
-    assert text.count(bug[2]) == 1, f"{bug[1]} has not once the line {bug[2]!r}"
-    return source, text.replace(bug[2], bug[3])
-
-
-@pytest.mark.parametrize("name", TARGETS)
-def test_a_planted_bug_is_found(core: Path, name: str, tmp_path: Path) -> None:
-    source, text = planted(name)
+    assert text.count(f"{line}\n") == 1, f"{file} has not once the line {line!r}"
+    text = text.replace(f"{line}\n", f"{bug}\n")
     (tmp_path / source.name).write_text(text)
     compile_(tmp_path / "core", tmp_path / source.name)
     others = [path for path in sorted((core / "core").glob("*.o")) if path.stem != source.stem]
