@@ -15,14 +15,13 @@ INCLUDES = [f"-I{ROOT / folder}" for folder in ("core/include", "core/src", "tes
 
 
 def compile_core(folder: Path) -> None:
-    """The core, with assertions and with what is private, as object files in *folder*/core."""
-    (folder / "core").mkdir()
+    """The core, with assertions and with what is private, as object files in *folder*."""
     sources = [str(path) for path in sorted((ROOT / "core/src").glob("*.c"))]
-    subprocess.run([CC, *FLAGS, *INCLUDES, "-c", *sources], check=True, cwd=folder / "core")
+    subprocess.run([CC, *FLAGS, *INCLUDES, "-c", *sources], check=True, cwd=folder)
 
 
-def compiled(folder: Path, name: str, *flags: str) -> Path:
-    core = [str(path) for path in sorted((folder / "core").glob("*.o"))]
-    command = [CC, *FLAGS, *INCLUDES, str(HERE / f"{name}.c"), *core, "-o", str(folder / name), *flags]
+def compiled(core: Path, folder: Path, name: str, *flags: str) -> Path:
+    objects = [str(path) for path in sorted(core.glob("*.o"))]
+    command = [CC, *FLAGS, *INCLUDES, str(HERE / f"{name}.c"), *objects, "-o", str(folder / name), *flags]
     subprocess.run(command, check=True)
     return folder / name

@@ -176,13 +176,14 @@ int openat(int parent, const char *name, int flags, ...) {
   va_start(arguments, flags);
   const mode_t mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(arguments, mode_t) : 0;
   va_end(arguments);
+  const bool makes = (flags & O_CREAT) != 0, empties = (flags & O_TRUNC) != 0;
   char room[PATH_MAX];
   const char *path = path_at(parent, name, room);
   struct stat facts;
   const bool was = path != NULL && fstatat(parent, name, &facts, 0) == 0;
   LOCKED(int, REAL(openat)(parent, name, flags, mode));
-  if (result >= 0 && path != NULL && (flags & O_CREAT) != 0 && !was) record(CALL_CREATE, path, NULL, 0, NULL, 0);
-  if (result >= 0 && path != NULL && (flags & O_TRUNC) != 0 && was && facts.st_size > 0) record(CALL_TRUNCATE, path, NULL, 0, NULL, 0);
+  if (result >= 0 && path != NULL && ((flags & O_TMPFILE) == O_TMPFILE || (empties && !makes))) die("such an open");
+  if (result >= 0 && path != NULL && makes) record(was ? CALL_OPEN : CALL_CREATE, path, NULL, was && empties, NULL, 0);
   pthread_mutex_unlock(&mutex);
   return result;
 }

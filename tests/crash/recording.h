@@ -2,8 +2,8 @@
 #define RECORDING_H
 
 /* What recorder.c writes and replay.c reads: one of these, then the path, the second path, and the data, for each call that changes
- * files, in
- * the order in which the calls returned. */
+ * files, in the
+ * order in which the calls returned. */
 
 #include <stdint.h>
 
@@ -12,6 +12,7 @@ enum {
   CALL_SYNC,
   CALL_SYNC_FOLDER,
   CALL_CREATE,
+  CALL_OPEN, /* of a file that was there, by a call that would have made it; `offset` 1: and emptied it */
   CALL_TRUNCATE,
   CALL_RENAME,
   CALL_LINK,
@@ -23,7 +24,9 @@ typedef struct recorded {
   uint64_t offset; /* of a write; size of a truncation */
 } recorded;
 
-/* The file, beside the store, that the worker writes its marks into: "try N", "ok N", "synced N", one line per write. */
+/* The file, beside the store, that the worker writes its marks into, one line per write. "try N", "ok N", "synced N": operation N begins,
+ * was acknowledged, must be on disk. "hold" and "go": what comes between is the test's own doing, a crash in which says nothing. "torn
+ * OFFSET": from there on the store's file has bytes that are no records. */
 #define MARKS "marks"
 
 #endif

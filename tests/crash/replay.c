@@ -1,20 +1,22 @@
 /* replay RECORDING FOLDER MODE SEED [forget-syncs]: makes the files as a crash at each recorded call could have left them, opens the
- * store in them, and checks that it holds what had been acknowledged.
+ * store in them, and checks that it holds what had been acknowledged. A store that was made from a file of the old format is whole in the
+ * old one or in the new one, and then the old one is kept; bytes that were no records are kept when they are cut off; a user who was
+ * erased has left nothing.
  *
  * Killed process: every call up to there took effect, the last write perhaps in part. Power failure: what was synced is there; of each
  * file's writes and truncations since, any were made or not, a write also by sectors of 512 bytes; of the changes of names since the folder
- * was synced, some first ones. With `forget-syncs` no sync of the store's file counts, which must be noticed: so it is known that this
- * program can fail.
+ * was synced, some first ones, or any. With `forget-syncs` no sync counts of the store's file and of those that are made beside it, which
+ * must be noticed: so it is known that this program can fail.
  *
  * Linked with --wrap=sb_priv_boot, because after a power failure the system has been started anew. */
 
+#define _GNU_SOURCE
 #include <dirent.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "operations.h"
 #include "recording.h"
-#include "visit_memory_store.h"
 #include "visit_private.h"
 
 #define SECTOR 512
@@ -25,7 +27,8 @@
 enum {
   NAME_SIZE = 64,
   NAMES_MAX = 64,
-  INODES_MAX = 256
+  INODES_MAX = 256,
+  TORN_MAX = 4
 };
 
 typedef struct change {
@@ -67,7 +70,11 @@ static unsigned tried, acknowledged, synced; /* operations; counts */
 static uint32_t states[OPERATIONS_MAX + 1];  /* checksum of what the store holds after so many */
 static const char *folder;
 static int mode;
-static bool power, forget_syncs;
+static bool power, forget_syncs, on_hold;
+static content old;            /* the file of the old format; empty: there was none */
+static content torn[TORN_MAX]; /* bytes that were behind the log, each once */
+static size_t torn_count;
+static bool erased[OPERATIONS_MAX]; /* the url of that operation may be nowhere */
 static unsigned images;
 static uint64_t seed = 1;
 
@@ -130,7 +137,7 @@ static void name_apply(name *list, const name_change *made) {
 
 /* ---- images ---- */
 
-static void image_write(const name *list, const content *files) {
+static void empty_folder(void) {
   DIR *entries = opendir(folder);
   char path[500];
   for (struct dirent *entry; entries != NULL && (entry = readdir(entries)) != NULL;) {
@@ -138,9 +145,21 @@ static void image_write(const name *list, const content *files) {
     if (entry->d_name[0] != '.') (void)unlink(path);
   }
   if (entries != NULL) closedir(entries);
+}
+
+static void image_write(const name *list, const content *files) {
+  char path[500], other[500];
+  empty_folder();
   for (int i = 0; i < NAMES_MAX; i++) {
     if (list[i].text[0] == 0 || list[i].inode < 0 || strcmp(list[i].text, MARKS) == 0) continue;
     snprintf(path, sizeof path, "%s/%s", folder, list[i].text);
+    int same = 0; /* an earlier name of the same file */
+    while (list[same].inode != list[i].inode || list[same].text[0] == 0) same++;
+    snprintf(other, sizeof other, "%s/%s", folder, list[same].text);
+    if (same < i) {
+      if (link(other, path) != 0) abort();
+      continue;
+    }
     FILE *file = fopen(path, "wb");
     const content *data = &files[list[i].inode];
     if (file == NULL || fwrite(data->data != NULL ? data->data : (const uint8_t *)"", 1, data->size, file) != data->size) abort();
@@ -172,11 +191,66 @@ static void wrong(size_t call, const char *what, const char *why) {
   exit(1);
 }
 
+/* A file of the image; `data` NULL when there is none. It is valid until the next call. */
+static content image_read(const char *file_name) {
+  static uint8_t *room;
+  char path[500];
+  content found = {0};
+  snprintf(path, sizeof path, "%s/%s", folder, file_name);
+  FILE *file = fopen(path, "rb");
+  if (file == NULL) return found;
+  if (room == NULL && (room = malloc(FILE_MAX)) == NULL) abort();
+  found = (content){room, fread(room, 1, FILE_MAX, file)};
+  fclose(file);
+  return found;
+}
+
+static bool image_has(const char *file_name, const content *wanted) {
+  const content found = image_read(file_name);
+  return found.data != NULL && found.size == wanted->size && memcmp(found.data, wanted->data, wanted->size) == 0;
+}
+
+/* The old file is whole under its own name, or the new one is there and the old one is kept. */
+static void check_upgrade(size_t call, const char *what, bool opened) {
+  const content now = image_read("visits");
+  const bool upgraded = now.data != NULL && sb_priv_visit_header_is_ours(now.data, now.size);
+  if (!upgraded && opened) wrong(call, what, "an open has not upgraded the file");
+  if (!upgraded && !image_has("visits", &old)) wrong(call, what, "neither the old file nor a new one is there");
+  if (upgraded && !image_has("visits.v0", &old)) wrong(call, what, "the file was upgraded and the old one is not kept");
+}
+
+static void check_cut(size_t call, const char *what) {
+  for (size_t i = 0; i < torn_count; i++) {
+    bool kept = false;
+    DIR *entries = opendir(folder);
+    for (struct dirent *entry; entries != NULL && !kept && (entry = readdir(entries)) != NULL;)
+      kept = strncmp(entry->d_name, "visits.cut", 10) == 0 && image_has(entry->d_name, &torn[i]);
+    if (entries != NULL) closedir(entries);
+    if (!kept) wrong(call, what, "bytes that were cut off are not kept");
+  }
+}
+
+static void check_erased(size_t call, const char *what, const char *file_name) {
+  const content file = image_read(file_name);
+  const uint8_t *at = file.data, *end = file.data + file.size;
+  while (at != NULL && (at = memmem(at, (size_t)(end - at), OPERATION_URL, sizeof OPERATION_URL - 1)) != NULL) {
+    char digits[7] = "";
+    at += sizeof OPERATION_URL - 1;
+    if (end - at >= 6) memcpy(digits, at, 6);
+    const unsigned long number = strtoul(digits, NULL, 10);
+    if (strlen(digits) < 6 || number >= OPERATIONS_MAX) continue; /* torn */
+    if (erased[number]) wrong(call, what, "a visit that was erased is in a file");
+  }
+}
+
 static void image_check(size_t call, const char *what) {
   char path[500];
   sb_error error = {0};
   sb_visit_manager *manager = NULL;
   sb_visit_manager_options options;
+  if (old.size > 0) check_upgrade(call, what, false);
+  check_erased(call, what, "visits");
+  check_erased(call, what, "visits.new");
   sb_visit_manager_options_init(&options, sizeof options);
   options.max_visits = OPERATION_VISITS_MAX;
   snprintf(path, sizeof path, "%s/visits", folder);
@@ -189,6 +263,8 @@ static void image_check(size_t call, const char *what) {
   for (unsigned i = least; i <= tried && !good; i++) good = found == states[i];
   if (!good) wrong(call, what, "the store holds no state that it may hold");
   sb_visit_manager_close(manager);
+  if (old.size > 0) check_upgrade(call, what, true);
+  check_cut(call, what);
   sb_visit_report report = {.struct_size = sizeof report};
   if (sb_verify_visits(path, &report, &error) != SB_OK) wrong(call, what, error.message);
   images++;
@@ -238,12 +314,26 @@ static void lose_power(size_t call) {
   }
   memcpy(list, names_synced, sizeof list);
   const size_t reached = name_change_count == 0 ? 0 : random_next() % (name_change_count + 1);
-  for (size_t i = 0; i < reached; i++) name_apply(list, &name_changes[i]);
+  const bool any = random_next() % 2 == 0;
+  for (size_t i = 0; i < name_change_count; i++)
+    if (any ? random_next() % 2 == 0 : i < reached) name_apply(list, &name_changes[i]);
   image_write(list, files);
   image_check(call, "power failure");
 }
 
 /* ---- calls ---- */
+
+static void note_erased(unsigned number) {
+  for (unsigned i = 0; operation_erases(number) && i < number; i++)
+    if (operation_user(i) == operation_user(number)) erased[i] = true;
+}
+
+static void note_part(content *part, uint64_t from) {
+  const inode *store = &inodes[*name_find(names, "visits", true)];
+  if (from >= store->now.size) abort();
+  const content rest = {store->now.data + from, store->now.size - from};
+  content_copy(part, &rest);
+}
 
 static void mark(const uint8_t *data, size_t size) {
   char line[64];
@@ -251,16 +341,25 @@ static void mark(const uint8_t *data, size_t size) {
   snprintf(line, sizeof line, "%.*s", (int)size, (const char *)data);
   if (sscanf(line, "try %u", &number) == 1)
     tried = number + 1;
-  else if (sscanf(line, "ok %u", &number) == 1)
+  else if (sscanf(line, "ok %u", &number) == 1) {
     acknowledged = number + 1;
-  else if (sscanf(line, "synced %u", &number) == 1)
+    note_erased(number);
+  } else if (sscanf(line, "synced %u", &number) == 1)
     synced = number + 1;
-  else
+  else if (strncmp(line, "hold", 4) == 0)
+    on_hold = true;
+  else if (sscanf(line, "torn %u", &number) == 1) {
+    if (torn_count == TORN_MAX) abort();
+    note_part(&torn[torn_count++], number);
+  } else if (strncmp(line, "go", 2) == 0) {
+    if (inode_count > 0 && acknowledged > 0 && torn_count == 0) note_part(&old, 0);
+    on_hold = false;
+  } else
     abort();
 }
 
 static void change_file(size_t call, int file, const change *made) {
-  if (!made->truncates && made->size > 1) killed_within(call, file, made);
+  if (!on_hold && !made->truncates && made->size > 1) killed_within(call, file, made);
   inode *target = &inodes[file];
   content_change(&target->now, made);
   target->pending = realloc(target->pending, (target->pending_count + 1) * sizeof *target->pending);
@@ -285,12 +384,14 @@ static void replay_call(size_t call, const recorded *head, const char *path, con
     if (head->call == CALL_WRITE) mark(data, head->data_size);
     return;
   }
-  if (head->call == CALL_WRITE || head->call == CALL_TRUNCATE) {
+  if (head->call == CALL_OPEN && head->offset == 0) return;
+  if (head->call == CALL_WRITE || head->call == CALL_TRUNCATE || head->call == CALL_OPEN) {
     if (file < 0) return; /* removed meanwhile */
-    const change made = {.truncates = head->call == CALL_TRUNCATE, .offset = head->offset, .data = data, .size = head->data_size};
+    const bool empties = head->call == CALL_OPEN, truncates = empties || head->call == CALL_TRUNCATE;
+    const change made = {.truncates = truncates, .offset = empties ? 0 : head->offset, .data = data, .size = head->data_size};
     change_file(call, file, &made);
   } else if (head->call == CALL_SYNC) {
-    if (file >= 0 && !(forget_syncs && strcmp(path, "visits") == 0)) {
+    if (file >= 0 && !(forget_syncs && strncmp(path, "visits", 6) == 0)) {
       content_copy(&inodes[file].synced, &inodes[file].now);
       inodes[file].pending_count = 0;
     }
@@ -300,23 +401,18 @@ static void replay_call(size_t call, const recorded *head, const char *path, con
   } else {
     change_names(head, path, other);
   }
+  if (on_hold) return;
   killed(call);
   for (int i = 0; i < POWER_FAILURES; i++) lose_power(call);
 }
 
 static void compute_states(void) {
-  sb_visit_store store;
-  sb_visit_manager_options options;
-  sb_visit_manager *model = NULL;
   sb_error error;
   sb_status status;
-  memory_store_open(OPERATION_VISITS_MAX, &store);
-  sb_visit_manager_options_init(&options, sizeof options);
-  options.store = &store;
-  if (sb_visit_manager_open("", &options, &model, &error) != SB_OK) abort();
+  sb_visit_manager *model = operation_model();
   for (unsigned i = 0; i <= OPERATIONS_MAX; i++) {
     states[i] = dump(model, &error, &status);
-    if (operation_make(model, i, &error) != SB_OK) abort();
+    if (i < OPERATIONS_MAX && operation_make(model, i, &error) != SB_OK) abort();
   }
   sb_visit_manager_close(model);
 }

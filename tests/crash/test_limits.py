@@ -8,14 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.build import ALWAYS, INTERVAL, NONE, compile_core, compiled
+from tests.crash.build import ALWAYS, INTERVAL, NONE, compiled
 
 
 @pytest.fixture(scope="module")
-def limits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("limits")
-    compile_core(folder)
-    return compiled(folder, "limits")
+def limits(core: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return compiled(core, tmp_path_factory.mktemp("limits"), "limits")
 
 
 def run(*command: object, prefix: tuple[str, ...] = ()) -> None:
