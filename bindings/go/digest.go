@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x7358710037a5bf86ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xecc81f43230a6b34ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "7358710037a5bf86"
+const coreDigest = "ecc81f43230a6b34"

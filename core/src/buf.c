@@ -30,7 +30,7 @@ typedef struct room_piece {
 struct sb_buf {
   sb_priv_spans filled;
   sb_memory *memory;     /* NULL: the default pool */
-  room_piece first_room; /* the place of the pieces while there is no heap */
+  room_piece first_room; /* the place of the pieces while there is no heap; its size is 0 while it has none */
   room_piece *room_heap;
   size_t room_capacity; /* of room_heap, in pieces */
   size_t room_start;    /* pieces before it are used up */
@@ -46,12 +46,11 @@ sb_status sb_buf_open(sb_memory *memory, sb_buf **buf) {
   sb_buf *made = sb_priv_handle_get();
   if (made == NULL) return SB_NO_MEMORY;
   /* Field by field: the places of the first span and piece are written when there are any. */
-  sb_priv_spans *filled = &made->filled;
-  filled->heap = NULL;
-  filled->capacity = filled->start = filled->count = filled->bytes = 0;
+  sb_priv_spans_init(&made->filled);
+  made->first_room.size = 0;
   made->room_heap = NULL;
   made->room_capacity = made->room_start = made->room_count = made->room_bytes = made->begun = 0;
-  made->memory = sb_memory_retain(memory);
+  made->memory = memory == NULL ? NULL : sb_memory_retain(memory);
   *buf = made;
   return SB_OK;
 }
@@ -88,7 +87,7 @@ static void shares_reserve(room_piece *piece) {
 }
 
 /* Makes place for `more` pieces in the list of room, and for the spans that filling them takes. */
-static sb_status room_reserve(sb_buf *buf, size_t more) {
+static __attribute__((noinline)) sb_status room_reserve_slowly(sb_buf *buf, size_t more) {
   const sb_status status = sb_priv_spans_reserve(&buf->filled, buf->room_count + more);
   if (status != SB_OK) return status;
   if (more <= room_capacity(buf) - buf->room_start - buf->room_count) return SB_OK;
@@ -103,10 +102,16 @@ static sb_status room_reserve(sb_buf *buf, size_t more) {
   if (heap == NULL) return SB_NO_MEMORY;
   if (buf->room_count > 0) memcpy(heap, pieces(buf), buf->room_count * sizeof *heap);
   free(buf->room_heap);
+  buf->first_room.size = 0;
   buf->room_heap = heap;
   buf->room_capacity = larger;
   buf->room_start = 0;
   return SB_OK;
+}
+
+static inline sb_status room_reserve(sb_buf *buf, size_t more) {
+  const bool fits = more == 1 && buf->filled.count + buf->room_count == 0; /* one of each has its place in the buf */
+  return fits ? SB_OK : room_reserve_slowly(buf, more);
 }
 
 static void room_push(sb_buf *buf, room_piece piece) {
@@ -126,6 +131,7 @@ static void room_push_block(sb_buf *buf, sb_block *block) {
 static void room_cut(sb_buf *buf, size_t count) {
   while (buf->room_count > count) {
     const room_piece piece = pieces(buf)[--buf->room_count];
+    if (buf->room_heap == NULL) buf->first_room.size = 0;
     buf->room_bytes -= piece.size;
     shares_release(piece.block, piece.shares);
   }
@@ -187,8 +193,32 @@ sb_status sb_buf_from_blocks(sb_block *const *blocks, size_t count, sb_memory *m
   return SB_OK;
 }
 
+/* The usual case of room_fill, of few steps: a piece in its place in the buf of which some room is left, before that nothing or bytes that it
+ * continues. False where it is another case, and nothing was done. */
+static inline bool room_fill_quickly(sb_buf *buf, size_t size) {
+  room_piece *piece = &buf->first_room;
+  sb_priv_spans *filled = &buf->filled;
+  assert(buf->room_heap == NULL || piece->size == 0);
+  if (size >= piece->size || filled->heap != NULL) return false;
+  if (filled->count == 0) {
+    if (piece->shares == 1) return false;
+    piece->shares--;
+    filled->first = (sb_priv_span){piece->data, size, piece->block};
+    filled->count = 1;
+  } else if (filled->first.data + filled->first.size == piece->data && filled->first.block == piece->block) {
+    filled->first.size += size;
+  } else {
+    return false;
+  }
+  filled->bytes += size;
+  buf->room_bytes -= size;
+  piece->data += size;
+  piece->size -= size;
+  return true;
+}
+
 /* Makes the first `size` bytes of the first piece of room filled. */
-static inline void room_fill(sb_buf *buf, size_t size) {
+static void room_fill_any(sb_buf *buf, size_t size) {
   room_piece *piece = pieces(buf);
   assert(buf->room_count > 0 && size > 0 && size <= piece->size);
   sb_priv_spans *filled = &buf->filled;
@@ -200,13 +230,7 @@ static inline void room_fill(sb_buf *buf, size_t size) {
   } else {
     if (size < piece->size) shares_reserve(piece);
     spare = --piece->shares;
-    if (filled->heap == NULL && filled->count == 0) { /* the usual case, without a call */
-      filled->first = (sb_priv_span){piece->data, size, piece->block};
-      filled->count = 1;
-      filled->bytes = size;
-    } else {
-      sb_priv_spans_push(filled, piece->block, piece->data, size);
-    }
+    sb_priv_spans_push(filled, piece->block, piece->data, size);
   }
   buf->room_bytes -= size;
   piece->data += size;
@@ -215,6 +239,10 @@ static inline void room_fill(sb_buf *buf, size_t size) {
   if (spare > 0) shares_release(piece->block, spare);
   buf->room_count--;
   buf->room_start = buf->room_count == 0 ? 0 : buf->room_start + 1;
+}
+
+static inline void room_fill(sb_buf *buf, size_t size) {
+  if (!room_fill_quickly(buf, size)) room_fill_any(buf, size);
 }
 
 sb_status sb_buf_split_room(sb_buf *buf, size_t size, sb_buf **other) {
@@ -243,7 +271,7 @@ sb_status sb_buf_split_room(sb_buf *buf, size_t size, sb_buf **other) {
   }
   buf->room_count = first + (stays > 0);
   buf->room_bytes -= size;
-  if (buf->room_count == 0) buf->room_start = 0;
+  if (buf->room_count == 0) buf->room_start = buf->first_room.size = 0;
   buf->begun = 0;
   *other = made;
   return SB_OK;
@@ -251,7 +279,8 @@ sb_status sb_buf_split_room(sb_buf *buf, size_t size, sb_buf **other) {
 
 /* ---- filling ---- */
 
-sb_status sb_buf_put(sb_buf *buf, const void *data, size_t size) {
+/* Puts bytes that do not fit the first piece, or use it up. */
+static __attribute__((noinline)) sb_status put_slowly(sb_buf *buf, const void *data, size_t size) {
   if (buf == NULL || (data == NULL && size > 0)) return SB_INVALID_ARGUMENT;
   if (size > buf->room_bytes) return SB_OUT_OF_RANGE;
   buf->begun = 0;
@@ -263,6 +292,15 @@ sb_status sb_buf_put(sb_buf *buf, const void *data, size_t size) {
     source += piece;
     size -= piece;
   }
+  return SB_OK;
+}
+
+sb_status sb_buf_put(sb_buf *buf, const void *data, size_t size) {
+  if (buf == NULL || data == NULL || size == 0) return put_slowly(buf, data, size);
+  uint8_t *target = buf->first_room.data;
+  if (!room_fill_quickly(buf, size)) return put_slowly(buf, data, size);
+  buf->begun = 0;
+  memcpy(target, data, size);
   return SB_OK;
 }
 
@@ -408,9 +446,9 @@ void sb_buf_clear(sb_buf *buf) {
 
 void sb_buf_close(sb_buf *buf) {
   if (buf == NULL) return;
-  sb_priv_spans_clear(&buf->filled);
+  if (buf->filled.count > 0 || buf->filled.heap != NULL) sb_priv_spans_clear(&buf->filled);
   room_cut(buf, 0);
-  free(buf->room_heap);
-  sb_memory_close(buf->memory);
+  if (buf->room_heap != NULL) free(buf->room_heap);
+  if (buf->memory != NULL) sb_memory_close(buf->memory);
   sb_priv_handle_put(buf);
 }

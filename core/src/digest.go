@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x7358710037a5bf86ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xecc81f43230a6b34ull
 import "C"

@@ -113,23 +113,30 @@ typedef struct sb_priv_span {
 } sb_priv_span;
 
 /* A sequence of spans that moves on from the front and grows at the end: what views and bufs are made of. All zeros is the empty one. One
- * span needs no allocation; the structure may be moved. Invariant: bytes is the sum of the sizes, each span holds one owner of its block. */
+ * span needs no allocation; the structure may be moved. Invariant: bytes is the sum of the sizes, each span holds one owner of its block, and
+ * two that are neighbours do not continue each other. */
 typedef struct sb_priv_spans {
-  sb_priv_span first; /* the place of the spans while there is no heap */
+  sb_priv_span first; /* the place of the spans while there is no heap; anything when there is none */
   sb_priv_span *heap;
-  size_t capacity; /* of heap, in spans */
-  size_t start;    /* spans before it have been skipped */
   size_t count;
   size_t bytes;
+  size_t start;    /* with a heap: spans before it have been skipped */
+  size_t capacity; /* with a heap: of it, in spans */
 } sb_priv_spans;
 
+/* Makes `spans` empty that were nothing before. */
+static inline void sb_priv_spans_init(sb_priv_spans *spans) {
+  spans->heap = NULL;
+  spans->count = spans->bytes = 0;
+}
+
 static inline sb_priv_span *sb_priv_spans_items(sb_priv_spans *spans) {
-  return (spans->heap != NULL ? spans->heap : &spans->first) + spans->start;
+  return spans->heap != NULL ? spans->heap + spans->start : &spans->first;
 }
 
 static inline const sb_priv_span *sb_priv_spans_at(const sb_priv_spans *spans, size_t index) {
   assert(index < spans->count);
-  return (spans->heap != NULL ? spans->heap : &spans->first) + spans->start + index;
+  return (spans->heap != NULL ? spans->heap + spans->start : &spans->first) + index;
 }
 
 /* Makes room for `more` spans. A failure (SB_NO_MEMORY) changes nothing. */
@@ -187,9 +194,15 @@ extern __thread sb_priv_handles *sb_priv_handles_own __attribute__((visibility("
 void *sb_priv_handle_make(void);
 void sb_priv_handle_put_slowly(void *handle);
 
-static inline void *sb_priv_handle_get(void) {
+/* One that is at hand, or NULL. */
+static inline void *sb_priv_handle_take(void) {
   sb_priv_handles *own = sb_priv_handles_own;
-  return own->count > 0 ? own->handles[--own->count] : sb_priv_handle_make();
+  return own->count > 0 ? own->handles[--own->count] : NULL;
+}
+
+static inline void *sb_priv_handle_get(void) {
+  void *taken = sb_priv_handle_take();
+  return taken != NULL ? taken : sb_priv_handle_make();
 }
 
 static inline void sb_priv_handle_put(void *handle) {

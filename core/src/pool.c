@@ -406,11 +406,22 @@ sb_status sb_pool_put_many(sb_pool *pool, void *const blocks[], size_t count) {
 
 /* ---- the pool as a provider ---- */
 
+static __attribute__((noinline)) sb_status memory_get_slowly(sb_pool *pool, size_t size, sb_priv_record **record) {
+  const sb_status status = take(pool, size, SB_PRIV_BLOCK_COUNTED, record);
+  if (status == SB_OK && pool->traces != NULL) trace(pool, *record, SB_PRIV_BLOCK_COUNTED, NULL);
+  return status;
+}
+
 static sb_status pool_memory_get(sb_memory *memory, size_t size, sb_block **block) {
-  sb_priv_record *record;
-  const sb_status status = take((sb_pool *)memory, size, SB_PRIV_BLOCK_COUNTED, &record);
-  if (status != SB_OK) return status;
-  if (((sb_pool *)memory)->traces != NULL) trace((sb_pool *)memory, record, SB_PRIV_BLOCK_COUNTED, NULL);
+  sb_pool *pool = (sb_pool *)memory;
+  sb_priv_record *record = NULL;
+  const size_t hint = SB_PRIV_SIZE_HINT(size);
+  if (SB_PRIV_LIKELY(hint < pool->quick_hints))
+    record = take_quickly(pool, sb_priv_class_of(pool, size, hint), SB_PRIV_BLOCK_COUNTED).record;
+  if (!SB_PRIV_LIKELY(record != NULL)) {
+    const sb_status status = memory_get_slowly(pool, size, &record);
+    if (status != SB_OK) return status;
+  }
   atomic_store_explicit(&record->block.owners, 1, memory_order_relaxed);
   record->block.key = 0;
   record->block.metadata = NULL;

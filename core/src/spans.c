@@ -16,7 +16,10 @@
 
 /* ---- the list ---- */
 
-static size_t capacity(const sb_priv_spans *spans) { return spans->heap != NULL ? spans->capacity : 1; }
+/* Spans that there is room for behind the last one. */
+static size_t room(const sb_priv_spans *spans) {
+  return spans->heap != NULL ? spans->capacity - spans->start - spans->count : 1 - spans->count;
+}
 
 static void heap_free(sb_priv_spans *spans) {
   if (spans->capacity <= SHORT_MAX) {
@@ -47,16 +50,17 @@ static sb_priv_span *heap_get(size_t *count) {
 }
 
 sb_status sb_priv_spans_reserve(sb_priv_spans *spans, size_t more) {
-  if (more <= capacity(spans) - spans->start - spans->count) return SB_OK;
+  if (more <= room(spans)) return SB_OK;
   if (more > SIZE_MAX / (4 * sizeof(sb_priv_span)) - spans->count) return SB_NO_MEMORY;
   const size_t needed = spans->count + more;
-  if (needed <= capacity(spans) / 2) {
+  if (spans->heap != NULL && needed <= spans->capacity / 2) {
     /* At least half has been skipped, which pays for moving the rest. */
-    memmove(sb_priv_spans_items(spans) - spans->start, sb_priv_spans_items(spans), spans->count * sizeof(sb_priv_span));
+    memmove(spans->heap, spans->heap + spans->start, spans->count * sizeof(sb_priv_span));
     spans->start = 0;
     return SB_OK;
   }
-  size_t larger = needed <= 4 ? 4 : needed * 2;
+  /* Most lists that begin with many spans, such as a copy's, never get more. */
+  size_t larger = needed <= 4 ? 4 : spans->count == 0 ? needed : needed * 2;
   sb_priv_span *heap = heap_get(&larger);
   if (heap == NULL) return SB_NO_MEMORY;
   if (spans->count > 0) memcpy(heap, sb_priv_spans_items(spans), spans->count * sizeof *heap);
@@ -78,7 +82,7 @@ void sb_priv_spans_push(sb_priv_spans *spans, sb_block *block, const uint8_t *da
       return;
     }
   }
-  assert(spans->start + spans->count < capacity(spans));
+  assert(room(spans) > 0);
   sb_priv_spans_items(spans)[spans->count++] = (sb_priv_span){data, size, block};
 }
 
@@ -100,12 +104,21 @@ size_t sb_priv_spans_in_range(const sb_priv_spans *spans, size_t offset, size_t 
 void sb_priv_spans_push_range(sb_priv_spans *spans, const sb_priv_spans *source, size_t offset, size_t size) {
   assert(offset <= source->bytes && size <= source->bytes - offset);
   if (size == 0) return;
-  for (size_t index = sb_priv_spans_find(source, &offset); size > 0; index++, offset = 0) {
-    const sb_priv_span span = *sb_priv_spans_at(source, index); /* a copy, because `source` may be `spans` */
-    const size_t piece = span.size - offset < size ? span.size - offset : size;
-    sb_priv_spans_push(spans, sb_priv_block_retain(span.block), span.data + offset, piece);
+  const size_t index = sb_priv_spans_find(source, &offset);
+  const sb_priv_span *from = sb_priv_spans_at(source, index); /* `source` may be `spans` */
+  const size_t head = from->size - offset < size ? from->size - offset : size;
+  sb_priv_spans_push(spans, sb_priv_block_retain(from->block), from->data + offset, head);
+  size -= head;
+  spans->bytes += size;
+  /* Only the first may continue the last span. */
+  sb_priv_span *to = sb_priv_spans_items(spans) + spans->count, *const begin = to;
+  for (; size > 0; to++) {
+    const size_t piece = (++from)->size < size ? from->size : size;
+    *to = (sb_priv_span){from->data, piece, sb_priv_block_retain(from->block)};
     size -= piece;
   }
+  spans->count += (size_t)(to - begin);
+  assert(spans->heap == NULL || spans->count <= spans->capacity - spans->start);
 }
 
 void sb_priv_spans_skip(sb_priv_spans *spans, size_t size) {
@@ -120,7 +133,7 @@ void sb_priv_spans_skip(sb_priv_spans *spans, size_t size) {
     }
     size -= span->size;
     sb_block *block = span->block;
-    spans->start++;
+    spans->start++; /* without a heap it means nothing: there is none left then */
     spans->count--;
     sb_priv_block_release(block);
   }
@@ -128,7 +141,10 @@ void sb_priv_spans_skip(sb_priv_spans *spans, size_t size) {
 }
 
 void sb_priv_spans_clear(sb_priv_spans *spans) {
-  sb_priv_spans_skip(spans, spans->bytes);
+  const sb_priv_span *items = sb_priv_spans_items(spans);
+  const size_t count = spans->count;
+  spans->count = spans->bytes = 0;
+  for (size_t i = 0; i < count; i++) sb_priv_block_release(items[i].block);
   if (spans->heap != NULL) heap_free(spans);
 }
 

@@ -24,31 +24,32 @@ static_assert(sizeof(sb_iovec) == sizeof(struct iovec) && offsetof(sb_iovec, dat
 static inline sb_view *view_make(void) {
   sb_view *made = sb_priv_handle_get();
   if (made == NULL) return NULL;
-  /* The first span is written when there is one. */
-  made->spans.heap = NULL;
-  made->spans.capacity = made->spans.start = made->spans.count = made->spans.bytes = 0;
+  sb_priv_spans_init(&made->spans);
   return made;
 }
 
-static inline sb_status view_of_one(sb_block *block, const uint8_t *data, size_t size, sb_view **view) {
-  sb_view *made = view_make();
-  if (made == NULL) return SB_NO_MEMORY;
-  made->spans.first = (sb_priv_span){data, size, sb_priv_block_retain(block)};
+/* Makes what is new a view of one span, whose owner of the block is there already. Number by number: they may have just been written one by
+ * one, and a processor waits before it reads two of them at once. */
+static inline void view_show(sb_view *made, sb_block *block, const uint8_t *data, size_t size) {
+  made->spans.first.data = data;
+  made->spans.first.size = size;
+  made->spans.first.block = block;
+  made->spans.heap = NULL;
   made->spans.count = 1;
   made->spans.bytes = size;
-  *view = made;
-  return SB_OK;
 }
 
 sb_status sb_priv_view_open_span(sb_block *block, const uint8_t *data, size_t size, sb_view **view) {
-  if (size > 0) return view_of_one(block, data, size, view);
   sb_view *made = view_make();
   if (made == NULL) return SB_NO_MEMORY;
+  if (size > 0) view_show(made, sb_priv_block_retain(block), data, size);
   *view = made;
   return SB_OK;
 }
 
-static __attribute__((noinline)) sb_status open_range_of_many(const sb_priv_spans *spans, size_t offset, size_t size, sb_view **view) {
+/* The ways that are taken most often make their view of memory at hand, and call nothing, so that they save no registers. This is for all
+ * others. */
+static __attribute__((noinline)) sb_status open_range_slowly(const sb_priv_spans *spans, size_t offset, size_t size, sb_view **view) {
   sb_view *made = view_make();
   if (made == NULL) return SB_NO_MEMORY;
   if (sb_priv_spans_reserve(&made->spans, sb_priv_spans_in_range(spans, offset, size)) != SB_OK) {
@@ -62,41 +63,33 @@ static __attribute__((noinline)) sb_status open_range_of_many(const sb_priv_span
 
 static inline sb_status open_range(const sb_priv_spans *spans, size_t offset, size_t size, sb_view **view) {
   assert(offset <= spans->bytes && size <= spans->bytes - offset);
-  if (spans->count > 0 && size > 0) {
-    const sb_priv_span *first = sb_priv_spans_at(spans, 0);
-    if (offset < first->size && size <= first->size - offset) return view_of_one(first->block, first->data + offset, size, view);
-  }
-  return open_range_of_many(spans, offset, size, view);
+  if (spans->heap != NULL || size == 0) return open_range_slowly(spans, offset, size, view);
+  sb_view *made = sb_priv_handle_take();
+  if (made == NULL) return open_range_slowly(spans, offset, size, view);
+  view_show(made, sb_priv_block_retain(spans->first.block), spans->first.data + offset, size);
+  *view = made;
+  return SB_OK;
 }
 
 sb_status sb_priv_view_open_range(const sb_priv_spans *spans, size_t offset, size_t size, sb_view **view) {
   return open_range(spans, offset, size, view);
 }
 
-/* A view of one span that takes the owner over. */
-static __attribute__((noinline)) sb_status open_owned(sb_block *block, const uint8_t *data, size_t size, sb_view **view) {
-  sb_view *made = view_make();
+static __attribute__((noinline)) sb_status open_all_slowly(sb_priv_spans *spans, sb_view **view) {
+  sb_view *made = sb_priv_handle_get();
   if (made == NULL) return SB_NO_MEMORY;
-  made->spans.first.data = data;
-  made->spans.first.size = size;
-  made->spans.first.block = block;
-  made->spans.count = 1;
-  made->spans.bytes = size;
+  made->spans = *spans;
+  sb_priv_spans_init(spans);
   *view = made;
   return SB_OK;
 }
 
 sb_status sb_priv_view_open_all(sb_priv_spans *spans, sb_view **view) {
-  if (spans->heap == NULL && spans->count == 1) {
-    /* Number by number: they have just been written one by one, and a processor waits before it reads two of them at once. */
-    const sb_status status = open_owned(spans->first.block, spans->first.data, spans->first.size, view);
-    if (status == SB_OK) spans->count = spans->bytes = 0;
-    return status;
-  }
-  sb_view *made = sb_priv_handle_get();
-  if (made == NULL) return SB_NO_MEMORY;
-  made->spans = *spans;
-  memset(spans, 0, sizeof *spans);
+  if (spans->heap != NULL || spans->count == 0) return open_all_slowly(spans, view);
+  sb_view *made = sb_priv_handle_take();
+  if (made == NULL) return open_all_slowly(spans, view);
+  view_show(made, spans->first.block, spans->first.data, spans->first.size);
+  spans->count = spans->bytes = 0;
   *view = made;
   return SB_OK;
 }
