@@ -130,6 +130,8 @@ THREADED := test_bytes test_callback test_client test_memory test_pool test_pool
 EMPTY :=
 SPACE := $(EMPTY) $(EMPTY)
 PYTEST := $(BIN)/python -m pytest -q -p no:cacheprovider
+# On all processors; not the parts that count on having them, or print as they go.
+PYTEST_PARALLEL := $(PYTEST) -n auto --dist worksteal
 C_TEST = cmake -S tests -B build/check/$(1) -G Ninja -DCMAKE_BUILD_TYPE=Debug -DSAMEBYTES_WERROR=ON -DCMAKE_C_COMPILER=$(CC) \
 	-DSAMEBYTES_SANITIZE='$(2)' > build/check-$(1).log || { cat build/check-$(1).log; exit 1; }; \
 	cmake --build build/check/$(1) -- --quiet $(3); \
@@ -155,17 +157,17 @@ test-go: | machine
 
 test-generate: build deps-test
 	$(call heading,generator)
-	$(PYTEST) tests/generate
+	$(PYTEST_PARALLEL) tests/generate
 
 test-python: build deps-test
 	$(call heading,Python by CFFI)
-	SAMEBYTES_BACKEND=cffi $(PYTEST) tests/python
+	SAMEBYTES_BACKEND=cffi $(PYTEST_PARALLEL) tests/python
 	$(call heading,Python by ctypes)
-	SAMEBYTES_BACKEND=ctypes $(PYTEST) tests/python
+	SAMEBYTES_BACKEND=ctypes $(PYTEST_PARALLEL) tests/python
 
 test-conformance: build deps-test build/bin/testee_c_s390x
 	$(call heading,conformance)
-	$(PYTEST) tests/conformance
+	$(PYTEST_PARALLEL) tests/conformance
 	$(call heading,exchange between processes)
 	$(PYTEST) tests/exchange
 
@@ -179,7 +181,7 @@ test-demo: build deps-test
 
 test-packaging: build deps-test
 	$(call heading,packaging)
-	$(PYTEST) tests/packaging
+	$(PYTEST_PARALLEL) --dist loadfile tests/packaging
 
 test-crash: deps-test
 	$(call heading,crashes of the store of visits)

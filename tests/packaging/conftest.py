@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
@@ -39,15 +40,26 @@ def quick_start(language: str) -> str:
     return blocks[0]
 
 
+def make_install(*variables: str) -> None:
+    """Run `make install`; one at a time, because tests run in several processes and all share build/core."""
+    with (ROOT / "build/install.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        run("make", "install", *variables)
+
+
 @pytest.fixture(scope="session")
-def installed() -> Path:
-    """The prefix of a library that `make install` put there.
+def installed(testrun_uid: str) -> Path:
+    """The prefix of a library that `make install` put there, once per run of the tests.
 
     It is always the same folder, because Go's build cache keeps what pkg-config said of a package when it was first compiled.
     """
-    prefix = ROOT / "build/installed"
-    shutil.rmtree(prefix, ignore_errors=True)
-    run("make", "install", f"PREFIX={prefix}")
+    prefix, done = ROOT / "build/installed", ROOT / "build/installed.run"
+    with (ROOT / "build/installed.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (done.exists() and done.read_text() == testrun_uid):
+            shutil.rmtree(prefix, ignore_errors=True)
+            make_install(f"PREFIX={prefix}")
+            done.write_text(testrun_uid)
     return prefix
 
 

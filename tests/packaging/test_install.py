@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.packaging.conftest import QUICK_START_OUTPUT, ROOT, run
+from tests.packaging.conftest import QUICK_START_OUTPUT, ROOT, make_install, run
 
 
 def pkg_config(prefix: Path, *options: str) -> list[str]:
@@ -81,7 +81,7 @@ def test_cmake_refuses_another_major_version(installed: Path, c_program: Path) -
 
 
 def test_destdir_holds_the_tree_of_the_prefix(tmp_path: Path) -> None:
-    run("make", "install", "PREFIX=/opt/samebytes", f"DESTDIR={tmp_path}")
+    make_install("PREFIX=/opt/samebytes", f"DESTDIR={tmp_path}")
     library = tmp_path / "opt/samebytes/lib"
     assert (library / "libsamebytes.so").resolve() == (library / "libsamebytes.so.1").resolve()
     headers = {p.name for p in (ROOT / "core/include/samebytes").glob("*.h")}
