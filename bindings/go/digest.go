@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xecc81f43230a6b34ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x7980ac755dc61d20ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "ecc81f43230a6b34"
+const coreDigest = "7980ac755dc61d20"

@@ -32,6 +32,7 @@ package samebytes
 import "C"
 
 import (
+	"errors"
 	"sync"
 	"unsafe"
 )
@@ -90,7 +91,7 @@ func (p *packer) flush(op string, builder *C.sb_builder, schema *C.sb_schema) er
 	return nil
 }
 
-// packAll adds all messages: by pack to a packer where size, which is at least that of a message's data, is small; else by alone.
+// packAll adds all messages, or none: by pack to a packer where size, which is at least that of a message's data, is small; else by alone.
 func packAll[T any](op string, builder *Builder, open func() (*Schema, error), messages []T, size func(*T) int, pack func(*packer, *T),
 	alone func(*Builder, *T) error) error {
 	self, err := builder.enter(op)
@@ -111,11 +112,24 @@ func packAll[T any](op string, builder *Builder, open func() (*Schema, error), m
 	p := packers.Get().(*packer)
 	defer packers.Put(p)
 	p.clear()
+	added, frames := C.sb_builder_size(self), C.sb_builder_frame_count(self)
+	err = addPacked(op, self, object, p, builder, messages, size, pack, alone)
+	if err != nil {
+		if status := C.sb_builder_truncate(self, added, frames); status != 0 {
+			return errors.Join(err, failure(op, status))
+		}
+	}
+	return err
+}
+
+// addPacked is packAll's loop; when it fails, those before the refused message may be added.
+func addPacked[T any](op string, self *C.sb_builder, schema *C.sb_schema, p *packer, builder *Builder, messages []T, size func(*T) int,
+	pack func(*packer, *T), alone func(*Builder, *T) error) error {
 	for i := range messages {
 		message := &messages[i]
 		needed := size(message) + 1 // 1 for alignment
 		if len(p.sequences) == packedMessagesMax || len(p.bytes)+needed > packedBytesMax {
-			if err := p.flush(op, self, object); err != nil {
+			if err := p.flush(op, self, schema); err != nil {
 				return err
 			}
 		}
@@ -125,11 +139,11 @@ func packAll[T any](op string, builder *Builder, open func() (*Schema, error), m
 			return err
 		}
 	}
-	return p.flush(op, self, object)
+	return p.flush(op, self, schema)
 }
 
-// EchoAddRequests adds many requests, with far fewer calls of C than EchoAddRequest makes for them. When it returns an error, those before
-// the refused one are added, and no others; the error's Frame is the refused one's.
+// EchoAddRequests adds many requests, all of them or none, with far fewer calls of C than EchoAddRequest makes for them. An error's Frame
+// counts the messages added since the last take or clear, and those of the call before the refused one.
 //
 // Ownership: all is borrowed for the call.
 // Threads: one user of the Builder at a time.

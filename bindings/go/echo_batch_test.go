@@ -95,18 +95,59 @@ func parsed(t *testing.T, frames []byte, schemas ...*samebytes.Schema) *samebyte
 	return batch
 }
 
-func TestARefusedMessageAmongManyEndsThem(t *testing.T) {
+func TestOfManyMessagesAllAreAddedOrNone(t *testing.T) {
+	leakCheck(t)
+	builder, single := must(samebytes.NewBuilder(nil)), must(samebytes.NewBuilder(nil))
+	defer builder.Close()
+	defer single.Close()
+	requests := echoRequests(1000)
+	first := samebytes.EchoRequest{Timestamp: 1, Subject: []byte("first")}
+	if err := errors.Join(samebytes.EchoAddRequest(builder, &first), samebytes.EchoAddRequest(single, &first)); err != nil {
+		t.Fatal(err)
+	}
+	before := must(builder.Bytes())
+	for _, index := range []int{0, 7, 255, 256, 700, 999} { // among those that cross together, and behind them
+		kept := requests[index].Metadata
+		requests[index].Metadata = make([]int16, 32768)
+		err := samebytes.EchoAddRequests(builder, requests)
+		wantError(t, "too many items", err, samebytes.ErrTooLarge)
+		for i := range index {
+			if err := samebytes.EchoAddRequest(single, &requests[i]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		alone := samebytes.EchoAddRequest(single, &requests[index])
+		var explained, same *samebytes.Error
+		if !errors.As(err, &explained) || !errors.As(alone, &same) || explained.Message != same.Message || explained.Frame != int64(index+1) ||
+			explained.Field != "metadata" || explained.StreamOffset != same.StreamOffset {
+			t.Errorf("%v, alone %v", err, alone)
+		}
+		if !bytes.Equal(must(builder.Bytes()), before) || builder.FrameCount() != 1 {
+			t.Errorf("%d frames are left of a refused call", builder.FrameCount())
+		}
+		requests[index].Metadata = kept
+		if err := single.Truncate(len(before), 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := samebytes.EchoAddRequests(builder, requests); err != nil {
+		t.Fatal(err)
+	}
+	for i := range requests {
+		if err := samebytes.EchoAddRequest(single, &requests[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(must(builder.Bytes()), must(single.Bytes())) {
+		t.Error("what was added after refused calls differs")
+	}
+}
+
+func TestNoMemoryForManyMessagesAddsNone(t *testing.T) {
 	leakCheck(t)
 	builder := must(samebytes.NewBuilder(nil))
 	defer builder.Close()
 	requests := echoRequests(10)
-	requests[7].Metadata = make([]int16, 32768)
-	err := samebytes.EchoAddRequests(builder, requests)
-	wantError(t, "too many items", err, samebytes.ErrTooLarge)
-	var explained *samebytes.Error
-	if !errors.As(err, &explained) || explained.Frame != 7 || explained.Field != "metadata" || builder.FrameCount() != 7 {
-		t.Errorf("%v, %d frames", err, builder.FrameCount())
-	}
 	pool := must(samebytes.NewPool(&samebytes.PoolOptions{BytesMax: 1 << 18}))
 	defer pool.Close()
 	limited := must(pool.Memory())
@@ -114,8 +155,11 @@ func TestARefusedMessageAmongManyEndsThem(t *testing.T) {
 	short := must(samebytes.NewBuilder(limited))
 	defer short.Close()
 	wantError(t, "without memory", samebytes.EchoAddRequests(short, echoRequests(400)), samebytes.ErrNoMemory)
-	if count := short.FrameCount(); count == 0 || count == 400 {
-		t.Errorf("%d frames were added before memory ended", count)
+	if short.FrameCount() != 0 || short.Size() != 0 {
+		t.Errorf("%d frames of %d bytes were added before memory ended", short.FrameCount(), short.Size())
+	}
+	if err := samebytes.EchoAddRequests(short, requests); err != nil || short.FrameCount() != 10 {
+		t.Errorf("%d frames, %v", short.FrameCount(), err)
 	}
 	builder.Close()
 	wantError(t, "a closed builder", samebytes.EchoAddRequests(builder, requests), samebytes.ErrClosed)

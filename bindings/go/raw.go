@@ -167,6 +167,8 @@ package samebytes
 #cgo nocallback sb_builder_copy_bytes
 #cgo noescape sb_builder_clear
 #cgo nocallback sb_builder_clear
+#cgo noescape sb_builder_truncate
+#cgo nocallback sb_builder_truncate
 #cgo noescape sb_builder_memory
 #cgo nocallback sb_builder_memory
 #cgo noescape sb_builder_close
@@ -3091,6 +3093,34 @@ func (b *Builder) Clear() {
 	}
 	defer b.leave()
 	C.sb_builder_clear(self)
+}
+
+// Truncate drops the frames that were added last, and keeps the first frameCount, of size bytes: what
+// Builder.FrameCount and Builder.Size returned when there were no others. So several calls that add messages
+// become one that adds all of them, or none.
+//
+//   - Ownership: none.
+//   - Threads: one user of builder at a time.
+//   - Errors: ErrOutOfRange when there are fewer frames or bytes, or so many frames cannot have that size;
+//     the builder is then unchanged.
+//   - Since: 1.0
+func (b *Builder) Truncate(size int, frameCount int) error {
+	if size < 0 {
+		return refuse("Builder.Truncate", "size is negative")
+	}
+	if frameCount < 0 {
+		return refuse("Builder.Truncate", "frameCount is negative")
+	}
+	self, err := b.enter("Builder.Truncate")
+	if err != nil {
+		return err
+	}
+	defer b.leave()
+	cStatus := C.sb_builder_truncate(self, C.size_t(size), C.size_t(frameCount))
+	if cStatus != 0 {
+		return failure("Builder.Truncate", cStatus)
+	}
+	return nil
 }
 
 // Memory opens the provider that the builder's memory comes from.

@@ -299,6 +299,7 @@ size_t sb_builder_frame_count(const sb_builder *builder);
 sb_status sb_builder_take(sb_builder *builder, sb_view **frames);
 sb_status sb_builder_copy_bytes(const sb_builder *builder, void *data, size_t size);
 void sb_builder_clear(sb_builder *builder);
+sb_status sb_builder_truncate(sb_builder *builder, size_t size, size_t frame_count);
 sb_status sb_builder_memory(const sb_builder *builder, sb_memory **memory);
 void sb_builder_close(sb_builder *builder);
 sb_status sb_memory_get_failure(sb_memory *memory, sb_error *error);

@@ -2,6 +2,6 @@
 #ifndef SB_ABI_DIGEST_H
 #define SB_ABI_DIGEST_H
 
-#define SB_ABI_DIGEST 0x8b0d8dc5afc6e88full
+#define SB_ABI_DIGEST 0x5ff7d559a0febdffull
 
 #endif

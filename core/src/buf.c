@@ -444,6 +444,11 @@ void sb_buf_clear(sb_buf *buf) {
   sb_priv_spans_skip(&buf->filled, buf->filled.bytes);
 }
 
+void sb_priv_buf_cut(sb_buf *buf, size_t size) {
+  buf->begun = 0;
+  sb_priv_spans_cut(&buf->filled, size);
+}
+
 void sb_buf_close(sb_buf *buf) {
   if (buf == NULL) return;
   if (buf->filled.count > 0 || buf->filled.heap != NULL) sb_priv_spans_clear(&buf->filled);

@@ -625,6 +625,22 @@ void sb_builder_clear(sb_builder *builder) {
   builder->frame_count = 0;
 }
 
+sb_status sb_builder_truncate(sb_builder *builder, size_t size, size_t frame_count) {
+  if (builder == NULL) return SB_INVALID_ARGUMENT;
+  if (size > sb_builder_size(builder) || frame_count > builder->frame_count) return SB_OUT_OF_RANGE;
+  if (frame_count > size / HEADER_SIZE || (frame_count == 0 && size > 0)) return SB_OUT_OF_RANGE;
+  if (size < builder->committed) { /* the piece lies behind it, and is begun anew where it began */
+    builder->piece = NULL;
+    builder->piece_size = builder->piece_used = 0;
+    sb_priv_buf_cut(builder->buf, size);
+    builder->committed = size;
+  } else if (builder->piece != NULL) {
+    builder->piece_used = size - builder->committed;
+  }
+  builder->frame_count = frame_count;
+  return SB_OK;
+}
+
 sb_status sb_builder_memory(const sb_builder *builder, sb_memory **memory) {
   if (builder == NULL || memory == NULL) return SB_INVALID_ARGUMENT;
   return sb_buf_memory(builder->buf, memory);

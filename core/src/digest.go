@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xecc81f43230a6b34ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x7980ac755dc61d20ull
 import "C"

@@ -151,6 +151,8 @@ size_t sb_priv_spans_in_range(const sb_priv_spans *spans, size_t offset, size_t 
 size_t sb_priv_spans_find(const sb_priv_spans *spans, size_t *offset);
 /* Removes the first `size` bytes, which must be there. */
 void sb_priv_spans_skip(sb_priv_spans *spans, size_t size);
+/* Drops what lies behind the first `size` bytes. */
+void sb_priv_spans_cut(sb_priv_spans *spans, size_t size);
 /* Copies the `size` bytes that start at `offset`, which must be there. */
 void sb_priv_spans_copy_out(const sb_priv_spans *spans, size_t offset, uint8_t *target, size_t size);
 /* Orders the bytes of both as memcmp does; the shorter one comes first where it is the beginning of the other. */
@@ -163,6 +165,9 @@ sb_status sb_priv_view_open_range(const sb_priv_spans *spans, size_t offset, siz
 sb_status sb_priv_view_open_all(sb_priv_spans *spans, sb_view **view);
 /* The spans of a view. */
 const sb_priv_spans *sb_priv_view_spans(const sb_view *view);
+/* Drops what was filled behind the first `size` bytes. Its memory does not become room again, as views may show it. */
+struct sb_buf;
+void sb_priv_buf_cut(struct sb_buf *buf, size_t size);
 /* Removes the first `size` bytes of a view, which must be there. */
 void sb_priv_view_skip(sb_view *view, size_t size);
 

@@ -1,7 +1,7 @@
 #ifndef SB_PARSER_BATCH_H
 #define SB_PARSER_BATCH_H
 
-/* The inside of a batch: parser.c fills it, parser_columns.c turns its rows into columns. */
+/* The inside of a batch: parser.c fills it, parser_columns.c turns its rows into columns, parser_errors.c its errors into words. */
 
 #include "internal.h"
 
@@ -45,18 +45,40 @@ typedef struct batch_column {
   size_t size; /* bytes */
 } batch_column;
 
+/* What is wrong with a frame. */
+typedef enum frame_problem {
+  PROBLEM_FIELD,      /* it does not fit its frame, or has a negative length or count */
+  PROBLEM_EXTRA,      /* bytes after the last field */
+  PROBLEM_API_KEY,    /* no schema has it */
+  PROBLEM_SIZE_SMALL, /* negative, or smaller than the header */
+  PROBLEM_SIZE_LARGE  /* above the limit */
+} frame_problem;
+
+/* A refused frame, which lies in the batch's memory: with it, this is enough to say what is wrong. */
+typedef struct batch_error {
+  int64_t stream_offset; /* of the frame */
+  int64_t frame;         /* its number in the stream */
+  uint32_t offset;       /* of what is wrong, from the start of the frame, Size included */
+  uint16_t field;        /* of the schema */
+  uint8_t type;          /* of what is wrong in the field */
+  uint8_t problem;
+} batch_error;
+
+static_assert(sizeof(batch_error) == 24, "what a bad frame costs beside its bytes");
+
 struct sb_batch {
   schema_set *set;
-  sb_block *block;     /* what the rows show */
+  sb_block *block;     /* what the rows and errors show */
   const uint8_t *base; /* the bytes at base_offset of the stream */
   int64_t base_offset;
   size_t base_size; /* bytes of the frames at base */
+  int32_t max_frame_size;
   sb_row *rows;
   size_t *first_values; /* index of each row's first value */
   size_t row_count, row_capacity, first_capacity;
   sb_value *values;
   size_t value_count, value_capacity;
-  sb_error *errors;
+  batch_error *errors;
   size_t error_count, error_capacity;
   size_t need;
   arena_chunk *arena;  /* newest, which is the largest, first */
@@ -72,6 +94,8 @@ bool sb_priv_batch_grow(void **items, size_t *capacity, size_t wanted, size_t it
  * that is), and returns the bytes of those decoded. */
 size_t sb_priv_batch_decode_plain(sb_batch *batch, const schema_set *set, const uint8_t *data, size_t size, int64_t stream_offset,
                                   int32_t frame_size_max, bool accept_extra);
+/* The status that a problem is told with. */
+sb_status sb_priv_problem_status(frame_problem problem);
 /* Makes a chunk that holds `size` bytes the newest. */
 bool sb_priv_batch_arena(sb_batch *batch, size_t size);
 

@@ -196,10 +196,10 @@ sb_status sb_batch_get_column(sb_batch *batch, size_t schema_index, int32_t colu
   request asked = {.batch = batch, .schema_index = schema_index, .column = column, .part = part};
   sb_status status = check(batch, &asked);
   if (status != SB_OK) return status;
-  batch_column made;
+  batch_column made = {.size = 0};
   const batch_column *found = &made;
   if (part == SB_PART_VALUES && (asked.type == SB_TYPE_STRING || asked.type == SB_TYPE_ARRAY_STRING)) {
-    made = (batch_column){.data = batch->base, .size = batch->base_size};
+    if (batch->row_count > 0) made = (batch_column){.data = batch->base, .size = batch->base_size};
   } else if ((found = filled(batch, &asked)) == NULL) {
     status = fill(batch, &asked, item_size_of(&asked), &made);
     if (status != SB_OK) return status;

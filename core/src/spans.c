@@ -140,6 +140,23 @@ void sb_priv_spans_skip(sb_priv_spans *spans, size_t size) {
   if (spans->count == 0) spans->start = 0;
 }
 
+void sb_priv_spans_cut(sb_priv_spans *spans, size_t size) {
+  while (spans->bytes > size) {
+    sb_priv_span *last = sb_priv_spans_items(spans) + spans->count - 1;
+    const size_t over = spans->bytes - size;
+    if (over < last->size) {
+      last->size -= over;
+      spans->bytes = size;
+      return;
+    }
+    sb_block *block = last->block;
+    spans->bytes -= last->size;
+    spans->count--;
+    sb_priv_block_release(block);
+  }
+  if (spans->count == 0) spans->start = 0;
+}
+
 void sb_priv_spans_clear(sb_priv_spans *spans) {
   const sb_priv_span *items = sb_priv_spans_items(spans);
   const size_t count = spans->count;

@@ -524,6 +524,8 @@ def call_codec(sb: Any) -> None:
     expect((sb.sb_builder_frame_count(others), sb.sb_builder_size(others)), (2, 2 * 10 + 7))
     sb.sb_builder_add_rows(others, schema, [7, 8], [(0, b"hello", 5), (0, b"lo", 2)])
     expect((sb.sb_builder_frame_count(others), sb.sb_builder_size(others)), (4, 4 * 10 + 14))
+    sb.sb_builder_truncate(others, 2 * 10 + 7, 2)
+    expect((sb.sb_builder_frame_count(others), sb.sb_builder_size(others)), (2, 2 * 10 + 7))
     sb.sb_builder_close(others)
     frame = bytearray(sb.sb_builder_size(builder))
     sb.sb_builder_copy_bytes(builder, frame)

@@ -46,6 +46,21 @@ def test_columns_and_rows_give_the_bytes_of_single_messages() -> None:
         assert rows.frame_count() == 3
 
 
+def test_several_calls_add_all_or_none() -> None:
+    with samebytes.Builder() as builder, schema() as every:
+        builder.add_rows(every, SEQUENCES, ROWS)
+        before = builder.size(), builder.frame_count()
+        builder.add_rows(every, SEQUENCES, ROWS)
+        with pytest.raises(samebytes.OutOfRangeError):
+            builder.add(every, 1, (40000, *ROWS[0][1:]))
+        builder.truncate(*before)
+        assert bytes(builder) == singly()
+        for wrong in ((before[0] + 1, 3), (before[0], 4), (1, 0), (0, 1)):
+            with pytest.raises(samebytes.OutOfRangeError):
+                builder.truncate(*wrong)
+        assert bytes(builder) == singly()
+
+
 def test_buffers_of_integers_are_columns() -> None:
     rest = [[row[index] for row in ROWS] for index in (2, 3, 4)]
     for numbers in (numpy.array([300, 0, -32768]), numpy.array([300, 0, -32768], "i2"), array("h", [300, 0, -32768])):

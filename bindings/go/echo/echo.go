@@ -4,6 +4,7 @@
 package echo
 
 import (
+	"errors"
 	"slices"
 
 	samebytes "github.com/samebytes/samebytes/bindings/go"
@@ -74,23 +75,24 @@ func (b *Builder) AddResponse(response Response) error {
 	})
 }
 
-// AddAll adds many requests, in far less time than Add takes for them. When it returns an error, those before the refused one are added,
-// and no others.
+// AddAll adds many requests, all of them or none, in far less time than Add takes for them. An error's Frame counts the messages added since
+// the last Take or Clear, and those of the call before the refused one.
 func (b *Builder) AddAll(requests []Request) error {
-	return addAll(requests, func(r *Request) samebytes.EchoRequest {
+	return addAll(b.frames, requests, func(r *Request) samebytes.EchoRequest {
 		return samebytes.EchoRequest{Timestamp: r.Timestamp, Subject: r.Subject, Metadata: r.Metadata, Body: r.Body, Sequence: r.Sequence}
 	}, func(part []samebytes.EchoRequest) error { return samebytes.EchoAddRequests(b.frames, part) })
 }
 
 // AddAllResponses is AddAll for responses.
 func (b *Builder) AddAllResponses(responses []Response) error {
-	return addAll(responses, func(r *Response) samebytes.EchoResponse {
+	return addAll(b.frames, responses, func(r *Response) samebytes.EchoResponse {
 		return samebytes.EchoResponse{Timestamp: r.Timestamp, Subject: r.Subject, Body: r.Body, ID: r.ID, Sequence: r.Sequence}
 	}, func(part []samebytes.EchoResponse) error { return samebytes.EchoAddResponses(b.frames, part) })
 }
 
 // addAll converts and adds in parts, so that there is never a second copy of all.
-func addAll[From, To any](from []From, convert func(*From) To, add func([]To) error) error {
+func addAll[From, To any](frames *samebytes.Builder, from []From, convert func(*From) To, add func([]To) error) error {
+	size, count := frames.Size(), frames.FrameCount()
 	part := make([]To, 0, min(len(from), 256))
 	for chunk := range slices.Chunk(from, 256) {
 		part = part[:0]
@@ -98,6 +100,9 @@ func addAll[From, To any](from []From, convert func(*From) To, add func([]To) er
 			part = append(part, convert(&chunk[i]))
 		}
 		if err := add(part); err != nil {
+			if frames.FrameCount() > count {
+				return errors.Join(err, frames.Truncate(size, count))
+			}
 			return err
 		}
 	}

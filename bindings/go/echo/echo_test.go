@@ -95,6 +95,33 @@ func TestRowsAreTheCallers(t *testing.T) {
 	}
 }
 
+func TestOfManyRequestsAllAreAddedOrNone(t *testing.T) {
+	leakCheck(t)
+	builder := must(echo.NewBuilder(nil))
+	defer builder.Close()
+	if err := builder.Add(request); err != nil {
+		t.Fatal(err)
+	}
+	many := make([]echo.Request, 600)
+	many[550].Metadata = make([]int16, 32768)
+	err := builder.AddAll(many)
+	var explained *samebytes.Error
+	if !errors.As(err, &explained) || explained.Frame != 551 || explained.Status != samebytes.ErrTooLarge {
+		t.Errorf("%v", err)
+	}
+	if frame := hex.EncodeToString(must(builder.Bytes())); frame != reference {
+		t.Errorf("the builder has %d bytes", builder.Size())
+	}
+	if err := builder.AddAll(many[:550]); err != nil || builder.Size() != 57+550*24 {
+		t.Errorf("%d bytes, %v", builder.Size(), err)
+	}
+	builder.Clear()
+	responses := make([]echo.Response, 300)
+	if err := builder.AddAllResponses(responses); err != nil || builder.Size() != 300*26 {
+		t.Errorf("%d bytes, %v", builder.Size(), err)
+	}
+}
+
 func TestResponses(t *testing.T) {
 	leakCheck(t)
 	response := echo.Response{Sequence: -128, ID: -5, Timestamp: 1, Subject: []byte("subject"), Body: []byte{}}

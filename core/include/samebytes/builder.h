@@ -136,6 +136,14 @@ SB_API SB_METHOD sb_status sb_builder_copy_bytes(const sb_builder *builder, SB_O
  *  Since: 1.0 */
 SB_API_VOID SB_METHOD void sb_builder_clear(sb_builder *builder);
 
+/** Drops the frames that were added last, and keeps the first `frame_count`, of `size` bytes: what sb_builder_frame_count and sb_builder_size
+ *  returned when there were no others. So several calls that add messages become one that adds all of them, or none.
+ *
+ *  Ownership: none.      Threads: one user of `builder` at a time.
+ *  Errors: SB_OUT_OF_RANGE when there are fewer frames or bytes, or so many frames cannot have that size; the builder is then unchanged.
+ *  Since: 1.0 */
+SB_API SB_METHOD sb_status sb_builder_truncate(sb_builder *builder, size_t size, size_t frame_count);
+
 /** Opens the provider that the builder's memory comes from.
  *
  *  Ownership: the caller closes `*memory`.      Threads: one user of `builder` at a time.

@@ -38,7 +38,7 @@ SB_BEGIN_DECLS
  *      sum((const int64_t *)times, size / item_size);
  *
  *  ## Ownership
- *  A batch keeps the memory that its rows show, also when the parser goes on or is closed; it is not reused before. What a batch hands
+ *  A batch keeps the memory that its rows and errors show, also when the parser goes on or is closed; it is not reused before. What a batch hands
  *  out is valid until the batch is parsed into again, cleared or closed.
  *
  *  ## Threads and fork
@@ -51,7 +51,8 @@ SB_BEGIN_DECLS
  *
  *  ## Limits
  *  max_frame_size limits the value of Size, and is checked on its fourth byte. No memory is taken for bytes that have not arrived, a
- *  receive block of 64 KiB aside. At most SB_PARSER_SCHEMAS_MAX schemas. */
+ *  receive block of 64 KiB aside. At most SB_PARSER_SCHEMAS_MAX schemas. A frame that is refused takes 24 bytes beside its own; what is wrong
+ *  with it is put in words by sb_batch_get_error. */
 
 #define SB_MAX_FRAME_SIZE_DEFAULT 1048576 /* the value of Size */
 #define SB_PARSER_SCHEMAS_MAX 256

@@ -261,6 +261,8 @@ func codec(c *calls, schema *samebytes.Schema) {
 	added, err = builder.Bytes()
 	c.did("sb_builder_add_rows", err)
 	c.says("sb_builder_add_rows", bytes.Equal(added, data))
+	c.did("sb_builder_truncate", builder.Truncate(0, 0))
+	c.says("sb_builder_truncate", builder.Size() == 0 && builder.FrameCount() == 0)
 	frames.Close()
 	made[*samebytes.Memory](c, "sb_builder_memory")(builder.Memory()).Close()
 	c.did("sb_builder_close", builder.Close())

@@ -1088,6 +1088,20 @@ class Builder(Handle):
         with self._lock:
             layer.sb_builder_clear(self._open())
 
+    def truncate(self, size: int, frame_count: int) -> None:
+        """Drops the frames that were added last, and keeps the first `frame_count`, of `size` bytes: what
+        Builder.frame_count and Builder.size returned when there were no others. So several calls that add
+        messages become one that adds all of them, or none.
+
+        Ownership: none.
+        Threads: one user of `builder` at a time.
+        Errors: OutOfRangeError when there are fewer frames or bytes, or so many frames cannot have that size;
+        the builder is then unchanged.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_builder_truncate(self._open(), size, frame_count)
+
     def memory(self) -> public.Memory:
         """Opens the provider that the builder's memory comes from.
 
@@ -1118,7 +1132,8 @@ class Parser(Handle):
     returns the status, a parse with an empty batch.
 
     Limits: max_frame_size limits the value of Size, and is checked on its fourth byte. No memory is taken for
-    bytes that have not arrived, a receive block of 64 KiB aside. At most PARSER_SCHEMAS_MAX schemas.
+    bytes that have not arrived, a receive block of 64 KiB aside. At most PARSER_SCHEMAS_MAX schemas. A frame
+    that is refused takes 24 bytes beside its own; what is wrong with it is put in words by Batch.get_error.
     """
 
     _destroy = staticmethod(layer.sb_parser_close)
@@ -1282,7 +1297,8 @@ class Batch(_objects.Batch, Handle):
     returns the status, a parse with an empty batch.
 
     Limits: max_frame_size limits the value of Size, and is checked on its fourth byte. No memory is taken for
-    bytes that have not arrived, a receive block of 64 KiB aside. At most PARSER_SCHEMAS_MAX schemas.
+    bytes that have not arrived, a receive block of 64 KiB aside. At most PARSER_SCHEMAS_MAX schemas. A frame
+    that is refused takes 24 bytes beside its own; what is wrong with it is put in words by Batch.get_error.
     """
 
     _destroy = staticmethod(layer.sb_batch_close)

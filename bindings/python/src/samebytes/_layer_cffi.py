@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 BACKEND = "cffi"
-ABI_DIGEST = 0x8b0d8dc5afc6e88f
+ABI_DIGEST = 0x5ff7d559a0febdff
 _library.check_part("_layer_cffi", ABI_DIGEST)
 
 _ARRAY_MAX = _arguments.ARRAY_MAX
@@ -1811,6 +1811,26 @@ def sb_builder_clear(builder: int) -> None:
     Since: 1.0
     """
     _lib.sb_builder_clear(_cast("sb_builder *", _address(builder, "builder")))
+
+
+def sb_builder_truncate(builder: int, size: int, frame_count: int) -> None:
+    """Drops the frames that were added last, and keeps the first `frame_count`, of `size` bytes: what
+    sb_builder_frame_count and sb_builder_size returned when there were no others. So several calls that add
+    messages become one that adds all of them, or none.
+
+    Ownership: none.
+    Threads: one user of `builder` at a time.
+    Errors: SB_OUT_OF_RANGE when there are fewer frames or bytes, or so many frames cannot have that size; the
+    builder is then unchanged.
+    Since: 1.0
+    """
+    _status = _lib.sb_builder_truncate(
+        _cast("sb_builder *", _address(builder, "builder")),
+        _integer(size, "size", 0, 0xffffffffffffffff),
+        _integer(frame_count, "frame_count", 0, 0xffffffffffffffff),
+    )
+    if _status:
+        raise _failure("sb_builder_truncate", _status, None)
 
 
 def sb_builder_memory(builder: int) -> int:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 BACKEND = "ctypes"
-ABI_DIGEST = 0x8b0d8dc5afc6e88f
+ABI_DIGEST = 0x5ff7d559a0febdff
 _library.check_part("_layer_ctypes", ABI_DIGEST)
 
 _ARRAY_MAX = _arguments.ARRAY_MAX
@@ -576,6 +576,8 @@ _lib.sb_builder_copy_bytes.argtypes = [
 _lib.sb_builder_copy_bytes.restype = _ctypes.c_int32
 _lib.sb_builder_clear.argtypes = [_ctypes.c_void_p]
 _lib.sb_builder_clear.restype = None
+_lib.sb_builder_truncate.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t, _ctypes.c_size_t]
+_lib.sb_builder_truncate.restype = _ctypes.c_int32
 _lib.sb_builder_memory.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
 _lib.sb_builder_memory.restype = _ctypes.c_int32
 _lib.sb_builder_close.argtypes = [_ctypes.c_void_p]
@@ -2758,6 +2760,26 @@ def sb_builder_clear(builder: int) -> None:
     Since: 1.0
     """
     _lib.sb_builder_clear(_address(builder, "builder"))
+
+
+def sb_builder_truncate(builder: int, size: int, frame_count: int) -> None:
+    """Drops the frames that were added last, and keeps the first `frame_count`, of `size` bytes: what
+    sb_builder_frame_count and sb_builder_size returned when there were no others. So several calls that add
+    messages become one that adds all of them, or none.
+
+    Ownership: none.
+    Threads: one user of `builder` at a time.
+    Errors: SB_OUT_OF_RANGE when there are fewer frames or bytes, or so many frames cannot have that size; the
+    builder is then unchanged.
+    Since: 1.0
+    """
+    _status = _lib.sb_builder_truncate(
+        _address(builder, "builder"),
+        _integer(size, "size", 0, 0xffffffffffffffff),
+        _integer(frame_count, "frame_count", 0, 0xffffffffffffffff),
+    )
+    if _status:
+        raise _failure("sb_builder_truncate", _status, None)
 
 
 def sb_builder_memory(builder: int) -> int:
