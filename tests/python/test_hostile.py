@@ -85,7 +85,9 @@ def test_a_million_tiny_frames_fed_at_once() -> None:
     assert bytes_more < 250 * MIB, f"{bytes_more / MIB:.1f} MiB more"
 
 
-@pytest.mark.parametrize(("stream", "frames"), [("unknown", 1_000_000), ("negative", 500_000), ("lying array", 500_000)])
+@pytest.mark.parametrize(
+    ("stream", "frames"), [("unknown", 1_000_000), ("negative", 500_000), ("lying array", 500_000)]
+)
 def test_a_million_bad_frames_fed_at_once(stream: str, frames: int) -> None:
     """An error takes 24 bytes beside the frame's 6; its 352 only where somebody asks for it."""
     rows, errors, bytes_more, _ = json.loads(output_of(AT_ONCE.replace("if at == 0:", "if False:"), stream))
