@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x7980ac755dc61d20ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x359c012ad850e44dull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "7980ac755dc61d20"
+const coreDigest = "359c012ad850e44d"

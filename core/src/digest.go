@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x7980ac755dc61d20ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x359c012ad850e44dull
 import "C"

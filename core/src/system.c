@@ -107,12 +107,15 @@ int sb_priv_file_open(int folder, const char *name, int how, int *file) {
       [SB_PRIV_READ] = O_RDONLY,
       [SB_PRIV_WRITE] = O_RDWR,
       [SB_PRIV_CREATE] = O_RDWR | O_CREAT | O_EXCL,
-      [SB_PRIV_REPLACE] = O_RDWR | O_CREAT | O_TRUNC,
+      [SB_PRIV_REPLACE] = O_RDWR | O_CREAT | O_EXCL,
+      [SB_PRIV_REPLACE_SHARED] = O_RDWR | O_CREAT | O_EXCL,
   };
+  /* Never through a link that somebody left under this name: what it leads to would be emptied, and might be given away. */
+  if (how == SB_PRIV_REPLACE || how == SB_PRIV_REPLACE_SHARED) sb_priv_file_remove(folder, name);
   do {
     /* What copies a file gives the new one that file's mode; until then nobody else may open it, who could read what comes later.
      * O_NONBLOCK: a pipe or device under this name must not make the open wait. It means nothing for a file. */
-    *file = openat(folder, name, flags[how] | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, how == SB_PRIV_CREATE ? 0600 : 0666);
+    *file = openat(folder, name, flags[how] | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, how == SB_PRIV_REPLACE_SHARED ? 0666 : 0600);
   } while (*file < 0 && errno == EINTR);
   return *file < 0 ? errno : 0;
 }
@@ -131,6 +134,8 @@ static void facts_fill(const struct stat *status, sb_priv_file_facts *facts) {
   facts->device = (uint64_t)status->st_dev;
   facts->inode = (uint64_t)status->st_ino;
   facts->mode = (uint32_t)status->st_mode & 07777u;
+  facts->owner = status->st_uid;
+  facts->group = status->st_gid;
   facts->regular = S_ISREG(status->st_mode);
 }
 
@@ -196,7 +201,25 @@ void sb_priv_file_sync_begin(int file, uint64_t offset, uint64_t size) {
   (void)sync_file_range(file, (off_t)offset, (off_t)size, SYNC_FILE_RANGE_WRITE);
 }
 
-int sb_priv_file_set_mode(int file, uint32_t mode) { return fchmod(file, (mode_t)mode) != 0 ? errno : 0; }
+/* Only where they differ: mostly they do not, and then nobody need be allowed to change them. */
+static bool set_group(int file, const struct stat *now, uint32_t group) {
+  return now->st_gid == group || fchown(file, (uid_t)-1, group) == 0;
+}
+
+static void set_owner(int file, const struct stat *now, uint32_t owner) {
+  if (now->st_uid != owner) (void)!fchown(file, owner, (gid_t)-1); /* or it stays ours */
+}
+
+int sb_priv_file_make_like(int file, const sb_priv_file_facts *other) {
+  struct stat now;
+  uint32_t mode = other->mode;
+  if (fstat(file, &now) != 0) return errno;
+  /* Another group gets what everybody has: what its members may do here, nobody has said. */
+  if (!set_group(file, &now, other->group)) mode &= ~070u | (mode & 07u) << 3;
+  if (fchmod(file, (mode_t)mode) != 0) return errno;
+  set_owner(file, &now, other->owner); /* last: who is not the owner any more may not change the mode */
+  return 0;
+}
 
 int sb_priv_file_rename(int folder, const char *from, const char *to) { return renameat(folder, from, folder, to) != 0 ? errno : 0; }
 
@@ -204,12 +227,23 @@ int sb_priv_file_link(int folder, const char *from, const char *to) { return lin
 
 void sb_priv_file_remove(int folder, const char *name) { (void)unlinkat(folder, name, 0); }
 
-int sb_priv_lock_open(int folder, const char *name, int *lock) {
+int sb_priv_lock_open(int folder, const char *name, const sb_priv_file_facts *guarded, int *lock) {
+  static const int flags = O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW;
   int file;
+  bool made;
   do {
-    file = openat(folder, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW, 0666);
-  } while (file < 0 && errno == EINTR);
+    made = false;
+    file = openat(folder, name, flags);
+    if (file >= 0 || errno != ENOENT) continue;
+    file = openat(folder, name, flags | O_CREAT | O_EXCL, 0666);
+    made = file >= 0;
+  } while (file < 0 && (errno == EINTR || errno == EEXIST));
   if (file < 0) return errno;
+  struct stat now;
+  if (made && guarded != NULL && fstat(file, &now) == 0) { /* or else only this user could write the file from now on */
+    (void)set_group(file, &now, guarded->group);
+    set_owner(file, &now, guarded->owner);
+  }
   /* The lock belongs to the open file description, not to the process: two handles in one process exclude each other, too, and closing
    * some other descriptor of the file does not end it. */
   struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};

@@ -28,8 +28,9 @@ enum {
   SB_PRIV_READ,
   SB_PRIV_WRITE,
   SB_PRIV_CREATE,
-  SB_PRIV_REPLACE
-}; /* create: must not exist, mode 0600; replace: emptied where it does */
+  SB_PRIV_REPLACE,
+  SB_PRIV_REPLACE_SHARED
+}; /* create: must not exist, mode 0600; replace: removed where it does; shared: with the mode that the umask leaves of 0666 */
 int sb_priv_file_open(int folder, const char *name, int how, int *file);
 int sb_priv_file_duplicate(int file, int *copy);
 void sb_priv_file_close(int file);
@@ -37,7 +38,7 @@ void sb_priv_file_close(int file);
 typedef struct sb_priv_file_facts {
   uint64_t size;
   uint64_t device, inode;
-  uint32_t mode;
+  uint32_t mode, owner, group;
   bool regular;
 } sb_priv_file_facts;
 int sb_priv_file_look(int file, sb_priv_file_facts *facts);
@@ -51,14 +52,15 @@ int sb_priv_file_resize(int file, uint64_t size);
 int sb_priv_file_sync(int file);
 /* Asks the system to begin writing, so that a later sync waits less. A hint. */
 void sb_priv_file_sync_begin(int file, uint64_t offset, uint64_t size);
-int sb_priv_file_set_mode(int file, uint32_t mode);
+/* Gives a file that takes another one's place, or is copied from it, that one's mode, and its owner and group where the system allows it. */
+int sb_priv_file_make_like(int file, const sb_priv_file_facts *other);
 int sb_priv_file_rename(int folder, const char *from, const char *to);
 int sb_priv_file_link(int folder, const char *from, const char *to);
 void sb_priv_file_remove(int folder, const char *name);
 
 /* Locks the file `name`, made where it does not exist, for one holder in all processes; EWOULDBLOCK when it has one. The lock ends when the
- * descriptor, and the copies that a fork made of it, are closed. */
-int sb_priv_lock_open(int folder, const char *name, int *lock);
+ * descriptor, and the copies that a fork made of it, are closed. One that is made gets owner and group of `guarded`, if that is not NULL. */
+int sb_priv_lock_open(int folder, const char *name, const sb_priv_file_facts *guarded, int *lock);
 
 /* Memory that other processes can map: an anonymous file that neither grows nor shrinks, mapped for writing. */
 int sb_priv_segment_create(size_t size, int *file, uint8_t **data);

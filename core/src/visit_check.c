@@ -213,7 +213,7 @@ static sb_status salvage(visit_log *log, uint64_t size, sb_visit_report *found, 
 }
 
 /* Makes the new file `path` with what `log` holds. */
-static sb_status write_target(visit_log *log, const char *path, uint32_t mode, sb_error *error) {
+static sb_status write_target(visit_log *log, const char *path, const sb_priv_file_facts *facts, sb_error *error) {
   int folder, file = -1;
   const char *name;
   int problem = sb_priv_folder_open(path, &folder, &name);
@@ -225,8 +225,9 @@ static sb_status write_target(visit_log *log, const char *path, uint32_t mode, s
   else if (problem != 0)
     status = sb_priv_visit_io(error, problem, "making the new file");
   else {
-    problem = sb_priv_file_set_mode(file, mode);
-    status = problem == 0 ? sb_priv_visit_write_closed(log, file, error) : sb_priv_visit_io(error, problem, "setting the new file's mode");
+    problem = sb_priv_file_make_like(file, facts);
+    status = problem == 0 ? sb_priv_visit_write_closed(log, file, error)
+                          : sb_priv_visit_io(error, problem, "setting the mode of the new file");
     if (status == SB_OK && (problem = sb_priv_folder_sync(folder)) != 0) status = sb_priv_visit_io(error, problem, "syncing the folder");
     if (status != SB_OK) sb_priv_file_remove(folder, name);
   }
@@ -247,7 +248,7 @@ sb_status sb_salvage_visits(const char *path, const char *target, sb_visit_repor
   sb_priv_visit_log_init(&log, file, true);
   status = salvage(&log, facts.size, &found, error);
   if (status == SB_OK) status = count_all(&log, &found, error);
-  if (status == SB_OK) status = write_target(&log, target, facts.mode, error);
+  if (status == SB_OK) status = write_target(&log, target, &facts, error);
   sb_priv_visit_log_free(&log);
   sb_priv_file_close(file);
   return status == SB_OK ? report_fill(report, &found) : status;

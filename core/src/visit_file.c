@@ -25,13 +25,13 @@ typedef char side_name[SB_VISIT_PATH_MAX + NAME_ROOM];
 
 /* ---- files that replace PATH ---- */
 
-/* Builds PATH.new, closed and on disk, with what `log` holds; `mode` 0 leaves the file's mode as the system makes it. */
-static sb_status build(visit_file *file, visit_log *log, uint32_t mode, sb_error *error) {
+/* Builds PATH.new, closed and on disk, with what `log` holds. `facts` are those of the file whose place it takes; NULL: there is none. */
+static sb_status build(visit_file *file, visit_log *log, const sb_priv_file_facts *facts, sb_error *error) {
   side_name name;
   int made;
   suffixed(file->name, ".new", name, sizeof name);
-  int problem = sb_priv_file_open(file->folder, name, SB_PRIV_REPLACE, &made);
-  if (problem == 0 && mode != 0) problem = sb_priv_file_set_mode(made, mode);
+  int problem = sb_priv_file_open(file->folder, name, facts == NULL ? SB_PRIV_REPLACE_SHARED : SB_PRIV_REPLACE, &made);
+  if (problem == 0 && facts != NULL) problem = sb_priv_file_make_like(made, facts);
   if (problem != 0) return sb_priv_visit_io(error, problem, "making a new file");
   const sb_status status = sb_priv_visit_write_closed(log, made, error);
   sb_priv_file_close(made);
@@ -48,11 +48,11 @@ static sb_status put_in_place(visit_file *file, sb_error *error) {
   return problem == 0 ? SB_OK : sb_priv_visit_io(error, problem, "putting a new file in place");
 }
 
-static sb_status create(visit_file *file, uint32_t max_visits, uint32_t mode, sb_error *error) {
+static sb_status create(visit_file *file, uint32_t max_visits, const sb_priv_file_facts *facts, sb_error *error) {
   visit_log empty;
   sb_priv_visit_log_init(&empty, -1, true);
   empty.table.max_visits = max_visits == 0 ? SB_VISITS_MAX_DEFAULT : max_visits;
-  sb_status status = build(file, &empty, mode, error);
+  sb_status status = build(file, &empty, facts, error);
   if (status == SB_OK) status = put_in_place(file, error);
   sb_priv_visit_log_free(&empty);
   return status;
@@ -70,7 +70,7 @@ static sb_status upgrade(visit_file *file, visit_log *old, const sb_priv_file_fa
     return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL,
                          "the file has the old format and would be kept as %.100s, which exists; move that away", kept);
   if (problem != 0 && problem != ENOENT) return sb_priv_visit_io(error, problem, "looking for the name to keep the old file under");
-  sb_status status = build(file, old, facts->mode, error);
+  sb_status status = build(file, old, facts, error);
   if (status != SB_OK) return status;
   problem = linked ? 0 : sb_priv_file_link(file->folder, file->name, kept);
   if (problem == 0) problem = sb_priv_folder_sync(file->folder);
@@ -108,7 +108,7 @@ static sb_status cut(visit_file *file, uint64_t tail, sb_error *error) {
   }
   if (problem == 0) {
     problem = sb_priv_file_look(file->log.file, &facts);
-    if (problem == 0) problem = sb_priv_file_set_mode(kept, facts.mode);
+    if (problem == 0) problem = sb_priv_file_make_like(kept, &facts);
     if (problem == 0) problem = copy_range(file->log.file, file->log.end, tail, kept, 0);
     if (problem == 0) problem = sb_priv_file_sync(kept);
     if (problem == 0) problem = sb_priv_folder_sync(file->folder);
@@ -203,9 +203,10 @@ static sb_status attach(visit_file *file, uint32_t max_visits, sb_error *error) 
     if (status == SB_NOT_FOUND && file->read_only)
       return sb_priv_error(error, status, NULL, "there is no such file, and read_only makes none");
     if (status != SB_OK && status != SB_NOT_FOUND) return status;
-    if (status == SB_NOT_FOUND || (facts.size == 0 && !file->read_only)) {
+    const bool missing = status == SB_NOT_FOUND;
+    if (missing || (facts.size == 0 && !file->read_only)) {
       sb_priv_file_close(data);
-      status = create(file, max_visits, facts.mode, error);
+      status = create(file, max_visits, missing ? NULL : &facts, error);
       if (status != SB_OK) return status;
       continue;
     }
@@ -248,6 +249,7 @@ static sb_status open_beside(visit_file *file, const char *path, sb_error *error
   sb_priv_fork_add(&file->fork);
   int problem = sb_priv_folder_open(path, &file->folder, &name);
   const size_t size = problem == 0 ? strlen(name) : 0;
+  const bool there = problem == 0 && sb_priv_file_look_at(file->folder, name, &facts) == 0;
   sb_status status = SB_OK;
   if (problem != 0) {
     file->folder = -1;
@@ -261,14 +263,14 @@ static sb_status open_beside(visit_file *file, const char *path, sb_error *error
     /* One that leads to a file was resolved. A new file would replace the link, and be locked beside it. */
     status = sb_priv_error(error, SB_INVALID_ARGUMENT, NULL,
                            "the path is a symbolic link that leads to no file; make an empty file there, or remove the link");
-  } else if (sb_priv_file_look_at(file->folder, name, &facts) == 0 && !facts.regular) {
+  } else if (there && !facts.regular) {
     status = sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "the path is no regular file"); /* before a lock is left beside it */
   } else if ((file->name = strdup(name)) == NULL) {
     status = sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory to open the file");
   } else if (!file->read_only) {
     side_name lock;
     suffixed(name, ".lock", lock, sizeof lock);
-    problem = sb_priv_lock_open(file->folder, lock, &file->lock);
+    problem = sb_priv_lock_open(file->folder, lock, there ? &facts : NULL, &file->lock);
     if (problem == EWOULDBLOCK)
       status = sb_priv_error(error, SB_LOCKED, NULL, "another handle or process writes this file; close it, or open read_only");
     else if (problem != 0)
@@ -463,7 +465,7 @@ static sb_status file_copy_to(void *context, const char *path, int64_t deadline_
     problem = sb_priv_file_open(folder, name, SB_PRIV_CREATE, &target);
     if (problem == 0) {
       problem = sb_priv_file_look(source, &facts);
-      if (problem == 0) problem = sb_priv_file_set_mode(target, facts.mode);
+      if (problem == 0) problem = sb_priv_file_make_like(target, &facts);
       if (problem == 0) problem = copy_range(source, VISIT_LOG_START, slot.length - VISIT_LOG_START, target, VISIT_LOG_START);
       /* The header last: what has none is no file of ours, if the machine fails in between. */
       if (problem == 0) problem = sb_priv_visit_header_write(target, uuid, &slot);

@@ -51,7 +51,7 @@ static sb_status begin(visit_file *file, sb_error *error) {
   if (problem == 0) problem = sb_priv_file_open(file->folder, name, SB_PRIV_REPLACE, &copy_file);
   if (problem == 0) file->copy_file = copy_file;
   sb_priv_fork_release();
-  if (problem == 0) problem = sb_priv_file_set_mode(copy_file, facts.mode);
+  if (problem == 0) problem = sb_priv_file_make_like(copy_file, &facts);
   sb_status status = problem == 0 ? SB_OK : sb_priv_visit_io(error, problem, "making a new file");
   if (status == SB_OK) status = sb_priv_visit_copy_begin(&file->copy, &file->log, copy_file, error);
   if (status != SB_OK) {
