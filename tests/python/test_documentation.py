@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from .conftest import ROOT, output_of
 
 
-def blocks(page: str) -> list[str]:
-    return re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / page).read_text(), re.DOTALL | re.MULTILINE)
+def blocks(page: str, language: str = "python") -> list[str]:
+    text = (ROOT / "docs" / page).read_text()
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
 def test_the_class_of_the_page_is_built_and_parsed() -> None:
@@ -57,3 +60,42 @@ port = ports[0]
 def test_the_program_of_the_page_on_arrow_reads_visits(tmp_path: Path) -> None:
     (code,) = blocks("arrow.md")
     assert output_of("import sys\npath = sys.argv[1]\n" + code, tmp_path / "visits") == "1\n['/index']\n"
+
+
+SERIALIZERS = """
+from easynetwork.serializers.abc import BufferedIncrementalPacketSerializer
+import samebytes
+request_schema, response_schema = samebytes.echo_request_schema(), samebytes.echo_response_schema()
+"""
+
+
+def test_the_serializers_of_the_page_are_those_of_easynetwork() -> None:
+    assert output_of(SERIALIZERS + blocks("pipelining.md")[3] + "print(server, client)").count("StreamProtocol") == 2
+
+
+READINGS = """\
+5 readings in 151 bytes
+not added: values[0]: 2147483648 is not from -2147483648 to 2147483647
+north at 1 [20, 21, 22]
+south at 2 []
+north at 3 [23]
+east at 4 [1]
+west at 5 [2, 3]
+frame 5, byte 14: sensor: a string of 2147483647 bytes, but 0 are left in the frame
+the times add up to 15
+the second is south
+[[20, 21, 22], [], [23], [1], [2, 3]]
+151 bytes again
+"""
+
+
+def test_the_guide_to_the_codec_reads_what_it_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    *program, _ = blocks("codec.md")
+    (schemas,) = blocks("codec.md", "text")
+    (tmp_path / "readings.schema").write_text(schemas)
+    monkeypatch.chdir(tmp_path)
+    assert output_of("".join(program)) == READINGS
+
+
+def test_the_guides_server_of_easynetwork_answers() -> None:
+    assert output_of(blocks("codec.md")[-1]) == "9999 hello\n"
