@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x359c012ad850e44dull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xeec8c1a006ced492ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "359c012ad850e44d"
+const coreDigest = "eec8c1a006ced492"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x359c012ad850e44dull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xeec8c1a006ced492ull
 import "C"

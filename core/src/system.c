@@ -469,13 +469,13 @@ int sb_priv_stream_receive(int socket, void *data, size_t size, size_t *got) {
 
 void sb_priv_stream_end(int socket) { (void)shutdown(socket, SHUT_WR); }
 
-int sb_priv_stream_wait(int socket, bool to_send, uint32_t timeout_ms) {
-  const int64_t end = sb_priv_monotonic_ns() + (int64_t)timeout_ms * 1000000;
+int sb_priv_stream_wait(int socket, bool to_send, int64_t until_ns) {
   struct pollfd watched = {.fd = socket, .events = (short)(POLLIN | (to_send ? POLLOUT : 0))};
   for (;;) {
-    const int64_t left_ms = timeout_ms == 0 ? -1 : (end - sb_priv_monotonic_ns() + 999999) / 1000000;
-    if (timeout_ms > 0 && left_ms <= 0) return ETIMEDOUT;
-    const int ready = poll(&watched, 1, left_ms > INT_MAX ? INT_MAX : (int)left_ms);
+    const int64_t left_ns = until_ns == INT64_MAX ? INT64_MAX : until_ns - sb_priv_monotonic_ns();
+    if (left_ns <= 0) return ETIMEDOUT;
+    const int64_t left_ms = (left_ns - 1) / 1000000 + 1;
+    const int ready = poll(&watched, 1, until_ns == INT64_MAX ? -1 : left_ms > INT_MAX ? INT_MAX : (int)left_ms);
     if (ready > 0) return 0;
     if (ready < 0 && errno != EINTR) return errno;
   }

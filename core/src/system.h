@@ -110,7 +110,7 @@ int sb_priv_stream_check(int socket); /* EPROTOTYPE for a socket of another kind
 int sb_priv_stream_send(int socket, const void *data, size_t size, size_t *sent);
 int sb_priv_stream_receive(int socket, void *data, size_t size, size_t *got); /* 0 bytes: the peer sends no more */
 void sb_priv_stream_end(int socket);                                          /* nothing more is sent; again, it does nothing */
-/* Waits until bytes can be received or, with `to_send`, sent; ETIMEDOUT after `timeout_ms`, 0 for any time. */
-int sb_priv_stream_wait(int socket, bool to_send, uint32_t timeout_ms);
+/* Waits until bytes can be received or, with `to_send`, sent; ETIMEDOUT when sb_priv_monotonic_ns is `until_ns`, INT64_MAX being never. */
+int sb_priv_stream_wait(int socket, bool to_send, int64_t until_ns);
 
 #endif

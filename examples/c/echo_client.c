@@ -69,7 +69,7 @@ static sb_status send_requests(sb_client *client, const sb_schema *request, cons
     const int16_t metadata = (int16_t)(i % 1000);
     const sb_value values[] = {
         {.number = (int64_t)i}, {.data = subject, .size = strlen(subject)}, {.data = &metadata, .size = 1}, body_of(i)};
-    status = sb_client_send(client, request, values, 4, i, error);
+    status = sb_client_send(client, request, values, 4, 0, i, error);
   }
   return status == SB_OK ? sb_client_finish(client, error) : status;
 }
@@ -93,7 +93,8 @@ int main(int argc, char **argv) {
   options.timeout_ms = PATIENCE_MS;
   sb_status status = sb_echo_request_schema(&request);
   if (status == SB_OK) status = sb_echo_response_schema(&response);
-  if (status == SB_OK) status = sb_client_open(socket, &response, 1, &options, &client, &error);
+  const sb_client_pair echo = {request, response};
+  if (status == SB_OK) status = sb_client_open(socket, &echo, 1, &options, &client, &error);
   if (status == SB_OK) status = send_requests(client, request, all.subject, count, &error);
   sb_client_close(client);
   sb_schema_close(request);

@@ -129,7 +129,8 @@ static void open_pair(pair *both, peer far, uint32_t in_flight_max, uint32_t tim
   sb_error error;
   assert_ok(sb_echo_request_schema(&both->request));
   assert_ok(sb_echo_response_schema(&response));
-  assert_ok(sb_client_open(both->socket, &response, 1, &options, &both->client, &error));
+  const sb_client_pair echo = {both->request, response};
+  assert_ok(sb_client_open(both->socket, &echo, 1, &options, &both->client, &error));
   sb_schema_close(response);
 }
 
@@ -143,7 +144,7 @@ static void close_pair(pair *both) {
 static sb_status send_one(pair *both, uint64_t tag, size_t body_size, sb_error *error) {
   static const uint8_t body[LARGE];
   const sb_value values[] = {{.number = (int64_t)tag + 7}, {.data = "s", .size = 1}, {.size = 0}, {.data = body, .size = body_size}};
-  return sb_client_send(both->client, both->request, values, 4, tag, error);
+  return sb_client_send(both->client, both->request, values, 4, 0, tag, error);
 }
 
 static void each_was_answered_once(const told *all, size_t count) {
@@ -243,7 +244,7 @@ static void a_message_that_is_refused_changes_nothing(void **state) {
   open_pair(&both, (peer){.answers_max = SIZE_MAX}, 0, 60000);
   const sb_value wrong[] = {{.number = 1}, {.data = NULL, .size = 3}, {.size = 0}, {.size = 0}};
   sb_error error = {0};
-  assert_int_equal(sb_client_send(both.client, both.request, wrong, 4, 1, &error), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_client_send(both.client, both.request, wrong, 4, 0, 1, &error), SB_INVALID_ARGUMENT);
   assert_string_equal(error.field, "subject");
   assert_int_equal(sb_client_in_flight(both.client), 0);
   assert_ok(send_one(&both, 0, 3, NULL));
@@ -300,30 +301,33 @@ static void wrong_arguments_are_refused(void **state) {
   int sockets[2], pipes[2];
   assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), 0);
   assert_int_equal(pipe(pipes), 0);
-  sb_schema *response = NULL;
+  sb_schema *request = NULL, *response = NULL;
   sb_client *client = NULL;
   sb_error error = {0};
   sb_client_options options;
+  assert_ok(sb_echo_request_schema(&request));
   assert_ok(sb_echo_response_schema(&response));
+  const sb_client_pair echo = {request, response};
   sb_client_options_init(&options, sizeof options);
-  assert_int_equal(sb_client_open(sockets[0], &response, 1, &options, &client, &error), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_client_open(sockets[0], &echo, 1, &options, &client, &error), SB_INVALID_ARGUMENT);
   assert_non_null(strstr(error.message, "answer"));
   options.answer = note;
   options.in_flight_max = SB_PIPELINE_MAX + 1;
-  assert_int_equal(sb_client_open(sockets[0], &response, 1, &options, &client, &error), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_client_open(sockets[0], &echo, 1, &options, &client, &error), SB_INVALID_ARGUMENT);
   assert_non_null(strstr(error.message, "257"));
   options.in_flight_max = 0;
-  assert_int_equal(sb_client_open(pipes[0], &response, 1, &options, &client, &error), SB_INVALID_ARGUMENT);
-  assert_int_equal(sb_client_open(-1, &response, 1, &options, &client, &error), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_client_open(pipes[0], &echo, 1, &options, &client, &error), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_client_open(-1, &echo, 1, &options, &client, &error), SB_INVALID_ARGUMENT);
   assert_int_equal(sb_client_open(sockets[0], NULL, 0, &options, &client, &error), SB_INVALID_ARGUMENT);
-  assert_int_equal(sb_client_open(sockets[0], &response, 1, NULL, &client, &error), SB_INVALID_ARGUMENT);
-  assert_int_equal(sb_client_open(sockets[0], &response, 1, &options, NULL, &error), SB_INVALID_ARGUMENT);
-  assert_int_equal(sb_client_send(NULL, NULL, NULL, 0, 0, &error), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_client_open(sockets[0], &echo, 1, NULL, &client, &error), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_client_open(sockets[0], &echo, 1, &options, NULL, &error), SB_INVALID_ARGUMENT);
+  assert_int_equal(sb_client_send(NULL, request, NULL, 0, 0, 0, &error), SB_INVALID_ARGUMENT);
   assert_int_equal(sb_client_wait(NULL, &error), SB_INVALID_ARGUMENT);
   assert_int_equal(sb_client_finish(NULL, &error), SB_INVALID_ARGUMENT);
   assert_int_equal(sb_client_in_flight(NULL), 0);
   assert_null(client);
   sb_client_close(NULL);
+  sb_schema_close(request);
   sb_schema_close(response);
   for (int i = 0; i < 2; i++) {
     close(sockets[i]);
@@ -335,8 +339,10 @@ static void a_client_without_memory_is_not_made(void **state) {
   (void)state;
   int sockets[2];
   assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), 0);
-  sb_schema *response = NULL;
+  sb_schema *request = NULL, *response = NULL;
+  assert_ok(sb_echo_request_schema(&request));
   assert_ok(sb_echo_response_schema(&response));
+  const sb_client_pair echo = {request, response};
   sb_client_options options;
   sb_client_options_init(&options, sizeof options);
   options.answer = note;
@@ -345,7 +351,7 @@ static void a_client_without_memory_is_not_made(void **state) {
   for (; status != SB_OK; nth++) {
     sb_client *client = NULL;
     allocations_until_failure = (long)nth + 1;
-    status = sb_client_open(sockets[0], &response, 1, &options, &client, NULL);
+    status = sb_client_open(sockets[0], &echo, 1, &options, &client, NULL);
     allocations_until_failure = 0;
     if (status != SB_OK) {
       assert_int_equal(status, SB_NO_MEMORY);
@@ -354,6 +360,7 @@ static void a_client_without_memory_is_not_made(void **state) {
     sb_client_close(client);
   }
   assert_true(nth > 4);
+  sb_schema_close(request);
   sb_schema_close(response);
   close(sockets[0]);
   close(sockets[1]);

@@ -18,9 +18,10 @@ SB_BEGIN_DECLS
  *      sb_error error;
  *      sb_client_options_init(&options, sizeof options);
  *      options.answer = answered;
- *      if (sb_client_open(socket, &responses, 1, &options, &client, &error) != SB_OK) fail(error.message);
+ *      const sb_client_pair echo = {request, response};
+ *      if (sb_client_open(socket, &echo, 1, &options, &client, &error) != SB_OK) fail(error.message);
  *      for (uint64_t i = 0; i < count; i++)
- *        if (sb_client_send(client, request, values[i], field_count, i, &error) != SB_OK) fail(error.message);
+ *        if (sb_client_send(client, request, values[i], field_count, 0, i, &error) != SB_OK) fail(error.message);
  *      if (sb_client_finish(client, &error) != SB_OK) fail(error.message);
  *      sb_client_close(client);
  *
@@ -35,14 +36,24 @@ SB_BEGIN_DECLS
  *  call no function of that client: they return SB_BUSY then.
  *
  *  ## Errors
- *  Each request is answered exactly once: with SB_OK and its response, or, when the connection fails, with SB_UNAVAILABLE (the peer has ended
- *  it), SB_NOT_FOUND (a response came that nobody waits for), SB_CORRUPT or another status of a stream that cannot be read, SB_TIMEOUT or
- *  SB_IO. A connection that failed cannot go on: every later call returns the same status. No signal is raised.
+ *  Each request is answered exactly once: with SB_OK and its response, with SB_TIMEOUT when its own time is over, or, when the connection
+ *  fails, with SB_UNAVAILABLE (the peer has ended it), SB_NOT_FOUND (a response came with a sequence that no request has), SB_CORRUPT (it is
+ *  not the response of its request's pair, or cannot be read) or another status of a stream that cannot be read, SB_TIMEOUT or SB_IO. A
+ *  connection that failed cannot go on: every later call returns the same status. No signal is raised.
+ *
+ *  A request whose time is over keeps its sequence until its response comes, which is then dropped: so no other request gets that response.
+ *  Until then it counts as in flight.
  *
  *  ## Limits
  *  At most SB_PIPELINE_MAX requests are in flight; sb_client_send waits for an answer rather than fail when there are as many. */
 
 typedef struct sb_client sb_client;
+
+/** A request, and the response that answers it. Frozen: it never grows. */
+typedef struct SB_NATIVE sb_client_pair {
+  sb_schema *request;
+  sb_schema *response;
+} sb_client_pair;
 
 /** Options of a client. 0 in every field is the default, but `answer` must be set. */
 typedef struct SB_NATIVE sb_client_options {
@@ -63,27 +74,33 @@ typedef struct SB_NATIVE sb_client_options {
  *  Since: 1.0 */
 SB_API_VOID SB_NATIVE SB_INIT void sb_client_options_init(SB_OUT sb_client_options *options, size_t struct_size);
 
-/** Makes a client of the connected stream socket `socket` (TCP or Unix, blocking or not), which gets responses of `schemas`.
+/** Makes a client of the connected stream socket `socket` (TCP or Unix, blocking or not), which sends the requests of `pairs`, and gets
+ *  their responses. Several requests may have the same response.
  *
- *  Ownership: the caller closes `*client`, then `socket`; `schemas` are shared.      Threads: any.
- *  Errors: SB_INVALID_ARGUMENT without `options.answer`, a descriptor that is no socket, wrong schemas or options; SB_NO_MEMORY.
+ *  Ownership: the caller closes `*client`, then `socket`; the schemas are shared.      Threads: any.
+ *  Errors: SB_INVALID_ARGUMENT without `options.answer`, a descriptor that is no socket, no pair, a request or response of the other
+ *  direction, two requests with one api_key, wrong options; SB_TOO_LARGE for too many pairs; SB_NO_MEMORY.
  *  Since: 1.0 */
-SB_API SB_NATIVE SB_CONSTRUCTOR sb_status sb_client_open(int32_t socket, SB_IN SB_COUNT(schema_count) sb_schema *const *schemas,
-                                                         size_t schema_count, SB_IN const sb_client_options *options,
+SB_API SB_NATIVE SB_CONSTRUCTOR sb_status sb_client_open(int32_t socket, SB_IN SB_COUNT(pair_count) const sb_client_pair *pairs,
+                                                         size_t pair_count, SB_IN const sb_client_options *options,
                                                          SB_OUT SB_OWNED sb_client **client, SB_OUT SB_NULLABLE sb_error *error);
 
 /** Queues a request, and sends what has been queued when that is much, or when as many as allowed are in flight: then it waits until one is
  *  answered. It calls back for answers that arrive meanwhile.
  *
+ *  `timeout_ms` is how long the answer may take from this call on, 0 being any time; then the request is answered with SB_TIMEOUT. The time
+ *  is looked at while this client sends or waits and nothing arrives: an answer that is there counts, however late it is read.
+ *
  *  Ownership: `values` are copied.      Threads: one user of `client` at a time.
- *  Errors: as sb_builder_add, the client then goes on as before; SB_BUSY in a callback; otherwise the connection failed, see the top, and
- *  the request is not sent: nobody is called back for it.
+ *  Errors: SB_INVALID_ARGUMENT when `schema` is no request of this client's, and otherwise as sb_builder_add; SB_TIMEOUT when there was no
+ *  room for the request within its time; the client then goes on as before. SB_BUSY in a callback. Otherwise the connection failed, see
+ *  the top. In each case the request is not sent: nobody is called back for it.
  *  Since: 1.0 */
 SB_API SB_NATIVE SB_METHOD SB_BLOCKING sb_status sb_client_send(sb_client *client, const sb_schema *schema,
                                                                 SB_IN SB_COUNT(value_count) const sb_value *values, size_t value_count,
-                                                                uint64_t tag, SB_OUT SB_NULLABLE sb_error *error);
+                                                                uint32_t timeout_ms, uint64_t tag, SB_OUT SB_NULLABLE sb_error *error);
 
-/** Sends everything that has been queued, and waits until every request is answered.
+/** Sends everything that has been queued, and waits until every request is answered, or its time is over.
  *
  *  Ownership: none.      Threads: one user of `client` at a time.
  *  Errors: SB_BUSY in a callback; otherwise the connection failed, see the top.
@@ -91,14 +108,14 @@ SB_API SB_NATIVE SB_METHOD SB_BLOCKING sb_status sb_client_send(sb_client *clien
 SB_API SB_NATIVE SB_METHOD SB_BLOCKING sb_status sb_client_wait(sb_client *client, SB_OUT SB_NULLABLE sb_error *error);
 
 /** Sends everything that has been queued, half-closes the connection, so that the peer knows that no more requests come, and waits until
- *  every request is answered. After it the client can only be closed.
+ *  every request is answered, or its time is over. After it the client can only be closed.
  *
  *  Ownership: the socket stays open.      Threads: one user of `client` at a time.
  *  Errors: SB_BUSY in a callback; otherwise the connection failed, see the top. Later calls return SB_CLOSED.
  *  Since: 1.0 */
 SB_API SB_NATIVE SB_METHOD SB_BLOCKING sb_status sb_client_finish(sb_client *client, SB_OUT SB_NULLABLE sb_error *error);
 
-/** Returns the number of requests that were sent or queued and are not answered.
+/** Returns the number of requests that were sent or queued and whose responses have not come, those counted whose time is over.
  *
  *  Ownership: none.      Threads: one user of `client` at a time.
  *  Errors: none.
