@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xeec8c1a006ced492ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xdb75f1ad3ffef52full
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "eec8c1a006ced492"
+const coreDigest = "db75f1ad3ffef52f"

@@ -3560,11 +3560,12 @@ func (b *Batch) GetRows() ([]Row, error) {
 	return goSlice(unsafe.Slice(outRows, int(outRowCount)), goRow), nil
 }
 
-// getValues stores the values of the row at index, one per field of its schema, in its order.
+// getValues stores the values of the row at index, one per field of its schema, in its order. Where the last
+// batch was read by columns only, a parse leaves the values out, and the first call makes those of all rows.
 //
 //   - Ownership: values and what they show are valid until batch is parsed into, cleared or closed.
 //   - Threads: one user of batch at a time.
-//   - Errors: ErrOutOfRange when there is no such row.
+//   - Errors: ErrOutOfRange when there is no such row; ErrNoMemory.
 //   - Since: 1.0
 func (b *Batch) getValues(index int) ([]value, error) {
 	if index < 0 {
@@ -3590,7 +3591,7 @@ func (b *Batch) getValues(index int) ([]value, error) {
 //
 // The bytes of strings are not copied: PartValues of a string is all that was received of the batch's frames,
 // the same for each column, and offsets count from its start. All else is made when it is first asked for,
-// and kept.
+// that of all fields of a schema at once, and kept.
 //
 //   - Ownership: data is valid until batch is parsed into, cleared or closed, and nil only where size is 0.
 //   - Threads: one user of batch at a time.
@@ -5541,7 +5542,7 @@ func EchoAddResponse(builder *Builder, response *EchoResponse) error {
 //   - Ownership: what request points to is valid until batch is parsed into, cleared or closed.
 //   - Threads: one user of batch at a time.
 //   - Errors: ErrOutOfRange when there is no such row; ErrInvalidArgument when its schema is not that of Echo
-//     requests.
+//     requests; ErrNoMemory.
 //   - Since: 1.0
 func EchoGetRequest(batch *Batch, index int) (EchoRequest, error) {
 	if index < 0 {
@@ -5565,7 +5566,7 @@ func EchoGetRequest(batch *Batch, index int) (EchoRequest, error) {
 //   - Ownership: what response points to is valid until batch is parsed into, cleared or closed.
 //   - Threads: one user of batch at a time.
 //   - Errors: ErrOutOfRange when there is no such row; ErrInvalidArgument when its schema is not that of Echo
-//     responses.
+//     responses; ErrNoMemory.
 //   - Since: 1.0
 func EchoGetResponse(batch *Batch, index int) (EchoResponse, error) {
 	if index < 0 {

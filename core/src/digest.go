@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xeec8c1a006ced492ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xdb75f1ad3ffef52full
 import "C"

@@ -58,6 +58,7 @@ static sb_status set_open(sb_schema *const *schemas, size_t count, schema_set **
   schema_set *made = malloc(sizeof *made + count * sizeof(sb_schema *));
   if (made == NULL) return sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory for a parser");
   atomic_init(&made->owners, 1);
+  atomic_init(&made->by_columns, false);
   made->count = 0;
   for (size_t i = 0; i < 256; i++) made->plans[i] = (frame_plan){.size_min = UINT32_MAX};
   sb_status status = SB_OK;
@@ -294,7 +295,9 @@ void sb_batch_clear(sb_batch *batch) {
   batch->base = NULL;
   batch->base_offset = 0;
   batch->base_size = 0;
-  batch->row_count = batch->value_count = batch->error_count = batch->column_count = 0;
+  batch->row_count = batch->value_count = batch->first_count = batch->error_count = 0;
+  batch->has_values = batch->values_asked = false;
+  batch->columns = NULL;
   batch->need = SIZE_SIZE;
   /* The largest chunk serves the next parse. */
   if (batch->arena != NULL) {
@@ -313,7 +316,6 @@ void sb_batch_close(sb_batch *batch) {
   free(batch->first_values);
   free(batch->values);
   free(batch->errors);
-  free(batch->columns);
   free(batch);
 }
 
@@ -441,19 +443,16 @@ static sb_status add_frame(sb_parser *parser, sb_batch *batch, cursor *frame) {
   /* One more than needed, so that there is an array also where no schema has fields. */
   if (!grow((void **)&batch->values, &batch->value_capacity, batch->value_count + schema->field_count + 1, sizeof *batch->values))
     return SB_NO_MEMORY;
-  if (!grow((void **)&batch->rows, &batch->row_capacity, batch->row_count + 1, sizeof *batch->rows) ||
-      !grow((void **)&batch->first_values, &batch->first_capacity, batch->row_count + 1, sizeof *batch->first_values))
-    return SB_NO_MEMORY;
+  if (!grow((void **)&batch->rows, &batch->row_capacity, batch->row_count + 1, sizeof *batch->rows)) return SB_NO_MEMORY;
   status = decode_fields(frame, schema, parser->accept_extra, batch->values + batch->value_count);
   if (status == SB_NO_MEMORY) return status;
   if (status != SB_OK) return add_error(parser, batch, frame);
-  batch->rows[batch->row_count] = (sb_row){.stream_offset = parser->stream_offset,
-                                           .frame_size = (int32_t)(frame->size - SIZE_SIZE),
-                                           .schema_index = plan->schema_index,
-                                           .api_key = api_key,
-                                           .sequence = (int8_t)frame->frame[SIZE_SIZE + 1]};
-  batch->first_values[batch->row_count++] = batch->value_count;
-  batch->value_count += schema->field_count;
+  batch->rows[batch->row_count++] = (sb_row){.stream_offset = parser->stream_offset,
+                                             .frame_size = (int32_t)(frame->size - SIZE_SIZE),
+                                             .schema_index = plan->schema_index,
+                                             .api_key = api_key,
+                                             .sequence = (int8_t)frame->frame[SIZE_SIZE + 1]};
+  if (batch->has_values) batch->value_count += schema->field_count;
   return SB_OK;
 }
 
@@ -468,9 +467,9 @@ static sb_status check_size(const sb_parser *parser, cursor *frame, int32_t size
 static void decode_plain(sb_parser *parser, sb_batch *batch) {
   if (parser->start == parser->end_offset) return;
   const size_t rows = batch->row_count;
-  const size_t size = sb_priv_batch_decode_plain(batch, parser->set, parser->block->data + parser->start,
-                                                 parser->end_offset - parser->start, parser->stream_offset, parser->max_frame_size,
-                                                 parser->accept_extra);
+  const size_t size = (batch->has_values ? sb_priv_batch_decode_plain : sb_priv_batch_check_plain)(
+      batch, parser->set, parser->block->data + parser->start, parser->end_offset - parser->start, parser->stream_offset,
+      parser->max_frame_size, parser->accept_extra);
   parser->start += size;
   parser->stream_offset += (int64_t)size;
   parser->frame += (int64_t)(batch->row_count - rows);
@@ -518,6 +517,7 @@ sb_status sb_parser_parse(sb_parser *parser, sb_batch *batch) {
   const size_t start = parser->start;
   const int64_t stream_offset = parser->stream_offset;
   const int64_t frame = parser->frame;
+  batch->has_values = !atomic_load_explicit(&parser->set->by_columns, memory_order_relaxed);
   sb_status end = SB_OK;
   sb_status status = parse_frames(parser, batch, &end);
   if (status != SB_OK) {
@@ -575,16 +575,75 @@ sb_status sb_batch_get_rows(const sb_batch *batch, const sb_row **rows, size_t *
   return SB_OK;
 }
 
+/* Decodes the values of all rows, whose frames are known to be right. */
+static sb_status make_values(sb_batch *batch) {
+  size_t count = 0;
+  for (size_t i = 0; i < batch->row_count; i++) count += batch->set->schemas[batch->rows[i].schema_index]->field_count;
+  if (!grow((void **)&batch->values, &batch->value_capacity, count + 1, sizeof *batch->values)) return SB_NO_MEMORY;
+  cursor frame = {.batch = batch};
+  sb_value *values = batch->values;
+  for (size_t i = 0; i < batch->row_count; i++) {
+    const sb_row *row = &batch->rows[i];
+    const sb_schema *schema = batch->set->schemas[row->schema_index];
+    frame.frame = batch->base + (row->stream_offset - batch->base_offset);
+    frame.size = SIZE_SIZE + (size_t)row->frame_size;
+    const sb_status status = decode_fields(&frame, schema, true, values);
+    assert(status == SB_OK || status == SB_NO_MEMORY);
+    if (status != SB_OK) return status;
+    values += schema->field_count;
+  }
+  batch->value_count = count;
+  batch->has_values = true;
+  return SB_OK;
+}
+
+/* To the caller the values have always been there: the batch does not change for it. */
+static sb_status ask_values(const sb_batch *shown) {
+  sb_batch *batch = (sb_batch *)(uintptr_t)shown;
+  if (batch->values_asked || batch->set == NULL) return SB_OK;
+  const sb_status status = batch->has_values ? SB_OK : make_values(batch);
+  if (status != SB_OK) return status;
+  batch->values_asked = true;
+  atomic_store_explicit(&batch->set->by_columns, false, memory_order_relaxed);
+  return SB_OK;
+}
+
+/* Finds where the values of each row begin. */
+static sb_status find_first_values(const sb_batch *shown) {
+  sb_batch *batch = (sb_batch *)(uintptr_t)shown;
+  if (!grow((void **)&batch->first_values, &batch->first_capacity, batch->row_count, sizeof *batch->first_values)) return SB_NO_MEMORY;
+  size_t first = 0;
+  for (size_t i = 0; i < batch->row_count; i++) {
+    batch->first_values[i] = first;
+    first += batch->set->schemas[batch->rows[i].schema_index]->field_count;
+  }
+  batch->first_count = batch->row_count;
+  return SB_OK;
+}
+
 sb_status sb_batch_get_values(const sb_batch *batch, size_t index, const sb_value **values, size_t *value_count) {
   if (batch == NULL || values == NULL || value_count == NULL) return SB_INVALID_ARGUMENT;
   if (index >= batch->row_count) return SB_OUT_OF_RANGE;
-  *values = batch->values + batch->first_values[index];
-  *value_count = batch->set->schemas[batch->rows[index].schema_index]->field_count;
+  if (!batch->values_asked) {
+    const sb_status status = ask_values(batch);
+    if (status != SB_OK) return status;
+  }
+  const size_t field_count = batch->set->schemas[batch->rows[index].schema_index]->field_count;
+  size_t first = index * field_count;
+  if (batch->set->count > 1) {
+    const sb_status status = batch->first_count == 0 ? find_first_values(batch) : SB_OK;
+    if (status != SB_OK) return status;
+    first = batch->first_values[index];
+  }
+  *values = batch->values + first;
+  *value_count = field_count;
   return SB_OK;
 }
 
 sb_status sb_batch_get_all_values(const sb_batch *batch, const sb_value **values, size_t *value_count) {
   if (batch == NULL || values == NULL || value_count == NULL) return SB_INVALID_ARGUMENT;
+  const sb_status status = ask_values(batch);
+  if (status != SB_OK) return status;
   *values = batch->values;
   *value_count = batch->value_count;
   return SB_OK;

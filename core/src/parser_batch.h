@@ -1,7 +1,9 @@
 #ifndef SB_PARSER_BATCH_H
 #define SB_PARSER_BATCH_H
 
-/* The inside of a batch: parser.c fills it, parser_columns.c turns its rows into columns, parser_errors.c its errors into words. */
+/* The inside of a batch. parser.c finds the rows; from their frames it decodes the values of each row, and parser_columns.c columns;
+ * parser_errors.c turns errors into words. All are made when they are asked for. As most programs ask for the same each time, a parse makes
+ * the values at once, while it has the frame at hand, unless the batch before was read by columns. */
 
 #include "internal.h"
 
@@ -24,6 +26,7 @@ typedef struct frame_plan {
 /* The schemas of a parser, owned by it and by every batch it filled. */
 typedef struct schema_set {
   atomic_size_t owners;
+  atomic_bool by_columns; /* the last batch that was read was asked for columns and no values */
   size_t count;
   frame_plan plans[256]; /* by api_key as uint8 */
   sb_schema *schemas[];
@@ -36,14 +39,27 @@ typedef struct arena_chunk {
   _Alignas(8) uint8_t data[];
 } arena_chunk;
 
-/* A part of a column that was filled. */
-typedef struct batch_column {
-  size_t schema_index;
-  int32_t column;
-  int32_t part;
-  const void *data;
-  size_t size; /* bytes */
-} batch_column;
+/* The columns of one field. What a field of its type has not is NULL or 0. */
+typedef struct field_columns {
+  void *values; /* integers, or items of arrays of them */
+  int64_t *offsets;
+  int32_t *lengths;
+  int64_t *item_offsets;
+  int32_t *item_lengths;
+  size_t item_count, item_capacity; /* of all arrays */
+} field_columns;
+
+enum {
+  HEAD_COLUMNS = 4 /* SB_COLUMN_SEQUENCE to SB_COLUMN_ROW, which are -1 to -4 */
+};
+
+/* The rows of one schema as columns, in the batch's arena. */
+typedef struct schema_columns {
+  size_t row_count;
+  void *heads[HEAD_COLUMNS]; /* NULL: not asked for yet */
+  bool has_fields;
+  field_columns fields[];
+} schema_columns;
 
 /* What is wrong with a frame. */
 typedef enum frame_problem {
@@ -74,18 +90,20 @@ struct sb_batch {
   size_t base_size; /* bytes of the frames at base */
   int32_t max_frame_size;
   sb_row *rows;
-  size_t *first_values; /* index of each row's first value */
-  size_t row_count, row_capacity, first_capacity;
+  size_t row_count, row_capacity;
+  bool has_values;   /* they are decoded */
+  bool values_asked; /* has_values, and somebody reads them */
   sb_value *values;
   size_t value_count, value_capacity;
+  size_t *first_values; /* index of each row's first value, where rows of several schemas were asked for */
+  size_t first_count, first_capacity;
   batch_error *errors;
   size_t error_count, error_capacity;
   size_t need;
   arena_chunk *arena;  /* newest, which is the largest, first */
   uint8_t *arena_next; /* free bytes of the newest chunk */
   size_t arena_left;
-  batch_column *columns; /* those that were asked for */
-  size_t column_count, column_capacity;
+  schema_columns **columns; /* by schema, in the arena; NULL: not asked for yet */
 };
 
 /* Makes `*items` hold at least `wanted` items of `item_size` bytes. */
@@ -94,6 +112,9 @@ bool sb_priv_batch_grow(void **items, size_t *capacity, size_t wanted, size_t it
  * that is), and returns the bytes of those decoded. */
 size_t sb_priv_batch_decode_plain(sb_batch *batch, const schema_set *set, const uint8_t *data, size_t size, int64_t stream_offset,
                                   int32_t frame_size_max, bool accept_extra);
+/* The same without values: the frames are only checked. */
+size_t sb_priv_batch_check_plain(sb_batch *batch, const schema_set *set, const uint8_t *data, size_t size, int64_t stream_offset,
+                                 int32_t frame_size_max, bool accept_extra);
 /* The status that a problem is told with. */
 sb_status sb_priv_problem_status(frame_problem problem);
 /* Makes a chunk that holds `size` bytes the newest. */

@@ -1,15 +1,15 @@
 //go:build !samebytes_shared
 
-/* The rows of one schema, turned into columns when somebody asks for them: numbers and places only, never the bytes of strings, which
- * stay where the frames lie. A column is filled once per batch and lies in the batch's arena, so that it goes with the rows.
+/* The rows of one schema as columns: numbers and places only, never the bytes of strings, which stay where the frames lie. Who asks for one
+ * field mostly asks for others as well, so one pass over the frames, which the parse has checked, fills the columns of all fields. They
+ * lie in the batch's arena, and go with the rows.
  *
- * Invariant: batch->columns holds what was filled since the batch was parsed into. */
+ * Invariant: where has_fields is set, each column of a field holds what all rows of the schema have. */
 
 #include "parser_batch.h"
 
 /* What is asked for: a part of the column `field`, or of the head, of the rows that follow the schema at `schema_index`. */
 typedef struct request {
-  const sb_batch *batch;
   size_t schema_index;
   int32_t column;
   int32_t part;
@@ -31,153 +31,202 @@ static size_t item_size_of(const request *asked) {
   }
 }
 
-static inline bool is_asked(const request *asked, size_t row) { return asked->batch->rows[row].schema_index == asked->schema_index; }
+/* ---- the columns of a schema ---- */
 
-static inline const sb_value *value_of(const request *asked, size_t row) {
-  return asked->batch->values + asked->batch->first_values[row] + asked->column;
-}
-
-/* Whether the part has one item per item of the arrays, not one per row. */
-static bool is_per_item(const request *asked) {
-  return is_array(asked->type) && asked->part != SB_PART_OFFSETS && asked->part != SB_PART_LENGTHS;
-}
-
-static size_t count_items(const request *asked) {
-  const bool per_item = is_per_item(asked);
-  if (!per_item && asked->batch->set->count == 1) return asked->batch->row_count;
+static size_t count_rows(const sb_batch *batch, size_t schema_index) {
+  if (batch->set->count == 1) return batch->row_count;
   size_t count = 0;
-  for (size_t row = 0; row < asked->batch->row_count; row++)
-    if (is_asked(asked, row)) count += per_item ? value_of(asked, row)->size : 1;
+  for (size_t row = 0; row < batch->row_count; row++) count += batch->rows[row].schema_index == schema_index;
   return count;
 }
 
-static void store_number(void *items, size_t index, size_t item_size, int64_t number) {
-  switch (item_size) {
-  case 1: ((int8_t *)items)[index] = (int8_t)number; break;
-  case 2: ((int16_t *)items)[index] = (int16_t)number; break;
-  case 4: ((int32_t *)items)[index] = (int32_t)number; break;
-  default: ((int64_t *)items)[index] = number;
+/* The columns of the schema, which may still lack all; NULL without memory. */
+static schema_columns *columns_of(sb_batch *batch, size_t schema_index) {
+  const size_t set_size = batch->set->count * sizeof *batch->columns;
+  if (batch->columns == NULL) {
+    schema_columns **columns = arena_get(batch, set_size);
+    if (columns == NULL) return NULL;
+    memset(columns, 0, set_size);
+    batch->columns = columns;
+  }
+  if (batch->columns[schema_index] == NULL) {
+    const size_t size = sizeof(schema_columns) + batch->set->schemas[schema_index]->field_count * sizeof(field_columns);
+    schema_columns *made = arena_get(batch, size);
+    if (made == NULL) return NULL;
+    memset(made, 0, size);
+    made->row_count = count_rows(batch, schema_index);
+    batch->columns[schema_index] = made;
+  }
+  return batch->columns[schema_index];
+}
+
+/* ---- heads ---- */
+
+static void store_head(void *items, size_t index, int32_t column, const sb_row *head, size_t row) {
+  switch (column) {
+  case SB_COLUMN_SEQUENCE: ((int8_t *)items)[index] = head->sequence; break;
+  case SB_COLUMN_API_KEY: ((int8_t *)items)[index] = head->api_key; break;
+  case SB_COLUMN_STREAM_OFFSET: ((int64_t *)items)[index] = head->stream_offset; break;
+  default: ((int64_t *)items)[index] = (int64_t)row;
   }
 }
 
-static int64_t head_number(const request *asked, size_t row) {
-  const sb_row *head = &asked->batch->rows[row];
-  switch (asked->column) {
-  case SB_COLUMN_STREAM_OFFSET: return head->stream_offset;
-  case SB_COLUMN_API_KEY: return head->api_key;
-  case SB_COLUMN_SEQUENCE: return head->sequence;
-  default: return (int64_t)row;
-  }
-}
-
-/* The value of the next row that is asked for; NULL behind the last one. */
-static inline const sb_value *next_value(const request *asked, size_t *row) {
-  while (*row < asked->batch->row_count) {
-    const size_t at = (*row)++;
-    if (is_asked(asked, at)) return value_of(asked, at);
-  }
-  return NULL;
-}
-
-/* The loops that matter: one per width and part, so that nothing is decided per row. */
-static void fill_numbers(const request *asked, size_t item_size, void *items) {
-  size_t row = 0, index = 0;
-  const sb_value *value;
-  switch (item_size) {
-  case 1:
-    while ((value = next_value(asked, &row)) != NULL) ((int8_t *)items)[index++] = (int8_t)value->number;
-    break;
-  case 2:
-    while ((value = next_value(asked, &row)) != NULL) ((int16_t *)items)[index++] = (int16_t)value->number;
-    break;
-  case 4:
-    while ((value = next_value(asked, &row)) != NULL) ((int32_t *)items)[index++] = (int32_t)value->number;
-    break;
-  default:
-    while ((value = next_value(asked, &row)) != NULL) ((int64_t *)items)[index++] = value->number;
-  }
-}
-
-static void fill_lengths(const request *asked, int32_t *items) {
-  size_t row = 0, index = 0;
-  const sb_value *value;
-  while ((value = next_value(asked, &row)) != NULL) items[index++] = (int32_t)value->size;
-}
-
-static void fill_offsets(const request *asked, int64_t *items) {
-  const uint8_t *base = asked->batch->base;
-  size_t row = 0, index = 0;
-  int64_t before = 0; /* items of the arrays of the rows before */
-  const sb_value *value;
-  if (!is_array(asked->type)) {
-    while ((value = next_value(asked, &row)) != NULL) items[index++] = (const uint8_t *)value->data - base;
-    return;
-  }
-  while ((value = next_value(asked, &row)) != NULL) {
-    items[index++] = before;
-    before += (int64_t)value->size;
-  }
-}
-
-static void fill_per_row(const request *asked, size_t item_size, void *items) {
-  size_t index = 0;
-  if (asked->column < 0) {
-    for (size_t row = 0; row < asked->batch->row_count; row++)
-      if (is_asked(asked, row)) store_number(items, index++, item_size, head_number(asked, row));
-  } else if (asked->part == SB_PART_VALUES) {
-    fill_numbers(asked, item_size, items);
-  } else if (asked->part == SB_PART_LENGTHS) {
-    fill_lengths(asked, items);
-  } else {
-    fill_offsets(asked, items);
-  }
-}
-
-/* Items of arrays, one array behind the other. */
-static void fill_per_item(const request *asked, size_t item_size, void *items) {
-  size_t index = 0;
-  for (size_t row = 0; row < asked->batch->row_count; row++) {
-    if (!is_asked(asked, row)) continue;
-    const sb_value *value = value_of(asked, row);
-    if (value->size == 0) continue;
-    if (asked->type != SB_TYPE_ARRAY_STRING) {
-      memcpy((uint8_t *)items + index * item_size, value->data, value->size * item_size);
-      index += value->size;
-      continue;
-    }
-    const sb_bytes *strings = value->data;
-    for (size_t i = 0; i < value->size; i++) {
-      const int64_t offset = (const uint8_t *)strings[i].data - asked->batch->base;
-      store_number(items, index++, item_size, asked->part == SB_PART_ITEM_LENGTHS ? (int64_t)strings[i].size : offset);
-    }
-  }
-}
-
-/* Fills what is asked for, and remembers it. */
-static sb_status fill(sb_batch *batch, const request *asked, size_t item_size, batch_column *column) {
-  *column = (batch_column){.schema_index = asked->schema_index, .column = asked->column, .part = asked->part};
-  if (!grow((void **)&batch->columns, &batch->column_capacity, batch->column_count + 1, sizeof *batch->columns)) return SB_NO_MEMORY;
-  column->size = count_items(asked) * item_size;
-  if (column->size > 0) {
-    void *items = arena_get(batch, column->size);
+static sb_status fill_head(sb_batch *batch, const request *asked, schema_columns *made, void **head) {
+  if (made->row_count > 0 && *head == NULL) {
+    void *items = arena_get(batch, made->row_count * item_size_of(asked));
     if (items == NULL) return SB_NO_MEMORY;
-    if (is_per_item(asked))
-      fill_per_item(asked, item_size, items);
-    else
-      fill_per_row(asked, item_size, items);
-    column->data = items;
+    size_t index = 0;
+    for (size_t row = 0; row < batch->row_count; row++)
+      if (batch->rows[row].schema_index == asked->schema_index) store_head(items, index++, asked->column, &batch->rows[row], row);
+    *head = items;
   }
-  batch->columns[batch->column_count++] = *column;
   return SB_OK;
 }
 
-static const batch_column *filled(const sb_batch *batch, const request *asked) {
-  for (size_t i = 0; i < batch->column_count; i++) {
-    const batch_column *column = &batch->columns[i];
-    if (column->column == asked->column && column->part == asked->part && column->schema_index == asked->schema_index) return column;
-  }
-  return NULL;
+/* ---- fields ---- */
+
+/* Gets memory for more items, and moves those that are there. */
+static bool move_items(sb_batch *batch, void *array, size_t count, size_t capacity, size_t item_size) {
+  void **items = array;
+  void *moved = arena_get(batch, capacity * item_size);
+  if (moved == NULL) return false;
+  if (count > 0) memcpy(moved, *items, count * item_size);
+  *items = moved;
+  return true;
 }
+
+/* Makes room for `count` more items of arrays. How many there are in all is only known at the end, and what a frame could hold at most is
+ * no measure, so they grow as they come. */
+static bool grow_items(sb_batch *batch, field_columns *field, uint8_t type, size_t count) {
+  enum {
+    ITEMS_MIN = 64
+  };
+  const size_t has = field->item_count;
+  size_t capacity = 2 * field->item_capacity > ITEMS_MIN ? 2 * field->item_capacity : ITEMS_MIN;
+  if (capacity < has + count) capacity = has + count;
+  const size_t width = sb_priv_type_width(type);
+  if (width > 0 ? !move_items(batch, &field->values, has, capacity, width)
+                : !move_items(batch, &field->item_offsets, has, capacity, sizeof *field->item_offsets) ||
+                      !move_items(batch, &field->item_lengths, has, capacity, sizeof *field->item_lengths))
+    return false;
+  field->item_capacity = capacity;
+  return true;
+}
+
+/* Makes room for all rows, and for a few items of arrays. */
+static bool open_field(sb_batch *batch, uint8_t type, size_t row_count, field_columns *field) {
+  *field = (field_columns){0};
+  if (type < SB_TYPE_STRING) return (field->values = arena_get(batch, row_count * sb_priv_type_width(type))) != NULL;
+  field->offsets = arena_get(batch, row_count * sizeof *field->offsets);
+  field->lengths = arena_get(batch, row_count * sizeof *field->lengths);
+  return field->offsets != NULL && field->lengths != NULL && (!is_array(type) || grow_items(batch, field, type, 0));
+}
+
+/* Begins an array of a row: says where its items are, and makes room for them. */
+static inline bool begin_array(sb_batch *batch, field_columns *field, uint8_t type, size_t index, size_t count) {
+  field->offsets[index] = (int64_t)field->item_count;
+  field->lengths[index] = (int32_t)count;
+  return field->item_capacity - field->item_count >= count || grow_items(batch, field, type, count);
+}
+
+/* Reads all fields of all rows of a schema. */
+static bool fill_fields(sb_batch *batch, size_t schema_index, field_columns *fields) {
+  static const void *const fill[] = {
+      [0] = &&done,
+      [SB_TYPE_INT8] = &&fill_int8,
+      [SB_TYPE_INT16] = &&fill_int16,
+      [SB_TYPE_INT32] = &&fill_int32,
+      [SB_TYPE_INT64] = &&fill_int64,
+      [SB_TYPE_STRING] = &&fill_string,
+      [SB_TYPE_ARRAY_INT8] = &&fill_array,
+      [SB_TYPE_ARRAY_INT16] = &&fill_array16,
+      [SB_TYPE_ARRAY_INT32] = &&fill_array,
+      [SB_TYPE_ARRAY_INT64] = &&fill_array,
+      [SB_TYPE_ARRAY_STRING] = &&fill_strings,
+  };
+  const uint8_t *const types = batch->set->schemas[schema_index]->types;
+  const uint8_t *const base = batch->base;
+  const sb_row *const end = batch->rows + batch->row_count;
+  size_t index = 0;
+  for (const sb_row *row = batch->rows; row < end; row++) {
+    if (row->schema_index != schema_index) continue;
+    const uint8_t *at = base + (row->stream_offset - batch->base_offset) + SIZE_SIZE + HEADER_SIZE;
+    const uint8_t *type = types;
+    field_columns *field = fields;
+    size_t count, width;
+    goto *fill[*type++];
+  fill_int8:
+    ((int8_t *)field++->values)[index] = (int8_t)*at;
+    at += 1;
+    goto *fill[*type++];
+  fill_int16:
+    ((int16_t *)field++->values)[index] = (int16_t)sb_priv_load16(at);
+    at += 2;
+    goto *fill[*type++];
+  fill_int32:
+    ((int32_t *)field++->values)[index] = (int32_t)sb_priv_load32(at);
+    at += 4;
+    goto *fill[*type++];
+  fill_int64:
+    ((int64_t *)field++->values)[index] = (int64_t)sb_priv_load64(at);
+    at += 8;
+    goto *fill[*type++];
+  fill_string:
+    count = sb_priv_load32(at);
+    at += 4;
+    field->offsets[index] = at - base;
+    field++->lengths[index] = (int32_t)count;
+    at += count;
+    goto *fill[*type++];
+  fill_array16:
+    count = sb_priv_load16(at);
+    at += 2;
+    if (!begin_array(batch, field, SB_TYPE_ARRAY_INT16, index, count)) return false;
+    sb_priv_swap_items16((int16_t *)field->values + field->item_count, at, count);
+    at += 2 * count;
+    field++->item_count += count;
+    goto *fill[*type++];
+  fill_array:
+    width = sb_priv_type_width(type[-1]);
+    count = sb_priv_load16(at);
+    at += 2;
+    if (!begin_array(batch, field, type[-1], index, count)) return false;
+    sb_priv_swap_copy((uint8_t *)field->values + width * field->item_count, at, width, count);
+    at += width * count;
+    field++->item_count += count;
+    goto *fill[*type++];
+  fill_strings:
+    count = sb_priv_load16(at);
+    at += 2;
+    if (!begin_array(batch, field, SB_TYPE_ARRAY_STRING, index, count)) return false;
+    for (; count > 0; count--) {
+      const uint32_t size = sb_priv_load32(at);
+      at += 4;
+      field->item_offsets[field->item_count] = at - base;
+      field->item_lengths[field->item_count++] = (int32_t)size;
+      at += size;
+    }
+    field++;
+    goto *fill[*type++];
+  done:
+    index++;
+  }
+  return true;
+}
+
+static sb_status make_fields(sb_batch *batch, size_t schema_index, schema_columns *made) {
+  const sb_schema *schema = batch->set->schemas[schema_index];
+  if (made->has_fields) return SB_OK;
+  if (made->row_count > 0) {
+    for (size_t i = 0; i < schema->field_count; i++)
+      if (!open_field(batch, schema->types[i], made->row_count, &made->fields[i])) return SB_NO_MEMORY;
+    if (!fill_fields(batch, schema_index, made->fields)) return SB_NO_MEMORY;
+  }
+  made->has_fields = true;
+  return SB_OK;
+}
+
+/* ---- asking ---- */
 
 static sb_status check(const sb_batch *batch, request *asked) {
   if (batch->set == NULL || asked->schema_index >= batch->set->count) return SB_OUT_OF_RANGE;
@@ -190,23 +239,53 @@ static sb_status check(const sb_batch *batch, request *asked) {
   return item_size_of(asked) > 0 ? SB_OK : SB_INVALID_ARGUMENT;
 }
 
+/* A part of a field's columns, and how many items it has. */
+static const void *part_of(const field_columns *field, const request *asked, size_t row_count, size_t *count) {
+  const bool per_item = is_array(asked->type) && asked->part != SB_PART_OFFSETS && asked->part != SB_PART_LENGTHS;
+  *count = per_item ? field->item_count : row_count;
+  switch (asked->part) {
+  case SB_PART_VALUES: return field->values;
+  case SB_PART_OFFSETS: return field->offsets;
+  case SB_PART_LENGTHS: return field->lengths;
+  case SB_PART_ITEM_OFFSETS: return field->item_offsets;
+  default: return field->item_lengths;
+  }
+}
+
+/* Finds the column, or makes it first. */
+static sb_status find(sb_batch *batch, const request *asked, const void **data, size_t *count) {
+  schema_columns *columns = columns_of(batch, asked->schema_index);
+  if (columns == NULL) return SB_NO_MEMORY;
+  if (asked->column < 0) {
+    void **head = &columns->heads[-1 - asked->column];
+    const sb_status status = fill_head(batch, asked, columns, head);
+    if (status != SB_OK) return status;
+    *data = *head;
+    *count = columns->row_count;
+    return SB_OK;
+  }
+  const sb_status status = make_fields(batch, asked->schema_index, columns);
+  if (status != SB_OK) return status;
+  *data = part_of(&columns->fields[asked->column], asked, columns->row_count, count);
+  return SB_OK;
+}
+
 sb_status sb_batch_get_column(sb_batch *batch, size_t schema_index, int32_t column, int32_t part, const void **data, size_t *size,
                               size_t *item_size) {
   if (batch == NULL || data == NULL || size == NULL || item_size == NULL) return SB_INVALID_ARGUMENT;
-  request asked = {.batch = batch, .schema_index = schema_index, .column = column, .part = part};
+  request asked = {.schema_index = schema_index, .column = column, .part = part};
   sb_status status = check(batch, &asked);
   if (status != SB_OK) return status;
-  batch_column made = {.size = 0};
-  const batch_column *found = &made;
-  if (part == SB_PART_VALUES && (asked.type == SB_TYPE_STRING || asked.type == SB_TYPE_ARRAY_STRING)) {
-    if (batch->row_count > 0) made = (batch_column){.data = batch->base, .size = batch->base_size};
-  } else if ((found = filled(batch, &asked)) == NULL) {
-    status = fill(batch, &asked, item_size_of(&asked), &made);
+  const void *items = batch->row_count > 0 ? batch->base : NULL; /* else it has no more than errors */
+  size_t count = batch->row_count > 0 ? batch->base_size : 0;
+  const bool is_bytes = part == SB_PART_VALUES && (asked.type == SB_TYPE_STRING || asked.type == SB_TYPE_ARRAY_STRING);
+  if (!is_bytes) {
+    status = find(batch, &asked, &items, &count);
     if (status != SB_OK) return status;
-    found = &made;
+    if (batch->has_values && !batch->values_asked) atomic_store_explicit(&batch->set->by_columns, true, memory_order_relaxed);
   }
-  *data = found->data;
-  *size = found->size;
   *item_size = item_size_of(&asked);
+  *data = items;
+  *size = count * *item_size;
   return SB_OK;
 }

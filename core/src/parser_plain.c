@@ -30,15 +30,13 @@ size_t sb_priv_batch_decode_plain(sb_batch *batch, const schema_set *set, const 
   };
   const uint8_t *const end = data + size;
   const uint8_t *frame = data;
-  if (batch->row_capacity == 0 || batch->first_capacity == 0) return 0;
+  if (batch->row_capacity == 0) return 0;
   uint8_t *items = batch->arena_next;
   uint8_t *const items_end = behind(items, batch->arena_left);
   sb_value *value = behind(batch->values, batch->value_count * sizeof *value);
   sb_value *const value_end = behind(batch->values, batch->value_capacity * sizeof *value);
   sb_row *row = batch->rows + batch->row_count;
-  sb_row *const row_end = batch->rows + (batch->row_capacity < batch->first_capacity ? batch->row_capacity : batch->first_capacity);
-  size_t *first_value = batch->first_values + batch->row_count;
-  size_t value_count = batch->value_count;
+  sb_row *const row_end = batch->rows + batch->row_capacity;
   while (end - frame >= SIZE_SIZE + HEADER_SIZE) {
     const uint32_t frame_size = sb_priv_load32(frame); /* a negative one is above any limit */
     const frame_plan *const plan = &set->plans[frame[SIZE_SIZE]];
@@ -106,16 +104,93 @@ size_t sb_priv_batch_decode_plain(sb_batch *batch, const schema_set *set, const 
                       .schema_index = plan->schema_index,
                       .api_key = (int8_t)frame[SIZE_SIZE],
                       .sequence = (int8_t)frame[SIZE_SIZE + 1]};
-    *first_value++ = value_count;
-    value_count += plan->field_count;
     value = field;
     items = next_items;
     frame += SIZE_SIZE + (size_t)frame_size;
   }
 not_plain:
   batch->row_count = (size_t)(row - batch->rows);
-  batch->value_count = value_count;
+  if (value != NULL) batch->value_count = (size_t)(value - batch->values);
   batch->arena_next = items;
   batch->arena_left = (size_t)(items_end - items);
+  return (size_t)(frame - data);
+}
+
+size_t sb_priv_batch_check_plain(sb_batch *batch, const schema_set *set, const uint8_t *data, size_t size, int64_t stream_offset,
+                                 int32_t frame_size_max, bool accept_extra) {
+  static const void *const check[] = {
+      [0] = &&done,
+      [SB_TYPE_INT8] = &&check_int8,
+      [SB_TYPE_INT16] = &&check_int16,
+      [SB_TYPE_INT32] = &&check_int32,
+      [SB_TYPE_INT64] = &&check_int64,
+      [SB_TYPE_STRING] = &&check_string,
+      [SB_TYPE_ARRAY_INT8] = &&check_array,
+      [SB_TYPE_ARRAY_INT16] = &&check_array,
+      [SB_TYPE_ARRAY_INT32] = &&check_array,
+      [SB_TYPE_ARRAY_INT64] = &&check_array,
+      [SB_TYPE_ARRAY_STRING] = &&check_strings,
+  };
+  const uint8_t *const end = data + size;
+  const uint8_t *frame = data;
+  sb_row *row = behind(batch->rows, batch->row_count * sizeof *row);
+  sb_row *const row_end = behind(batch->rows, batch->row_capacity * sizeof *row);
+  while (end - frame >= SIZE_SIZE + HEADER_SIZE) {
+    const uint32_t frame_size = sb_priv_load32(frame); /* a negative one is above any limit */
+    const frame_plan *const plan = &set->plans[frame[SIZE_SIZE]];
+    int64_t spare = (int64_t)frame_size - plan->size_min;
+    if (spare < 0 || frame_size > (uint32_t)frame_size_max || end - frame - SIZE_SIZE < (ptrdiff_t)frame_size || row == row_end) break;
+    const uint8_t *type = plan->types;
+    const uint8_t *at = frame + SIZE_SIZE + HEADER_SIZE;
+    size_t count, bytes;
+    goto *check[*type++];
+  check_int8:
+    at += 1;
+    goto *check[*type++];
+  check_int16:
+    at += 2;
+    goto *check[*type++];
+  check_int32:
+    at += 4;
+    goto *check[*type++];
+  check_int64:
+    at += 8;
+    goto *check[*type++];
+  check_string:
+    bytes = sb_priv_load32(at); /* a negative one is larger than any frame */
+    spare -= (int64_t)bytes;
+    if (spare < 0) goto stop;
+    at += 4 + bytes;
+    goto *check[*type++];
+  check_array:
+    count = sb_priv_load16(at);
+    bytes = sb_priv_type_width(type[-1]) * count;
+    spare -= (int64_t)bytes;
+    if (spare < 0 || count > SB_ARRAY_ITEMS_MAX) goto stop;
+    at += 2 + bytes;
+    goto *check[*type++];
+  check_strings:
+    count = sb_priv_load16(at);
+    at += 2;
+    spare -= 4 * (int64_t)count; /* pays for all lengths, so that each may be read */
+    if (spare < 0 || count > SB_ARRAY_ITEMS_MAX) goto stop;
+    for (; count > 0; count--) {
+      bytes = sb_priv_load32(at);
+      spare -= (int64_t)bytes;
+      if (spare < 0) goto stop;
+      at += 4 + bytes;
+    }
+    goto *check[*type++];
+  done:
+    if (spare != 0 && !accept_extra) break;
+    *row++ = (sb_row){.stream_offset = stream_offset + (frame - data),
+                      .frame_size = (int32_t)frame_size,
+                      .schema_index = plan->schema_index,
+                      .api_key = (int8_t)frame[SIZE_SIZE],
+                      .sequence = (int8_t)frame[SIZE_SIZE + 1]};
+    frame += SIZE_SIZE + (size_t)frame_size;
+  }
+stop:
+  if (row != NULL) batch->row_count = (size_t)(row - batch->rows);
   return (size_t)(frame - data);
 }

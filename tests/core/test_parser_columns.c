@@ -223,22 +223,150 @@ static void what_is_no_column_is_refused(void **state) {
   close_decoded(&all);
 }
 
+/* Adds so many rows that neither columns nor values fit what the batch has at hand, and parses them into a batch of its own. */
+static void open_many(decoded *all, bool by_columns) {
+  enum {
+    MANY = 300
+  };
+  open_decoded(all);
+  if (by_columns) (void)column(all->batch, 0, SB_COLUMN_SEQUENCE, SB_PART_VALUES, SAMPLES, 1);
+  sb_batch_close(all->batch);
+  all->batch = open_batch();
+  for (int row = 0; row < MANY; row++) {
+    const sb_value number = {.number = row};
+    assert_ok(sb_builder_add(all->builder, all->schemas[0], 0, sample_values[row % SAMPLES], ALL_FIELDS, NULL));
+    assert_ok(sb_builder_add(all->builder, all->schemas[1], 0, &number, 1, NULL));
+  }
+  feed(all);
+}
+
+static sb_status ask_values(sb_batch *batch, size_t row) {
+  const sb_value *values = NULL;
+  size_t count = 77;
+  const sb_status status = sb_batch_get_values(batch, row, &values, &count);
+  if (status != SB_OK) assert_true(values == NULL && count == 77);
+  return status;
+}
+
+/* Asks with each allocation failing in turn, until none is left to fail, and then again with memory. Returns how many failed. */
+static long ask_without_memory(bool by_columns, bool values) {
+  for (long failing = 1;; failing++) {
+    decoded all;
+    open_many(&all, by_columns);
+    allocations_until_failure = failing;
+    const sb_status status = values ? ask_values(all.batch, 3) : ask(all.batch, 0, 9, SB_PART_ITEM_OFFSETS);
+    const bool all_worked = allocations_until_failure > 0;
+    allocations_until_failure = 0;
+    assert_int_equal(status, all_worked ? SB_OK : SB_NO_MEMORY);
+    const int64_t *numbers = column(all.batch, 0, 3, SB_PART_VALUES, 300, 8);
+    assert_items(numbers, (int64_t[]){-64, 0, INT64_MAX});
+    const sb_value *read;
+    size_t count;
+    assert_ok(sb_batch_get_values(all.batch, 5, &read, &count));
+    assert_int_equal(count, 1);
+    assert_int_equal(read[0].number, 2);
+    assert_ptr_equal(column(all.batch, 0, 3, SB_PART_VALUES, 300, 8), numbers);
+    close_decoded(&all);
+    if (all_worked) return failing - 1;
+  }
+}
+
 static void without_memory_the_batch_stays_as_it_is(void **state) {
   (void)state;
+  assert_true(ask_without_memory(false, false) > 0);
+  assert_true(ask_without_memory(true, false) > 0);
+  assert_true(ask_without_memory(false, true) > 0);
+  assert_true(ask_without_memory(true, true) > 0);
+}
+
+/* What is made late lies beside what is there: nothing that was handed out moves. */
+static void values_and_columns_stay_where_they_are(void **state) {
+  (void)state;
+  for (int by_columns = 0; by_columns < 2; by_columns++) {
+    decoded all;
+    open_many(&all, by_columns != 0);
+    const sb_value *values = NULL, *again = NULL;
+    size_t count, size;
+    const int64_t *numbers = column(all.batch, 0, 3, SB_PART_VALUES, 300, 8);
+    const int16_t *others = column(all.batch, 1, 0, SB_PART_VALUES, 300, 2);
+    assert_ok(sb_batch_get_values(all.batch, 0, &values, &count));
+    assert_int_equal(count, ALL_FIELDS);
+    const char *bytes = bytes_of(all.batch, 4, &size);
+    const int64_t *offsets = column(all.batch, 0, 4, SB_PART_OFFSETS, 300, 8);
+    assert_ptr_equal(values[4].data, bytes + offsets[0]);
+    assert_ok(sb_batch_get_values(all.batch, 1, &again, &count));
+    assert_ptr_equal(again, values + ALL_FIELDS);
+    assert_ptr_equal(column(all.batch, 0, 3, SB_PART_VALUES, 300, 8), numbers);
+    assert_int_equal(numbers[3 * 99 + 2], INT64_MAX);
+    assert_int_equal(others[299], 299);
+    close_decoded(&all);
+  }
+}
+
+/* Reading by columns, by values, by both, in any order and from batch to batch: each finds what was sent. */
+static void each_batch_may_be_read_in_another_way(void **state) {
+  (void)state;
+  enum {
+    ROUNDS = 40
+  };
   decoded all;
   open_decoded(&all);
-  long failures = 0;
-  for (int32_t field = SB_COLUMN_ROW; field < ALL_FIELDS; field++) {
-    allocations_until_failure = 1;
-    sb_status status = ask(all.batch, 0, field, SB_PART_VALUES);
-    allocations_until_failure = 0;
-    failures += status != SB_OK;
-    if (status != SB_OK) assert_int_equal(status, SB_NO_MEMORY);
-    assert_ok(ask(all.batch, 0, field, SB_PART_VALUES));
+  for (int round = 0; round < ROUNDS; round++) {
+    const sb_value number = {.number = round};
+    const sb_value *values;
+    size_t count;
+    const bool other_first = round % 5 < 3;
+    for (int row = 0; row < 3; row++) {
+      if (other_first) assert_ok(sb_builder_add(all.builder, all.schemas[1], 0, &number, 1, NULL));
+      assert_ok(sb_builder_add(all.builder, all.schemas[0], 0, sample_values[row], ALL_FIELDS, NULL));
+      if (!other_first) assert_ok(sb_builder_add(all.builder, all.schemas[1], 0, &number, 1, NULL));
+    }
+    feed(&all);
+    for (int step = 0; step < 2; step++) {
+      if ((round * 7 / 3 + step) % 3 == 0) continue;
+      if ((round / 2 + step) % 2 == 0) {
+        assert_items(column(all.batch, 1, 0, SB_PART_VALUES, 3, 2), (int16_t[]){(int16_t)round, (int16_t)round, (int16_t)round});
+        assert_items(column(all.batch, 0, 3, SB_PART_VALUES, 3, 8), (int64_t[]){-64, 0, INT64_MAX});
+      } else {
+        assert_ok(sb_batch_get_values(all.batch, other_first ? 2 : 3, &values, &count));
+        assert_int_equal(values[0].number, round);
+        assert_ok(sb_batch_get_values(all.batch, other_first ? 5 : 4, &values, &count));
+        assert_int_equal(values[3].number, INT64_MAX);
+      }
+    }
   }
-  assert_true(failures > 0);
-  assert_items(column(all.batch, 0, 3, SB_PART_VALUES, SAMPLES, 8), (int64_t[]){-64, 0, INT64_MAX});
   close_decoded(&all);
+}
+
+/* Without values, too, a string that ends behind its frame is refused: in an array nothing but the strings themselves says where. */
+static void strings_beyond_the_frame_are_refused_without_values(void **state) {
+  (void)state;
+  static const uint8_t frames[] = {0, 0, 0, 10, 1, 0, 0, 1, 0, 0, 0, 2, 'a', 'b', 0, 0, 0, 10, 1, 0, 0, 1, 0, 0, 0, 3, 'a', 'b'};
+  enum {
+    HALF = sizeof frames / 2,
+    GOOD = 3
+  };
+  const sb_schema_field field = {"names", SB_TYPE_ARRAY_STRING, 0};
+  sb_schema *schema = NULL;
+  sb_parser *parser = NULL;
+  sb_batch *batch = open_batch();
+  assert_ok(sb_schema_open("Names", SB_DIRECTION_REQUEST, 1, &field, 1, &schema, NULL));
+  sb_parser_options options;
+  sb_parser_options_init(&options, sizeof options);
+  options.accept_extra = true; /* else the end of the frame gives it away */
+  assert_ok(sb_parser_open(&schema, 1, &options, &parser, NULL));
+  for (int round = 0; round < 3; round++) {
+    for (int i = 0; i < GOOD; i++) assert_ok(sb_parser_feed(parser, frames, HALF));
+    assert_ok(sb_parser_feed(parser, frames + HALF, HALF));
+    assert_ok(sb_parser_feed(parser, frames, HALF));
+    assert_ok(sb_parser_parse(parser, batch));
+    assert_int_equal(sb_batch_row_count(batch), GOOD + 1);
+    assert_int_equal(sb_batch_error_count(batch), 1);
+    assert_items(column(batch, 0, 0, SB_PART_ITEM_LENGTHS, GOOD + 1, 4), (int32_t[]){2, 2, 2, 2});
+  }
+  sb_batch_close(batch);
+  sb_parser_close(parser);
+  sb_schema_close(schema);
 }
 
 int main(void) {
@@ -252,6 +380,9 @@ int main(void) {
       codec_test(rows_that_are_not_there_make_empty_columns),
       codec_test(what_is_no_column_is_refused),
       codec_test(without_memory_the_batch_stays_as_it_is),
+      codec_test(values_and_columns_stay_where_they_are),
+      codec_test(each_batch_may_be_read_in_another_way),
+      codec_test(strings_beyond_the_frame_are_refused_without_values),
   };
   return cmocka_run_group_tests_name("parser_columns", tests, NULL, NULL);
 }

@@ -33,6 +33,7 @@ enum {
   CHUNK_MAX = 256,
   EXTRA = 1,          /* flags: bytes after the last field are accepted, */
   WAY = 3 << 1,       /* how bytes come in, one of the following, */
+  BY_COLUMNS = 8,     /* each batch follows one that was read by columns, so that it has no values before they are asked for, */
   TEXT = 16,          /* strings are exported to Arrow as text, not as bytes, */
   LATE_COLUMNS = 32,  /* columns are asked for after the rows, */
   POSITION = 64 | 128 /* and where they are received: 0, 5, -5, -256 */
@@ -202,6 +203,15 @@ static void receive(sb_parser *parser, uint8_t flags, const uint8_t *data, size_
   }
 }
 
+/* Leaves the parser with a batch that was asked for a column only. */
+static void read_by_columns(sb_parser *parser, sb_batch *batch) {
+  const void *data;
+  size_t size, item_size;
+  if (sb_parser_end(parser) != SB_OK) return;
+  FUZZ_HOLDS(sb_parser_parse(parser, batch) == SB_OK && sb_batch_row_count(batch) == 0);
+  FUZZ_HOLDS(sb_batch_get_column(batch, 0, SB_COLUMN_ROW, SB_PART_VALUES, &data, &size, &item_size) == SB_OK && size == 0);
+}
+
 static found parse(const manner *how, const uint8_t *data, size_t size) {
   sb_parser_options options;
   sb_parser_options_init(&options, sizeof options);
@@ -213,6 +223,7 @@ static found parse(const manner *how, const uint8_t *data, size_t size) {
   FUZZ_HOLDS(sb_parser_open(how->schemas, how->schema_count, &options, &parser, NULL) == SB_OK && sb_batch_open(&batch) == SB_OK);
   found all = {0};
   for (size_t at = 0; at < size && sb_parser_end(parser) == SB_OK; at += how->chunk) {
+    if ((how->flags & BY_COLUMNS) != 0) read_by_columns(parser, batch);
     receive(parser, how->flags, data + at, size - at < how->chunk ? size - at : how->chunk);
     FUZZ_HOLDS(sb_parser_parse(parser, batch) == SB_OK);
     FUZZ_HOLDS((sb_batch_need(batch) == 0) == (sb_parser_end(parser) != SB_OK));

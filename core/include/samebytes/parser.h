@@ -230,10 +230,11 @@ SB_API SB_METHOD sb_status sb_batch_get_row(const sb_batch *batch, size_t index,
 SB_API SB_METHOD sb_status sb_batch_get_rows(const sb_batch *batch, SB_OUT SB_BORROWED(batch) SB_COUNT(row_count) const sb_row **rows,
                                              SB_OUT size_t *row_count);
 
-/** Stores the values of the row at `index`, one per field of its schema, in its order.
+/** Stores the values of the row at `index`, one per field of its schema, in its order. Where the last batch was read by columns only, a parse
+ *  leaves the values out, and the first call makes those of all rows.
  *
  *  Ownership: `*values` and what they show are valid until `batch` is parsed into, cleared or closed.      Threads: one user of `batch` at a time.
- *  Errors: SB_OUT_OF_RANGE when there is no such row.
+ *  Errors: SB_OUT_OF_RANGE when there is no such row; SB_NO_MEMORY.
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_batch_get_values(const sb_batch *batch, size_t index,
                                                SB_OUT SB_BORROWED(batch) SB_COUNT(value_count) const sb_value **values,
@@ -243,7 +244,7 @@ SB_API SB_METHOD sb_status sb_batch_get_values(const sb_batch *batch, size_t ind
  *  one per row.
  *
  *  Ownership: `*values` and what they show are valid until `batch` is parsed into, cleared or closed.      Threads: one user of `batch` at a time.
- *  Errors: none.
+ *  Errors: SB_NO_MEMORY.
  *  Since: 1.0 */
 SB_API SB_NATIVE SB_METHOD sb_status sb_batch_get_all_values(const sb_batch *batch,
                                                              SB_OUT SB_BORROWED(batch) SB_COUNT(value_count) const sb_value **values,
@@ -253,7 +254,8 @@ SB_API SB_NATIVE SB_METHOD sb_status sb_batch_get_all_values(const sb_batch *bat
  *  `schema_index` of the parser, in the machine's own byte order and aligned. `*item_size` is the size of one item in bytes.
  *
  *  The bytes of strings are not copied: SB_PART_VALUES of a string is all that was received of the batch's frames, the same for
- *  each column, and offsets count from its start. All else is made when it is first asked for, and kept.
+ *  each column, and offsets count from its start. All else is made when it is first asked for, that of all fields of a schema at once, and
+ *  kept.
  *
  *  Ownership: `*data` is valid until `batch` is parsed into, cleared or closed, and NULL only where `*size` is 0.      Threads: one user of
  *  `batch` at a time.

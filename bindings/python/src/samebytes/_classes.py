@@ -1371,11 +1371,13 @@ class Batch(_objects.Batch, Handle):
             return layer.sb_batch_get_rows(self._open())
 
     def get_values(self, index: int) -> list[_records.Value]:
-        """Stores the values of the row at `index`, one per field of its schema, in its order.
+        """Stores the values of the row at `index`, one per field of its schema, in its order. Where the last
+        batch was read by columns only, a parse leaves the values out, and the first call makes those of all
+        rows.
 
         Ownership: `values` and what they show are valid until `batch` is parsed into, cleared or closed.
         Threads: one user of `batch` at a time.
-        Errors: OutOfRangeError when there is no such row.
+        Errors: OutOfRangeError when there is no such row; NoMemoryError.
         Since: 1.0
         """
         with self._lock:
@@ -1388,7 +1390,7 @@ class Batch(_objects.Batch, Handle):
 
         The bytes of strings are not copied: PART_VALUES of a string is all that was received of the batch's
         frames, the same for each column, and offsets count from its start. All else is made when it is first
-        asked for, and kept.
+        asked for, that of all fields of a schema at once, and kept.
 
         Ownership: `data` is valid until `batch` is parsed into, cleared or closed, and None only where `size`
         is 0.
@@ -2554,7 +2556,7 @@ def echo_get_request(batch: Batch, index: int) -> _records.EchoRequest:
     Ownership: what `request` points to is valid until `batch` is parsed into, cleared or closed.
     Threads: one user of `batch` at a time.
     Errors: OutOfRangeError when there is no such row; InvalidArgumentError when its schema is not that of
-    Echo requests.
+    Echo requests; NoMemoryError.
     Since: 1.0
     """
     batch = expect(batch, Batch, "batch")
@@ -2568,7 +2570,7 @@ def echo_get_response(batch: Batch, index: int) -> _records.EchoResponse:
     Ownership: what `response` points to is valid until `batch` is parsed into, cleared or closed.
     Threads: one user of `batch` at a time.
     Errors: OutOfRangeError when there is no such row; InvalidArgumentError when its schema is not that of
-    Echo responses.
+    Echo responses; NoMemoryError.
     Since: 1.0
     """
     batch = expect(batch, Batch, "batch")

@@ -3126,11 +3126,12 @@ def sb_batch_get_rows(batch: int) -> list[_records.Row]:
 
 
 def sb_batch_get_values(batch: int, index: int) -> list[_records.Value]:
-    """Stores the values of the row at `index`, one per field of its schema, in its order.
+    """Stores the values of the row at `index`, one per field of its schema, in its order. Where the last batch
+    was read by columns only, a parse leaves the values out, and the first call makes those of all rows.
 
     Ownership: `*values` and what they show are valid until `batch` is parsed into, cleared or closed.
     Threads: one user of `batch` at a time.
-    Errors: SB_OUT_OF_RANGE when there is no such row.
+    Errors: SB_OUT_OF_RANGE when there is no such row; SB_NO_MEMORY.
     Since: 1.0
     """
     values_ = _ctypes.POINTER(_sb_value)()
@@ -3153,7 +3154,7 @@ def sb_batch_get_column(batch: int, schema_index: int, column: int, part: int) -
 
     The bytes of strings are not copied: SB_PART_VALUES of a string is all that was received of the batch's
     frames, the same for each column, and offsets count from its start. All else is made when it is first
-    asked for, and kept.
+    asked for, that of all fields of a schema at once, and kept.
 
     Ownership: `*data` is valid until `batch` is parsed into, cleared or closed, and NULL only where `*size`
     is 0.
@@ -3341,7 +3342,7 @@ def sb_echo_get_request(batch: int, index: int) -> _records.EchoRequest:
     Ownership: what `request` points to is valid until `batch` is parsed into, cleared or closed.
     Threads: one user of `batch` at a time.
     Errors: SB_OUT_OF_RANGE when there is no such row; SB_INVALID_ARGUMENT when its schema is not that of Echo
-    requests.
+    requests; SB_NO_MEMORY.
     Since: 1.0
     """
     request_ = _sb_echo_request()
@@ -3361,7 +3362,7 @@ def sb_echo_get_response(batch: int, index: int) -> _records.EchoResponse:
     Ownership: what `response` points to is valid until `batch` is parsed into, cleared or closed.
     Threads: one user of `batch` at a time.
     Errors: SB_OUT_OF_RANGE when there is no such row; SB_INVALID_ARGUMENT when its schema is not that of Echo
-    responses.
+    responses; SB_NO_MEMORY.
     Since: 1.0
     """
     response_ = _sb_echo_response()
