@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xdb75f1ad3ffef52full
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xeafeebd48aa91e47ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "db75f1ad3ffef52f"
+const coreDigest = "eafeebd48aa91e47"

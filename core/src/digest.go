@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xdb75f1ad3ffef52full
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xeafeebd48aa91e47ull
 import "C"

@@ -62,24 +62,26 @@ static schema_columns *columns_of(sb_batch *batch, size_t schema_index) {
 
 /* ---- heads ---- */
 
-static void store_head(void *items, size_t index, int32_t column, const sb_row *head, size_t row) {
-  switch (column) {
-  case SB_COLUMN_SEQUENCE: ((int8_t *)items)[index] = head->sequence; break;
-  case SB_COLUMN_API_KEY: ((int8_t *)items)[index] = head->api_key; break;
-  case SB_COLUMN_STREAM_OFFSET: ((int64_t *)items)[index] = head->stream_offset; break;
-  default: ((int64_t *)items)[index] = (int64_t)row;
-  }
+static void fill_small_head(const sb_batch *batch, const request *asked, int8_t *items) {
+  for (const sb_row *row = batch->rows, *const end = row + batch->row_count; row < end; row++)
+    if (row->schema_index == asked->schema_index) *items++ = asked->column == SB_COLUMN_SEQUENCE ? row->sequence : row->api_key;
 }
 
-static sb_status fill_head(sb_batch *batch, const request *asked, schema_columns *made, void **head) {
-  if (made->row_count > 0 && *head == NULL) {
-    void *items = arena_get(batch, made->row_count * item_size_of(asked));
-    if (items == NULL) return SB_NO_MEMORY;
-    size_t index = 0;
-    for (size_t row = 0; row < batch->row_count; row++)
-      if (batch->rows[row].schema_index == asked->schema_index) store_head(items, index++, asked->column, &batch->rows[row], row);
-    *head = items;
-  }
+static void fill_large_head(const sb_batch *batch, const request *asked, int64_t *items) {
+  for (const sb_row *row = batch->rows, *const end = row + batch->row_count; row < end; row++)
+    if (row->schema_index == asked->schema_index)
+      *items++ = asked->column == SB_COLUMN_STREAM_OFFSET ? row->stream_offset : row - batch->rows;
+}
+
+static sb_status fill_head(sb_batch *batch, const request *asked, const schema_columns *made, void **head) {
+  if (made->row_count == 0 || *head != NULL) return SB_OK;
+  void *items = arena_get(batch, made->row_count * item_size_of(asked));
+  if (items == NULL) return SB_NO_MEMORY;
+  if (item_size_of(asked) == 1)
+    fill_small_head(batch, asked, items);
+  else
+    fill_large_head(batch, asked, items);
+  *head = items;
   return SB_OK;
 }
 

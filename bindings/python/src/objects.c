@@ -471,7 +471,7 @@ static int module_exec(PyObject *module) {
   if (block_add_types(module) != 0 || add_type(module, "View", &view_spec) != 0) return -1;
   if (add_type(module, "Batch", &batch_spec) != 0 || add_column_type(module) != 0) return -1;
   if (add_type(module, "Window", &window_spec) != 0 || rows_add_types(module) != 0 || visits_add_types(module) != 0) return -1;
-  if (bytes_add_types(module) != 0) return -1;
+  if (bytes_add_types(module) != 0 || parser_add_functions(module) != 0) return -1;
   if (PyModule_AddFunctions(module, values_methods) != 0 || values_add_names() != 0) return -1;
   if (watch_exit() != 0) return -1;
   return add_number(module, "BUILT_VERSION", version) != 0 ? -1 : add_number(module, "BUILT_DIGEST", SB_ABI_DIGEST);

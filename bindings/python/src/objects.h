@@ -2,7 +2,8 @@
 #define SAMEBYTES_OBJECTS_H
 
 /* What the parts of samebytes._objects share: objects.c (memory as buffers), objects_block.c (blocks and pools), objects_callback.c (providers
- * of memory), objects_rows.c (messages that were read), objects_values.c (messages to be written) and objects_visits.c (visits). */
+ * of memory), objects_parser.c (reading messages),
+ * objects_rows.c (messages that were read), objects_values.c (messages to be written) and objects_visits.c (visits). */
 
 #define _GNU_SOURCE
 #define PY_SSIZE_T_CLEAN
@@ -94,6 +95,12 @@ PyObject *row_fields(const Row *row);                  /* all of them, as a tupl
 bool shapes_are_same(const Shape *one, const Shape *other);
 int batch_keep_rows(Batch *batch); /* before the batch changes: rows go on with its content */
 extern PyMethodDef batch_methods[];
+
+/* objects_parser.c */
+PyObject *batch_parse(PyObject *batch, PyObject *parser);
+PyObject *batch_column(PyObject *batch, PyObject *args);
+PyObject *batch_columns(PyObject *batch, PyObject *args);
+int parser_add_functions(PyObject *module); /* feed */
 
 /* objects_values.c */
 int values_add_message(Values *all, const Shape *shape, PyObject *message);

@@ -547,56 +547,6 @@ static PyObject *batch_rows(PyObject *object, PyObject *shapes) {
   return list;
 }
 
-static char integer_format(size_t item_size) {
-  switch (item_size) {
-  case 1: return 'b';
-  case 2: return 'h';
-  case 4: return 'i';
-  default: return 'q';
-  }
-}
-
-/* The memoryview of a part of a column. */
-static PyObject *batch_part(Batch *batch, size_t schema, int32_t field, uint8_t type, int32_t part) {
-  const void *data = NULL;
-  size_t size = 0, item_size = 0;
-  const sb_status status = sb_batch_get_column(batch->exporter.address, schema, field, part, &data, &size, &item_size);
-  if (status == SB_NO_MEMORY) return PyErr_NoMemory();
-  if (status != SB_OK) return PyErr_Format(PyExc_ValueError, "the batch was not filled by a parser of this schema");
-  const bool bytes = part == SB_PART_VALUES && (type == SB_TYPE_STRING || type == SB_TYPE_ARRAY_STRING);
-  return column_memory(&batch->exporter, data, size, item_size, bytes ? 'B' : integer_format(item_size));
-}
-
-/* One memoryview for a field of integers, a tuple of all parts for others. */
-static PyObject *batch_field(Batch *batch, size_t schema, int32_t field, uint8_t type) {
-  if (type <= SB_TYPE_INT64) return batch_part(batch, schema, field, type, SB_PART_VALUES);
-  const int32_t parts = type == SB_TYPE_ARRAY_STRING ? 5 : 3;
-  PyObject *all = PyTuple_New(parts);
-  for (int32_t part = SB_PART_VALUES; all != NULL && part < parts; part++) {
-    PyObject *memory = batch_part(batch, schema, field, type, part);
-    if (memory == NULL || PyTuple_SetItem(all, part, memory) != 0) Py_CLEAR(all);
-  }
-  return all;
-}
-
-static PyObject *batch_field_columns(PyObject *object, PyObject *args) {
-  Batch *self = (Batch *)object;
-  PyObject *shape = NULL;
-  Py_ssize_t schema = 0;
-  if (!PyArg_ParseTuple(args, "On:_field_columns", &shape, &schema) || shape_check(shape) != 0) return NULL;
-  if (self->exporter.address == NULL) {
-    raise_error("ClosedError", "this Batch has been closed");
-    return NULL;
-  }
-  PyObject *list = PyList_New(0);
-  for (Py_ssize_t i = 0; list != NULL && i < ((Shape *)shape)->count; i++) {
-    PyObject *field = batch_field(self, (size_t)schema, (int32_t)i, ((Shape *)shape)->types[i]);
-    if (field == NULL || PyList_Append(list, field) != 0) Py_CLEAR(list);
-    Py_XDECREF(field);
-  }
-  return list;
-}
-
 static PyObject *batch_keep(PyObject *object, PyObject *unused) {
   (void)unused;
   if (batch_keep_rows((Batch *)object) != 0) return NULL;
@@ -605,8 +555,9 @@ static PyObject *batch_keep(PyObject *object, PyObject *unused) {
 
 PyMethodDef batch_methods[] = {
     {"_rows", batch_rows, METH_O, "A list of all rows; the argument is a tuple of Shapes, one per schema of the parser."},
-    {"_field_columns", batch_field_columns, METH_VARARGS,
-     "The columns of all fields of a schema's rows; the arguments are its Shape and index."},
+    {"_parse", batch_parse, METH_O, "Parse into the batch: see objects_parser.c."},
+    {"_column", batch_column, METH_VARARGS, "A part of a column: see objects_parser.c."},
+    {"_columns", batch_columns, METH_VARARGS, "The columns of all fields of a schema's rows: see objects_parser.c."},
     {"_keep_rows", batch_keep, METH_NOARGS, "Let rows go on with what the batch has, before it changes."},
     {NULL, NULL, 0, NULL},
 };

@@ -461,6 +461,9 @@ class Batch(_classes.Batch):
             index = self._schema_index(schema)
             number = self._shapes[index].column(column)
             chosen = number_of(part, PARTS, "the part")
+            memory = self._column(self._shapes[index], index, number, chosen)
+            if memory is not None:
+                return memory
             data, size, item_size = layer.sb_batch_get_column(address, index, number, chosen)
             format_ = self._shapes[index].column_format(number, chosen, item_size)
             return memoryview(_objects.Column(self, data, size, item_size, format_))
@@ -509,9 +512,7 @@ class Batch(_classes.Batch):
         with self._lock:
             self._open()
             index = self._schema_index(schema)
-            shape = self._shapes[index]
-            parts = self._field_columns(shape, index)
-        return {name: Column(*part) if type(part) is tuple else part for name, part in zip(shape.names, parts)}
+            return self._columns(self._shapes[index], index, Column)
 
     def _schema_index(self, schema: int | str) -> int:
         if not isinstance(schema, str):
@@ -588,13 +589,21 @@ class Parser(Lending, _classes.Parser):
         if batch is not None and not isinstance(batch, Batch):
             raise TypeError(f"batch: a Batch is needed, not {_arguments.kind(batch)}")
         filled = Batch() if batch is None else batch
+        first, second = self._lock, filled._lock
+        if id(first) > id(second):  # one order for all, so that two threads cannot wait for each other
+            first, second = second, first
         try:
-            with calling(self, filled):
+            with first, second:
                 address = self._open()
-                filled._idle()
-                self._explained(layer.sb_parser_parse, address, filled._open())
+                if filled._exports or not filled._address:
+                    filled._idle()
+                    filled._open()
+                end = filled._parse(address)
+                if end is None:
+                    self._explained(layer.sb_parser_parse, address, filled._open())
+                    end = layer.sb_parser_end(address)
                 filled._shapes = self._shapes
-                if layer.sb_parser_end(address) != _records.OK:
+                if end:
                     self._ending = filled.get_error(filled.error_count() - 1)
                     if filled.row_count() == 0:
                         raise raised(self._ending)
@@ -605,6 +614,9 @@ class Parser(Lending, _classes.Parser):
         return filled
 
     def feed(self, data: ReadableBuffer) -> None:
+        with self._lock:
+            if _objects.feed(self._open(), data):
+                return
         self._explained(super().feed, data)
 
     def buffer(self) -> memoryview:  # type: ignore[override]  # an address could be written to after the next call
