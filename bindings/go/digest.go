@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xeafeebd48aa91e47ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x896b983ab3f5ec92ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "eafeebd48aa91e47"
+const coreDigest = "896b983ab3f5ec92"

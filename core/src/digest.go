@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xeafeebd48aa91e47ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x896b983ab3f5ec92ull
 import "C"

@@ -12,6 +12,10 @@
  * Whatever waits takes from the socket what is there, also what others wait for. Arrivals stay in a queue, and `wake` is set while there are
  * some and the lock is free, so nobody who polls misses them. Who waits for pins looks again after WAIT_NS at the latest.
  *
+ * To wake a process that sleeps takes many times what an exchange does, so who waits looks again and again for SPIN_NS before it sleeps. After
+ * SPINS_VAIN waits in a row for which that was in vain it does so for SPINS_VAIN of each SPINS_ROUND waits only: enough to notice, on both sides
+ * at once, that answers are quick again, and no load where they are not.
+ *
  * Blocks are given back, which may enter a provider, without the lock. Invariant: `pin_count` pins have a block; a slot's `pins` are those of
  * its segment; `mapped` is the sum of what the slots of the peer map. */
 
@@ -30,6 +34,9 @@ enum {
   PINS_DEFAULT = 1024,
   PINS_LIMIT = 1 << 24,
   WAIT_NS = 20000000,
+  SPIN_NS = 50000,
+  SPINS_VAIN = 16,
+  SPINS_ROUND = 256,
   MAGIC = 0x31584253, /* "SBX1" */
   KIND_SEGMENT = 1,
   KIND_SPAN = 2,
@@ -95,6 +102,9 @@ struct sb_channel {
   int socket, wake, group;
   uint32_t pins_max;
   uint64_t bytes_max;
+  bool spins;                          /* the peer may run at the same time */
+  _Atomic uint32_t receives_in_vain;   /* waits in a row in which spinning was in vain, for arrivals */
+  _Atomic uint32_t wait_dones_in_vain; /* the same, for the peer to be done */
 
   pthread_mutex_t lock; /* of what follows */
   bool forked, stopped, woken;
@@ -417,8 +427,8 @@ static void input_take(sb_channel *channel) {
     END(channel, SB_CORRUPT, "fd", "the peer sent a descriptor that no record names");
 }
 
-/* Takes what is in the socket. */
-static void pump(sb_channel *channel) {
+/* Takes what is in the socket, and notices its end; with `messages_only` only when nothing came before, which spares a call. */
+static void pump_some(sb_channel *channel, bool messages_only) {
   while (!channel->ended && channel->arrival_count < ARRIVALS_MAX) {
     int files[SB_PRIV_FILES_MAX];
     size_t file_count = 0, got = 0;
@@ -436,9 +446,14 @@ static void pump(sb_channel *channel) {
       END(channel, SB_UNAVAILABLE, NULL, "the peer has ended the socket");
     else
       channel->input_size += got;
+    /* Where a message has descriptors the system stops behind it, otherwise it gives all that there is. */
+    const bool all = channel->input_size < sizeof channel->input && file_count == 0;
     if (!channel->ended) input_take(channel);
+    if (all && messages_only) return;
   }
 }
+
+static void pump(sb_channel *channel) { pump_some(channel, false); }
 
 /* ---- saying ---- */
 
@@ -594,6 +609,7 @@ sb_status sb_channel_open(int32_t socket, const sb_channel_options *options, sb_
   made->last = &made->first;
   made->fork.in_child = channel_in_child;
   made->socket = made->wake = made->group = -1;
+  made->spins = sb_priv_processors() > 1;
   sb_priv_fork_hold(); /* no child keeps the descriptors: its copy of the socket would hide that this process has ended */
   const sb_status status = descriptors_open(made, socket, error);
   if (status == SB_OK) sb_priv_fork_add(&made->fork);
@@ -656,6 +672,32 @@ static int64_t time_left(int64_t deadline, int64_t most) {
   const int64_t left = deadline - sb_priv_monotonic_ns();
   if (left <= 0) return 0;
   return most >= 0 && left > most ? most : left;
+}
+
+/* Spinning of one call. All zeros, and who counts, before it waits. */
+typedef struct spinning {
+  _Atomic uint32_t *in_vain;
+  bool begun, over;
+  int64_t end;
+} spinning;
+
+/* Whether a call that has to wait shall look again at once. */
+static bool spin(const sb_channel *channel, spinning *it) {
+  if (it->over || !channel->spins) return false;
+  const uint32_t in_vain = atomic_load_explicit(it->in_vain, memory_order_relaxed);
+  if (!it->begun) it->end = in_vain % SPINS_ROUND < SPINS_VAIN ? sb_priv_monotonic_ns() + SPIN_NS : 0;
+  it->begun = true;
+  it->over = it->end == 0 || sb_priv_monotonic_ns() >= it->end;
+  if (it->over)
+    atomic_store_explicit(it->in_vain, in_vain + 1, memory_order_relaxed);
+  else
+    sb_priv_processor_yield();
+  return !it->over;
+}
+
+/* Notes what became of it when the call need not wait any more. */
+static void spin_end(const spinning *it) {
+  if (it->begun && !it->over) atomic_store_explicit(it->in_vain, 0, memory_order_relaxed);
 }
 
 /* ---- sending ---- */
@@ -810,18 +852,20 @@ size_t sb_channel_pin_count(sb_channel *channel) {
 
 sb_status sb_channel_wait_done(sb_channel *channel, int64_t timeout_ms, sb_error *error) {
   const int64_t deadline = deadline_of(timeout_ms);
-  for (;;) {
+  for (spinning spins = {.begun = false};;) {
     sb_status status = enter(channel, error);
     if (status != SB_OK) return status;
+    spins.in_vain = &channel->wait_dones_in_vain;
     done_tell(channel);
-    pump(channel);
+    pump_some(channel, true);
     const uint32_t count = channel->pin_count;
     if (channel->unsaid) status = ended(channel, error);
+    if (count == 0) spin_end(&spins);
     leave(channel);
     if (status != SB_OK || count == 0) return status;
     const int64_t left = time_left(deadline, WAIT_NS);
     if (left == 0) return sb_priv_error(error, SB_TIMEOUT, NULL, "the peer still pins %" PRIu32, count);
-    sb_priv_descriptors_wait(channel->socket, false, -1, left);
+    if (!spin(channel, &spins)) sb_priv_descriptors_wait(channel->socket, false, -1, left);
   }
 }
 
@@ -830,18 +874,22 @@ sb_status sb_channel_wait_done(sb_channel *channel, int64_t timeout_ms, sb_error
 /* Enters the channel when there is an arrival; otherwise the status says why not. */
 static sb_status arrival_wait(sb_channel *channel, int64_t timeout_ms, sb_error *error) {
   const int64_t deadline = deadline_of(timeout_ms);
-  for (;;) {
+  for (spinning spins = {.begun = false};;) {
     sb_status status = enter(channel, error);
     if (status != SB_OK) return status;
-    if (channel->first == NULL) pump(channel);
+    spins.in_vain = &channel->receives_in_vain;
+    if (channel->first == NULL) pump_some(channel, true);
     if (channel->done != NULL) done_tell(channel);
-    if (channel->first != NULL) return SB_OK;
+    if (channel->first != NULL) {
+      spin_end(&spins);
+      return SB_OK;
+    }
     if (channel->ended) status = ended(channel, error);
     leave(channel);
     if (status != SB_OK) return status;
     const int64_t left = time_left(deadline, -1);
     if (left == 0) return sb_priv_error(error, SB_TIMEOUT, NULL, "the peer sent nothing in time");
-    sb_priv_descriptors_wait(channel->socket, false, channel->wake, left);
+    if (!spin(channel, &spins)) sb_priv_descriptors_wait(channel->socket, false, channel->wake, left);
   }
 }
 

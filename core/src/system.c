@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -383,6 +384,14 @@ int sb_priv_group_open(int first, int second, int *group) {
   *group = -1;
   return problem;
 }
+
+uint32_t sb_priv_processors(void) {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return (uint32_t)CPU_COUNT(&set);
+  return 2; /* more than the set has room for */
+}
+
+void sb_priv_processor_yield(void) { (void)sched_yield(); }
 
 void sb_priv_descriptors_wait(int first, bool to_write, int second, int64_t timeout_ns) {
   struct pollfd wanted[] = {{first, to_write ? POLLOUT : POLLIN, 0}, {second, POLLIN, 0}};

@@ -88,6 +88,10 @@ int sb_priv_signal_open(int *signal);
 void sb_priv_signal_set(int signal);
 void sb_priv_signal_clear(int signal);
 int sb_priv_group_open(int first, int second, int *group);
+/* How many processors this process may run on. */
+uint32_t sb_priv_processors(void);
+/* Lets others run who wait for a processor: for who looks at something again and again. */
+void sb_priv_processor_yield(void);
 /* Waits until `first` can be read, or written, or `second`, if it is not -1, can be read; or until the time has passed, -1 being never. */
 void sb_priv_descriptors_wait(int first, bool to_write, int second, int64_t timeout_ns);
 

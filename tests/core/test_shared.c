@@ -13,7 +13,7 @@
 #include "failing_memory.h"
 
 /* Shared memory and channels, between two ends in one process, and between processes. What a hostile peer does is in
- * test_shared_hostile.c. */
+ * tests/python/test_channel.py. */
 
 typedef struct ends {
   sb_channel *a, *b;
@@ -364,6 +364,28 @@ static void stop_ends_what_waits(void **state) {
   close_ends(&both);
 }
 
+static int64_t processor_ns(void) {
+  struct timespec used;
+  assert_int_equal(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used), 0);
+  return (int64_t)used.tv_sec * 1000000000 + used.tv_nsec;
+}
+
+static void who_waits_long_sleeps(void **state) {
+  (void)state;
+  ends both = open_ends(NULL);
+  sb_memory *memory = open_shared(0);
+  sb_block *block = get_block(memory, 1);
+  sb_view *view = NULL;
+  assert_ok(sb_channel_send_block(both.b, block, 1, 0, -1, NULL));
+  const int64_t before = processor_ns();
+  assert_int_equal(sb_channel_receive_view(both.b, 300, &view, NULL), SB_TIMEOUT);
+  assert_int_equal(sb_channel_wait_done(both.b, 300, NULL), SB_TIMEOUT);
+  assert_in_range(processor_ns() - before, 0, 100000000);
+  close_ends(&both);
+  sb_block_close(block);
+  sb_memory_close(memory);
+}
+
 static void the_descriptor_polls_for_what_waits(void **state) {
   (void)state;
   ends both = open_ends(NULL);
@@ -641,6 +663,7 @@ int main(void) {
       cmocka_unit_test(what_was_received_outlives_the_channels),
       cmocka_unit_test(the_end_of_the_peer_is_told_after_what_it_sent),
       cmocka_unit_test(stop_ends_what_waits),
+      cmocka_unit_test(who_waits_long_sleeps),
       cmocka_unit_test(the_descriptor_polls_for_what_waits),
       cmocka_unit_test(other_sockets_and_options_are_refused),
       cmocka_unit_test(failed_allocations_leave_the_exchange_whole),

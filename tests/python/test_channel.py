@@ -135,6 +135,14 @@ def test_timeouts_end_in_time(ends: Ends) -> None:
         ends[0].next(2**63)
 
 
+def test_who_waits_long_sleeps(ends: Ends) -> None:
+    used = time.thread_time()
+    for _ in range(2):
+        with pytest.raises(samebytes.TimeoutError):
+            ends[0].receive_view(200)
+    assert time.thread_time() - used < 0.1
+
+
 def test_an_event_loop_waits_for_the_descriptor(ends: Ends, memory: samebytes.Memory) -> None:
     async def exchange() -> bytes:
         loop = asyncio.get_running_loop()

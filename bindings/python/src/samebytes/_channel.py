@@ -1,10 +1,12 @@
 """Channel in the words of Python: sockets as they are, waiting that other threads, signals and close() can interrupt.
 
-Nothing waits inside a call of the library, because that would hold the channel's lock: threads poll its descriptor, and then ask.
+Nothing waits inside a call of the library, because that would hold the channel's lock: threads poll its descriptor, and then ask. Before
+they sleep they look again and again for a moment, as the library does; core/src/shared_channel.c says when and why.
 """
 
 from __future__ import annotations
 
+import os
 import select
 import time
 from collections.abc import Callable
@@ -16,6 +18,10 @@ from ._bytes import Block, View
 
 POLL_MS_MAX = 1000  # a descriptor that close() gave back could be another file's by now
 SEND_POLL_MS_MAX = 20  # nothing polls as readable when the peer begins to read again
+SPIN_NS = 50_000
+SPINS_VAIN = 16
+SPINS_ROUND = 256
+SPINS = len(os.sched_getaffinity(0)) > 1  # the peer may run at the same time
 
 Result = TypeVar("Result")
 
@@ -26,6 +32,7 @@ class HasDescriptor(Protocol):
 
 class Channel(_classes.Channel):
     __doc__ = _classes.Channel.__doc__
+    _in_vain = 0  # waits in a row in which spinning was in vain
 
     def __init__(self, socket: HasDescriptor | int, *, pins_max: int = 0, bytes_max: int = 0) -> None:
         """One end of a channel, of a connected Unix stream socket that nothing else uses from then on. The channel has a duplicate of
@@ -125,7 +132,20 @@ class Channel(_classes.Channel):
             if self._poll(poller, timeout_ms, deadline, poll_ms_max) and poll_ms_max != POLL_MS_MAX:
                 time.sleep(0.0005)  # there is something to receive, which this call does not want
 
-    @staticmethod
-    def _poll(poller: select.poll, timeout_ms: int, deadline: float, poll_ms_max: int) -> bool:
+    def _poll(self, poller: select.poll, timeout_ms: int, deadline: float, poll_ms_max: int) -> bool:
         left = poll_ms_max if timeout_ms < 0 else max(0, min(poll_ms_max, (deadline - time.monotonic()) * 1000))
-        return bool(poller.poll(left))
+        return bool((left * 1_000_000 > SPIN_NS and self._spin(poller)) or poller.poll(left))
+
+    def _spin(self, poller: select.poll) -> bool:
+        """Poll again and again for a moment, where that was not in vain too often. Other threads may count at the same time: no matter."""
+        in_vain = self._in_vain
+        self._in_vain = in_vain + 1
+        if not SPINS or in_vain % SPINS_ROUND >= SPINS_VAIN:
+            return False
+        end = time.perf_counter_ns() + SPIN_NS
+        while not poller.poll(0):
+            if time.perf_counter_ns() >= end:
+                return False
+            os.sched_yield()
+        self._in_vain = 0
+        return True
