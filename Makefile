@@ -126,7 +126,8 @@ define heading
 endef
 SANITIZERS := address,undefined
 # The tests with threads; of the others ThreadSanitizer could say nothing.
-THREADED := test_bytes test_callback test_client test_memory test_pool test_pool_handle test_pool_threads test_shared test_visits_threads
+THREADED := test_bytes test_callback test_client test_handle_cache test_memory test_pool test_pool_handle test_pool_misuse test_pool_threads \
+	test_shared test_visits_threads
 EMPTY :=
 SPACE := $(EMPTY) $(EMPTY)
 PYTEST := $(BIN)/python -m pytest -q -p no:cacheprovider
@@ -194,14 +195,14 @@ test-fuzz: deps-test
 
 # The long forms: all tests, with what is drawn at random by fresh seeds, every bit of damage and more crashes; then C with more seeds, and
 # Go's threads more often.
-# Not test_pool: its guard pages are more mappings than Valgrind can hold; AddressSanitizer has seen it.
+# Not test_pool_guard, which means to be ended by signals; AddressSanitizer has seen it.
 VALGRIND := --quiet --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite --fair-sched=yes
 nightly: export SAMEBYTES_NIGHTLY := 1
 nightly: test
 	$(call heading,C with more seeds)
 	SAMEBYTES_SEEDS=20 ctest --test-dir build/check/sanitize --output-on-failure --no-tests=error -j2 --repeat until-fail:3
 	$(call heading,C under Valgrind)
-	@for test in $$(find build/check/debug -maxdepth 1 -name 'test_*' -not -name test_pool -executable -type f | sort); do \
+	@for test in $$(find build/check/debug -maxdepth 1 -name 'test_*' -not -name test_pool_guard -executable -type f | sort); do \
 		echo "valgrind $$test"; SAMEBYTES_NIGHTLY= valgrind $(VALGRIND) $$test > build/valgrind.log 2>&1 || { cat build/valgrind.log; exit 1; }; done
 	$(call heading,Go with checks of what C keeps and with AddressSanitizer)
 	GOEXPERIMENT=cgocheck2 go test ./bindings/go/...

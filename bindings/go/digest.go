@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x896b983ab3f5ec92ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xb79a0ef9c67b67e8ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "896b983ab3f5ec92"
+const coreDigest = "b79a0ef9c67b67e8"

@@ -4150,7 +4150,8 @@ func (p *Pool) getMany(size int, count int) ([]unsafe.Pointer, error) {
 //   - Ownership: the blocks are taken over, unless an error is returned; the array is borrowed.
 //   - Threads: any, also another than the one that got them.
 //   - Errors: as Pool.Put, when any of them is wrong or stands there twice: then all stay out.
-//     ErrInvalidArgument for a count above PoolManyMax. A count of 0 succeeds and does nothing.
+//     ErrInvalidArgument for a count above PoolManyMax. A count of 0 succeeds and does nothing. Where another
+//     thread wrongly puts one of them in the same instant, the others may be back when the error is returned.
 //   - Since: 1.0
 func (p *Pool) putMany(blocks []uintptr) error {
 	var self *C.sb_pool

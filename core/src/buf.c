@@ -451,6 +451,7 @@ void sb_priv_buf_cut(sb_buf *buf, size_t size) {
 
 void sb_buf_close(sb_buf *buf) {
   if (buf == NULL) return;
+  sb_priv_handle_check(buf);
   if (buf->filled.count > 0 || buf->filled.heap != NULL) sb_priv_spans_clear(&buf->filled);
   room_cut(buf, 0);
   if (buf->room_heap != NULL) free(buf->room_heap);

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x896b983ab3f5ec92ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xb79a0ef9c67b67e8ull
 import "C"

@@ -57,7 +57,11 @@ static void cache_open(void) {
   sb_priv_handles_own = made;
 }
 
-void *sb_priv_handle_make(void) { return malloc(SB_PRIV_HANDLE_SIZE); }
+void *sb_priv_handle_make(void) {
+  void *made = malloc(SB_PRIV_HANDLE_SIZE + SB_PRIV_HANDLE_MARK_SIZE);
+  if (made != NULL) sb_priv_handle_set_open(made);
+  return made;
+}
 
 void sb_priv_handle_put_slowly(void *handle) {
   if (KEEPS && sb_priv_handles_own == &none) {

@@ -181,8 +181,32 @@ static inline bool sb_priv_number_valid(uint32_t size, int32_t order) {
 int64_t sb_priv_number_load(const uint8_t *data, uint32_t size, int32_t order);
 void sb_priv_number_store(uint8_t *data, uint64_t bits, uint32_t size, int32_t order);
 
-/* Memory for what a view or a buf is: at most SB_PRIV_HANDLE_SIZE bytes, not zeroed. Each thread keeps some for itself. */
+/* Memory for what a view or a buf is: at most SB_PRIV_HANDLE_SIZE bytes, not zeroed. Each thread keeps some for itself.
+ *
+ * Builds with assertions mark it behind those bytes. Closing what has been closed would lend one memory to two; there it ends the program, also
+ * on another thread. */
 #define SB_PRIV_HANDLE_SIZE 192
+#ifdef NDEBUG
+#define SB_PRIV_HANDLE_MARK_SIZE 0
+static inline void sb_priv_handle_check(const void *handle) { (void)handle; }
+static inline void sb_priv_handle_set_open(void *handle) { (void)handle; }
+static inline void sb_priv_handle_set_closed(void *handle) { (void)handle; }
+#else
+#define SB_PRIV_HANDLE_MARK_SIZE sizeof(uint64_t)
+#define SB_PRIV_HANDLE_OPEN UINT64_C(0x6f70656e68616e64)
+static inline void sb_priv_handle_check(const void *handle) {
+  uint64_t mark;
+  memcpy(&mark, (const uint8_t *)handle + SB_PRIV_HANDLE_SIZE, sizeof mark);
+  assert(mark == SB_PRIV_HANDLE_OPEN && "this view or buf has been closed already");
+}
+static inline void sb_priv_handle_set_open(void *handle) {
+  const uint64_t mark = SB_PRIV_HANDLE_OPEN;
+  memcpy((uint8_t *)handle + SB_PRIV_HANDLE_SIZE, &mark, sizeof mark);
+}
+static inline void sb_priv_handle_set_closed(void *handle) {
+  memset(handle, 0xdb, SB_PRIV_HANDLE_SIZE + SB_PRIV_HANDLE_MARK_SIZE); /* whoever still uses it should notice */
+}
+#endif
 #define SB_PRIV_HANDLES_MAX 64u /* kept per thread: 12 KiB */
 typedef struct sb_priv_handles {
   uint32_t count;
@@ -202,7 +226,10 @@ void sb_priv_handle_put_slowly(void *handle);
 /* One that is at hand, or NULL. */
 static inline void *sb_priv_handle_take(void) {
   sb_priv_handles *own = sb_priv_handles_own;
-  return own->count > 0 ? own->handles[--own->count] : NULL;
+  if (own->count == 0) return NULL;
+  void *handle = own->handles[--own->count];
+  sb_priv_handle_set_open(handle);
+  return handle;
 }
 
 static inline void *sb_priv_handle_get(void) {
@@ -211,6 +238,7 @@ static inline void *sb_priv_handle_get(void) {
 }
 
 static inline void sb_priv_handle_put(void *handle) {
+  sb_priv_handle_set_closed(handle);
   sb_priv_handles *own = sb_priv_handles_own;
   if (own->count < own->capacity)
     own->handles[own->count++] = handle;

@@ -112,7 +112,7 @@ static uint32_t class_of_any(const sb_pool *pool, size_t size) {
 /* Takes a block from the magazine of the calling thread, which has entered, or nothing. A slot belongs to a pool until that is recycled, so
  * what a thread has there is the pool's own, or empty and without capacity. */
 static inline sb_priv_item take_from_magazine(const sb_pool *pool, sb_priv_gate *gate, uint32_t class_index, uint8_t state) {
-  return sb_priv_magazine_pop(sb_priv_thread_magazine(gate, pool->magazines_at) + class_index, state);
+  return sb_priv_magazine_pop(sb_priv_pool_magazine(pool, gate, class_index), state);
 }
 
 /* The quick way: nothing if the thread may not use its magazine now, or there is nothing in it. The block is not zeroed. */
@@ -178,7 +178,7 @@ static __attribute__((noinline)) sb_status get_slowly(sb_pool *pool, size_t size
 
 sb_status sb_pool_get(sb_pool *pool, size_t size, void **data) {
   const size_t hint = SB_PRIV_SIZE_HINT(size); /* beyond all for 0 */
-  if (SB_PRIV_LIKELY(pool != NULL && data != NULL && hint < pool->quick_hints)) {
+  if (SB_PRIV_LIKELY(pool != NULL && data != NULL && sb_priv_hint_is_quick(pool, hint))) {
     const sb_priv_item item = take_quickly(pool, sb_priv_class_of(pool, size, hint), SB_PRIV_BLOCK_OUT);
     if (SB_PRIV_LIKELY(item.data != NULL)) {
       *data = item.data;
@@ -193,7 +193,7 @@ static inline bool take_many_quickly(const sb_pool *pool, uint32_t class_index, 
   size_t done = 0;
   sb_priv_gate *gate = sb_priv_thread_own;
   if (sb_priv_thread_enter(gate)) {
-    sb_priv_magazine *magazine = sb_priv_thread_magazine(gate, pool->magazines_at) + class_index;
+    sb_priv_magazine *magazine = sb_priv_pool_magazine(pool, gate, class_index);
     SB_PRIV_FORGET(magazine);
     const uint64_t counts = sb_priv_magazine_counts(magazine), have = counts & 0xff;
     if (SB_PRIV_LIKELY(have >= count)) {
@@ -220,9 +220,8 @@ static __attribute__((noinline)) sb_status get_many_slowly(sb_pool *pool, size_t
   for (size_t i = 0; i < count; i++) {
     const sb_status status = get_slowly(pool, size, caller, &got[i]);
     if (status != SB_OK) {
-      const sb_status put = sb_pool_put_many(pool, got, i);
-      assert(put == SB_OK);
-      (void)put;
+      /* One by one: another thread may have put one of them, by an address of long ago. */
+      for (size_t j = 0; j < i; j++) (void)!sb_pool_put(pool, got[j]);
       return status;
     }
   }
@@ -232,7 +231,7 @@ static __attribute__((noinline)) sb_status get_many_slowly(sb_pool *pool, size_t
 
 sb_status sb_pool_get_many(sb_pool *pool, size_t size, size_t count, void *blocks[]) {
   const size_t hint = SB_PRIV_SIZE_HINT(size); /* beyond all for 0 */
-  if (SB_PRIV_LIKELY(pool != NULL && blocks != NULL && hint < pool->quick_hints && count <= SB_PRIV_MAGAZINE_MAX &&
+  if (SB_PRIV_LIKELY(pool != NULL && blocks != NULL && sb_priv_hint_is_quick(pool, hint) && count <= SB_PRIV_MAGAZINE_MAX &&
                      take_many_quickly(pool, sb_priv_class_of(pool, size, hint), count, blocks)))
     return SB_OK;
   return get_many_slowly(pool, size, count, CALLER, blocks);
@@ -310,20 +309,13 @@ sb_status sb_pool_put(sb_pool *pool, void *data) {
   return put_slowly(owner, slab, data, SB_PRIV_BLOCK_OUT);
 }
 
-/* The slab and record of a block that is known to be one. */
-static sb_priv_slab *slab_of_block(const void *data, sb_priv_record **record) {
-  sb_priv_slab *slab = sb_priv_slab_find(data);
-  if (slab == NULL) __builtin_unreachable();
-  (void)sb_priv_slab_record(slab, data, record);
-  return slab;
-}
-
-/* Undoes the first `count` steps of put_many_quickly or mark_leaving. */
-static void mark_out(void *const *blocks, size_t count) {
+/* Undoes the first `count` steps of put_many_quickly or mark_leaving, after which they are in `state`. A block that is not was put by another
+ * thread in the same instant. */
+static void mark_out(void *const *blocks, size_t count, uint8_t state) {
   for (size_t i = 0; i < count; i++) {
     sb_priv_record *record = NULL;
-    (void)slab_of_block(blocks[i], &record);
-    sb_priv_record_set(record, SB_PRIV_BLOCK_OUT);
+    sb_priv_slab *slab = sb_priv_slab_find(blocks[i]);
+    if (slab != NULL && sb_priv_slab_record(slab, blocks[i], &record)) (void)sb_priv_record_exchange(record, state, SB_PRIV_BLOCK_OUT);
   }
 }
 
@@ -359,7 +351,7 @@ static inline bool put_many_quickly(const sb_pool *pool, void *const *blocks, si
       if (done == count) {
         sb_priv_magazine_set_counts(magazine, counts + count);
       } else {
-        mark_out(blocks, done);
+        mark_out(blocks, done, SB_PRIV_BLOCK_CACHED);
       }
     }
   }
@@ -374,29 +366,34 @@ static sb_status mark_leaving(sb_pool *pool, void *const *blocks, size_t count) 
     sb_priv_slab *slab = sb_priv_slab_find(blocks[i]);
     sb_pool *owner = slab == NULL ? NULL : atomic_load_explicit(&slab->pool, memory_order_acquire);
     if (owner == NULL || (pool != NULL && pool != owner) || !sb_priv_slab_record(slab, blocks[i], &record) ||
-        sb_priv_record_state(record) != SB_PRIV_BLOCK_OUT) {
-      mark_out(blocks, i);
+        !sb_priv_record_exchange(record, SB_PRIV_BLOCK_OUT, SB_PRIV_BLOCK_LEAVING)) {
+      mark_out(blocks, i, SB_PRIV_BLOCK_LEAVING);
       return refuse_put(owner != NULL && pool == NULL ? owner : pool);
     }
-    sb_priv_record_set(record, SB_PRIV_BLOCK_LEAVING);
   }
   return SB_OK;
 }
 
+/* Puts a block that mark_leaving marked. An error if another thread has put it all the same, by a quick way that saw it before the mark. */
+static sb_status put_leaving(void *data) {
+  sb_priv_record *record = NULL;
+  sb_priv_slab *slab = sb_priv_slab_find(data);
+  if (slab == NULL) return SB_INVALID_ARGUMENT;
+  sb_pool *owner = atomic_load_explicit(&slab->pool, memory_order_acquire);
+  if (!sb_priv_slab_record(slab, data, &record) || sb_priv_record_state(record) != SB_PRIV_BLOCK_LEAVING) return refuse_put(owner);
+  if (put_quickly(slab, data, record, SB_PRIV_BLOCK_LEAVING)) return SB_OK;
+  return put_slowly(owner, slab, data, SB_PRIV_BLOCK_LEAVING);
+}
+
 static __attribute__((noinline)) sb_status put_many_slowly(sb_pool *pool, void *const *blocks, size_t count) {
   if (count > SB_POOL_MANY_MAX || (blocks == NULL && count > 0)) return SB_INVALID_ARGUMENT;
-  const sb_status status = mark_leaving(pool, blocks, count);
+  sb_status status = mark_leaving(pool, blocks, count);
   if (status != SB_OK) return status;
   for (size_t i = 0; i < count; i++) {
-    sb_priv_record *record = NULL;
-    sb_priv_slab *slab = slab_of_block(blocks[i], &record);
-    sb_pool *owner = atomic_load_explicit(&slab->pool, memory_order_acquire);
-    if (put_quickly(slab, blocks[i], record, SB_PRIV_BLOCK_LEAVING)) continue;
-    const sb_status put = put_slowly(owner, slab, blocks[i], SB_PRIV_BLOCK_LEAVING);
-    assert(put == SB_OK); /* it is ours alone since it was marked */
-    (void)put;
+    const sb_status put = put_leaving(blocks[i]);
+    if (put != SB_OK) status = put;
   }
-  return SB_OK;
+  return status;
 }
 
 sb_status sb_pool_put_many(sb_pool *pool, void *const blocks[], size_t count) {
@@ -535,6 +532,22 @@ static sb_status options_read(const sb_pool_options *options, sb_pool_options *a
   return strlen(all->name) < sizeof((sb_pool *)NULL)->name ? SB_OK : SB_INVALID_ARGUMENT;
 }
 
+/* Sets what gets read without the lock. */
+static void set_quick(sb_pool *pool, const sb_pool_class *classes, uint32_t quick_hints) {
+  atomic_store_explicit(&pool->magazines_at, sb_priv_magazine_at(pool->slot, 0), memory_order_relaxed);
+  atomic_store_explicit(&pool->quick_hints, quick_hints, memory_order_relaxed);
+  uint32_t block_sizes[SB_POOL_CLASSES_MAX + 1];
+  for (uint32_t i = 0; i <= SB_POOL_CLASSES_MAX; i++) {
+    block_sizes[i] = i < pool->class_count ? classes[i].block_size : UINT32_MAX;
+    atomic_store_explicit(&pool->block_sizes[i], block_sizes[i], memory_order_relaxed);
+  }
+  for (uint32_t hint = 0, index = 0; hint < SB_PRIV_CLASS_HINTS; hint++) {
+    while (block_sizes[index] < hint * 256 + 1) index++;
+    const bool whole = hint < SB_PRIV_CLASS_HINTS - 1 && block_sizes[index] >= (hint + 1) * 256;
+    atomic_store_explicit(&pool->class_hints[hint], (uint8_t)(whole ? index : index + SB_PRIV_HINT_SEARCH), memory_order_relaxed);
+  }
+}
+
 sb_status sb_pool_open(const sb_pool_options *options, sb_pool **pool) {
   if (pool == NULL) return SB_INVALID_ARGUMENT;
   sb_pool_options all;
@@ -554,8 +567,6 @@ sb_status sb_pool_open(const sb_pool_options *options, sb_pool **pool) {
   atomic_store(&made->refused_puts, 0);
   made->bytes_max = all.bytes_max;
   made->alignment = all.alignment;
-  made->magazines_at = sb_priv_magazine_at(made->slot, 0);
-  made->quick_hints = all.zero_on_get || all.trace ? 0 : SB_PRIV_CLASS_HINTS;
   made->zero_on_get = all.zero_on_get;
   made->poison_on_put = all.poison_on_put;
   made->guard_pages = all.guard_pages;
@@ -570,13 +581,8 @@ sb_status sb_pool_open(const sb_pool_options *options, sb_pool **pool) {
     const bool used = i < all.class_count;
     made->classes[i].block_size = used ? classes[i].block_size : 0;
     made->classes[i].kept_max = used ? classes[i].kept_max : all.guard_pages ? GUARDED_LARGE_KEPT : 0;
-    made->block_sizes[i] = used ? classes[i].block_size : UINT32_MAX;
   }
-  for (uint32_t hint = 0, index = 0; hint < SB_PRIV_CLASS_HINTS; hint++) {
-    while (made->block_sizes[index] < hint * 256 + 1) index++;
-    const bool whole = hint < SB_PRIV_CLASS_HINTS - 1 && made->block_sizes[index] >= (hint + 1) * 256;
-    made->class_hints[hint] = (uint8_t)(whole ? index : index + SB_PRIV_HINT_SEARCH);
-  }
+  set_quick(made, classes, all.zero_on_get || all.trace ? 0 : SB_PRIV_CLASS_HINTS);
   (void)pthread_mutex_unlock(&made->lock);
   *pool = made;
   return SB_OK;

@@ -68,16 +68,24 @@ static void kept_push(const sb_pool *pool, sb_priv_class *class, sb_priv_record 
   sb_priv_record_set(record, SB_PRIV_BLOCK_KEPT);
 }
 
-static sb_priv_record *kept_pop(sb_priv_class *class) {
-  sb_priv_slab *slab = class->slabs[SB_PRIV_SLAB_HAS_KEPT];
-  if (slab == NULL) return NULL;
-  sb_priv_record *record = &slab->records[slab->kept_first];
-  assert(sb_priv_record_state(record) == SB_PRIV_BLOCK_KEPT);
-  slab->kept_first = record->next;
-  slab->kept_count--;
-  class->kept--;
-  if (slab->kept_first == SB_PRIV_BLOCK_NONE) list_remove(class, SB_PRIV_SLAB_HAS_KEPT, slab);
-  return record;
+static void block_taken(sb_pool *pool, sb_priv_class *class, sb_priv_record *record) {
+  sb_priv_slab_of(record)->out_count++;
+  class->taken++;
+  pool->taken++;
+}
+
+/* NULL when none is kept. */
+static sb_priv_record *kept_pop(sb_pool *pool, sb_priv_class *class) {
+  for (sb_priv_slab *slab; (slab = class->slabs[SB_PRIV_SLAB_HAS_KEPT]) != NULL;) {
+    sb_priv_record *record = &slab->records[slab->kept_first];
+    slab->kept_first = record->next;
+    slab->kept_count--;
+    class->kept--;
+    if (slab->kept_first == SB_PRIV_BLOCK_NONE) list_remove(class, SB_PRIV_SLAB_HAS_KEPT, slab);
+    if (SB_PRIV_LIKELY(sb_priv_record_state(record) == SB_PRIV_BLOCK_KEPT)) return record;
+    block_taken(pool, class, record); /* it was put twice in one instant, and the later one counts: it is in a magazine, or out again */
+  }
+  return NULL;
 }
 
 /* `*zero` says whether the block was never used. */
@@ -114,10 +122,9 @@ static void block_discard(sb_pool *pool, sb_priv_class *class, sb_priv_record *r
   }
 }
 
-static void block_taken(sb_pool *pool, sb_priv_class *class, sb_priv_record *record) {
-  sb_priv_slab_of(record)->out_count++;
-  class->taken++;
-  pool->taken++;
+static void kept_discard(sb_pool *pool, sb_priv_class *class) {
+  sb_priv_record *record = kept_pop(pool, class);
+  if (record != NULL) block_discard(pool, class, record);
 }
 
 /* Gives a block that was taken back to its slab, to be kept as far as the class may keep more. */
@@ -126,7 +133,7 @@ static void block_untaken(sb_pool *pool, sb_priv_class *class, sb_priv_record *r
   class->taken--;
   pool->taken--;
   /* What is guarded is kept so that its addresses are nobody else's for a while, and never handed out again. */
-  if (pool->guard_pages && class->kept > 0 && class->kept >= class->kept_max) block_discard(pool, class, kept_pop(class));
+  if (pool->guard_pages && class->kept > 0 && class->kept >= class->kept_max) kept_discard(pool, class);
   if (!pool->retired && class->kept + class->batched + class->reserved < class->kept_max) {
     kept_push(pool, class, record);
   } else {
@@ -177,7 +184,7 @@ static void batches_dissolve(sb_pool *pool, sb_priv_class *class) {
 /* Gives blocks back to the system until the class keeps no more than `kept_max` outside of magazines. */
 static void class_shrink(sb_pool *pool, sb_priv_class *class, uint64_t kept_max) {
   if (class->kept + class->batched > kept_max) batches_dissolve(pool, class);
-  while (class->kept > kept_max) block_discard(pool, class, kept_pop(class));
+  while (class->kept > kept_max) kept_discard(pool, class);
 }
 
 /* ---- magazines ---- */
@@ -224,7 +231,7 @@ static void magazine_fill(sb_pool *pool, sb_priv_class *class, sb_priv_magazine 
     memcpy(magazine->items, batch->items + batch->count, count * sizeof(sb_priv_item));
     if (batch->count == 0) batch_pop(pool, class);
   }
-  for (sb_priv_record *record; count < magazine->capacity / 2 && (record = kept_pop(class)) != NULL; count++) {
+  for (sb_priv_record *record; count < magazine->capacity / 2 && (record = kept_pop(pool, class)) != NULL; count++) {
     block_taken(pool, class, record);
     sb_priv_record_set(record, SB_PRIV_BLOCK_CACHED);
     magazine->items[count] = (sb_priv_item){record->block.data, record};
@@ -344,7 +351,7 @@ void sb_priv_depot_shrink(sb_pool *pool, uint64_t bytes, bool magazines) {
         pool->bytes_held -= (uint64_t)slab->kept_count * slab->block_size;
         slab_drop(class, slab);
       } else {
-        block_discard(pool, class, kept_pop(class));
+        kept_discard(pool, class);
       }
     }
   }
@@ -394,7 +401,7 @@ static sb_status take_fresh(sb_pool *pool, uint32_t class_index, uint32_t block_
 static sb_status take_from_slabs(sb_pool *pool, uint32_t class_index, size_t size, sb_priv_record **record, bool *zero) {
   sb_priv_class *class = &pool->classes[class_index];
   if (class->kept == 0) batches_dissolve(pool, class); /* others have magazines */
-  *record = pool->guard_pages ? NULL : kept_pop(class);
+  *record = pool->guard_pages ? NULL : kept_pop(pool, class);
   if (*record == NULL)
     return take_fresh(pool, class_index, class_index < pool->class_count ? class->block_size : (uint32_t)size, record, zero);
   block_taken(pool, class, *record);

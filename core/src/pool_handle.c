@@ -5,8 +5,8 @@
  *
  * The quick way of a get looks at the table while the thread uses its magazines. Whoever closes the pool waits for that if the thread has a
  * magazine of that pool; if it has none there is nothing in it, and structures of pools are never freed. In that case the structure may become
- * another pool's while the get reads it, without atomics so that it stays quick: whatever mixture it reads, the search for a class ends
- * at the last one, which always holds any size, and the magazine is one of the thread's own for a slot that it has nothing in, because only
+ * another pool's while the get reads it: whatever mixture it reads, the search for a class ends at the last one, which always holds any size,
+ * and the magazine is one of the thread's own for a slot that it has nothing in, because only
  * the thread itself gives its caches to pools. A put needs the pool to compare it
  * with the block's own, and nothing more.
  *
@@ -83,10 +83,8 @@ static inline void *get_quickly(uint64_t handle, size_t size) {
   if (sb_priv_thread_enter(gate)) {
     const sb_pool *pool = pool_now(handle);
     const size_t hint = SB_PRIV_SIZE_HINT(size);
-    if (SB_PRIV_LIKELY(pool != NULL && hint < pool->quick_hints)) {
-      sb_priv_magazine *magazine = sb_priv_thread_magazine(gate, pool->magazines_at) + sb_priv_class_of(pool, size, hint);
-      item = sb_priv_magazine_pop(magazine, SB_PRIV_BLOCK_OUT);
-    }
+    if (SB_PRIV_LIKELY(pool != NULL && sb_priv_hint_is_quick(pool, hint)))
+      item = sb_priv_magazine_pop(sb_priv_pool_magazine(pool, gate, sb_priv_class_of(pool, size, hint)), SB_PRIV_BLOCK_OUT);
   }
   sb_priv_thread_leave(gate);
   return item.data;

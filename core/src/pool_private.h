@@ -148,6 +148,11 @@ static inline void sb_priv_record_set(sb_priv_record *record, uint8_t state) {
   atomic_store_explicit(&record->state, state, memory_order_relaxed);
 }
 
+/* Changes the state if it is `from`. */
+static inline bool sb_priv_record_exchange(sb_priv_record *record, uint8_t from, uint8_t to) {
+  return atomic_compare_exchange_strong_explicit(&record->state, &from, to, memory_order_relaxed, memory_order_relaxed);
+}
+
 /* ---- threads ---- */
 
 /* A thread keeps free blocks of the pools it uses in magazines, which are arrays and not lists through the blocks or their records: those of
@@ -341,13 +346,14 @@ typedef struct sb_priv_class {
 struct sb_pool {    // NOLINT(clang-analyzer-optin.performance.Padding): what changes has cache lines of its own
   sb_memory memory; /* first, because the pool is its own provider; the handle is an owner of it, and retirement comes with the last */
 
-  /* What get and put read without the lock. It does not change while the pool is open. */
-  _Alignas(SB_PRIV_CACHE_LINE) uint32_t magazines_at; /* where a thread has its magazine for the first class */
-  uint32_t quick_hints;                               /* class_hints for sizes that need no more than a magazine; 0: zero_on_get */
-  uint8_t class_hints[SB_PRIV_CLASS_HINTS];           /* where to begin searching the class for a size */
-  uint32_t block_sizes[SB_POOL_CLASSES_MAX + 1];      /* sorted; the one behind the last is for larger blocks, and holds any size */
-  uint32_t class_count;                               /* without the one for larger blocks */
-  uint32_t slot;                                      /* where threads have their caches; SB_PRIV_SLOTS: nowhere */
+  /* What get and put read without the lock. It does not change while the pool is open. The atomics are for gets by a handle, which may read a
+   * structure that becomes another pool's (pool_handle.c). */
+  _Alignas(SB_PRIV_CACHE_LINE) _Atomic uint32_t magazines_at; /* where a thread has its magazine for the first class */
+  _Atomic uint32_t quick_hints;                               /* class_hints for sizes that need no more than a magazine; 0: zero_on_get */
+  _Atomic uint8_t class_hints[SB_PRIV_CLASS_HINTS];           /* where to begin searching the class for a size */
+  _Atomic uint32_t block_sizes[SB_POOL_CLASSES_MAX + 1];      /* sorted; the one behind the last is for larger blocks, and holds any size */
+  uint32_t class_count;                                       /* without the one for larger blocks */
+  uint32_t slot;                                              /* where threads have their caches; SB_PRIV_SLOTS: nowhere */
   uint32_t alignment;
   bool zero_on_get;
   bool poison_on_put;
@@ -376,13 +382,23 @@ struct sb_pool {    // NOLINT(clang-analyzer-optin.performance.Padding): what ch
 
 #define SB_PRIV_SIZE_HINT(size) (((size) - 1) / 256) /* beyond all for 0 */
 
+/* Whether a size of which `hint` is SB_PRIV_SIZE_HINT needs no more than a magazine. */
+static inline bool sb_priv_hint_is_quick(const sb_pool *pool, size_t hint) {
+  return SB_PRIV_LIKELY(hint < atomic_load_explicit(&pool->quick_hints, memory_order_relaxed));
+}
+
 /* The class for a size of which `hint` is SB_PRIV_SIZE_HINT. */
 static inline uint32_t sb_priv_class_of(const sb_pool *pool, size_t size, size_t hint) {
-  uint32_t index = pool->class_hints[hint];
+  uint32_t index = atomic_load_explicit(&pool->class_hints[hint], memory_order_relaxed);
   if (SB_PRIV_LIKELY(index < SB_PRIV_HINT_SEARCH)) return index;
   index -= SB_PRIV_HINT_SEARCH;
-  while (pool->block_sizes[index] < size) index++;
+  while (atomic_load_explicit(&pool->block_sizes[index], memory_order_relaxed) < size) index++;
   return index;
+}
+
+/* The calling thread's magazine of a class; the thread has entered. */
+static inline sb_priv_magazine *sb_priv_pool_magazine(const sb_pool *pool, sb_priv_gate *gate, uint32_t class_index) {
+  return sb_priv_thread_magazine(gate, atomic_load_explicit(&pool->magazines_at, memory_order_relaxed)) + class_index;
 }
 
 /* ---- traces ---- */

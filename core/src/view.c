@@ -188,6 +188,7 @@ sb_status sb_view_flatten(const sb_view *view, sb_memory *memory, sb_view **flat
 
 void sb_view_close(sb_view *view) {
   if (view == NULL) return;
+  sb_priv_handle_check(view);
   if (view->spans.heap == NULL) {
     if (view->spans.count > 0) sb_priv_block_release(view->spans.first.block);
   } else {

@@ -1,7 +1,4 @@
-/* link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=mmap,--wrap=mprotect */
-#include "memory_testing.h"
-
-#include <errno.h>
+/* link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=mmap */
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -11,64 +8,7 @@
 
 #include "failing_memory.h"
 #include "pool_private.h"
-
-#define KIB 1024u
-#define MIB (1024u * KIB)
-
-static const sb_pool_class three_classes[] = {{4096, 100}, {512, 100}, {16384, 100}};
-
-static sb_pool_options options_for(const sb_pool_class *classes, uint32_t class_count) {
-  sb_pool_options options;
-  sb_pool_options_init(&options, sizeof options);
-  options.classes = classes;
-  options.class_count = class_count;
-  return options;
-}
-
-static sb_pool *open_with(const sb_pool_options *options) {
-  sb_pool *pool = NULL;
-  assert_ok(sb_pool_open(options, &pool));
-  return pool;
-}
-
-static sb_pool *open_three(void) {
-  const sb_pool_options options = options_for(three_classes, 3);
-  return open_with(&options);
-}
-
-static void *get(sb_pool *pool, size_t size) {
-  void *data = NULL;
-  assert_ok(sb_pool_get(pool, size, &data));
-  assert_non_null(data);
-  return data;
-}
-
-static sb_pool_stats pool_stats(sb_pool *pool) {
-  sb_pool_stats stats = {.struct_size = sizeof stats};
-  assert_ok(sb_pool_get_stats(pool, &stats));
-  return stats;
-}
-
-static sb_pool_class_stats class_stats(sb_pool *pool, uint32_t index) {
-  sb_pool_class_stats stats = {.struct_size = sizeof stats};
-  assert_ok(sb_pool_get_class_stats(pool, index, &stats));
-  return stats;
-}
-
-/* How many of the `size` bytes' pages are in memory; -1 if the address is not mapped. */
-static long pages_resident(void *data, size_t size) {
-  const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-  unsigned char pages[512];
-  assert_true(size / page <= sizeof pages);
-  void *first = (void *)((uintptr_t)data & -page);
-  if (mincore(first, size, pages) != 0) {
-    assert_int_equal(errno, ENOMEM);
-    return -1;
-  }
-  long resident = 0;
-  for (size_t i = 0; i < (size + page - 1) / page; i++) resident += pages[i] & 1;
-  return resident;
-}
+#include "pool_testing.h"
 
 /* ---- getting and putting ---- */
 
@@ -747,113 +687,6 @@ static void many_of_a_pool_that_looks_at_each_block(void **state) {
     }
     sb_pool_close(pool);
   }
-}
-
-/* ---- guard pages ---- */
-
-/* The signal that ends a child which touches `data`; 0 if none does. */
-static int signal_of_touching(volatile uint8_t *data) {
-  const pid_t child = fork();
-  assert_true(child >= 0);
-  if (child == 0) {
-    (void)signal(SIGSEGV, SIG_DFL); /* sanitizers have their own */
-    *data = *data;
-    _exit(0);
-  }
-  int status = 0;
-  assert_int_equal(waitpid(child, &status, 0), child);
-  return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-}
-
-static void a_guarded_block_cannot_be_touched_around_it_or_after_its_put(void **state) {
-  (void)state;
-  const uint32_t page = (uint32_t)sysconf(_SC_PAGESIZE), alignments[] = {0, 8 * page, SB_POOL_ALIGNMENT_MAX};
-  const size_t sizes[] = {512, 4096, 16384, 100000, 3 * MIB};
-  for (int a = 0; a < 3; a++) {
-    sb_pool_options options = options_for(three_classes, 3);
-    options.guard_pages = true;
-    options.alignment = alignments[a];
-    sb_pool *pool = open_with(&options);
-    for (int i = 0; i < 5; i++) {
-      uint8_t *data = get(pool, sizes[i]);
-      const size_t end = (sizes[i] + 63) & ~(size_t)63;
-      assert_int_equal((uintptr_t)data % (alignments[a] == 0 ? 64 : alignments[a]), 0);
-      memset(data, 1, sizes[i]);
-      assert_int_equal(signal_of_touching(data), 0);
-      assert_int_equal(signal_of_touching(data + (alignments[a] == 0 ? end : (sizes[i] + page - 1) / page * page)), SIGSEGV);
-      assert_int_equal(signal_of_touching(data - page), SIGSEGV);
-      assert_int_equal(sb_pool_put(pool, data + 64), SB_INVALID_ARGUMENT);
-      assert_ok(sb_pool_put(pool, data));
-      assert_int_equal(signal_of_touching(data), SIGSEGV);
-      assert_int_equal(signal_of_touching(data + sizes[i] - 1), SIGSEGV);
-      assert_int_equal(sb_pool_put(pool, data), SB_INVALID_ARGUMENT);
-      assert_true(get(pool, sizes[i]) != data); /* its addresses are nobody else's for a while */
-    }
-    sb_pool_close(pool); /* five are out for good */
-  }
-}
-
-static void a_guarded_sb_block_cannot_be_touched_after_its_close(void **state) {
-  (void)state;
-  sb_pool_options options = options_for(three_classes, 3);
-  options.guard_pages = true;
-  sb_pool *pool = open_with(&options);
-  sb_block *block = NULL;
-  assert_ok(sb_pool_get_block(pool, 100, &block));
-  uint8_t *data = sb_block_data(block);
-  memset(data, 1, 512);
-  sb_block_close(block);
-  assert_int_equal(signal_of_touching(data), SIGSEGV);
-  sb_pool_close(pool);
-}
-
-static void a_guarding_pool_keeps_so_many_and_the_oldest_goes(void **state) {
-  (void)state;
-  const sb_pool_class classes[] = {{512, 3}};
-  sb_pool_options options = options_for(classes, 1);
-  options.guard_pages = true;
-  sb_pool *pool = open_with(&options);
-  uint8_t *data[5];
-  for (int i = 0; i < 5; i++) data[i] = get(pool, 512);
-  for (int i = 0; i < 5; i++) assert_ok(sb_pool_put(pool, data[i]));
-  assert_int_equal(class_stats(pool, 0).kept, 3);
-  for (int i = 0; i < 5; i++) assert_int_equal(pages_resident(data[i], 1), i < 2 ? -1 : 0);
-  sb_pool_trim(pool);
-  assert_int_equal(class_stats(pool, 0).kept, 0);
-  for (int i = 0; i < 5; i++) assert_int_equal(pages_resident(data[i], 1), -1);
-  assert_int_equal(class_stats(pool, 0).hits, 0);
-  sb_pool_close(pool);
-}
-
-/* What happens when a process has as many mappings as it may. */
-static long protections_until_failure;
-
-int __real_mprotect(void *data, size_t size, int protection);
-int __wrap_mprotect(void *data, size_t size, int protection);
-int __wrap_mprotect(void *data, size_t size, int protection) {
-  if (protections_until_failure > 0 && --protections_until_failure == 0) {
-    errno = ENOMEM;
-    return -1;
-  }
-  return __real_mprotect(data, size, protection);
-}
-
-static void a_guarding_pool_without_mappings_says_so(void **state) {
-  (void)state;
-  sb_pool_options options = options_for(three_classes, 3);
-  options.guard_pages = true;
-  sb_pool *pool = open_with(&options);
-  for (long nth = 1; nth <= 3; nth++) {
-    void *data = state;
-    protections_until_failure = nth;
-    const sb_status status = sb_pool_get(pool, 1, &data);
-    assert_int_equal(protections_until_failure > 0, nth > 2);
-    protections_until_failure = 0;
-    assert_int_equal(status, nth > 2 ? SB_OK : SB_NO_MEMORY);
-    assert_int_equal(pool_stats(pool).outstanding, nth > 2);
-    if (nth > 2) assert_ok(sb_pool_put(pool, data));
-  }
-  sb_pool_close(pool);
 }
 
 /* ---- where blocks were taken ---- */
@@ -1795,10 +1628,6 @@ int main(void) {
       cmocka_unit_test(one_wrong_block_of_many_and_all_stay_out),
       cmocka_unit_test(many_that_the_limit_forbids_are_none),
       cmocka_unit_test(many_of_a_pool_that_looks_at_each_block),
-      cmocka_unit_test(a_guarded_block_cannot_be_touched_around_it_or_after_its_put),
-      cmocka_unit_test(a_guarded_sb_block_cannot_be_touched_after_its_close),
-      cmocka_unit_test(a_guarding_pool_keeps_so_many_and_the_oldest_goes),
-      cmocka_unit_test(a_guarding_pool_without_mappings_says_so),
       cmocka_unit_test(what_is_not_put_back_is_known_by_place_and_tag),
       cmocka_unit_test(a_stale_put_does_not_come_between_a_get_and_its_note),
       cmocka_unit_test(what_was_left_of_a_double_put_is_not_handed_out_when_it_is_another_block),

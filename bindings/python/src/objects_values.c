@@ -220,7 +220,8 @@ static int value_of(Values *all, uint8_t type, PyObject *object, sb_value *value
 static int make_room(Values *all, Py_ssize_t count) {
   while (all->capacity - all->count < count)
     if (grow((void **)&all->values, &all->capacity, all->capacity, sizeof *all->values) != 0) return -1;
-  memset(all->values + all->count, 0, (size_t)count * sizeof *all->values);
+  if (count > 0)
+    memset(all->values + all->count, 0, (size_t)count * sizeof *all->values); /* there may be no memory before the first field */
   return 0;
 }
 
@@ -229,7 +230,7 @@ static int add_row(Values *all, const Shape *shape, PyObject *message) {
   const Row *row = (const Row *)message;
   if (shapes_are_same(shape, row->shape)) {
     if (hold(all, message) != 0) return -1;
-    memcpy(all->values + all->count, row->values, (size_t)shape->count * sizeof *all->values);
+    if (shape->count > 0) memcpy(all->values + all->count, row->values, (size_t)shape->count * sizeof *all->values);
     all->count += shape->count;
     return 0;
   }

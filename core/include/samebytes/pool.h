@@ -151,7 +151,8 @@ SB_API SB_METHOD sb_status sb_pool_get_many(sb_pool *pool, size_t size, size_t c
  *  Ownership: the blocks are taken over, unless an error is returned; the array is borrowed.
  *  Threads: any, also another than the one that got them.
  *  Errors: as sb_pool_put, when any of them is wrong or stands there twice: then all stay out. SB_INVALID_ARGUMENT for a count above
- *  SB_POOL_MANY_MAX. A count of 0 succeeds and does nothing.
+ *  SB_POOL_MANY_MAX. A count of 0 succeeds and does nothing. Where another thread wrongly puts one of them in the same instant, the others may
+ *  be back when the error is returned.
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_pool_put_many(SB_NULLABLE sb_pool *pool, SB_TAKES SB_COUNT(count) void *const blocks[], size_t count);
 

@@ -1712,7 +1712,9 @@ class Pool(_objects.Pool, Handle):
         Ownership: the blocks are taken over, unless an error is returned; the array is borrowed.
         Threads: any, also another than the one that got them.
         Errors: as Pool.put, when any of them is wrong or stands there twice: then all stay out.
-        InvalidArgumentError for a count above POOL_MANY_MAX. A count of 0 succeeds and does nothing.
+        InvalidArgumentError for a count above POOL_MANY_MAX. A count of 0 succeeds and does nothing. Where
+        another thread wrongly puts one of them in the same instant, the others may be back when the error is
+        returned.
         Since: 1.0
         """
         with self._lock:

@@ -2746,7 +2746,9 @@ def sb_pool_put_many(pool: int | None, blocks: Sequence[int]) -> None:
     Ownership: the blocks are taken over, unless an error is returned; the array is borrowed.
     Threads: any, also another than the one that got them.
     Errors: as sb_pool_put, when any of them is wrong or stands there twice: then all stay out.
-    SB_INVALID_ARGUMENT for a count above SB_POOL_MANY_MAX. A count of 0 succeeds and does nothing.
+    SB_INVALID_ARGUMENT for a count above SB_POOL_MANY_MAX. A count of 0 succeeds and does nothing. Where
+    another thread wrongly puts one of them in the same instant, the others may be back when the error is
+    returned.
     Since: 1.0
     """
     with _Pins() as _pins:
