@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xb79a0ef9c67b67e8ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x4d0cfd271ab346d3ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "b79a0ef9c67b67e8"
+const coreDigest = "4d0cfd271ab346d3"

@@ -5066,7 +5066,7 @@ func (v *VisitManager) Sync() error {
 //   - Ownership: none.
 //   - Threads: any.
 //   - Errors: ErrUnsupported for a handle that writes; otherwise see the top, and the handle shows what it
-//     showed before.
+//     showed before, or the first of what came since; the next refresh that succeeds tells of it.
 //   - Since: 1.0
 func (v *VisitManager) Refresh() (bool, error) {
 	self, err := v.enter("VisitManager.Refresh")

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xb79a0ef9c67b67e8ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x4d0cfd271ab346d3ull
 import "C"

@@ -88,7 +88,9 @@ int sb_priv_folder_open(const char *path, int *folder, const char **name) {
   *name = slash == NULL ? path : slash + 1;
   char *parent = slash == NULL ? strdup(".") : strndup(path, slash == path ? 1 : (size_t)(slash - path));
   if (parent == NULL) return ENOMEM;
-  *folder = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  do {
+    *folder = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  } while (*folder < 0 && errno == EINTR);
   const int problem = *folder < 0 ? errno : 0;
   free(parent);
   return problem;
@@ -248,7 +250,11 @@ int sb_priv_lock_open(int folder, const char *name, const sb_priv_file_facts *gu
   /* The lock belongs to the open file description, not to the process: two handles in one process exclude each other, too, and closing
    * some other descriptor of the file does not end it. */
   struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-  if (fcntl(file, F_OFD_SETLK, &whole) != 0) {
+  int result;
+  do {
+    result = fcntl(file, F_OFD_SETLK, &whole);
+  } while (result != 0 && errno == EINTR); /* a network's file system may wait */
+  if (result != 0) {
     const int problem = errno == EACCES || errno == EAGAIN ? EWOULDBLOCK : errno;
     (void)close(file);
     return problem;

@@ -15,6 +15,7 @@ static sb_status report_fill(sb_visit_report *report, const sb_visit_report *fou
 static sb_status count_all(visit_log *log, sb_visit_report *found, sb_error *error) {
   visit_walk walk;
   sb_status status = sb_priv_visit_walk_begin(&walk, log, 0);
+  if (status != SB_OK) return sb_priv_error(error, status, NULL, "no memory to count the users");
   while (status == SB_OK) {
     uint64_t user;
     status = sb_priv_visit_walk_next(&walk, &user, error);

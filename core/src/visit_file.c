@@ -31,9 +31,10 @@ static sb_status build(visit_file *file, visit_log *log, const sb_priv_file_fact
   int made;
   suffixed(file->name, ".new", name, sizeof name);
   int problem = sb_priv_file_open(file->folder, name, facts == NULL ? SB_PRIV_REPLACE_SHARED : SB_PRIV_REPLACE, &made);
-  if (problem == 0 && facts != NULL) problem = sb_priv_file_make_like(made, facts);
   if (problem != 0) return sb_priv_visit_io(error, problem, "making a new file");
-  const sb_status status = sb_priv_visit_write_closed(log, made, error);
+  if (facts != NULL) problem = sb_priv_file_make_like(made, facts);
+  const sb_status status = problem == 0 ? sb_priv_visit_write_closed(log, made, error)
+                                        : sb_priv_visit_io(error, problem, "setting the mode of a new file");
   sb_priv_file_close(made);
   if (status != SB_OK) sb_priv_file_remove(file->folder, name);
   return status;
@@ -149,6 +150,9 @@ static sb_status set_limit(visit_file *file, uint32_t max_visits, sb_error *erro
 static sb_status open_for_writing(visit_file *file, uint64_t size, uint64_t tail, uint32_t max_visits, sb_error *error) {
   visit_log *log = &file->log;
   sb_status status = SB_OK;
+  side_name unfinished; /* what a process that was killed was building */
+  suffixed(file->name, ".new", unfinished, sizeof unfinished);
+  sb_priv_file_remove(file->folder, unfinished);
   file->allocated = tail > 0 ? log->end : size;
   if (tail > 0) status = cut(file, tail, error);
   if (status != SB_OK) return status;
@@ -217,6 +221,7 @@ static sb_status attach(visit_file *file, uint32_t max_visits, sb_error *error) 
     sb_priv_fork_release();
     if (max_visits != 0) file->log.table.max_visits = max_visits;
     status = read_any(file, &file->log, &facts, &tail, &old, error);
+    file->told = file->log.sequence;
     if (status != SB_OK || (file->read_only && !old)) return status;
     if (!old) return open_for_writing(file, facts.size, tail, max_visits, error);
     file->upgraded = !file->read_only;
@@ -516,7 +521,6 @@ static sb_status file_refresh(void *context, bool *changed, int64_t deadline_ns,
   sb_priv_file_facts named, ours;
   (void)pthread_rwlock_wrlock(&file->state_lock);
   visit_log *log = &file->log;
-  const uint64_t sequence = log->sequence;
   sb_status status = SB_OK;
   int problem = sb_priv_file_look_at(file->folder, file->name, &named);
   if (problem == 0) problem = sb_priv_file_look(log->file, &ours);
@@ -531,7 +535,10 @@ static sb_status file_refresh(void *context, bool *changed, int64_t deadline_ns,
     uint64_t tail;
     status = sb_priv_visit_log_follow(log, ours.size, &tail, error);
   }
-  if (status == SB_OK) *changed = other || file->log.sequence != sequence;
+  if (status == SB_OK) {
+    *changed = other || log->sequence != file->told;
+    file->told = log->sequence;
+  }
   (void)pthread_rwlock_unlock(&file->state_lock);
   return status;
 }
@@ -581,10 +588,10 @@ static sb_status file_get_stats(void *context, sb_visit_stats *stats, int64_t de
 static sb_status close_cleanly(visit_file *file, sb_error *error) {
   visit_log *log = &file->log;
   if (log->slot.state != VISIT_SLOT_OPEN) return SB_OK; /* nothing was changed */
-  if (atomic_load(&file->poisoned)) return sb_priv_error(error, SB_IO, NULL, "an earlier sync failed, so the file is not marked as closed");
   const uint64_t since = log->end - (log->base.pages != NULL ? log->base.end : VISIT_LOG_START);
-  if (since > sb_priv_visit_tuning.index_at_close && !file->index_blocked)
+  if (since > sb_priv_visit_tuning.index_at_close && !file->index_blocked && !atomic_load(&file->poisoned))
     (void)!sb_priv_visit_index_append(file, NULL); /* without one the next open takes longer, and that is all */
+  if (atomic_load(&file->poisoned)) return sb_priv_error(error, SB_IO, NULL, "an earlier sync failed, so the file is not marked as closed");
   int problem = sb_priv_file_sync(log->file);
   if (problem == 0) problem = sb_priv_file_resize(log->file, log->end);
   if (problem == 0) problem = sb_priv_visit_slot_write(file, VISIT_SLOT_CLOSED, log->end);

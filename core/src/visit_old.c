@@ -4,6 +4,7 @@
  * and no visit of a user is there twice, and the last value ends where the file does. Its numbers are the machine's own, as the
  * program that wrote them had them. */
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -27,9 +28,10 @@ static bool take_bytes(cursor *at, void *data, uint64_t size) {
     const uint64_t held = reader->offset + reader->bytes.size;
     if (at->offset < reader->offset || at->offset >= held) {
       reader->bytes.size = 0;
-      if (sb_priv_visit_bytes_reserve(&reader->bytes, reader->chunk) != SB_OK) return false;
       reader->offset = at->offset;
-      at->problem = sb_priv_file_read(at->log->file, reader->bytes.data, reader->chunk, at->offset, &reader->bytes.size);
+      at->problem = sb_priv_visit_bytes_reserve(&reader->bytes, reader->chunk) == SB_OK ? 0 : ENOMEM;
+      if (at->problem == 0)
+        at->problem = sb_priv_file_read(at->log->file, reader->bytes.data, reader->chunk, at->offset, &reader->bytes.size);
       if (at->problem != 0 || reader->bytes.size == 0) return false;
       continue;
     }

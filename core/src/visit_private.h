@@ -401,6 +401,7 @@ typedef struct visit_file {
   atomic_bool forked, poisoned, finished;
   bool read_only, upgraded;
   uint32_t show_max; /* visits shown per user; a read-only handle may want fewer than the file has */
+  uint64_t told;     /* sequence that a reader knows of: a refresh that failed may have read further */
   int durability;
   char *name; /* last component of the path */
   int folder, lock;

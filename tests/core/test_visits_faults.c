@@ -1,95 +1,14 @@
-/* link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=pwrite,--wrap=pread,--wrap=fdatasync,--wrap=fsync,--wrap=ftruncate,--wrap=renameat,--wrap=pthread_create */
+/* link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=pwrite,--wrap=pread,--wrap=fdatasync,--wrap=fsync,--wrap=ftruncate,--wrap=renameat,--wrap=linkat,--wrap=unlinkat,--wrap=fstat,--wrap=fstatat,--wrap=fchmod,--wrap=fcntl,--wrap=getrandom,--wrap=open,--wrap=openat,--wrap=pthread_create */
 
 /* What fails in the middle: memory, writes, syncs. After each failure the operation either was made or was not, the store goes on, and the
  * file opens with exactly what was acknowledged (or with the failed operation besides, where an fsync failed). */
 
 #define _GNU_SOURCE
+#include "failing_calls.h"
 #include "failing_malloc.h"
 #include "visit_testing.h"
 
-typedef enum fault {
-  NO_FAULT,
-  FAULT_ERROR,
-  FAULT_SHORT,
-  FAULT_PARTIAL_ERROR
-} fault;
-static long calls_until_fault; /* 0: never */
-static fault fault_kind;
-static int fault_errno;
-static bool fault_stays, fault_only_writes;
-static long calls_seen;
-
-static bool fault_now(void) {
-  calls_seen++;
-  if (calls_until_fault <= 0) return false;
-  if (calls_until_fault == 1) {
-    if (!fault_stays) calls_until_fault = 0;
-    return true;
-  }
-  calls_until_fault--;
-  return false;
-}
-
-ssize_t __real_pwrite(int file, const void *data, size_t size, off_t offset);
-ssize_t __wrap_pwrite(int file, const void *data, size_t size, off_t offset);
-ssize_t __wrap_pwrite(int file, const void *data, size_t size, off_t offset) {
-  if (!fault_now()) return __real_pwrite(file, data, size, offset);
-  if (fault_kind == FAULT_SHORT) return __real_pwrite(file, data, size / 2 > 0 ? size / 2 : 1, offset);
-  if (fault_kind == FAULT_PARTIAL_ERROR && size > 1) {
-    calls_until_fault = 1; /* the rest fails */
-    fault_kind = FAULT_ERROR;
-    return __real_pwrite(file, data, size - 1, offset);
-  }
-  errno = fault_errno;
-  return -1;
-}
-
-/* After so many reads a writer adds: what a reader reads next is newer than what it has. */
-static long reads_until_adds;
-static void add_meanwhile(void);
-
-ssize_t __real_pread(int file, void *data, size_t size, off_t offset);
-ssize_t __wrap_pread(int file, void *data, size_t size, off_t offset);
-ssize_t __wrap_pread(int file, void *data, size_t size, off_t offset) {
-  if (reads_until_adds > 0 && --reads_until_adds == 0) {
-    const ssize_t got = __real_pread(file, data, size, offset);
-    add_meanwhile();
-    return got;
-  }
-  if (!fault_now()) return __real_pread(file, data, size, offset);
-  if (fault_kind == FAULT_SHORT) return __real_pread(file, data, size / 2 > 0 ? size / 2 : 1, offset);
-  errno = fault_errno;
-  return -1;
-}
-
-#define WRAP_CALL(name, parameters, arguments) \
-  int __real_##name parameters; \
-  int __wrap_##name parameters; \
-  int __wrap_##name parameters { \
-    if (fault_only_writes || !fault_now() || fault_kind == FAULT_SHORT) return __real_##name arguments; \
-    errno = fault_errno; \
-    return -1; \
-  }
-WRAP_CALL(fdatasync, (int file), (file))
-WRAP_CALL(fsync, (int file), (file))
-WRAP_CALL(ftruncate, (int file, off_t size), (file, size))
-WRAP_CALL(renameat, (int from, const char *a, int to, const char *b), (from, a, to, b))
-
-/* It returns its error. */
-int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *context);
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *context);
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *context) {
-  if (fault_only_writes || !fault_now() || fault_kind == FAULT_SHORT) return __real_pthread_create(thread, attributes, run, context);
-  return EAGAIN;
-}
-
-static void arm(fault kind, int problem, long call, bool stays) {
-  fault_kind = kind;
-  fault_errno = problem;
-  calls_until_fault = call;
-  fault_stays = stays;
-}
-static void disarm(void) { calls_until_fault = 0; }
+static void arm(fault kind, int problem, long call, bool stays) { arm_calls(kind, problem, call, stays, CALL_ANY); }
 
 /* ---- a life of a store that tolerates failures, and a model of what was acknowledged ---- */
 
@@ -259,9 +178,8 @@ static void a_full_disk_leaves_a_store_that_reads_and_later_writes(void **state)
     remove_files();
     sb_visit_manager *manager = open_file(durability, 100);
     add(manager, 1, 1, "before", 1);
-    fault_only_writes = true;
     for (uint32_t i = 2; i < 12; i++) {
-      arm(i % 2 == 0 ? FAULT_ERROR : FAULT_PARTIAL_ERROR, ENOSPC, 1, true);
+      arm_calls(i % 2 == 0 ? FAULT_ERROR : FAULT_PARTIAL_ERROR, ENOSPC, 1, true, CALL_WRITE);
       assert_status(sb_visit_manager_add_visit_at(manager, 1, i, "url", 3, "text", 4, i, &visit_error), SB_IO);
       assert_non_null(strstr(visit_error.message, "No space left"));
       disarm();
@@ -269,7 +187,6 @@ static void a_full_disk_leaves_a_store_that_reads_and_later_writes(void **state)
       assert_string_equal(ids_of(manager, 1), "1");
       assert_string_equal(ids_of(manager, 2), "");
     }
-    fault_only_writes = false;
     add(manager, 1, 20, "after", 20);
     assert_string_equal(ids_of(manager, 1), "20 1");
     assert_ok(sb_visit_manager_sync(manager, &visit_error));
@@ -381,13 +298,14 @@ static void an_open_that_fails_leaves_max_visits_as_it_was(void **state) {
 static sb_visit_manager *writer;
 static uint32_t added;
 
-static void add_meanwhile(void) {
+static void add_three(void) {
   for (int i = 0; i < 3; i++, added++) add(writer, 1, added, "text", added);
 }
 
 /* Wherever between the reads of a reader records come to the file: each says that the one before it is on disk, and nothing is damaged. */
 static void records_that_come_between_two_reads_are_no_damage(void **state) {
   (void)state;
+  meanwhile = add_three;
   writer = open_file(SB_DURABILITY_ALWAYS, 4);
   add(writer, 1, added++, "text", 0);
   unsigned met = 0;
@@ -398,19 +316,19 @@ static void records_that_come_between_two_reads_are_no_damage(void **state) {
     assert_ok(try_open(true, &reader));
     add(writer, 1, added, "text", added);
     added++;
-    reads_until_adds = read;
+    reads_until_meanwhile = read;
     assert_ok(sb_visit_manager_refresh(reader, &changed, &visit_error));
     assert_true(changed);
-    met += reads_until_adds == 0;
-    reads_until_adds = read;
+    met += reads_until_meanwhile == 0;
+    reads_until_meanwhile = read;
     assert_ok(sb_verify_visits(test_path, &report, &visit_error));
     assert_int_equal(report.damaged_offset, -1);
-    met += reads_until_adds == 0;
+    met += reads_until_meanwhile == 0;
     sb_visit_manager_close(reader);
-    reads_until_adds = read;
+    reads_until_meanwhile = read;
     assert_ok(try_open(true, &reader));
-    met += reads_until_adds == 0;
-    reads_until_adds = 0;
+    met += reads_until_meanwhile == 0;
+    reads_until_meanwhile = 0;
     assert_ok(sb_visit_manager_refresh(reader, &changed, &visit_error));
     char shown[64];
     snprintf(shown, sizeof shown, "%s", ids_of(writer, 1));
@@ -422,6 +340,7 @@ static void records_that_come_between_two_reads_are_no_damage(void **state) {
 }
 
 int main(void) {
+  (void)sb_priv_boot(); /* read once per process, so never while calls fail */
   const struct CMUnitTest tests[] = {
       visit_test(what_a_failed_write_left_is_taken_back),
       visit_test(an_open_that_fails_leaves_max_visits_as_it_was),

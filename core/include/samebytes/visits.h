@@ -290,7 +290,8 @@ SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_sync(sb_visit_manager *m
 /** Reads on: brings a read-only handle to the file's present state, and stores in `*changed` whether that is another one.
  *
  *  Ownership: none.      Threads: any.
- *  Errors: SB_UNSUPPORTED for a handle that writes; otherwise see the top, and the handle shows what it showed before.
+ *  Errors: SB_UNSUPPORTED for a handle that writes; otherwise see the top, and the handle shows what it showed before, or the first of
+ *  what came since; the next refresh that succeeds tells of it.
  *  Since: 1.0 */
 SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_refresh(sb_visit_manager *manager, SB_OUT bool *changed,
                                                                 SB_OUT SB_NULLABLE sb_error *error);

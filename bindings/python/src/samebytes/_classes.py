@@ -2262,7 +2262,7 @@ class VisitManager(Handle):
         Ownership: none.
         Threads: any.
         Errors: UnsupportedError for a handle that writes; otherwise see the top, and the handle shows what it
-        showed before.
+        showed before, or the first of what came since; the next refresh that succeeds tells of it.
         Since: 1.0
         """
         with self._lock:

@@ -3616,7 +3616,7 @@ def sb_visit_manager_refresh(manager: int) -> bool:
     Ownership: none.
     Threads: any.
     Errors: SB_UNSUPPORTED for a handle that writes; otherwise see the top, and the handle shows what it
-    showed before.
+    showed before, or the first of what came since; the next refresh that succeeds tells of it.
     Since: 1.0
     """
     changed_ = _new("bool *")
