@@ -1,4 +1,7 @@
-"""Bytes of somebody who means harm: what they cost is bounded by what has arrived, and is measured in a process of its own."""
+"""Bytes of somebody who means harm: what they cost is bounded by what has arrived, and is measured in a process of its own.
+
+C (tests/core/test_hostile.c) and Go (tests/go/hostile_test.go) are sent the same streams.
+"""
 
 from __future__ import annotations
 
