@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.python import peers
-from tests.python.test_examples import Proxy
+from tests.python.peers import Proxy
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
@@ -96,40 +96,58 @@ def call(request: pytest.FixtureRequest, programs: dict[tuple[str, str], Command
     return of_lines if request.param == "go" else of_counts
 
 
+def told(done: subprocess.CompletedProcess[str]) -> None:
+    """The client has failed, and says why in its own words."""
+    assert done.returncode == 1
+    assert done.stderr and "Traceback" not in done.stderr and "panic" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("size_max", "pause", "count"),
     [(60, 0, 6), (60_000, 0, 400), (30_000, 0.002, 200)],
     ids=["tiny pieces", "random pieces", "slow readers"],
 )
 def test_every_client_talks_to_every_server(server: int, call: Call, size_max: int, pause: float, count: int) -> None:
-    with Proxy(server, 9, size_max, pause) as proxy:
+    with Proxy(server, size_max, pause) as proxy:
         done = call(proxy.port, count)
     assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_reset_in_the_middle_of_an_answer_is_told_and_harms_no_other_client(server: int, call: Call) -> None:
-    with Proxy(server, 9, 100_000, reset_after=100_003) as proxy:
+    with Proxy(server, 100_000, reset_after=100_003) as proxy:
         done = call(proxy.port, 500)
-    assert done.returncode == 1
-    assert done.stderr and "Traceback" not in done.stderr and "panic" not in done.stderr
+    told(done)
     assert call(server, 10).returncode == 0
 
 
 def test_a_half_closed_connection_gets_all_its_answers_from_every_server(server: int) -> None:
-    subject = b"half %d" % os.getpid()
-    frames = b"".join(
-        peers.reference.encode(peers.reference.ECHO_REQUEST, index % 100, (index, subject, [1], b"x" * 1000))
-        for index in range(300)
-    )
+    assert peers.half_closed(server, b"half %d" % os.getpid()) == [(index, index) for index in range(300)]
+
+
+def test_a_reset_in_the_middle_of_a_request_is_told_and_harms_no_other_client(server: int, call: Call) -> None:
+    with Proxy(server, 100_000, reset_after=100_003, reset_of="client") as proxy:
+        done = call(proxy.port, 500)
+    told(done)
+    assert call(server, 10).returncode == 0
+
+
+def test_a_client_that_does_not_read_gets_all_when_it_reads_and_holds_nobody_up(server: int, call: Call) -> None:
+    body = b"x" * 60_000
+    requests = b"".join(peers.request_frame(index, index, body) for index in range(120))
     with socket.create_connection(("127.0.0.1", server), peers.SECONDS) as peer:
-        sender = threading.Thread(target=lambda: (peer.sendall(frames), peer.shutdown(socket.SHUT_WR)))
+        sender = threading.Thread(target=peer.sendall, args=(requests,))
         sender.start()
-        received = b""
-        while data := peer.recv(1 << 16):
+        assert call(server, 10).returncode == 0  # in the meantime
+        received = bytearray()
+        while len(received) < 120 * len(peers.response_frame(0, body=body)):
+            data = peer.recv(1 << 16)
+            assert data, "the server has ended the connection"
             received += data
         sender.join()
-    rows = peers.reference.decode(received, [peers.reference.ECHO_RESPONSE]).rows
-    assert [row.values[:2] for row in rows] == [(index, index) for index in range(300)]
+    rows = peers.reference.decode(bytes(received), [peers.reference.ECHO_RESPONSE]).rows
+    assert [(row.sequence, row.values[1], row.values[3] == body) for row in rows] == [
+        (index, index, True) for index in range(120)
+    ]
 
 
 @pytest.mark.parametrize("frame", [peers.request_frame(1, 1, b"x" * 100)[:50], b"\xff\xff\xff\xff", b"\0\0\0\2\x63\0"])
@@ -140,12 +158,39 @@ def test_a_request_that_is_cut_or_wrong_ends_its_connection_only(server: int, ca
     assert call(server, 10).returncode == 0
 
 
+WRONG_ANSWERS = {
+    "none": b"",
+    "cut in its Size": b"\0\0",
+    "cut in its body": peers.response_frame(0, body=b"x" * 100)[:50],
+    "of nobody's request": peers.response_frame(77),
+    "of a schema that nobody knows": b"\0\0\0\2\x63\0",
+    "with a body that lies": b"\0\0\0\x16\0\0" + bytes(12) + b"\x7f\xff\xff\xff" + bytes(4),
+    "with a Size that cannot be": b"\xff\xff\xff\xff",
+}
+
+
+@pytest.mark.parametrize(("answer", "stays"), [*((answer, False) for answer in WRONG_ANSWERS), ("none", True)])
+def test_an_answer_that_is_none_is_told_by_every_client(call: Call, answer: str, stays: bool) -> None:
+    """Also by one whose server still reads, but has ended what it sends."""
+
+    def converse(peer: socket.socket) -> None:
+        peers.receive_requests(peer, 1)
+        peer.sendall(WRONG_ANSWERS[answer])
+        peer.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(ConnectionResetError):
+            while stays and peer.recv(1 << 16):
+                pass
+
+    with peers.listening(converse) as port:
+        done = call(port, 1)
+    told(done)
+
+
 def test_no_server_is_told_by_every_client(call: Call) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     done = call(port, 1)
-    assert done.returncode == 1
-    assert done.stderr and "Traceback" not in done.stderr and "panic" not in done.stderr
+    told(done)
 
 
 def test_the_c_client_refuses_what_differs_from_its_requests(programs: dict[tuple[str, str], Command]) -> None:
@@ -187,12 +232,12 @@ def test_the_c_programs_run_clean_under_the_sanitizers(tmp_path: Path) -> None:
         source, target = str(EXAMPLES / f"c/echo_{role}.c"), str(tmp_path / role)
         subprocess.run(["gcc", *flags, source, str(archive), "-pthread", "-o", target], check=True)
     with serving([str(tmp_path / "server")]) as port:
-        with Proxy(port, 9, 30_000) as proxy:
+        with Proxy(port, 30_000) as proxy:
             done = subprocess.run(
                 [str(tmp_path / "client"), str(proxy.port), "300"], capture_output=True, text=True, timeout=60
             )
         assert (done.returncode, done.stdout, done.stderr) == (0, "300 responses\n", "")
-        with Proxy(port, 9, 30_000, reset_after=100_003) as proxy:
+        with Proxy(port, 30_000, reset_after=100_003) as proxy:
             done = subprocess.run(
                 [str(tmp_path / "client"), str(proxy.port), "300"], capture_output=True, text=True, timeout=60
             )

@@ -82,6 +82,53 @@ def test_thousands_of_requests_of_any_size_arrive_unchanged(echo: aio.Pair, tls:
     run(main())
 
 
+@pytest.mark.parametrize(("size_max", "pause"), [(200, 0.0), (30_000, 0.002)], ids=["small pieces", "slow readers"])
+def test_tls_in_pieces_of_any_size(echo: aio.Pair, size_max: int, pause: float, tmp_path: Path) -> None:
+    """A record of TLS comes in many pieces, and many records in one."""
+    server_tls, client_tls = peers.contexts(tmp_path)
+    bodies = [b"x" * (index * 7919 % (size_max * 3)) for index in range(150)]
+
+    async def main(port: int) -> None:
+        async with await aio.connect("127.0.0.1", port, echo, ssl=client_tls, server_hostname="localhost") as client:
+            many = (request_values(index, body) for index, body in enumerate(bodies))
+            rows = [row async for row in client.call_many(many)]
+            last = await client.send(request_values(7, b"last"))
+            await client.finish()
+            assert (await last).body == b"last"
+        assert [row.timestamp for row in rows] == list(range(len(bodies)))
+        assert all(row.body == body for row, body in zip(rows, bodies, strict=True))
+
+    async def serving() -> None:
+        async with await aio.serve(answer, "127.0.0.1", 0, echo, ssl=server_tls) as server:
+            with peers.Proxy(server.port, size_max, pause) as proxy:
+                await main(proxy.port)
+                await asyncio.to_thread(proxy.thread.join, peers.SECONDS)
+
+    run(serving())
+
+
+def test_a_reset_within_a_record_of_tls_gives_each_request_in_flight_an_error(echo: aio.Pair, tmp_path: Path) -> None:
+    server_tls, client_tls = peers.contexts(tmp_path)
+
+    async def main() -> list[Any]:
+        async with await aio.serve(answer, "127.0.0.1", 0, echo, ssl=server_tls) as server:
+            with peers.Proxy(server.port, 10_000, reset_after=100_003) as proxy:
+                options = {"ssl": client_tls, "server_hostname": "localhost"}
+                async with await aio.connect("127.0.0.1", proxy.port, echo, **options) as client:
+                    calls = [client.call(request_values(index, b"x" * 10_000)) for index in range(40)]
+                    found = await asyncio.gather(*calls, return_exceptions=True)
+                await asyncio.to_thread(proxy.thread.join, peers.SECONDS)
+            async with await aio.connect("127.0.0.1", server.port, echo, **options) as client:
+                await client.call(request_values(1))  # others go on
+        return found
+
+    found = run(main())
+    errors = [error for error in found if isinstance(error, Exception)]
+    assert errors and len(errors) < len(found)
+    assert {type(error) for error in errors} == {samebytes.UnavailableError}
+    assert all(f"{len(errors)} requests in flight" in str(error) for error in errors)
+
+
 def test_awaitable_handlers_answer_out_of_order_and_each_call_gets_its_own_answer(echo: aio.Pair) -> None:
     running = most = 0
     generator = random.Random(4)

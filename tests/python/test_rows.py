@@ -222,17 +222,21 @@ KINDS: dict[str, st.SearchStrategy[Any]] = {
 KINDS |= {f"array<{name}>": st.lists(items, max_size=6) for name, items in KINDS.items()}
 
 
-def column_values(batch: samebytes.Batch, name: str, kind: str) -> list[Any]:
+def column_values(batch: samebytes.Batch, name: str, kind: str, schema: int = 0) -> list[Any]:
     """The values of a field, put together from the parts of its column."""
-    values = batch.column(name)
+
+    def part(which: str) -> list[int]:
+        return batch.column(name, which, schema).tolist()
+
+    values = batch.column(name, schema=schema)
     if kind.startswith("int"):
         return values.tolist()
-    places = list(zip(batch.column(name, "offsets").tolist(), batch.column(name, "lengths").tolist()))
+    places = list(zip(part("offsets"), part("lengths")))
     if kind == "string":
         return [bytes(values[at : at + size]) for at, size in places]
     items: list[Any]
     if kind == "array<string>":
-        item_places = zip(batch.column(name, "item_offsets").tolist(), batch.column(name, "item_lengths").tolist())
+        item_places = zip(part("item_offsets"), part("item_lengths"))
         items = [bytes(values[at : at + size]) for at, size in item_places]
     else:
         items = values.tolist()
@@ -269,3 +273,31 @@ def test_random_schemas_by_rows_columns_and_the_independent_codec(
     assert [row.sequence for row in rows] == sequences
     assert [tuple(row)[2:] for row in rows] == values
     assert [list(column) for column in columns] == [[row[index] for row in values] for index in range(len(kinds))]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data(), st.lists(st.lists(st.sampled_from(sorted(KINDS)), max_size=4), min_size=1, max_size=4))
+def test_random_schemas_mixed_in_one_stream_by_rows_and_columns(data: st.DataObject, shapes: list[list[str]]) -> None:
+    fields = [[(f"f{index}", kind) for index, kind in enumerate(kinds)] for kinds in shapes]
+    chosen = data.draw(st.lists(st.integers(0, len(shapes) - 1), max_size=10))
+    values = [data.draw(st.tuples(*(KINDS[kind] for kind in shapes[which]))) for which in chosen]
+    same = [
+        reference.Schema(f"S{index}", "request", index, tuple(reference.Field(*field) for field in each))
+        for index, each in enumerate(fields)
+    ]
+    frames = [reference.encode(same[which], at, row) for at, (which, row) in enumerate(zip(chosen, values))]
+    schemas = [samebytes.Schema(f"S{index}", "request", index, each) for index, each in enumerate(fields)]
+    with samebytes.Parser(schemas) as parser:
+        parser.feed(b"".join(frames))
+        with parser.parse() as batch:
+            for index, schema in enumerate(schemas):
+                own = [at for at, which in enumerate(chosen) if which == index]
+                assert batch.column("row", schema=index).tolist() == own
+                assert [tuple(batch.rows[at])[2:] for at in own] == [values[at] for at in own]
+                for number, field in enumerate(fields[index]):
+                    assert column_values(batch, *field, schema=index) == [values[at][number] for at in own]
+                with samebytes.Builder() as again:
+                    again.add_columns(schema, batch.column("sequence", schema=index), batch.columns(index).values())
+                    assert bytes(again) == b"".join(frames[at] for at in own)
+    for schema in schemas:
+        schema.close()

@@ -111,11 +111,11 @@ class Requests(Generic[Waiter]):
     """A client's requests in flight, and the frames that are to be sent."""
 
     def __init__(
-        self, pairs: tuple[Pair, ...], in_flight_max: int, max_frame_size: int, memory: _classes.Memory | None
+        self, pairs: Sequence[Any], in_flight_max: int, max_frame_size: int, memory: _classes.Memory | None
     ) -> None:
-        self.pairs = pairs
+        self.pairs = checked_pairs(pairs)
         self.in_flight_max = checked_in_flight_max(in_flight_max)
-        self.receiver = Receiver([pair.response for pair in pairs], max_frame_size, memory)
+        self.receiver = Receiver([pair.response for pair in self.pairs], max_frame_size, memory)
         self.builder = _codec.Builder(memory)
         self.pipeline = _classes.Pipeline()
         self.waiting: dict[int, tuple[Waiter, Pair]] = {}

@@ -87,7 +87,7 @@ class Client(_Connection):
         memory: _classes.Memory | None = None,
     ) -> None:
         self._requests: _exchange.Requests[asyncio.Future[Message]] = _exchange.Requests(
-            _exchange.checked_pairs(pairs), in_flight_max, max_frame_size, memory
+            pairs, in_flight_max, max_frame_size, memory
         )
         super().__init__(self._requests.receiver, self._requests.builder)
         self.timeout = timeout

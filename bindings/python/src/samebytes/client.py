@@ -91,9 +91,7 @@ class Client:
         memory: _classes.Memory | None = None,
     ) -> None:
         """Takes over a connected stream socket, which may be one of the ssl module. The options are those of connect()."""
-        self._requests: _exchange.Requests[Call] = _exchange.Requests(
-            _exchange.checked_pairs(pairs), in_flight_max, max_frame_size, memory
-        )
+        self._requests: _exchange.Requests[Call] = _exchange.Requests(pairs, in_flight_max, max_frame_size, memory)
         self.timeout = timeout
         """Seconds to wait where a call is not told otherwise; None: for ever."""
         self._lock = RLock()
