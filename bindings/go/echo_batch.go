@@ -206,13 +206,7 @@ func getAll[T any](op string, batch *Batch, messages []T, get func(*Batch, int) 
 		return messages, err
 	}
 	defer batch.leave()
-	var first *C.sb_row
-	var count C.size_t
-	if status := C.sb_batch_get_rows(self, &first, &count); status != 0 {
-		return messages, failure(op, status)
-	}
-	rows := unsafe.Slice(first, int(count))
-	values, err := allValues(op, self)
+	rows, values, err := showAll(op, self)
 	if err != nil {
 		return messages, err
 	}
@@ -227,113 +221,4 @@ func getAll[T any](op string, batch *Batch, messages []T, get func(*Batch, int) 
 		messages = append(messages, read(row, values[at:at+C.ECHO_FIELDS:at+C.ECHO_FIELDS]))
 	}
 	return messages, nil
-}
-
-// EchoCopyRequests calls each for every row of batch, with its head and its Echo request, whose slices are copies: those of one call share
-// one piece of memory, and an append to one of them cannot reach the next.
-//
-// Ownership: the slices are the caller's; row and request are valid until each returns.
-// Threads: one user of the Batch at a time.
-// Errors: ErrInvalidArgument when a row's schema is not that of Echo requests; each is then not called at all.
-// Since: 1.0
-func EchoCopyRequests(batch *Batch, each func(row *Row, request *EchoRequest)) error {
-	var request EchoRequest
-	return copyAll("EchoCopyRequests", batch, 2, EchoGetRequest, func(row *Row, values []C.sb_value, from *copies) {
-		request = EchoRequest{Timestamp: int64(values[0].number), Subject: from.bytesOf(&values[1]), Metadata: from.shortsOf(&values[2]),
-			Body: from.bytesOf(&values[3]), Sequence: row.Sequence}
-		each(row, &request)
-	})
-}
-
-// EchoCopyResponses is EchoCopyRequests for responses.
-func EchoCopyResponses(batch *Batch, each func(row *Row, response *EchoResponse)) error {
-	var response EchoResponse
-	return copyAll("EchoCopyResponses", batch, noArray, EchoGetResponse, func(row *Row, values []C.sb_value, from *copies) {
-		response = EchoResponse{ID: int32(values[0].number), Timestamp: int64(values[1].number), Subject: from.bytesOf(&values[2]),
-			Body: from.bytesOf(&values[3]), Sequence: row.Sequence}
-		each(row, &response)
-	})
-}
-
-// copies is Go's own copy of what a batch shows.
-type copies struct {
-	base   unsafe.Pointer // of the frames in C
-	frames []byte         // a copy of all of them: one copy costs less than one per string
-	shorts []int16
-}
-
-func (c *copies) bytesOf(value *C.sb_value) []byte {
-	if value.size == 0 {
-		return []byte{}
-	}
-	at := uintptr(value.data) - uintptr(c.base)
-	end := at + uintptr(value.size)
-	return c.frames[at:end:end]
-}
-
-func (c *copies) shortsOf(value *C.sb_value) []int16 {
-	start := len(c.shorts)
-	c.shorts = append(c.shorts, unsafe.Slice((*int16)(value.data), int(value.size))...)
-	return c.shorts[start:len(c.shorts):len(c.shorts)]
-}
-
-const noArray = -1
-
-// copyAll calls read for all rows, with their values in C; the field at array is one of shorts; get checks a row's schema.
-func copyAll[T any](op string, batch *Batch, array int, get func(*Batch, int) (T, error), read func(*Row, []C.sb_value, *copies)) error {
-	self, err := batch.enter(op)
-	if err != nil {
-		return err
-	}
-	defer batch.leave()
-	var first *C.sb_row
-	var count C.size_t
-	if status := C.sb_batch_get_rows(self, &first, &count); status != 0 {
-		return failure(op, status)
-	}
-	if count == 0 {
-		return nil
-	}
-	rows := unsafe.Slice(first, int(count))
-	for i := range rows {
-		if i > 0 && rows[i].schema_index == rows[0].schema_index {
-			continue
-		}
-		if _, err := get(batch, i); err != nil {
-			return err
-		}
-	}
-	frames, _, err := batch.GetColumn(int(rows[0].schema_index), C.ECHO_FIELDS-1, PartValues) // the last field of both is a string
-	if err != nil {
-		return err
-	}
-	values, err := allValues(op, self)
-	if err != nil {
-		return err
-	}
-	from := &copies{base: unsafe.Pointer(unsafe.SliceData(frames)), frames: append([]byte(nil), frames...)}
-	if array != noArray {
-		items := 0
-		for i := array; i < len(values); i += C.ECHO_FIELDS {
-			items += int(values[i].size)
-		}
-		from.shorts = make([]int16, 0, items)
-	}
-	var row Row
-	for i := range rows {
-		at := i * C.ECHO_FIELDS
-		row = goRow(&rows[i])
-		read(&row, values[at:at+C.ECHO_FIELDS:at+C.ECHO_FIELDS], from)
-	}
-	return nil
-}
-
-// allValues returns the values of all rows, one row's behind the other's.
-func allValues(op string, batch *C.sb_batch) ([]C.sb_value, error) {
-	var first *C.sb_value
-	var count C.size_t
-	if status := C.sb_batch_get_all_values(batch, &first, &count); status != 0 {
-		return nil, failure(op, status)
-	}
-	return unsafe.Slice(first, int(count)), nil
 }

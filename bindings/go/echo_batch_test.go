@@ -202,17 +202,18 @@ func TestCopiesAreTheCallers(t *testing.T) {
 	schema := must(samebytes.EchoRequestSchema())
 	defer schema.Close()
 	batch := parsed(t, must(builder.Bytes()), schema)
-	var got []samebytes.EchoRequest
-	offset := int64(0)
-	err := samebytes.EchoCopyRequests(batch, func(row *samebytes.Row, request *samebytes.EchoRequest) {
-		if row.StreamOffset != offset || row.Sequence != request.Sequence {
-			t.Fatalf("the row is at %d, not %d", row.StreamOffset, offset)
-		}
-		offset += 4 + int64(row.FrameSize)
-		got = append(got, *request)
-	})
-	if err != nil || len(got) != len(requests) {
+	kept := samebytes.EchoRequestRow{Timestamp: -1}
+	got, err := samebytes.EchoCopyRequests(batch, []samebytes.EchoRequestRow{kept})
+	if err != nil || len(got) != 1+len(requests) || !reflect.DeepEqual(got[0], kept) {
 		t.Fatalf("%d requests, %v", len(got), err)
+	}
+	got = got[1:]
+	offset := int64(0)
+	for i := range got {
+		if row := must(batch.GetRow(i)); got[i].StreamOffset != offset || got[i].Sequence != row.Sequence || got[i].APIKey != row.APIKey {
+			t.Fatalf("row %d is at %d, not %d", i, got[i].StreamOffset, offset)
+		}
+		offset += int64(24 + len(got[i].Subject) + 2*len(got[i].Metadata) + len(got[i].Body))
 	}
 	batch.Close()
 	for i := range got {
@@ -227,10 +228,11 @@ func TestCopiesAreTheCallers(t *testing.T) {
 			t.Fatalf("row %d: %+v", i, got[i])
 		}
 	}
-	wantError(t, "a closed batch", samebytes.EchoCopyRequests(batch, nil), samebytes.ErrClosed)
+	_, err = samebytes.EchoCopyRequests(batch, nil)
+	wantError(t, "a closed batch", err, samebytes.ErrClosed)
 	empty := must(samebytes.NewBatch())
 	defer empty.Close()
-	if err := samebytes.EchoCopyResponses(empty, nil); err != nil {
+	if responses, err := samebytes.EchoCopyResponses(empty, nil); err != nil || len(responses) != 0 {
 		t.Errorf("an empty batch: %v", err)
 	}
 }
@@ -248,8 +250,11 @@ func TestNothingIsCopiedOfAnotherSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	batch := parsed(t, must(builder.Bytes()), request, other)
-	err := samebytes.EchoCopyRequests(batch, func(*samebytes.Row, *samebytes.EchoRequest) { t.Error("a row was copied") })
+	requests, err := samebytes.EchoCopyRequests(batch, make([]samebytes.EchoRequestRow, 2))
 	wantError(t, "a row of another schema", err, samebytes.ErrInvalidArgument)
-	err = samebytes.EchoCopyResponses(batch, func(*samebytes.Row, *samebytes.EchoResponse) { t.Error("a row was copied") })
+	responses, err := samebytes.EchoCopyResponses(batch, make([]samebytes.EchoResponseRow, 1))
 	wantError(t, "requests as responses", err, samebytes.ErrInvalidArgument)
+	if len(requests) != 2 || len(responses) != 1 {
+		t.Errorf("%d requests, %d responses", len(requests), len(responses))
+	}
 }

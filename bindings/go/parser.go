@@ -72,31 +72,32 @@ type Message struct {
 	Values []any
 }
 
-// Messages returns all rows with their values.
+// Messages returns all rows with copies of their values, with a few calls of C for all of them. Those of one call share memory, and an
+// append to one of them cannot reach the next.
 func (b *Batch) Messages() ([]Message, error) {
-	if _, err := b.enter("Batch.Messages"); err != nil {
-		return nil, err
-	}
-	defer b.leave() // so that no Close comes in between
-	rows, err := b.GetRows()
+	const op = "Batch.Messages"
+	self, err := b.enter(op)
 	if err != nil {
 		return nil, err
 	}
-	schemas := map[uint16][]SchemaField{}
+	defer b.leave() // so that no Close comes in between
+	rows, values, err := showAll(op, self)
+	if err != nil {
+		return nil, err
+	}
+	fields, err := b.rowFields(rows)
+	if err != nil {
+		return nil, err
+	}
+	from := newCopies(rows, values, fields)
+	all := make([]any, 0, len(values))
 	messages := make([]Message, len(rows))
-	for i, row := range rows {
-		fields, known := schemas[row.SchemaIndex]
-		if !known {
-			if fields, err = b.schemaFields(int(row.SchemaIndex)); err != nil {
-				return nil, err
-			}
-			schemas[row.SchemaIndex] = fields
+	for i := range rows {
+		start := len(all)
+		for j, field := range fields[rows[i].schema_index] {
+			all = append(all, from.copied(field.Type, &values[start+j]))
 		}
-		values, err := b.copyValues(i, fields)
-		if err != nil {
-			return nil, err
-		}
-		messages[i] = Message{Row: row, Values: values}
+		messages[i].Row, messages[i].Values = goRow(&rows[i]), all[start:len(all):len(all)]
 	}
 	return messages, nil
 }

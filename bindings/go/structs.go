@@ -2,10 +2,14 @@
 
 package samebytes
 
+// #include <samebytes/parser.h>
+import "C"
+
 import (
 	"fmt"
 	"reflect"
 	"slices"
+	"unsafe"
 )
 
 // Structs reads and writes the messages of a schema that a Go struct states: each field of T with a tag `samebytes:"name"` is a field of the
@@ -22,12 +26,16 @@ import (
 type Structs[T any] struct {
 	schema *Schema
 	fields []structField
+	more   bool // T has fields that are no part of the message
 }
 
 // structField is a field of the struct that is part of the message.
 type structField struct {
-	index int          // in the struct
-	plain reflect.Type // what the values of Builder.Add and Batch.GetValues know; T may give it another name
+	index  int          // in the struct
+	offset uintptr      // in the struct, bytes
+	wire   int32        // the type of the message's field
+	text   bool         // of strings, not []byte
+	plain  reflect.Type // what the values of Builder.Add and Batch.GetValues know; T may give it another name
 }
 
 // wireTypes holds the Go types of fields that are not integers. Both []byte and string are strings.
@@ -66,9 +74,11 @@ func NewStructs[T any](name string, direction int32, apiKey int8) (*Structs[T], 
 			return nil, &Error{Status: ErrInvalidArgument, Frame: NoFrame, Field: tag, op: op,
 				Message: fmt.Sprintf("%s, field %s: %s", of, field.Name, problem)}
 		}
-		s.fields = append(s.fields, structField{index: i, plain: plain})
+		text := wire == TypeString && plain.Kind() == reflect.String || wire == TypeArrayString && plain.Elem().Kind() == reflect.String
+		s.fields = append(s.fields, structField{index: i, offset: field.Offset, wire: wire, text: text, plain: plain})
 		fields = append(fields, SchemaField{Name: tag, Type: wire})
 	}
+	s.more = len(s.fields) < of.NumField()
 	var err error
 	if s.schema, err = NewSchema(name, direction, apiKey, fields); err != nil {
 		if explained, ok := err.(*Error); ok {
@@ -231,6 +241,84 @@ func (s *Structs[T]) Get(batch *Batch, index int) (message T, err error) {
 		return message, err
 	}
 	return message, s.Set(&message, values)
+}
+
+// GetAll appends copies of all rows of batch to messages, with a few calls of C for all of them. Those of one call share memory, and an append
+// to a slice of one of them cannot reach the next. Errors: ErrInvalidArgument when a row follows a schema with other fields; messages are
+// then returned as they were.
+func (s *Structs[T]) GetAll(batch *Batch, messages []T) ([]T, error) {
+	const op = "Structs.GetAll"
+	self, err := batch.enter(op)
+	if err != nil {
+		return messages, err
+	}
+	defer batch.leave() // so that no Close comes in between
+	rows, values, err := showAll(op, self)
+	if err != nil {
+		return messages, err
+	}
+	fields, err := batch.rowFields(rows)
+	if err != nil {
+		return messages, err
+	}
+	own, err := s.schema.fields()
+	if err != nil {
+		return messages, err
+	}
+	for i := range rows {
+		if (i == 0 || rows[i].schema_index != rows[i-1].schema_index) && !slices.Equal(fields[rows[i].schema_index], own) {
+			var message T
+			return messages, refuse(op, fmt.Sprintf("row %d has other fields than %T", i, message))
+		}
+	}
+	from := newCopies(rows, values, fields)
+	start := len(messages)
+	messages = slices.Grow(messages, len(rows))[:start+len(rows)]
+	into := messages[start:]
+	if s.more {
+		clear(into)
+	}
+	for i := range into {
+		for j := range s.fields {
+			s.fields[j].copyTo(unsafe.Pointer(&into[i]), &values[i*len(own)+j], from)
+		}
+	}
+	return messages, nil
+}
+
+// copyTo copies a value to the field of a struct. Its type has the memory of the one that is stored here: wireType saw to it.
+func (f *structField) copyTo(message unsafe.Pointer, value *C.sb_value, from *copies) {
+	to := unsafe.Add(message, f.offset)
+	switch f.wire {
+	case TypeInt8:
+		*(*int8)(to) = int8(value.number)
+	case TypeInt16:
+		*(*int16)(to) = int16(value.number)
+	case TypeInt32:
+		*(*int32)(to) = int32(value.number)
+	case TypeInt64:
+		*(*int64)(to) = int64(value.number)
+	case TypeString:
+		if f.text {
+			*(*string)(to) = from.copiedText(value)
+		} else {
+			*(*[]byte)(to) = from.bytes.copied(value)
+		}
+	case TypeArrayInt8:
+		*(*[]int8)(to) = from.int8s.copied(value)
+	case TypeArrayInt16:
+		*(*[]int16)(to) = from.int16s.copied(value)
+	case TypeArrayInt32:
+		*(*[]int32)(to) = from.int32s.copied(value)
+	case TypeArrayInt64:
+		*(*[]int64)(to) = from.int64s.copied(value)
+	default:
+		if f.text {
+			*(*[]string)(to) = from.copiedTexts(value)
+		} else {
+			*(*[][]byte)(to) = from.copiedPieces(value)
+		}
+	}
 }
 
 // Close closes the schema. It may be called again, and never fails.

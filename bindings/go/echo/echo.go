@@ -10,34 +10,11 @@ import (
 	samebytes "github.com/samebytes/samebytes/bindings/go"
 )
 
-// Request is an Echo request.
-type Request struct {
-	// StreamOffset is the number of bytes from the start of the stream to the frame. Builder.Add ignores it.
-	StreamOffset int64
-	// APIKey is 0. Builder.Add ignores it.
-	APIKey int8
-	// Sequence tells which response belongs to the request.
-	Sequence int8
-	// Timestamp is in ms since the Unix epoch, by convention.
-	Timestamp int64
-	Subject   []byte
-	Metadata  []int16
-	Body      []byte
-}
+// Request is an Echo request. Builder.Add ignores StreamOffset and APIKey.
+type Request = samebytes.EchoRequestRow
 
-// Response is an Echo response.
-type Response struct {
-	// StreamOffset is the number of bytes from the start of the stream to the frame. Builder.AddResponse ignores it.
-	StreamOffset int64
-	// APIKey is 0. Builder.AddResponse ignores it.
-	APIKey int8
-	// Sequence is that of the request.
-	Sequence  int8
-	ID        int32
-	Timestamp int64
-	Subject   []byte
-	Body      []byte
-}
+// Response is an Echo response. Builder.AddResponse ignores StreamOffset and APIKey.
+type Response = samebytes.EchoResponseRow
 
 // Builder turns messages into frames, one behind the other. Close it when done.
 type Builder struct {

@@ -1,7 +1,6 @@
 package echo
 
 import (
-	"slices"
 	"sync"
 
 	samebytes "github.com/samebytes/samebytes/bindings/go"
@@ -71,7 +70,7 @@ func (p *Parser) Parse() ([]Request, error) {
 // AppendRequests is Parse for a caller who uses the memory of earlier requests again: it appends to requests, and returns them as they
 // were together with an error.
 func (p *Parser) AppendRequests(requests []Request) ([]Request, error) {
-	return parse(p, samebytes.DirectionRequest, requests, appendRequests)
+	return parse(p, samebytes.DirectionRequest, requests, samebytes.EchoCopyRequests)
 }
 
 // ParseResponses is Parse for a parser of responses.
@@ -81,7 +80,7 @@ func (p *Parser) ParseResponses() ([]Response, error) {
 
 // AppendResponses is AppendRequests for a parser of responses.
 func (p *Parser) AppendResponses(responses []Response) ([]Response, error) {
-	return parse(p, samebytes.DirectionResponse, responses, appendResponses)
+	return parse(p, samebytes.DirectionResponse, responses, samebytes.EchoCopyResponses)
 }
 
 // Errors returns what the last parse refused, in the order of the stream.
@@ -111,21 +110,5 @@ func parse[T any](p *Parser, direction int32, messages []T, appendCopies func(*s
 	if err := p.parser.Parse(p.batch); err != nil {
 		return messages, err
 	}
-	return appendCopies(p.batch, slices.Grow(messages, p.batch.RowCount()))
-}
-
-func appendRequests(batch *samebytes.Batch, requests []Request) ([]Request, error) {
-	err := samebytes.EchoCopyRequests(batch, func(row *samebytes.Row, from *samebytes.EchoRequest) {
-		requests = append(requests, Request{StreamOffset: row.StreamOffset, APIKey: row.APIKey, Sequence: row.Sequence,
-			Timestamp: from.Timestamp, Subject: from.Subject, Metadata: from.Metadata, Body: from.Body})
-	})
-	return requests, err
-}
-
-func appendResponses(batch *samebytes.Batch, responses []Response) ([]Response, error) {
-	err := samebytes.EchoCopyResponses(batch, func(row *samebytes.Row, from *samebytes.EchoResponse) {
-		responses = append(responses, Response{StreamOffset: row.StreamOffset, APIKey: row.APIKey, Sequence: row.Sequence,
-			ID: from.ID, Timestamp: from.Timestamp, Subject: from.Subject, Body: from.Body})
-	})
-	return responses, err
+	return appendCopies(p.batch, messages)
 }

@@ -24,6 +24,7 @@ const (
 	handView  = "hand-written Go, views"
 	byBinary  = "encoding/binary"
 	decoding  = "Go decode, small, 64 KiB feeds"
+	structs   = "Go decode into structs of any schema, small, 64 KiB feeds"
 	encoding  = "Go encode, small, 10,000"
 	oneByOne  = "Go encode, small, one call each"
 	frameSize = 57
@@ -62,8 +63,8 @@ func consume(timestamp int64, subject []byte, metadata []int16, body []byte) int
 }
 
 // decodes makes the run of a decoder: chunk by chunk, and the sum of what was read must be right.
-func decodes(data []byte, want int64, side string, feed func(chunk []byte) int64) benchCase {
-	return benchCase{decoding, side, func() {
+func decodes(name string, data []byte, want int64, side string, feed func(chunk []byte) int64) benchCase {
+	return benchCase{name, side, func() {
 		var sum int64
 		for chunk := range slices.Chunk(data, feedSize) {
 			sum += feed(chunk)
@@ -129,6 +130,31 @@ func byLibrary() func(chunk []byte) int64 {
 	}
 }
 
+// entry is what a program would state of Echo requests, if the library did not.
+type entry struct {
+	Timestamp int64   `samebytes:"timestamp"`
+	Subject   []byte  `samebytes:"subject"`
+	Metadata  []int16 `samebytes:"metadata"`
+	Body      []byte  `samebytes:"body"`
+}
+
+func byStructs() func(chunk []byte) int64 {
+	entries := must(samebytes.NewStructs[entry]("Entry", samebytes.DirectionRequest, 0))
+	parser := must(samebytes.NewParser([]*samebytes.Schema{entries.Schema()}, nil))
+	batch := must(samebytes.NewBatch())
+	var rows []entry
+	return func(chunk []byte) int64 {
+		check(parser.Feed(chunk))
+		check(parser.Parse(batch))
+		rows = must(entries.GetAll(batch, rows[:0]))
+		var sum int64
+		for i := range rows {
+			sum += consume(rows[i].Timestamp, rows[i].Subject, rows[i].Metadata, rows[i].Body)
+		}
+		return sum
+	}
+}
+
 func encodeByLibrary(rows []echo.Request) []byte {
 	builder := must(echo.NewBuilder(nil))
 	defer builder.Close()
@@ -174,10 +200,13 @@ func main() {
 		want += consume(rows[i].timestamp, rows[i].subject, rows[i].metadata, rows[i].body)
 	}
 	cases := []benchCase{
-		decodes(data, want, ours, byLibrary()),
-		decodes(data, want, handCopy, byHand(decodeCopy)),
-		decodes(data, want, handView, byView()),
-		decodes(data, want, byBinary, byHand(decodeBinary)),
+		decodes(decoding, data, want, ours, byLibrary()),
+		decodes(decoding, data, want, handCopy, byHand(decodeCopy)),
+		decodes(decoding, data, want, handView, byView()),
+		decodes(decoding, data, want, byBinary, byHand(decodeBinary)),
+		decodes(structs, data, want, ours, byStructs()),
+		decodes(structs, data, want, handCopy, byHand(decodeCopy)),
+		decodes(structs, data, want, byBinary, byHand(decodeBinary)),
 		{encoding, ours, func() { encodeByLibrary(messages) }},
 		{encoding, "hand-written Go", func() { encodeByHand(rows) }},
 		{oneByOne, ours, func() { encodeOneByOne(messages) }},
