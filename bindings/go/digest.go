@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x4d0cfd271ab346d3ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x984ff7ccf199de2full
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "4d0cfd271ab346d3"
+const coreDigest = "984ff7ccf199de2f"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x4d0cfd271ab346d3ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x984ff7ccf199de2full
 import "C"

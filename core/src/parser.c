@@ -59,7 +59,7 @@ static sb_status set_open(sb_schema *const *schemas, size_t count, schema_set **
   if (made == NULL) return sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory for a parser");
   atomic_init(&made->owners, 1);
   atomic_init(&made->by_columns, false);
-  made->count = 0;
+  made->count = made->field_count_max = 0;
   for (size_t i = 0; i < 256; i++) made->plans[i] = (frame_plan){.size_min = UINT32_MAX};
   sb_status status = SB_OK;
   for (size_t i = 0; i < count && status == SB_OK; i++) {
@@ -74,6 +74,7 @@ static sb_status set_open(sb_schema *const *schemas, size_t count, schema_set **
                              schemas[i]->name, schemas[i]->api_key);
     } else {
       *plan = plan_of(schemas[i], i);
+      if (plan->field_count > made->field_count_max) made->field_count_max = plan->field_count;
       made->schemas[made->count++] = sb_schema_retain(schemas[i]);
     }
   }

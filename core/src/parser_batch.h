@@ -28,6 +28,7 @@ typedef struct schema_set {
   atomic_size_t owners;
   atomic_bool by_columns; /* the last batch that was read was asked for columns and no values */
   size_t count;
+  size_t field_count_max;
   frame_plan plans[256]; /* by api_key as uint8 */
   sb_schema *schemas[];
 } schema_set;

@@ -87,10 +87,14 @@ static sb_status fill_head(sb_batch *batch, const request *asked, const schema_c
 
 /* ---- fields ---- */
 
+enum {
+  ITEMS_SPARE = 4 /* that may be written behind the last one */
+};
+
 /* Gets memory for more items, and moves those that are there. */
 static bool move_items(sb_batch *batch, void *array, size_t count, size_t capacity, size_t item_size) {
   void **items = array;
-  void *moved = arena_get(batch, capacity * item_size);
+  void *moved = arena_get(batch, (capacity + ITEMS_SPARE) * item_size);
   if (moved == NULL) return false;
   if (count > 0) memcpy(moved, *items, count * item_size);
   *items = moved;
@@ -148,6 +152,7 @@ static bool fill_fields(sb_batch *batch, size_t schema_index, field_columns *fie
   };
   const uint8_t *const types = batch->set->schemas[schema_index]->types;
   const uint8_t *const base = batch->base;
+  const uint8_t *const frames_end = base + batch->base_size;
   const sb_row *const end = batch->rows + batch->row_count;
   size_t index = 0;
   for (const sb_row *row = batch->rows; row < end; row++) {
@@ -156,6 +161,7 @@ static bool fill_fields(sb_batch *batch, size_t schema_index, field_columns *fie
     const uint8_t *type = types;
     field_columns *field = fields;
     size_t count, width;
+    int16_t *items;
     goto *fill[*type++];
   fill_int8:
     ((int8_t *)field++->values)[index] = (int8_t)*at;
@@ -184,7 +190,11 @@ static bool fill_fields(sb_batch *batch, size_t schema_index, field_columns *fie
     count = sb_priv_load16(at);
     at += 2;
     if (!begin_array(batch, field, SB_TYPE_ARRAY_INT16, index, count)) return false;
-    sb_priv_swap_items16((int16_t *)field->values + field->item_count, at, count);
+    items = (int16_t *)field->values + field->item_count;
+    if (count <= 4 && frames_end - at >= 8)
+      sb_priv_swap_four16(items, at); /* what is too much is written over by the next row, or lies in the spare items */
+    else
+      sb_priv_swap_items16(items, at, count);
     at += 2 * count;
     field++->item_count += count;
     goto *fill[*type++];

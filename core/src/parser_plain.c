@@ -12,6 +12,13 @@
 /* An array that has no memory yet has no end either: nothing may be added to NULL. */
 static inline void *behind(void *array, size_t bytes) { return bytes > 0 ? (uint8_t *)array + bytes : array; }
 
+/* Rows for which there is room, whatever their schema. */
+static size_t rows_free(const sb_batch *batch, const schema_set *set) {
+  const size_t rows = batch->row_capacity - batch->row_count;
+  const size_t by_values = (batch->value_capacity - batch->value_count) / (set->field_count_max > 0 ? set->field_count_max : 1);
+  return rows < by_values ? rows : by_values;
+}
+
 size_t sb_priv_batch_decode_plain(sb_batch *batch, const schema_set *set, const uint8_t *data, size_t size, int64_t stream_offset,
                                   int32_t frame_size_max, bool accept_extra) {
   /* One jump per field, to the code of its type: a loop around a switch takes twice the instructions. */
@@ -34,16 +41,13 @@ size_t sb_priv_batch_decode_plain(sb_batch *batch, const schema_set *set, const 
   uint8_t *items = batch->arena_next;
   uint8_t *const items_end = behind(items, batch->arena_left);
   sb_value *value = behind(batch->values, batch->value_count * sizeof *value);
-  sb_value *const value_end = behind(batch->values, batch->value_capacity * sizeof *value);
   sb_row *row = batch->rows + batch->row_count;
-  sb_row *const row_end = batch->rows + batch->row_capacity;
+  sb_row *const row_end = row + rows_free(batch, set);
   while (end - frame >= SIZE_SIZE + HEADER_SIZE) {
     const uint32_t frame_size = sb_priv_load32(frame); /* a negative one is above any limit */
     const frame_plan *const plan = &set->plans[frame[SIZE_SIZE]];
     int64_t spare = (int64_t)frame_size - plan->size_min;
-    if (spare < 0 || frame_size > (uint32_t)frame_size_max || end - frame - SIZE_SIZE < (ptrdiff_t)frame_size || row == row_end ||
-        (size_t)((const uint8_t *)value_end - (const uint8_t *)value) < plan->field_count * sizeof *value)
-      break;
+    if (spare < 0 || frame_size > (uint32_t)frame_size_max || end - frame - SIZE_SIZE < (ptrdiff_t)frame_size || row == row_end) break;
     const uint8_t *type = plan->types;
     const uint8_t *at = frame + SIZE_SIZE + HEADER_SIZE;
     sb_value *field = value;
@@ -78,9 +82,12 @@ size_t sb_priv_batch_decode_plain(sb_batch *batch, const schema_set *set, const 
     count = sb_priv_load16(at);
     at += 2;
     spare -= 2 * (int64_t)count;
-    if (spare < 0 || count > SB_ARRAY_ITEMS_MAX || items_end - next_items < 2 * (ptrdiff_t)count + 7) goto not_plain;
+    if (spare < 0 || count > SB_ARRAY_ITEMS_MAX || items_end - next_items < 2 * (ptrdiff_t)count + 8) goto not_plain;
     *field++ = (sb_value){.data = count > 0 ? next_items : NULL, .size = count};
-    sb_priv_swap_items16(next_items, at, count);
+    if (count <= 4 && end - at >= 8)
+      sb_priv_swap_four16(next_items, at); /* what is too much is written over by the next array */
+    else
+      sb_priv_swap_items16(next_items, at, count);
     at += 2 * count;
     next_items += (2 * count + 7) & ~(size_t)7;
     goto *decode[*type++];
