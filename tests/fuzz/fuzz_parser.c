@@ -16,8 +16,12 @@
  * >   *offset = position < 0 ? 0 : distance;
  *
  * bug: core/src/parser_columns.c
- * <     before += (int64_t)value->size;
- * >     before += 1;
+ * <   field->offsets[index] = (int64_t)field->item_count;
+ * >   field->offsets[index] = (int64_t)index;
+ *
+ * bug: core/src/parser_plain.c
+ * <       if (spare < 0) goto stop;
+ * >       if (spare < -9) goto stop;
  *
  * bug: core/src/arrow.c
  * <     items += value.size * width;
