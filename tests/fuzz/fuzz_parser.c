@@ -19,10 +19,6 @@
  * <   field->offsets[index] = (int64_t)field->item_count;
  * >   field->offsets[index] = (int64_t)index;
  *
- * bug: core/src/parser_plain.c
- * <       if (spare < 0) goto stop;
- * >       if (spare < -9) goto stop;
- *
  * bug: core/src/arrow.c
  * <     items += value.size * width;
  * >     items += value.size;
