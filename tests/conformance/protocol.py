@@ -134,11 +134,19 @@ def pack_operation(operation: Operation) -> bytes:
             body = struct.pack(">IB", operation.user, operation.option)
         case visits_model.SCAN:
             body = struct.pack(">I", operation.option)
+        case visits_model.COPY | visits_model.SALVAGE:
+            body = pack_text(operation.beside)
+        case visits_model.READ:
+            body = pack_text(operation.beside) + struct.pack(">I", operation.option)
+        case visits_model.REFRESH:
+            body = struct.pack(">B", operation.option)
+        case visits_model.ADD_BY_READER:
+            body = pack_visit(operation.visits[0])
     return struct.pack(">B", operation.op) + body
 
 
 def visits_request(path: str, program: Program) -> bytes:
-    head = b"V" + pack_text(path) + struct.pack(">II", program.max_visits, len(program.operations))
+    head = b"V" + pack_text(path) + struct.pack(">IBI", program.max_visits, program.durability, len(program.operations))
     return head + b"".join(map(pack_operation, program.operations))
 
 
@@ -195,14 +203,20 @@ class Reader:
         if self.number("B") != 0:
             return self.refusal()
         match operation.op:
-            case visits_model.RECENT | visits_model.SCAN:
+            case visits_model.RECENT | visits_model.SCAN | visits_model.READ:
                 return [self.visit() for _ in range(self.number("I"))]
             case visits_model.DELETE:
                 return self.number("B") != 0
             case visits_model.USERS:
                 return [(self.number("I"), self.number("I")) for _ in range(self.number("I"))]
-            case visits_model.VERIFY:
+            case visits_model.VERIFY | visits_model.SALVAGE:
                 return self.number("Q"), self.number("Q")
+            case visits_model.STATS:
+                return visits_model.Stats(
+                    self.number("I"), self.number("Q"), *(self.number("B") != 0 for _ in range(4))
+                )
+            case visits_model.REFRESH:
+                return [self.number("B") != 0, *(self.visit() for _ in range(self.number("I")))]
         return None
 
     def refusal(self) -> Refusal:

@@ -293,7 +293,7 @@ def run_turns(testees: Sequence[Testee], path: Path, seed: int, turns: int) -> N
     """The testees take turns with one file of visits: each does a random program, and all must say what the model says."""
     model = Model(0)
     for turn, program in enumerate(itertools.islice(Drawing(seed).programs(), turns)):
-        model.resize(program.max_visits)
+        model.open(program)
         expected = [model.run(operation) for operation in program.operations]
         testee = testees[turn % len(testees)]
         (reply,) = testee.exchange([protocol.visits_request(str(path), program)])

@@ -10,6 +10,7 @@ import struct
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import samebytes
@@ -231,8 +232,64 @@ def packed_visits(visits: list[samebytes.Visit]) -> bytes:
     return struct.pack(">I", len(visits)) + b"".join(rows)
 
 
-def operate(manager: samebytes.VisitManager, request: Request) -> bytes:
-    match request.number("B"):
+@dataclass
+class Session:
+    """The file of a request, and what reads it, or another file, besides."""
+
+    path: bytes
+    manager: samebytes.VisitManager
+    reader: samebytes.VisitManager | None = None
+
+    def beside(self, request: Request) -> bytes:
+        return self.path + request.bytes()
+
+    def read(self, path: bytes, max_visits: int) -> samebytes.VisitManager:
+        self.end()
+        self.reader = samebytes.VisitManager(path, max_visits, read_only=True, as_bytes=True)
+        return self.reader
+
+    def by_reader(self) -> samebytes.VisitManager:
+        if self.reader is None:
+            raise Malformed
+        return self.reader
+
+    def end(self) -> None:
+        if self.reader is not None:
+            self.reader.close()
+            self.reader = None
+
+
+def packed_stats(stats: samebytes.VisitStats) -> bytes:
+    durable = stats.durable_bytes == stats.file_bytes
+    head = struct.pack(">IQ", stats.max_visits, stats.cut_bytes)
+    return head + struct.pack(">BBBB", stats.upgraded, stats.poisoned, durable, stats.syncs > 0)
+
+
+def operate_beside(session: Session, op: int, request: Request) -> bytes:
+    """The operations that have to do with other files, or other handles of this one."""
+    match op:
+        case 12:
+            session.manager.copy_to(session.beside(request))
+        case 13:
+            report = samebytes.salvage_visits(session.path, session.beside(request))
+            return struct.pack(">QQ", report.users, report.visits)
+        case 14:
+            return packed_visits(list(session.read(session.beside(request), request.number("I"))))
+        case 15:
+            whose = session.by_reader() if request.number("B") else session.manager
+            changed = whose.refresh()
+            return struct.pack(">B", changed) + packed_visits(list(whose))
+        case 16:
+            visit = visit_of(request)
+            session.by_reader().add_visit(visit.user, visit.visit_id, visit.url, visit.text, visit.time_ns)
+        case _:
+            raise Malformed
+    return b""
+
+
+def operate(session: Session, request: Request) -> bytes:
+    manager, op = session.manager, request.number("B")
+    match op:
         case 1:
             visit = visit_of(request)
             manager.add_visit(visit.user, visit.visit_id, visit.url, visit.text, visit.time_ns)
@@ -262,20 +319,24 @@ def operate(manager: samebytes.VisitManager, request: Request) -> bytes:
         case 10:
             report = manager.verify()
             return struct.pack(">QQ", report.users, report.visits)
+        case 11:
+            return packed_stats(manager.get_stats())
         case _:
-            raise Malformed
+            return operate_beside(session, op, request)
     return b""
 
 
 def visits(request: Request) -> bytes:
-    path, max_visits = request.bytes(), request.number("I")
+    path, max_visits, durability = request.bytes(), request.number("I"), request.number("B")
     answers = []
-    with samebytes.VisitManager(path, max_visits, as_bytes=True) as manager:
+    with samebytes.VisitManager(path, max_visits, durability=durability, as_bytes=True) as manager:
+        session = Session(path, manager)
         for _ in range(request.number("I")):
             try:
-                answers.append(b"\0" + operate(manager, request))
+                answers.append(b"\0" + operate(session, request))
             except samebytes.SamebytesError as error:
                 answers.append(b"\1" + packed_error(error))
+        session.end()
     return b"".join(answers)
 
 

@@ -623,15 +623,72 @@ static sb_status verify(sb_visit_manager *manager, writer *out, sb_error *error)
   return status;
 }
 
-static sb_status operate(sb_visit_manager *manager, reader *in, writer *out, scratch *all, sb_error *error) {
+/* The file of a request, and what reads it, or another file, besides. */
+typedef struct session {
+  const char *path;
+  sb_visit_manager *manager, *reader;
+} session;
+
+static const char *take_path_beside(const session *now, reader *in, scratch *all) {
+  const char *beside = take_name(in, all);
+  const size_t size = strlen(now->path) + strlen(beside) + 1;
+  char *path = scratch_get(all, size, 1);
+  snprintf(path, size, "%s%s", now->path, beside);
+  return path;
+}
+
+static sb_status put_stats(sb_visit_manager *manager, writer *out, sb_error *error) {
+  sb_visit_stats stats = {.struct_size = sizeof stats};
+  const sb_status status = sb_visit_manager_get_stats(manager, &stats, error);
+  put_number(out, stats.max_visits, 4);
+  put_number(out, stats.cut_bytes, 8);
+  put_number(out, stats.upgraded, 1);
+  put_number(out, stats.poisoned, 1);
+  put_number(out, stats.durable_bytes == stats.file_bytes, 1);
+  put_number(out, stats.syncs > 0, 1);
+  return status;
+}
+
+static sb_status salvage(const session *now, reader *in, writer *out, scratch *all, sb_error *error) {
+  sb_visit_report report = {.struct_size = sizeof report};
+  const sb_status status = sb_salvage_visits(now->path, take_path_beside(now, in, all), &report, error);
+  put_number(out, report.users, 8);
+  put_number(out, report.visits, 8);
+  return status;
+}
+
+static sb_status open_reader(session *now, reader *in, writer *out, scratch *all, sb_error *error) {
+  sb_visit_manager_options options;
+  const char *path = take_path_beside(now, in, all);
+  sb_visit_manager_options_init(&options, sizeof options);
+  options.max_visits = take_u32(in);
+  options.read_only = true;
+  sb_visit_manager_close(now->reader);
+  now->reader = NULL;
+  const sb_status status = sb_visit_manager_open(path, &options, &now->reader, error);
+  return status == SB_OK ? scan(now->reader, 0, out, error) : status;
+}
+
+static sb_status refresh(session *now, bool by_reader, writer *out, sb_error *error) {
+  bool changed = false;
+  sb_visit_manager *whose = by_reader ? now->reader : now->manager;
+  const sb_status status = sb_visit_manager_refresh(whose, &changed, error);
+  put_number(out, changed, 1);
+  return status == SB_OK ? scan(whose, 0, out, error) : status;
+}
+
+static sb_status add(sb_visit_manager *manager, reader *in, sb_error *error) {
+  const sb_visit visit = take_visit(in);
+  if (in->failed) return SB_OK;
+  return sb_visit_manager_add_visit_at(manager, visit.user, visit.visit_id, visit.url, visit.url_size, visit.text, visit.text_size,
+                                       visit.time_ns, error);
+}
+
+static sb_status operate(session *now, reader *in, writer *out, scratch *all, sb_error *error) {
+  sb_visit_manager *manager = now->manager;
   const uint8_t op = take_u8(in);
   switch (op) {
-  case 1: {
-    const sb_visit visit = take_visit(in);
-    if (in->failed) return SB_OK;
-    return sb_visit_manager_add_visit_at(manager, visit.user, visit.visit_id, visit.url, visit.url_size, visit.text, visit.text_size,
-                                         visit.time_ns, error);
-  }
+  case 1: return add(manager, in, error);
   case 2: return add_many(manager, in, all, error);
   case 3: return recent(manager, in, out, all, error);
   case 4: return delete_visits(manager, in, out, all, error);
@@ -644,28 +701,35 @@ static sb_status operate(sb_visit_manager *manager, reader *in, writer *out, scr
   case 8: return sb_visit_manager_compact(manager, error);
   case 9: return sb_visit_manager_sync(manager, error);
   case 10: return verify(manager, out, error);
+  case 11: return put_stats(manager, out, error);
+  case 12: return sb_visit_manager_copy_to(manager, take_path_beside(now, in, all), error);
+  case 13: return salvage(now, in, out, all, error);
+  case 14: return open_reader(now, in, out, all, error);
+  case 15: return refresh(now, take_u8(in) != 0, out, error);
+  case 16: return add(now->reader, in, error);
   default: in->failed = true; return SB_OK;
   }
 }
 
 static void visits(reader *in, writer *out, scratch *all) {
-  sb_visit_manager *manager = NULL;
+  session now = {0};
   sb_visit_manager_options options;
   sb_error error;
   writer body = {0};
-  const char *path = take_name(in, all);
+  now.path = take_name(in, all);
   sb_visit_manager_options_init(&options, sizeof options);
   options.max_visits = take_u32(in);
+  options.durability = take_u8(in);
   const size_t count = take_count(in, 4, 1);
   if (in->failed) return;
-  if (sb_visit_manager_open(path, &options, &manager, &error) != SB_OK) {
+  if (sb_visit_manager_open(now.path, &options, &now.manager, &error) != SB_OK) {
     reply_error(out, &error);
     return;
   }
   put_number(out, 0, 1);
   for (size_t i = 0; i < count && !in->failed; i++) {
     body.size = 0;
-    const sb_status status = operate(manager, in, &body, all, &error);
+    const sb_status status = operate(&now, in, &body, all, &error);
     put_number(out, status != SB_OK, 1);
     if (status == SB_OK)
       put(out, body.data, body.size);
@@ -673,8 +737,9 @@ static void visits(reader *in, writer *out, scratch *all) {
       put_error(out, &error);
   }
   free(body.data);
-  if (sb_visit_manager_finish(manager, &error) != SB_OK) reply_error(out, &error);
-  sb_visit_manager_close(manager);
+  sb_visit_manager_close(now.reader);
+  if (sb_visit_manager_finish(now.manager, &error) != SB_OK) reply_error(out, &error);
+  sb_visit_manager_close(now.manager);
 }
 
 static void hello(writer *out) {

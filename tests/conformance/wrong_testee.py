@@ -17,7 +17,7 @@ import reference_codec
 import visits_model
 from protocol import Reader, pack_text, pack_value, pack_visit
 from reference_codec import DIRECTIONS, STATUSES, TYPES, EncodeError, Field, Refused, Schema
-from visits_model import Answer, Model, Operation
+from visits_model import Answer, Model, Operation, Program
 
 FAULT = sys.argv[1]
 TYPE_NAMES = {number: name for name, number in TYPES.items()}
@@ -113,7 +113,37 @@ def take_operation(request: Reader) -> Operation:
             return Operation(op, user=request.number("I"), option=request.number("B"))
         case visits_model.SCAN:
             return Operation(op, option=request.number("I"))
+        case visits_model.COPY | visits_model.SALVAGE:
+            return Operation(op, beside=request.text().decode())
+        case visits_model.READ:
+            return Operation(op, beside=request.text().decode(), option=request.number("I"))
+        case visits_model.REFRESH:
+            return Operation(op, option=request.number("B"))
+        case visits_model.ADD_BY_READER:
+            return Operation(op, (request.visit(),))
     return Operation(op)
+
+
+def operate(model: Model, operation: Operation) -> Answer:
+    """What the model says, or what a store would that is wrong about other files and handles."""
+    before = model.reader
+    if FAULT == "visits-reader-max" and operation.op == visits_model.READ:
+        operation = operation._replace(option=0)
+    answer = model.run(operation)
+    match operation.op, FAULT:
+        case visits_model.STATS, "visits-syncs":
+            return answer._replace(synced=True)  # type: ignore[union-attr]
+        case visits_model.COPY, "visits-copy" if answer is None and model.present():
+            del model.copies[operation.beside][model.present()[0]]
+        case visits_model.SALVAGE, "visits-salvage" if isinstance(answer, tuple) and not isinstance(answer, Refused):
+            return answer[0] + 1, answer[1]
+        case visits_model.REFRESH, "visits-stale" if isinstance(answer, list) and before is not None:
+            return [answer[0], *before.visits()]
+        case visits_model.REFRESH, "visits-changed" if isinstance(answer, list):
+            return [answer[0] is False, *answer[1:]]
+        case visits_model.ADD_BY_READER, "visits-read-only":
+            return None
+    return answer
 
 
 def pack_answer(operation: Operation, answer: Answer) -> bytes:
@@ -122,7 +152,7 @@ def pack_answer(operation: Operation, answer: Answer) -> bytes:
             answer = answer._replace(frame=answer.frame + 1)
         return b"\1" + pack_refused(answer)
     match operation.op:
-        case visits_model.RECENT | visits_model.SCAN:
+        case visits_model.RECENT | visits_model.SCAN | visits_model.READ:
             visits = list(answer)  # type: ignore[arg-type]
             if FAULT == "visits-order" and operation.op == visits_model.RECENT:
                 visits.reverse()
@@ -134,21 +164,28 @@ def pack_answer(operation: Operation, answer: Answer) -> bytes:
             return struct.pack(">BI", 0, len(rows)) + b"".join(rows)
         case visits_model.DELETE:
             return struct.pack(">BB", 0, FAULT == "visits-found" or bool(answer))
-        case visits_model.VERIFY:
+        case visits_model.VERIFY | visits_model.SALVAGE:
             return struct.pack(">BQQ", 0, *answer)  # type: ignore[misc]
+        case visits_model.STATS:
+            most, cut_bytes, *rest = answer  # type: ignore[misc]
+            return struct.pack(">BIQBBBB", 0, most, cut_bytes, *(value is True for value in rest))
+        case visits_model.REFRESH:
+            changed, *visits = answer  # type: ignore[misc]
+            return struct.pack(">BBI", 0, changed is True, len(visits)) + b"".join(map(pack_visit, visits))
     return b"\0"
 
 
 def visits(request: Reader) -> bytes:
     """The model, kept in the file that a store would be."""
-    path, max_visits = Path(request.text().decode()), request.number("I")
+    path, max_visits, durability = Path(request.text().decode()), request.number("I"), request.number("B")
     model: Model = pickle.loads(path.read_bytes()) if path.exists() else Model(max_visits)
-    if FAULT != "visits-max":
-        model.resize(max_visits)
+    model.open(
+        Program(0 if FAULT == "visits-max" else max_visits, (), 0 if FAULT == "visits-durability" else durability)
+    )
     answers = [b"\0"]
     for _ in range(request.number("I")):
         operation = take_operation(request)
-        answers.append(pack_answer(operation, model.run(operation)))
+        answers.append(pack_answer(operation, operate(model, operation)))
     if FAULT == "visits-lost":
         for user in model.present()[:1]:
             model.users[user].pop()

@@ -29,20 +29,27 @@ func (out *reply) visits(visits []samebytes.Visit) {
 	}
 }
 
+// A session is the file of a request, and what reads it, or another file, besides.
+type session struct {
+	path            string
+	manager, reader *samebytes.VisitManager
+}
+
 func visits(in *request, out *reply) (err error) {
-	path, most := string(in.bytes()), in.u32()
-	manager, err := samebytes.NewVisitManager(path, int(most))
-	if err != nil {
+	now := session{path: string(in.bytes())}
+	options := samebytes.VisitManagerOptions{MaxVisits: in.u32(), Durability: int32(in.u8())}
+	if now.manager, err = samebytes.OpenVisitManager(now.path, &options); err != nil {
 		return err
 	}
 	defer func() {
-		if last := manager.Close(); err == nil {
+		now.reader.Close()
+		if last := now.manager.Close(); err == nil {
 			err = last
 		}
 	}()
 	for range in.count(4, 1) {
 		var body reply
-		if err := operate(manager, in, &body); err == errProtocol {
+		if err := now.operate(in, &body); err == errProtocol {
 			return err
 		} else if err != nil {
 			out.u8(1)
@@ -55,8 +62,63 @@ func visits(in *request, out *reply) (err error) {
 	return nil
 }
 
-func operate(manager *samebytes.VisitManager, in *request, out *reply) error {
-	switch in.u8() {
+func (out *reply) bool(value bool) {
+	if value {
+		out.u8(1)
+	} else {
+		out.u8(0)
+	}
+}
+
+func (now *session) operate(in *request, out *reply) error {
+	switch op := in.u8(); op {
+	case 11:
+		stats, err := now.manager.GetStats()
+		out.u32(stats.MaxVisits)
+		out.i64(int64(stats.CutBytes))
+		for _, value := range []bool{stats.Upgraded, stats.Poisoned, stats.DurableBytes == stats.FileBytes, stats.Syncs > 0} {
+			out.bool(value)
+		}
+		return err
+	case 12:
+		return now.manager.CopyTo(now.path + string(in.bytes()))
+	case 13:
+		report, err := samebytes.SalvageVisits(now.path, now.path+string(in.bytes()))
+		out.i64(int64(report.Users))
+		out.i64(int64(report.Visits))
+		return err
+	case 14:
+		return now.read(now.path+string(in.bytes()), in.u32(), out)
+	case 15:
+		manager := now.manager
+		if in.u8() != 0 {
+			manager = now.reader
+		}
+		changed, err := manager.Refresh()
+		if err != nil {
+			return err
+		}
+		out.bool(changed)
+		return scan(manager, 0, out)
+	case 16:
+		visit := in.visit()
+		return now.reader.AddVisitAt(visit.User, visit.VisitID, visit.URL, visit.Text, visit.Time)
+	default:
+		return operate(now.manager, op, in, out)
+	}
+}
+
+func (now *session) read(path string, most uint32, out *reply) (err error) {
+	now.reader.Close()
+	now.reader, err = samebytes.OpenVisitManager(path, &samebytes.VisitManagerOptions{MaxVisits: most, ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	return scan(now.reader, 0, out)
+}
+
+func operate(manager *samebytes.VisitManager, op byte, in *request, out *reply) error {
+	switch op {
 	case 1:
 		visit := in.visit()
 		return manager.AddVisitAt(visit.User, visit.VisitID, visit.URL, visit.Text, visit.Time)
@@ -70,11 +132,7 @@ func operate(manager *samebytes.VisitManager, in *request, out *reply) error {
 		return recent(manager, in.users(), out)
 	case 4:
 		found, err := manager.DeleteVisits(in.u32(), in.users())
-		if found {
-			out.u8(1)
-		} else {
-			out.u8(0)
-		}
+		out.bool(found)
 		return err
 	case 5:
 		user, erase := in.u32(), in.u8()
