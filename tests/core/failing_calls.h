@@ -140,14 +140,21 @@ int __wrap_openat(int folder, const char *name, int flags, ...) {
 int __real_fcntl(int file, int command, ...);
 int __wrap_fcntl(int file, int command, ...);
 int __wrap_fcntl(int file, int command, ...) { /* the core locks and duplicates by it */
+  const bool locks = command == F_OFD_SETLK;
+  struct flock *lock = NULL;
+  int least = 0;
   va_list more;
   va_start(more, command);
-  const uintptr_t argument = command == F_OFD_SETLK ? (uintptr_t)va_arg(more, void *) : (uintptr_t)va_arg(more, int);
+  if (locks)
+    lock = va_arg(more, struct flock *);
+  else
+    least = va_arg(more, int);
   va_end(more);
-  if (!fault_now(command == F_OFD_SETLK ? CALL_LOCK : CALL_FACTS) || fault_kind == FAULT_SHORT)
-    return __real_fcntl(file, command, argument);
-  errno = fault_errno;
-  return -1;
+  if (fault_now(locks ? CALL_LOCK : CALL_FACTS) && fault_kind != FAULT_SHORT) {
+    errno = fault_errno;
+    return -1;
+  }
+  return locks ? __real_fcntl(file, command, lock) : __real_fcntl(file, command, least);
 }
 
 int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *context);

@@ -109,6 +109,7 @@ static void content_change(content *file, const change *made) {
 }
 
 static void content_copy(content *target, const content *source) {
+  if (source->size > FILE_MAX) abort();
   target->data = realloc(target->data, source->size + 1);
   if (target->data == NULL) abort();
   memcpy(target->data, source->data != NULL ? source->data : (const uint8_t *)"", source->size);
