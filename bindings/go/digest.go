@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x984ff7ccf199de2full
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x008d7c5f838ca117ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "984ff7ccf199de2f"
+const coreDigest = "008d7c5f838ca117"

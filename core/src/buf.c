@@ -32,27 +32,37 @@ struct sb_buf {
   sb_memory *memory;     /* NULL: the default pool */
   room_piece first_room; /* the place of the pieces while there is no heap; its size is 0 while it has none */
   room_piece *room_heap;
-  size_t room_capacity; /* of room_heap, in pieces */
-  size_t room_start;    /* pieces before it are used up */
   size_t room_count;
   size_t room_bytes;
-  size_t begun; /* bytes of the pieces that sb_buf_begin... gave; 0 when they have changed since */
+  size_t begun;         /* bytes of the pieces that sb_buf_begin... gave; 0 when they have changed since */
+  size_t room_capacity; /* with a heap: of it, in pieces */
+  size_t room_start;    /* with a heap: pieces before it are used up */
 };
 
 static_assert(sizeof(sb_buf) <= SB_PRIV_HANDLE_SIZE, "a buf lies in the memory of a handle");
 
-sb_status sb_buf_open(sb_memory *memory, sb_buf **buf) {
-  if (buf == NULL) return SB_INVALID_ARGUMENT;
-  sb_buf *made = sb_priv_handle_get();
-  if (made == NULL) return SB_NO_MEMORY;
-  /* Field by field: the places of the first span and piece are written when there are any. */
+/* Makes `made`, which is new, an empty buf. Field by field: the places of the first span and piece are written when there are any. */
+static inline sb_status buf_begin(sb_buf *made, sb_memory *memory, sb_buf **buf) {
   sb_priv_spans_init(&made->filled);
   made->first_room.size = 0;
   made->room_heap = NULL;
-  made->room_capacity = made->room_start = made->room_count = made->room_bytes = made->begun = 0;
-  made->memory = memory == NULL ? NULL : sb_memory_retain(memory);
+  made->room_count = made->room_bytes = made->begun = 0;
+  made->memory = memory;
+  if (memory != NULL) atomic_fetch_add_explicit(&memory->owners, 1, memory_order_relaxed);
   *buf = made;
   return SB_OK;
+}
+
+/* Without memory at hand. */
+static __attribute__((noinline)) sb_status open_slowly(sb_memory *memory, sb_buf **buf) {
+  sb_buf *made = sb_priv_handle_make();
+  return made == NULL ? SB_NO_MEMORY : buf_begin(made, memory, buf);
+}
+
+sb_status sb_buf_open(sb_memory *memory, sb_buf **buf) {
+  if (buf == NULL) return SB_INVALID_ARGUMENT;
+  sb_buf *made = sb_priv_handle_take();
+  return made == NULL ? open_slowly(memory, buf) : buf_begin(made, memory, buf);
 }
 
 size_t sb_buf_size(const sb_buf *buf) { return buf == NULL ? 0 : buf->filled.bytes; }
@@ -68,9 +78,12 @@ sb_status sb_buf_memory(const sb_buf *buf, sb_memory **memory) {
 
 /* ---- room ---- */
 
-static room_piece *pieces(sb_buf *buf) { return (buf->room_heap != NULL ? buf->room_heap : &buf->first_room) + buf->room_start; }
+static room_piece *pieces(sb_buf *buf) { return buf->room_heap != NULL ? buf->room_heap + buf->room_start : &buf->first_room; }
 
-static size_t room_capacity(const sb_buf *buf) { return buf->room_heap != NULL ? buf->room_capacity : 1; }
+/* Pieces that there is a place for behind the last one. */
+static size_t places(const sb_buf *buf) {
+  return buf->room_heap != NULL ? buf->room_capacity - buf->room_start - buf->room_count : 1 - buf->room_count;
+}
 
 /* Gives `count` owners of a block back. */
 static void shares_release(sb_block *block, uint32_t count) {
@@ -90,8 +103,8 @@ static void shares_reserve(room_piece *piece) {
 static __attribute__((noinline)) sb_status room_reserve_slowly(sb_buf *buf, size_t more) {
   const sb_status status = sb_priv_spans_reserve(&buf->filled, buf->room_count + more);
   if (status != SB_OK) return status;
-  if (more <= room_capacity(buf) - buf->room_start - buf->room_count) return SB_OK;
-  if (buf->room_start > buf->room_count && more <= buf->room_start) {
+  if (more <= places(buf)) return SB_OK;
+  if (buf->room_heap != NULL && buf->room_start > buf->room_count && more <= buf->room_start) {
     memmove(buf->room_heap, pieces(buf), buf->room_count * sizeof(room_piece));
     buf->room_start = 0;
     return SB_OK;
@@ -115,7 +128,7 @@ static inline sb_status room_reserve(sb_buf *buf, size_t more) {
 }
 
 static void room_push(sb_buf *buf, room_piece piece) {
-  assert(buf->room_start + buf->room_count < room_capacity(buf));
+  assert(places(buf) > 0);
   pieces(buf)[buf->room_count++] = piece;
   buf->room_bytes += piece.size;
 }
@@ -137,10 +150,8 @@ static void room_cut(sb_buf *buf, size_t count) {
   }
 }
 
-sb_status sb_buf_reserve(sb_buf *buf, size_t size) {
-  if (buf == NULL) return SB_INVALID_ARGUMENT;
-  if (size > PTRDIFF_MAX || buf->filled.bytes > PTRDIFF_MAX - size) return SB_TOO_LARGE;
-  const size_t count_before = buf->room_count;
+/* On failure the room has as many pieces as before. */
+static __attribute__((noinline)) sb_status reserve_slowly(sb_buf *buf, size_t size, size_t count_before) {
   while (buf->room_bytes < size) {
     sb_block *block = NULL;
     sb_status status = room_reserve(buf, 1);
@@ -152,6 +163,19 @@ sb_status sb_buf_reserve(sb_buf *buf, size_t size) {
     room_push_block(buf, block);
   }
   return SB_OK;
+}
+
+sb_status sb_buf_reserve(sb_buf *buf, size_t size) {
+  if (buf == NULL) return SB_INVALID_ARGUMENT;
+  if (size > PTRDIFF_MAX || buf->filled.bytes > PTRDIFF_MAX - size) return SB_TOO_LARGE;
+  if (size <= buf->room_bytes) return SB_OK;
+  if (buf->filled.bytes + buf->room_bytes > 0) return reserve_slowly(buf, size, buf->room_count);
+  /* The usual case: the first block of an empty buf, whose place is in the buf. */
+  sb_block *block;
+  const sb_status status = sb_priv_block_get(buf->memory, size, &block);
+  if (status != SB_OK) return status;
+  room_push_block(buf, block);
+  return block->size >= size ? SB_OK : reserve_slowly(buf, size, 0);
 }
 
 /* Whether the blocks can become a buf's: each is there once, and nobody else has it. */
@@ -428,15 +452,19 @@ sb_status sb_buf_peek(const sb_buf *buf, sb_view **view) {
   return sb_priv_view_open_range(&buf->filled, 0, buf->filled.bytes, view);
 }
 
-sb_status sb_buf_take(sb_buf *buf, size_t size, sb_view **view) {
-  if (buf == NULL || view == NULL) return SB_INVALID_ARGUMENT;
+static __attribute__((noinline)) sb_status take_slowly(sb_buf *buf, size_t size, sb_view **view) {
   if (size > buf->filled.bytes) return SB_OUT_OF_RANGE;
-  /* All of it moves without counting, where the list that is left has room enough: it has one span then. */
-  if (size == buf->filled.bytes && buf->room_count <= 1) return sb_priv_view_open_all(&buf->filled, view);
   const sb_status status = sb_priv_view_open_range(&buf->filled, 0, size, view);
   if (status != SB_OK) return status;
   sb_priv_spans_skip(&buf->filled, size);
   return SB_OK;
+}
+
+sb_status sb_buf_take(sb_buf *buf, size_t size, sb_view **view) {
+  if (buf == NULL || view == NULL) return SB_INVALID_ARGUMENT;
+  /* All of it moves without counting, where the list that is left has room enough: it has one span then. */
+  if (size == buf->filled.bytes && buf->room_count <= 1) return sb_priv_view_open_all(&buf->filled, view);
+  return take_slowly(buf, size, view);
 }
 
 void sb_buf_clear(sb_buf *buf) {
@@ -453,8 +481,12 @@ void sb_buf_close(sb_buf *buf) {
   if (buf == NULL) return;
   sb_priv_handle_check(buf);
   if (buf->filled.count > 0 || buf->filled.heap != NULL) sb_priv_spans_clear(&buf->filled);
-  room_cut(buf, 0);
-  if (buf->room_heap != NULL) free(buf->room_heap);
+  if (buf->room_heap == NULL) {
+    if (buf->room_count > 0) shares_release(buf->first_room.block, buf->first_room.shares);
+  } else {
+    room_cut(buf, 0);
+    free(buf->room_heap);
+  }
   if (buf->memory != NULL) sb_memory_close(buf->memory);
   sb_priv_handle_put(buf);
 }

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x984ff7ccf199de2full
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x008d7c5f838ca117ull
 import "C"

@@ -1,7 +1,7 @@
 //go:build !samebytes_shared
 
 /* What views and bufs are made of is taken and given back millions of times a second, and malloc with free costs more than all the rest of
- * copying a view. So each thread keeps the last few that it closed, in an array that nobody else sees.
+ * copying a view. So each thread keeps the last few that it closed, in an array that nobody else sees. Short lists of spans use them too.
  *
  * Under AddressSanitizer nothing is kept, so that it sees the use of a view that has been closed. */
 

@@ -4,15 +4,13 @@
  * doubling, so that skip and append cost the same at any length. The blocks are counted per span.
  *
  * A long list lies in memory of the default pool, which keeps it for the next one: fresh pages from the system would cost more than all the
- * appending. A short one lies in memory of malloc, which wastes less. */
-
-#include <stdlib.h>
+ * appending. A short one lies in memory of a handle, which the thread has at hand. */
 
 #include <samebytes/pool.h>
 
 #include "internal.h"
 
-#define SHORT_MAX 10u /* spans in memory of malloc */
+#define SHORT_MAX (SB_PRIV_HANDLE_SIZE / sizeof(sb_priv_span)) /* spans in memory of a handle */
 
 /* ---- the list ---- */
 
@@ -23,7 +21,7 @@ static size_t room(const sb_priv_spans *spans) {
 
 static void heap_free(sb_priv_spans *spans) {
   if (spans->capacity <= SHORT_MAX) {
-    free(spans->heap);
+    sb_priv_handle_put(spans->heap);
   } else {
     const sb_status status = sb_pool_put(NULL, spans->heap);
     assert(status == SB_OK);
@@ -35,7 +33,10 @@ static void heap_free(sb_priv_spans *spans) {
 /* Memory for `*count` spans or more; `*count` becomes what there is. */
 static sb_priv_span *heap_get(size_t *count) {
   static const size_t class_sizes[] = {512, 4096, 16384, 65536, 1048576}; /* bytes; what the default pool keeps */
-  if (*count <= SHORT_MAX) return malloc(*count * sizeof(sb_priv_span));
+  if (*count <= SHORT_MAX) {
+    *count = SHORT_MAX;
+    return sb_priv_handle_get();
+  }
   size_t size = *count * sizeof(sb_priv_span);
   for (size_t i = 0; i < sizeof class_sizes / sizeof class_sizes[0]; i++) {
     if (size > class_sizes[i]) continue;
@@ -60,7 +61,7 @@ sb_status sb_priv_spans_reserve(sb_priv_spans *spans, size_t more) {
     return SB_OK;
   }
   /* Most lists that begin with many spans, such as a copy's, never get more. */
-  size_t larger = needed <= 4 ? 4 : spans->count == 0 ? needed : needed * 2;
+  size_t larger = needed <= SHORT_MAX || spans->count == 0 ? needed : needed * 2;
   sb_priv_span *heap = heap_get(&larger);
   if (heap == NULL) return SB_NO_MEMORY;
   if (spans->count > 0) memcpy(heap, sb_priv_spans_items(spans), spans->count * sizeof *heap);
@@ -71,7 +72,7 @@ sb_status sb_priv_spans_reserve(sb_priv_spans *spans, size_t more) {
   return SB_OK;
 }
 
-void sb_priv_spans_push(sb_priv_spans *spans, sb_block *block, const uint8_t *data, size_t size) {
+static inline void push(sb_priv_spans *spans, sb_block *block, const uint8_t *data, size_t size) {
   assert(size > 0);
   spans->bytes += size;
   if (spans->count > 0) {
@@ -85,6 +86,8 @@ void sb_priv_spans_push(sb_priv_spans *spans, sb_block *block, const uint8_t *da
   assert(room(spans) > 0);
   sb_priv_spans_items(spans)[spans->count++] = (sb_priv_span){data, size, block};
 }
+
+void sb_priv_spans_push(sb_priv_spans *spans, sb_block *block, const uint8_t *data, size_t size) { push(spans, block, data, size); }
 
 size_t sb_priv_spans_find(const sb_priv_spans *spans, size_t *offset) {
   size_t index = 0;
@@ -107,17 +110,17 @@ void sb_priv_spans_push_range(sb_priv_spans *spans, const sb_priv_spans *source,
   const size_t index = sb_priv_spans_find(source, &offset);
   const sb_priv_span *from = sb_priv_spans_at(source, index); /* `source` may be `spans` */
   const size_t head = from->size - offset < size ? from->size - offset : size;
-  sb_priv_spans_push(spans, sb_priv_block_retain(from->block), from->data + offset, head);
+  push(spans, sb_priv_block_retain(from->block), from->data + offset, head);
+  if (size == head) return;
   size -= head;
   spans->bytes += size;
   /* Only the first may continue the last span. */
-  sb_priv_span *to = sb_priv_spans_items(spans) + spans->count, *const begin = to;
-  for (; size > 0; to++) {
+  sb_priv_span *to = sb_priv_spans_items(spans) + spans->count;
+  for (; size > 0; spans->count++) {
     const size_t piece = (++from)->size < size ? from->size : size;
-    *to = (sb_priv_span){from->data, piece, sb_priv_block_retain(from->block)};
+    *to++ = (sb_priv_span){from->data, piece, sb_priv_block_retain(from->block)};
     size -= piece;
   }
-  spans->count += (size_t)(to - begin);
   assert(spans->heap == NULL || spans->count <= spans->capacity - spans->start);
 }
 
