@@ -9,7 +9,8 @@ func IntegerColumn[T int8 | int16 | int32 | int64](values []T) Column {
 	return Column{Values: integerBytes(values)}
 }
 
-// StringColumn makes the column of a string field for Builder.AddColumns: one string per message.
+// StringColumn makes the column of a string field for Builder.AddColumns, one string per message, or of urls or texts for
+// VisitManager.AddVisitColumns, one per visit.
 func StringColumn[T ~[]byte | ~string](values []T) Column {
 	bytes, lengths := joined(nil, make([]int32, 0, len(values)), values)
 	return Column{Values: bytes, Lengths: lengths}

@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x008d7c5f838ca117ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x2d4e033b37c9c36aull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "008d7c5f838ca117"
+const coreDigest = "2d4e033b37c9c36a"

@@ -346,6 +346,8 @@ package samebytes
 #cgo nocallback sb_visit_manager_add_visit_at
 #cgo noescape sb_visit_manager_add_visits
 #cgo nocallback sb_visit_manager_add_visits
+#cgo noescape sb_visit_manager_add_visit_columns
+#cgo nocallback sb_visit_manager_add_visit_columns
 #cgo noescape sb_visit_manager_get_recent_visits
 #cgo nocallback sb_visit_manager_get_recent_visits
 #cgo noescape sb_visit_manager_get_recent_visits_of
@@ -595,6 +597,45 @@ func goIovec(c *C.sb_iovec) iovec {
 	return s
 }
 
+// Column is the values of one field for many messages, or of url or text for many visits, as Batch.GetColumn
+// gives them (its parts are these members). Frozen: it never grows.
+//
+//	| field | values | offsets, lengths | item_offsets, item_lengths |
+//	|---|---|---|---|
+//	| integer | integers as wide as the field, or int64, one per message | | |
+//	| string | bytes | of the string of each message, in bytes | |
+//	| array of an integer | items, as wide as the field's | of the array of each message, in items | |
+//	| array of string | bytes | of the array of each message, in strings | of each string, in bytes |
+//
+// Integers are in the machine's own byte order and aligned. Without offsets what has lengths lies one behind
+// the other. The url and the text of a visit are strings.
+type Column struct {
+	// see above
+	Values []byte
+	// see above
+	Offsets []int64
+	// see above
+	Lengths []int32
+	// see above
+	ItemOffsets []int64
+	// see above
+	ItemLengths []int32
+}
+
+func (s *Column) fill(op string, c *C.sb_column, held *holder) error {
+	c.values = held.pin(unsafe.Pointer(unsafe.SliceData(s.Values)))
+	c.size = C.size_t(len(s.Values))
+	c.offsets = (*C.int64_t)(held.pin(unsafe.Pointer(unsafe.SliceData(s.Offsets))))
+	c.offset_count = C.size_t(len(s.Offsets))
+	c.lengths = (*C.int32_t)(held.pin(unsafe.Pointer(unsafe.SliceData(s.Lengths))))
+	c.length_count = C.size_t(len(s.Lengths))
+	c.item_offsets = (*C.int64_t)(held.pin(unsafe.Pointer(unsafe.SliceData(s.ItemOffsets))))
+	c.item_offset_count = C.size_t(len(s.ItemOffsets))
+	c.item_lengths = (*C.int32_t)(held.pin(unsafe.Pointer(unsafe.SliceData(s.ItemLengths))))
+	c.item_length_count = C.size_t(len(s.ItemLengths))
+	return nil
+}
+
 // SchemaField is one field of a schema. Frozen: it never grows.
 type SchemaField struct {
 	// unique in its message
@@ -653,45 +694,6 @@ func goValue(c *C.sb_value) value {
 	s.Data = c.data
 	s.Size = int(c.size)
 	return s
-}
-
-// Column is the values of one field for many messages, as Batch.GetColumn gives them (its parts are these
-// members). Frozen: it never grows.
-//
-//	| field | values | offsets, lengths | item_offsets, item_lengths |
-//	|---|---|---|---|
-//	| integer | integers as wide as the field, or int64, one per message | | |
-//	| string | bytes | of the string of each message, in bytes | |
-//	| array of an integer | items, as wide as the field's | of the array of each message, in items | |
-//	| array of string | bytes | of the array of each message, in strings | of each string, in bytes |
-//
-// Integers are in the machine's own byte order and aligned. Without offsets what has lengths lies one behind
-// the other.
-type Column struct {
-	// see above
-	Values []byte
-	// see above
-	Offsets []int64
-	// see above
-	Lengths []int32
-	// see above
-	ItemOffsets []int64
-	// see above
-	ItemLengths []int32
-}
-
-func (s *Column) fill(op string, c *C.sb_column, held *holder) error {
-	c.values = held.pin(unsafe.Pointer(unsafe.SliceData(s.Values)))
-	c.size = C.size_t(len(s.Values))
-	c.offsets = (*C.int64_t)(held.pin(unsafe.Pointer(unsafe.SliceData(s.Offsets))))
-	c.offset_count = C.size_t(len(s.Offsets))
-	c.lengths = (*C.int32_t)(held.pin(unsafe.Pointer(unsafe.SliceData(s.Lengths))))
-	c.length_count = C.size_t(len(s.Lengths))
-	c.item_offsets = (*C.int64_t)(held.pin(unsafe.Pointer(unsafe.SliceData(s.ItemOffsets))))
-	c.item_offset_count = C.size_t(len(s.ItemOffsets))
-	c.item_lengths = (*C.int32_t)(held.pin(unsafe.Pointer(unsafe.SliceData(s.ItemLengths))))
-	c.item_length_count = C.size_t(len(s.ItemLengths))
-	return nil
 }
 
 // ParserOptions tells how a parser works. 0 in every field is the default.
@@ -4862,6 +4864,46 @@ func (v *VisitManager) addVisits(visits []visit) error {
 	cStatus := C.sb_visit_manager_add_visits(self, unsafe.SliceData(cVisits), C.size_t(len(visits)), &outError)
 	if cStatus != 0 {
 		return failureOf("VisitManager.AddVisits", cStatus, &outError)
+	}
+	return nil
+}
+
+// AddVisitColumns adds visits of any users, in order, from columns: of each visit one number of users and of
+// visitIds, one string of urls and of texts, and one of timesNs, VisitNow included; where there are no times,
+// all are added now. Either all are added or none, a crash aside, which may keep the first of them only.
+//
+//   - Ownership: all is borrowed for the call, and what it shows is copied.
+//   - Threads: any.
+//   - Errors: ErrInvalidArgument, with the column's name, when it has not as many values as there are users;
+//     ErrOutOfRange for an offset and a length outside of the values; otherwise as VisitManager.AddVisits,
+//     with the index of the visit in error.frame.
+//   - Since: 1.0
+func (v *VisitManager) AddVisitColumns(users []uint32, visitIds []uint32, urls *Column, texts *Column, timesNs []int64) error {
+	if urls == nil {
+		return refuse("VisitManager.AddVisitColumns", "urls is nil")
+	}
+	if texts == nil {
+		return refuse("VisitManager.AddVisitColumns", "texts is nil")
+	}
+	var held holder
+	defer held.release()
+	self, err := v.enter("VisitManager.AddVisitColumns")
+	if err != nil {
+		return err
+	}
+	defer v.leave()
+	var cUrls C.sb_column
+	if err := urls.fill("VisitManager.AddVisitColumns", &cUrls, &held); err != nil {
+		return err
+	}
+	var cTexts C.sb_column
+	if err := texts.fill("VisitManager.AddVisitColumns", &cTexts, &held); err != nil {
+		return err
+	}
+	var outError C.sb_error
+	cStatus := C.sb_visit_manager_add_visit_columns(self, (*C.uint32_t)(unsafe.Pointer(unsafe.SliceData(users))), C.size_t(len(users)), (*C.uint32_t)(unsafe.Pointer(unsafe.SliceData(visitIds))), C.size_t(len(visitIds)), &cUrls, &cTexts, (*C.int64_t)(unsafe.Pointer(unsafe.SliceData(timesNs))), C.size_t(len(timesNs)), &outError)
+	if cStatus != 0 {
+		return failureOf("VisitManager.AddVisitColumns", cStatus, &outError)
 	}
 	return nil
 }

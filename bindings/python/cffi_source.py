@@ -48,6 +48,18 @@ typedef struct sb_iovec {
   void *data;
   size_t size;
 } sb_iovec;
+typedef struct sb_column {
+  const void *values;
+  size_t size;
+  const int64_t *offsets;
+  size_t offset_count;
+  const int32_t *lengths;
+  size_t length_count;
+  const int64_t *item_offsets;
+  size_t item_offset_count;
+  const int32_t *item_lengths;
+  size_t item_length_count;
+} sb_column;
 typedef struct sb_schema_field {
   const char *name;
   int32_t type;
@@ -62,18 +74,6 @@ typedef struct sb_value {
   const void *data;
   size_t size;
 } sb_value;
-typedef struct sb_column {
-  const void *values;
-  size_t size;
-  const int64_t *offsets;
-  size_t offset_count;
-  const int32_t *lengths;
-  size_t length_count;
-  const int64_t *item_offsets;
-  size_t item_offset_count;
-  const int32_t *item_lengths;
-  size_t item_length_count;
-} sb_column;
 typedef struct sb_parser_options {
   uint32_t struct_size;
   int32_t max_frame_size;
@@ -405,6 +405,9 @@ sb_status sb_visit_manager_add_visit_at(sb_visit_manager *manager, uint32_t user
   void *url, size_t url_size, const void *text, size_t text_size, int64_t time_ns, sb_error *error);
 sb_status sb_visit_manager_add_visits(sb_visit_manager *manager, const sb_visit *visits, size_t visit_count,
   sb_error *error);
+sb_status sb_visit_manager_add_visit_columns(sb_visit_manager *manager, const uint32_t *users, size_t
+  user_count, const uint32_t *visit_ids, size_t visit_id_count, const sb_column *urls, const sb_column *texts,
+  const int64_t *times_ns, size_t time_count, sb_error *error);
 sb_status sb_visit_manager_get_recent_visits(sb_visit_manager *manager, uint32_t user, sb_visits **visits,
   sb_error *error);
 sb_status sb_visit_manager_get_recent_visits_of(sb_visit_manager *manager, const uint32_t *users, size_t

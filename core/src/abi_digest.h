@@ -2,6 +2,6 @@
 #ifndef SB_ABI_DIGEST_H
 #define SB_ABI_DIGEST_H
 
-#define SB_ABI_DIGEST 0x8a917f18170322e8ull
+#define SB_ABI_DIGEST 0x220ad2402f6ceb66ull
 
 #endif

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x008d7c5f838ca117ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x2d4e033b37c9c36aull
 import "C"

@@ -679,6 +679,12 @@ def call_visits(sb: Any) -> None:
         sb.sb_visit_manager_add_visit(manager, 7, 1, b"/now", b"text")
         sb.sb_visit_manager_add_visit_at(manager, 7, 2, b"/then", b"", 5)
         sb.sb_visit_manager_add_visits(manager, [(8, 1, 10, b"/8", b""), (7, 3, samebytes.VISIT_NOW)])
+        places = samebytes.Column(b"/4/5", lengths=[2, 2]), samebytes.Column(b"ab", offsets=[1, 0], lengths=[1, 1])
+        sb.sb_visit_manager_add_visit_columns(manager, [4, 4], [1, 2], *places, [20, 10])
+        columns = sb.sb_visit_manager_get_recent_visits(manager, 4)
+        expect(sb.sb_visits_get_all(columns), [(4, 1, 20, b"/4", b"b"), (4, 2, 10, b"/5", b"a")])
+        sb.sb_visits_close(columns)
+        sb.sb_visit_manager_clear_user(manager, 4, False)
         for visits, wanted in (
             (sb.sb_visit_manager_get_recent_visits(manager, 7), [3, 1, 2]),
             (sb.sb_visit_manager_get_recent_visits_of(manager, [8, 9, 7]), [1, 3, 1, 2]),

@@ -27,7 +27,7 @@ def test_the_program_of_the_page_on_visits_keeps_them(tmp_path: Path) -> None:
         "1 /index hello True",
         "2 /then before False",
         "True VisitUser(user=7, visit_count=1)",
-        "5",
+        "7",
     ]
 
 

@@ -16,6 +16,7 @@ from array import array
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -173,8 +174,91 @@ def test_columns_are_added_in_one_call(manager: VisitManager) -> None:
     assert (ids(manager, 1), ids(manager, 2)) == ([2, 1], [3])
     manager.add_visit_columns([4], [1], ["u"], ["t"], [WHEN])
     assert manager.get_recent_visits(4)[0].time_ns == WHEN_NS
-    with pytest.raises(ValueError, match="shorter"):
-        manager.add_visit_columns([1, 2], [1], ["u"], ["t"])
+
+
+def test_columns_of_strings_may_say_where_they_lie(manager: VisitManager, tmp_path: Path) -> None:
+    values = bytearray(b"/a/bb")
+    urls = samebytes.Column(values, lengths=[2, 3])
+    texts = samebytes.Column(memoryview(b"onetwo"), offsets=[3, 0], lengths=array("i", [3, 3]))
+    assert manager.add_visit_columns([1, 1], (n for n in (1, 2)), urls, texts, [20, None]) is True
+    assert [(v.url, v.text) for v in manager.get_recent_visits(1)] == [("/bb", "one"), ("/a", "two")]
+    assert values == b"/a/bb"
+    manager.add_visit_columns([], [], [], [])
+    manager.add_visit_columns([], [], samebytes.Column(None), samebytes.Column(), [])
+    rows = [(n % 7, n, f"/{n}", "ü" * (n % 5), n) for n in range(500)]
+    with VisitManager(tmp_path / "other", 3) as other:
+        manager.clear_user(1)
+        manager.add_visits(rows)
+        users, visit_ids, paths, words, times = zip(*rows)
+        other.add_visit_columns(users, visit_ids, paths, words, array("q", times))
+        assert list(manager) == list(other)
+
+
+def test_received_columns_become_visits_as_they_are(manager: VisitManager) -> None:
+    schema = samebytes.Schema("Seen", "request", 1, [("url", "string"), ("text", "string"), ("time", "int64")])
+    with samebytes.Builder() as builder, samebytes.Parser([schema]) as parser:
+        builder.add_rows(schema, [0, 0, 0], [(b"/a", b"x", 5), (b"/b", b"", 7), (b"/a", b"z", 6)])
+        parser.feed(bytes(builder))
+        with parser.parse() as batch:
+            columns = batch.columns()
+            manager.add_visit_columns([4, 4, 5], [1, 2, 1], columns["url"], columns["text"], columns["time"])  # type: ignore[arg-type]
+            del columns
+    assert [(v.visit_id, v.url, v.text, v.time_ns) for v in manager] == [
+        (2, "/b", "", 7),
+        (1, "/a", "x", 5),
+        (1, "/a", "z", 6),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("columns", "error", "words", "place"),
+    [
+        (([1, 2], [1], "uv", "tt"), TypeError, "a column is needed, not str", None),
+        (([1, 2], [1], ["u", "v"], ["t", "t"]), InvalidArgumentError, "1 visit_ids for 2 visits", (-1, "visit_ids")),
+        (([1, 2], [1, 2], ["u"], ["t", "t"]), InvalidArgumentError, "1 lengths for 2 visits", (-1, "urls")),
+        (([1, 2], [1, 2], ["u", "v"], ["t"] * 3), InvalidArgumentError, "3 lengths for 2 visits", (-1, "texts")),
+        (([1, 2], [1, 2], ["u", "v"], ["t", "t"], [5]), InvalidArgumentError, "1 times for 2", (-1, "times_ns")),
+        (([1, 2], [1, 2], ["u", "v"], ["t", "t"], []), InvalidArgumentError, "0 times for 2", (-1, "times_ns")),
+        (([1, -2], [1, 2], ["u", "v"], ["t", "t"]), OverflowError, r"users\[1\]: -2 is not from 0", None),
+        (([1, 2], [1, 1 << 32], ["u", "v"], ["t", "t"]), OverflowError, r"visit_ids\[1\]: 4294967296", None),
+        (([1, 2], [1, 2.5], ["u", "v"], ["t", "t"]), TypeError, "visit_ids: integers are needed", None),
+        (
+            ([1, 2], [1, 2], ["u", 3], ["t", "t"]),
+            TypeError,
+            r"visits\[1\]\.url: a str or bytes is needed, not int",
+            None,
+        ),
+        (([1, 2], [1, 2], ["u", "v"], ["t", None]), TypeError, r"visits\[1\]\.text: .* not NoneType", None),
+        (([1, 2], [1, 2], ["u", "\ud800"], ["t", "t"]), UnicodeEncodeError, "surrogates", None),
+        (([1, 2], [1, 2], ["u", "v"], ["t", "t\0"]), InvalidArgumentError, "text has a NUL at byte 1", (1, "text")),
+        (([1, 2], [1, 2], ["u", "v"], ["t", "t"], [1, "noon"]), TypeError, "a datetime, or an int", None),
+        (
+            ([1, 2], [1, 2], samebytes.Column(b"uv", lengths=[1, 2]), ["t", "t"]),
+            samebytes.OutOfRangeError,
+            "offset 1 and length 2 are not within the 2 bytes of urls",
+            (1, "url"),
+        ),
+        (
+            ([1, 2], [1, 2], ["u", "v"], ["t", "t"], array("q", [1, -(1 << 63)])),
+            OverflowError,
+            "time_ns",
+            (1, "time_ns"),
+        ),
+    ],
+)
+def test_one_wrong_column_adds_none(
+    columns: tuple[Any, ...],
+    error: type[Exception],
+    words: str,
+    place: tuple[int, str] | None,
+    manager: VisitManager,
+) -> None:
+    with pytest.raises(error, match=words) as refused:
+        manager.add_visit_columns(*columns)
+    if place is not None:
+        assert isinstance(refused.value, samebytes.SamebytesError)
+        assert (refused.value.frame, refused.value.field) == place
+    assert manager.users() == []
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 #ifndef SAMEBYTES_BUILDER_H
 #define SAMEBYTES_BUILDER_H
 
+#include <samebytes/column.h>
 #include <samebytes/schema.h>
 
 SB_BEGIN_DECLS
@@ -35,29 +36,6 @@ SB_BEGIN_DECLS
 #define SB_ARRAY_ITEMS_MAX 32767
 
 typedef struct sb_builder sb_builder;
-
-/** The values of one field for many messages, as sb_batch_get_column gives them (its parts are these members). Frozen: it never grows.
- *
- *  | field | values | offsets, lengths | item_offsets, item_lengths |
- *  |---|---|---|---|
- *  | integer | integers as wide as the field, or int64, one per message | | |
- *  | string | bytes | of the string of each message, in bytes | |
- *  | array of an integer | items, as wide as the field's | of the array of each message, in items | |
- *  | array of string | bytes | of the array of each message, in strings | of each string, in bytes |
- *
- *  Integers are in the machine's own byte order and aligned. Without offsets what has lengths lies one behind the other. */
-typedef struct sb_column {
-  SB_NULLABLE SB_COUNT(size) const void *values;                       /**< see above */
-  size_t size;                                                         /**< bytes of values */
-  SB_NULLABLE SB_COUNT(offset_count) const int64_t *offsets;           /**< see above */
-  size_t offset_count;                                                 /**< one per message */
-  SB_NULLABLE SB_COUNT(length_count) const int32_t *lengths;           /**< see above */
-  size_t length_count;                                                 /**< one per message */
-  SB_NULLABLE SB_COUNT(item_offset_count) const int64_t *item_offsets; /**< see above */
-  size_t item_offset_count;                                            /**< one per string */
-  SB_NULLABLE SB_COUNT(item_length_count) const int32_t *item_lengths; /**< see above */
-  size_t item_length_count;                                            /**< one per string */
-} sb_column;
 
 /** Makes an empty builder whose frames lie in memory of `memory`.
  *

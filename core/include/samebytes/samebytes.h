@@ -5,6 +5,7 @@
 #include <samebytes/buf.h>
 #include <samebytes/builder.h>
 #include <samebytes/callback.h>
+#include <samebytes/column.h>
 #include <samebytes/crc32c.h>
 #include <samebytes/echo.h>
 #include <samebytes/lender.h>

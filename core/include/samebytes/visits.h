@@ -1,6 +1,7 @@
 #ifndef SAMEBYTES_VISITS_H
 #define SAMEBYTES_VISITS_H
 
+#include <samebytes/column.h>
 #include <samebytes/status.h>
 
 SB_BEGIN_DECLS
@@ -210,6 +211,20 @@ SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_add_visit_at(sb_visit_ma
 SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_add_visits(sb_visit_manager *manager,
                                                                    SB_IN SB_COUNT(visit_count) const sb_visit *visits, size_t visit_count,
                                                                    SB_OUT SB_NULLABLE sb_error *error);
+
+/** Adds visits of any users, in order, from columns: of each visit one number of `users` and of `visit_ids`, one string of `urls` and of
+ *  `texts`, and one of `times_ns`, SB_VISIT_NOW included; where there are no times, all are added now. Either all are added or none, a
+ *  crash aside, which may keep the first of them only.
+ *
+ *  Ownership: all is borrowed for the call, and what it shows is copied.      Threads: any.
+ *  Errors: SB_INVALID_ARGUMENT, with the column's name, when it has not as many values as there are users; SB_OUT_OF_RANGE for an offset and
+ *  a length outside of the values; otherwise as sb_visit_manager_add_visits, with the index of the visit in `error.frame`.
+ *  Since: 1.0 */
+SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_add_visit_columns(
+    sb_visit_manager *manager, SB_IN SB_COUNT(user_count) const uint32_t *users, size_t user_count,
+    SB_IN SB_COUNT(visit_id_count) const uint32_t *visit_ids, size_t visit_id_count, SB_IN const sb_column *urls,
+    SB_IN const sb_column *texts, SB_IN SB_NULLABLE SB_COUNT(time_count) const int64_t *times_ns, size_t time_count,
+    SB_OUT SB_NULLABLE sb_error *error);
 
 /** Makes a snapshot of the visits of `user`, newest first; empty for a user who has none.
  *

@@ -19,6 +19,11 @@ func visits(c *calls) {
 	c.did("sb_visit_manager_options_init", nil) // openVisitManager calls it for options
 	c.did("sb_visit_manager_add_visit", manager.AddVisit(7, 1, "/now", "text"))
 	c.did("sb_visit_manager_add_visit_at", manager.AddVisitAt(7, 2, "/then", "", time.Unix(5, 9)))
+	urls, texts := samebytes.StringColumn([]string{"/4", "/5"}), samebytes.StringColumn([]string{"a", "b"})
+	c.did("sb_visit_manager_add_visit_columns", manager.AddVisitColumns([]uint32{4, 4}, []uint32{1, 2}, &urls, &texts, []int64{20, 10}))
+	columns, err := manager.GetRecentVisits(4)
+	c.says("sb_visit_manager_add_visit_columns", err == nil && slices.Equal(ids(columns), []uint32{1, 2}) && columns[1].URL == "/5")
+	c.did("sb_visit_manager_clear_user", manager.ClearUser(4))
 	c.did("sb_visit_manager_add_visits", manager.AddVisits([]samebytes.Visit{{User: 8, VisitID: 1, URL: "/8", TimeNs: 10}, {User: 7, VisitID: 3}}))
 	recent, err := manager.GetRecentVisits(7)
 	c.did("sb_visit_manager_get_recent_visits", err)

@@ -2151,6 +2151,36 @@ class VisitManager(Handle):
         with self._lock:
             layer.sb_visit_manager_add_visits(self._open(), visits)
 
+    def add_visit_columns(
+        self,
+        users: Sequence[int],
+        visit_ids: Sequence[int],
+        urls: _records.Column | tuple[Any, ...],
+        texts: _records.Column | tuple[Any, ...],
+        times_ns: Sequence[int] | None = None,
+    ) -> None:
+        """Adds visits of any users, in order, from columns: of each visit one number of `users` and of
+        `visit_ids`, one string of `urls` and of `texts`, and one of `times_ns`, VISIT_NOW included; where
+        there are no times, all are added now. Either all are added or none, a crash aside, which may keep the
+        first of them only.
+
+        Ownership: all is borrowed for the call, and what it shows is copied.
+        Threads: any.
+        Errors: InvalidArgumentError, with the column's name, when it has not as many values as there are
+        users; OutOfRangeError for an offset and a length outside of the values; otherwise as
+        VisitManager.add_visits, with the index of the visit in `error.frame`.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_visit_manager_add_visit_columns(
+                self._open(),
+                users,
+                visit_ids,
+                urls,
+                texts,
+                times_ns,
+            )
+
     def get_recent_visits(self, user: int) -> public.Visits:
         """Makes a snapshot of the visits of `user`, newest first; empty for a user who has none.
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 BACKEND = "cffi"
-ABI_DIGEST = 0x8a917f18170322e8
+ABI_DIGEST = 0x220ad2402f6ceb66
 _library.check_part("_layer_cffi", ABI_DIGEST)
 
 _ARRAY_MAX = _arguments.ARRAY_MAX
@@ -42,6 +42,27 @@ _number = _support.number
 address_of = _support.address_of
 read_bytes = _support.read_bytes
 write_bytes = _support.write_bytes
+
+
+def _put_sb_column(pins, target, value):
+    value = _record(value, _records.Column)
+    target.values, target.size = pins.located_or_null(value.values, "values")
+    target.offsets, target.offset_count = pins.integers_or_null(value.offsets, "int64_t", "offsets")
+    target.lengths, target.length_count = pins.integers_or_null(value.lengths, "int32_t", "lengths")
+    target.item_offsets, target.item_offset_count = pins.integers_or_null(value.item_offsets, "int64_t", "item_offsets")
+    target.item_lengths, target.item_length_count = pins.integers_or_null(value.item_lengths, "int32_t", "item_lengths")
+
+
+def _put_many_sb_column(pins, values, name):
+    values = _sequence(values, name)
+    target = pins.hold(_new("sb_column[]", len(values)))
+    for index, value in enumerate(values):
+        try:
+            _put_sb_column(pins, target[index], value)
+        except (TypeError, ValueError, OverflowError, BufferError) as error:
+            error.add_note(f"in {name}[{index}]")
+            raise
+    return target, len(values)
 
 
 def _put_sb_schema_field(pins, target, value):
@@ -75,27 +96,6 @@ def _put_many_sb_value(pins, values, name):
     for index, value in enumerate(values):
         try:
             _put_sb_value(pins, target[index], value)
-        except (TypeError, ValueError, OverflowError, BufferError) as error:
-            error.add_note(f"in {name}[{index}]")
-            raise
-    return target, len(values)
-
-
-def _put_sb_column(pins, target, value):
-    value = _record(value, _records.Column)
-    target.values, target.size = pins.located_or_null(value.values, "values")
-    target.offsets, target.offset_count = pins.integers_or_null(value.offsets, "int64_t", "offsets")
-    target.lengths, target.length_count = pins.integers_or_null(value.lengths, "int32_t", "lengths")
-    target.item_offsets, target.item_offset_count = pins.integers_or_null(value.item_offsets, "int64_t", "item_offsets")
-    target.item_lengths, target.item_length_count = pins.integers_or_null(value.item_lengths, "int32_t", "item_lengths")
-
-
-def _put_many_sb_column(pins, values, name):
-    values = _sequence(values, name)
-    target = pins.hold(_new("sb_column[]", len(values)))
-    for index, value in enumerate(values):
-        try:
-            _put_sb_column(pins, target[index], value)
         except (TypeError, ValueError, OverflowError, BufferError) as error:
             error.add_note(f"in {name}[{index}]")
             raise
@@ -3419,6 +3419,51 @@ def sb_visit_manager_add_visits(manager: int, visits: Sequence[_records.Visit | 
         )
     if _status:
         raise _failure("sb_visit_manager_add_visits", _status, _error)
+
+
+def sb_visit_manager_add_visit_columns(
+    manager: int,
+    users: Sequence[int],
+    visit_ids: Sequence[int],
+    urls: _records.Column | tuple[Any, ...],
+    texts: _records.Column | tuple[Any, ...],
+    times_ns: Sequence[int] | None = None,
+) -> None:
+    """Adds visits of any users, in order, from columns: of each visit one number of `users` and of `visit_ids`,
+    one string of `urls` and of `texts`, and one of `times_ns`, SB_VISIT_NOW included; where there are no
+    times, all are added now. Either all are added or none, a crash aside, which may keep the first of them
+    only.
+
+    Ownership: all is borrowed for the call, and what it shows is copied.
+    Threads: any.
+    Errors: SB_INVALID_ARGUMENT, with the column's name, when it has not as many values as there are users;
+    SB_OUT_OF_RANGE for an offset and a length outside of the values; otherwise as
+    sb_visit_manager_add_visits, with the index of the visit in `error.frame`.
+    Since: 1.0
+    """
+    _error = _new("sb_error *")
+    with _Pins() as _pins:
+        users_, users_count = _pins.integers(users, "uint32_t", "users")
+        visit_ids_, visit_ids_count = _pins.integers(visit_ids, "uint32_t", "visit_ids")
+        urls_ = _new("sb_column *")
+        _put_sb_column(_pins, urls_, urls)
+        texts_ = _new("sb_column *")
+        _put_sb_column(_pins, texts_, texts)
+        times_ns_, times_ns_count = _pins.integers(times_ns, "int64_t", "times_ns")
+        _status = _lib.sb_visit_manager_add_visit_columns(
+            _cast("sb_visit_manager *", _address(manager, "manager")),
+            users_,
+            users_count,
+            visit_ids_,
+            visit_ids_count,
+            urls_,
+            texts_,
+            times_ns_,
+            times_ns_count,
+            _error,
+        )
+    if _status:
+        raise _failure("sb_visit_manager_add_visit_columns", _status, _error)
 
 
 def sb_visit_manager_get_recent_visits(manager: int, user: int) -> int:

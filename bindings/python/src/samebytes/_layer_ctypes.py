@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 BACKEND = "ctypes"
-ABI_DIGEST = 0x8a917f18170322e8
+ABI_DIGEST = 0x220ad2402f6ceb66
 _library.check_part("_layer_ctypes", ABI_DIGEST)
 
 _ARRAY_MAX = _arguments.ARRAY_MAX
@@ -73,6 +73,21 @@ class _sb_iovec(_ctypes.Structure):
     )
 
 
+class _sb_column(_ctypes.Structure):
+    _fields_ = (
+        ("values", _ctypes.c_void_p),
+        ("size", _ctypes.c_size_t),
+        ("offsets", _ctypes.POINTER(_ctypes.c_int64)),
+        ("offset_count", _ctypes.c_size_t),
+        ("lengths", _ctypes.POINTER(_ctypes.c_int32)),
+        ("length_count", _ctypes.c_size_t),
+        ("item_offsets", _ctypes.POINTER(_ctypes.c_int64)),
+        ("item_offset_count", _ctypes.c_size_t),
+        ("item_lengths", _ctypes.POINTER(_ctypes.c_int32)),
+        ("item_length_count", _ctypes.c_size_t),
+    )
+
+
 class _sb_schema_field(_ctypes.Structure):
     _fields_ = (
         ("name", _ctypes.c_char_p),
@@ -93,21 +108,6 @@ class _sb_value(_ctypes.Structure):
         ("number", _ctypes.c_int64),
         ("data", _ctypes.c_void_p),
         ("size", _ctypes.c_size_t),
-    )
-
-
-class _sb_column(_ctypes.Structure):
-    _fields_ = (
-        ("values", _ctypes.c_void_p),
-        ("size", _ctypes.c_size_t),
-        ("offsets", _ctypes.POINTER(_ctypes.c_int64)),
-        ("offset_count", _ctypes.c_size_t),
-        ("lengths", _ctypes.POINTER(_ctypes.c_int32)),
-        ("length_count", _ctypes.c_size_t),
-        ("item_offsets", _ctypes.POINTER(_ctypes.c_int64)),
-        ("item_offset_count", _ctypes.c_size_t),
-        ("item_lengths", _ctypes.POINTER(_ctypes.c_int32)),
-        ("item_length_count", _ctypes.c_size_t),
     )
 
 
@@ -882,6 +882,19 @@ _lib.sb_visit_manager_add_visits.argtypes = [
     _ctypes.c_void_p,
 ]
 _lib.sb_visit_manager_add_visits.restype = _ctypes.c_int32
+_lib.sb_visit_manager_add_visit_columns.argtypes = [
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+    _ctypes.c_void_p,
+    _ctypes.c_size_t,
+    _ctypes.c_void_p,
+]
+_lib.sb_visit_manager_add_visit_columns.restype = _ctypes.c_int32
 _lib.sb_visit_manager_get_recent_visits.argtypes = [
     _ctypes.c_void_p,
     _ctypes.c_uint32,
@@ -1029,6 +1042,27 @@ _lib.sb_visit_manager_export_arrow_stream.argtypes = [
 _lib.sb_visit_manager_export_arrow_stream.restype = _ctypes.c_int32
 
 
+def _put_sb_column(pins, target, value):
+    value = _record(value, _records.Column)
+    target.values, target.size = pins.located_or_null(value.values, "values")
+    target.offsets, target.offset_count = pins.integers_or_null(value.offsets, "int64_t", "offsets")
+    target.lengths, target.length_count = pins.integers_or_null(value.lengths, "int32_t", "lengths")
+    target.item_offsets, target.item_offset_count = pins.integers_or_null(value.item_offsets, "int64_t", "item_offsets")
+    target.item_lengths, target.item_length_count = pins.integers_or_null(value.item_lengths, "int32_t", "item_lengths")
+
+
+def _put_many_sb_column(pins, values, name):
+    values = _sequence(values, name)
+    target = pins.hold((_sb_column * len(values))())
+    for index, value in enumerate(values):
+        try:
+            _put_sb_column(pins, target[index], value)
+        except (TypeError, ValueError, OverflowError, BufferError) as error:
+            error.add_note(f"in {name}[{index}]")
+            raise
+    return target, len(values)
+
+
 def _put_sb_schema_field(pins, target, value):
     value = _record(value, _records.SchemaField)
     target.name = pins.text(value.name, "name")
@@ -1060,27 +1094,6 @@ def _put_many_sb_value(pins, values, name):
     for index, value in enumerate(values):
         try:
             _put_sb_value(pins, target[index], value)
-        except (TypeError, ValueError, OverflowError, BufferError) as error:
-            error.add_note(f"in {name}[{index}]")
-            raise
-    return target, len(values)
-
-
-def _put_sb_column(pins, target, value):
-    value = _record(value, _records.Column)
-    target.values, target.size = pins.located_or_null(value.values, "values")
-    target.offsets, target.offset_count = pins.integers_or_null(value.offsets, "int64_t", "offsets")
-    target.lengths, target.length_count = pins.integers_or_null(value.lengths, "int32_t", "lengths")
-    target.item_offsets, target.item_offset_count = pins.integers_or_null(value.item_offsets, "int64_t", "item_offsets")
-    target.item_lengths, target.item_length_count = pins.integers_or_null(value.item_lengths, "int32_t", "item_lengths")
-
-
-def _put_many_sb_column(pins, values, name):
-    values = _sequence(values, name)
-    target = pins.hold((_sb_column * len(values))())
-    for index, value in enumerate(values):
-        try:
-            _put_sb_column(pins, target[index], value)
         except (TypeError, ValueError, OverflowError, BufferError) as error:
             error.add_note(f"in {name}[{index}]")
             raise
@@ -4339,6 +4352,51 @@ def sb_visit_manager_add_visits(manager: int, visits: Sequence[_records.Visit | 
         )
     if _status:
         raise _failure("sb_visit_manager_add_visits", _status, _error)
+
+
+def sb_visit_manager_add_visit_columns(
+    manager: int,
+    users: Sequence[int],
+    visit_ids: Sequence[int],
+    urls: _records.Column | tuple[Any, ...],
+    texts: _records.Column | tuple[Any, ...],
+    times_ns: Sequence[int] | None = None,
+) -> None:
+    """Adds visits of any users, in order, from columns: of each visit one number of `users` and of `visit_ids`,
+    one string of `urls` and of `texts`, and one of `times_ns`, SB_VISIT_NOW included; where there are no
+    times, all are added now. Either all are added or none, a crash aside, which may keep the first of them
+    only.
+
+    Ownership: all is borrowed for the call, and what it shows is copied.
+    Threads: any.
+    Errors: SB_INVALID_ARGUMENT, with the column's name, when it has not as many values as there are users;
+    SB_OUT_OF_RANGE for an offset and a length outside of the values; otherwise as
+    sb_visit_manager_add_visits, with the index of the visit in `error.frame`.
+    Since: 1.0
+    """
+    _error = _sb_error()
+    with _Pins() as _pins:
+        users_, users_count = _pins.integers(users, "uint32_t", "users")
+        visit_ids_, visit_ids_count = _pins.integers(visit_ids, "uint32_t", "visit_ids")
+        urls_ = _sb_column()
+        _put_sb_column(_pins, urls_, urls)
+        texts_ = _sb_column()
+        _put_sb_column(_pins, texts_, texts)
+        times_ns_, times_ns_count = _pins.integers(times_ns, "int64_t", "times_ns")
+        _status = _lib.sb_visit_manager_add_visit_columns(
+            _address(manager, "manager"),
+            users_,
+            users_count,
+            visit_ids_,
+            visit_ids_count,
+            _byref(urls_),
+            _byref(texts_),
+            times_ns_,
+            times_ns_count,
+            _byref(_error),
+        )
+    if _status:
+        raise _failure("sb_visit_manager_add_visit_columns", _status, _error)
 
 
 def sb_visit_manager_get_recent_visits(manager: int, user: int) -> int:

@@ -171,6 +171,33 @@ class Iovec(NamedTuple):
     """bytes"""
 
 
+class Column(NamedTuple):
+    """The values of one field for many messages, or of url or text for many visits, as Batch.get_column gives
+    them (its parts are these members). Frozen: it never grows.
+
+    | field | values | offsets, lengths | item_offsets, item_lengths |
+    |---|---|---|---|
+    | integer | integers as wide as the field, or int64, one per message | | |
+    | string | bytes | of the string of each message, in bytes | |
+    | array of an integer | items, as wide as the field's | of the array of each message, in items | |
+    | array of string | bytes | of the array of each message, in strings | of each string, in bytes |
+
+    Integers are in the machine's own byte order and aligned. Without offsets what has lengths lies one behind
+    the other. The url and the text of a visit are strings.
+    """
+
+    values: ReadableBuffer | None = b""
+    """see above"""
+    offsets: Sequence[int] | None = ()
+    """see above"""
+    lengths: Sequence[int] | None = ()
+    """see above"""
+    item_offsets: Sequence[int] | None = ()
+    """see above"""
+    item_lengths: Sequence[int] | None = ()
+    """see above"""
+
+
 class SchemaField(NamedTuple):
     """One field of a schema. Frozen: it never grows."""
 
@@ -203,33 +230,6 @@ class Value(NamedTuple):
     data: int | ReadableBuffer | None = None
     """see above"""
     size: int = 0
-    """see above"""
-
-
-class Column(NamedTuple):
-    """The values of one field for many messages, as Batch.get_column gives them (its parts are these members).
-    Frozen: it never grows.
-
-    | field | values | offsets, lengths | item_offsets, item_lengths |
-    |---|---|---|---|
-    | integer | integers as wide as the field, or int64, one per message | | |
-    | string | bytes | of the string of each message, in bytes | |
-    | array of an integer | items, as wide as the field's | of the array of each message, in items | |
-    | array of string | bytes | of the array of each message, in strings | of each string, in bytes |
-
-    Integers are in the machine's own byte order and aligned. Without offsets what has lengths lies one behind
-    the other.
-    """
-
-    values: ReadableBuffer | None = b""
-    """see above"""
-    offsets: Sequence[int] | None = ()
-    """see above"""
-    lengths: Sequence[int] | None = ()
-    """see above"""
-    item_offsets: Sequence[int] | None = ()
-    """see above"""
-    item_lengths: Sequence[int] | None = ()
     """see above"""
 
 

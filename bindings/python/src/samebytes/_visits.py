@@ -8,13 +8,14 @@ from __future__ import annotations
 import codecs
 import os
 import time as clock
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from threading import Event
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from . import _arguments, _classes, _objects, _records
+from . import _arguments, _classes, _objects, _records, errors
 from ._arrow import ArrowStream, Strings, stream_of, strings_of
 from ._backend import layer
 
@@ -197,20 +198,31 @@ class VisitManager(_objects.VisitManager, _classes.VisitManager):  # type: ignor
         """Add a visit with a time: add_visit, where the time must be said."""
         return self.add_visit(user, visit_id, url, text, time)
 
-    def add_visit_columns(
+    def add_visit_columns(  # type: ignore[override]
         self,
         users: Iterable[int],
         visit_ids: Iterable[int],
-        urls: Iterable[str | bytes],
-        texts: Iterable[str | bytes],
+        urls: Iterable[str | bytes] | _records.Column,
+        texts: Iterable[str | bytes] | _records.Column,
         times: Iterable[datetime | int | None] | None = None,
     ) -> Literal[True]:
         """Add visits whose parts lie in columns of one length, in order and in one call; *times* left out means now.
 
-        Columns of numbers may be arrays, such as numpy's. Otherwise as add_visits().
+        Columns of numbers may be arrays, such as numpy's. A Column says in parts where its strings lie, as Batch.column gives them:
+        samebytes.Column(values, offsets, lengths). Either all are added or none, a crash aside, which may keep the first of them only.
+
+        Raises InvalidArgumentError (a ValueError) with the column's name where one has another length than users; otherwise as
+        add_visits(), with the index of the visit in the error's `frame`.
         """
-        columns = [plain(column) for column in (users, visit_ids, urls, texts, times) if column is not None]
-        return self.add_visits(zip(*columns, strict=True))
+        when = () if times is None else times_column(times)
+        user_numbers = _arguments.integers(plain(users), "uint32_t", "users")
+        ids = _arguments.integers(plain(visit_ids), "uint32_t", "visit_ids")
+        url, text = strings_column(urls, "url"), strings_column(texts, "text")
+        if times is not None and len(when) == 0 and len(user_numbers) > 0:  # which would mean now
+            raise errors.InvalidArgumentError(f"0 times for {len(user_numbers)} visits", field="times_ns")
+        with self._lock:
+            layer.sb_visit_manager_add_visit_columns(self._address, user_numbers, ids, url, text, when)
+        return True
 
     def get_recent_visits_of(self, users: Iterable[int]) -> list[Visit]:  # type: ignore[override]
         """Return the visits of many users in one call: user by user in the order asked for, newest first for each.
@@ -331,6 +343,38 @@ def plain(values: Iterable[Any]) -> Sequence[Any]:
         raise TypeError(f"a column is needed, not {_arguments.kind(values)}")
     tolist = getattr(values, "tolist", None)
     return list(tolist() if callable(tolist) else values)
+
+
+def times_column(values: Iterable[Any]) -> Sequence[int]:
+    """Times in nanoseconds, None meaning now."""
+    exact = _arguments.same_integers(values, _arguments.TYPECODES["int64_t"])
+    if exact is not None:
+        return exact
+    return array("q", [_records.VISIT_NOW if time is None else time_ns_of(time) for time in plain(values)])
+
+
+def strings_column(values: Any, name: str) -> _records.Column:
+    """Strings one behind the other, or as a Column has them; its bytes are copied where somebody could change them during the call."""
+    if isinstance(values, _records.Column):
+        return values if isinstance(values.values, bytes | None) else values._replace(values=bytes(values.values))
+    items = plain(values)
+    try:
+        joined = "".join(items)
+        if joined.isascii():  # mostly; then each character is a byte
+            return _records.Column(joined.encode(), lengths=array("i", map(len, items)))
+    except TypeError:  # they are not all str
+        pass
+    encoded = [text_bytes(item, index, name) for index, item in enumerate(items)]
+    return _records.Column(b"".join(encoded), lengths=array("i", map(len, encoded)))
+
+
+def text_bytes(item: Any, index: int, name: str) -> bytes:
+    """The bytes of url or text of the visit *index*."""
+    if isinstance(item, str):
+        return item.encode()
+    if isinstance(item, bytes):
+        return item
+    raise TypeError(f"visits[{index}].{name}: a str or bytes is needed, not {_arguments.kind(item)}")
 
 
 def verify_visits(path: Path) -> _records.VisitReport:
