@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x2d4e033b37c9c36aull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x944df8836f971a85ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "2d4e033b37c9c36a"
+const coreDigest = "944df8836f971a85"

@@ -5037,12 +5037,12 @@ func (v *VisitManager) scan() (*VisitScan, error) {
 }
 
 // CopyTo copies the store, as it is at the beginning of the call, into a new file at path; changes go on
-// meanwhile.
+// meanwhile. The new file has the store's mode, and its owner and group where the system allows that.
 //
 //   - Ownership: none.
 //   - Threads: any.
-//   - Errors: ErrInvalidArgument when path exists; ErrUnsupported where the store is no file; otherwise see
-//     the top.
+//   - Errors: ErrInvalidArgument when path exists; ErrUnsupported where the store is no file, or one of the
+//     old format; otherwise see the top. Where it fails, there is no new file.
 //   - Since: 1.0
 func (v *VisitManager) CopyTo(path string) error {
 	cPath, err := cText("VisitManager.CopyTo", "path", path)
@@ -5062,11 +5062,13 @@ func (v *VisitManager) CopyTo(path string) error {
 	return nil
 }
 
-// Compact writes the file anew with what is live, in steps between which others go on.
+// Compact writes the file anew with what is live, in steps between which others go on. It keeps its mode, and
+// its owner and group where the system allows that.
 //
 //   - Ownership: none.
 //   - Threads: any.
-//   - Errors: see the top; the old file is then still in place.
+//   - Errors: see the top; the old file is then still in place, unless the last sync, that of the folder,
+//     failed, which poisons the handle.
 //   - Since: 1.0
 func (v *VisitManager) Compact() error {
 	self, err := v.enter("VisitManager.Compact")
@@ -5411,7 +5413,7 @@ func (v *VisitScan) Close() error {
 }
 
 // next makes a snapshot of the visits of the next users, newest first for each, at least visitsMin visits
-// unless the walk ends; it is empty when the walk has ended.
+// unless the walk ends, 0 leaving the number to the library; it is empty when the walk has ended.
 //
 //   - Ownership: the caller closes visits.
 //   - Threads: one user of scan at a time.

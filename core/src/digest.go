@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x2d4e033b37c9c36aull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x944df8836f971a85ull
 import "C"

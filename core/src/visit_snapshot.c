@@ -42,10 +42,10 @@ static sb_status chunk_add(sb_visits *visits, size_t bytes) {
 
 sb_status sb_visits_reserve(sb_visits *visits, size_t count, size_t bytes) {
   if (visits == NULL) return SB_INVALID_ARGUMENT;
+  if (count > SIZE_MAX / sizeof(sb_visit) - visits->count) return SB_NO_MEMORY;
   if (visits->capacity - visits->count < count) {
     size_t capacity = visits->capacity + visits->capacity / 2;
     if (capacity < visits->count + count) capacity = visits->count + count;
-    if (capacity > SIZE_MAX / sizeof(sb_visit)) return SB_NO_MEMORY;
     sb_visit *rows = realloc(visits->rows, capacity * sizeof *rows);
     if (rows == NULL) return SB_NO_MEMORY;
     visits->rows = rows;

@@ -403,6 +403,23 @@ static void a_scan_outlives_its_manager(void **state) {
   sb_visit_scan_close(scan);
 }
 
+/* A store gets the snapshot that it fills from the library. */
+static void a_store_puts_visits_that_are_whole_and_small_enough(void **state) {
+  (void)state;
+  sb_visits *visits = NULL;
+  assert_ok(sb_priv_visits_open(&visits));
+  assert_ok(sb_visits_put(visits, &(sb_visit){1, 2, 3, "u", 1, NULL, 0}));
+  assert_status(sb_visits_put(visits, &(sb_visit){1, 2, 3, NULL, 1, "t", 1}), SB_INVALID_ARGUMENT);
+  assert_status(sb_visits_put(visits, &(sb_visit){1, 2, 3, "u", 1, NULL, 1}), SB_INVALID_ARGUMENT);
+  assert_status(sb_visits_put(visits, &(sb_visit){1, 2, 3, "u", (size_t)SB_VISIT_TEXT_MAX + 1, "t", 1}), SB_TOO_LARGE);
+  assert_status(sb_visits_put(visits, &(sb_visit){1, 2, 3, "u", 1, "t", SIZE_MAX}), SB_TOO_LARGE);
+  static const size_t too_many[] = {SIZE_MAX, SIZE_MAX - 1, SIZE_MAX / sizeof(sb_visit)};
+  for (size_t i = 0; i < sizeof too_many / sizeof too_many[0]; i++) assert_status(sb_visits_reserve(visits, too_many[i], 0), SB_NO_MEMORY);
+  assert_status(sb_visits_reserve(visits, 1, SIZE_MAX), SB_NO_MEMORY);
+  assert_int_equal(sb_visits_count(visits), 1);
+  sb_visits_close(visits);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       visit_test(the_newest_come_first),
@@ -421,6 +438,7 @@ int main(void) {
       visit_test(options_of_another_version_are_understood_or_refused),
       visit_test(a_store_must_be_complete),
       visit_test(what_a_store_lacks_is_unsupported),
+      visit_test(a_store_puts_visits_that_are_whole_and_small_enough),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -662,6 +662,33 @@ static void clear_with_erase_leaves_no_byte(void **state) {
   close_file(manager);
 }
 
+/* The first refresh reads a record, and then one that is damaged; the second finds that one gone, and nothing new. */
+static void what_a_failed_refresh_read_is_a_change_to_the_next(void **state) {
+  (void)state;
+  sb_visit_manager *writer = open_file(SB_DURABILITY_ALWAYS, 5), *reader = NULL;
+  bool changed = false;
+  add(writer, 1, 1, "first", 1);
+  assert_ok(try_open(true, &reader));
+  add(writer, 1, 2, "second", 2);
+  const uint64_t end = stats_of(writer).file_bytes;
+  add(writer, 1, 3, "third", 3);
+  add(writer, 1, 4, "says that the third is on disk", 4);
+  const int file = open(test_path, O_RDWR | O_CLOEXEC);
+  assert_true(file >= 0);
+  assert_int_equal(pwrite(file, "x", 1, (off_t)end + VISIT_HEAD), 1);
+  assert_status(sb_visit_manager_refresh(reader, &changed, &visit_error), SB_CORRUPT);
+  assert_false(changed);
+  assert_string_equal(ids_of(reader, 1), "2 1");
+  assert_int_equal(ftruncate(file, (off_t)end), 0);
+  assert_ok(sb_visit_manager_refresh(reader, &changed, &visit_error));
+  assert_true(changed);
+  assert_ok(sb_visit_manager_refresh(reader, &changed, &visit_error));
+  assert_false(changed);
+  close(file);
+  sb_visit_manager_close(reader);
+  sb_visit_manager_close(writer);
+}
+
 static void compaction_keeps_everything_and_the_mode_of_the_file(void **state) {
   (void)state;
   sb_visit_manager *manager = open_file(SB_DURABILITY_NONE, 3);
@@ -1002,6 +1029,7 @@ int main(void) {
       visit_test(copy_to_makes_the_same_store),
       visit_test(clear_with_erase_leaves_no_byte),
       visit_test(compaction_keeps_everything_and_the_mode_of_the_file),
+      visit_test(what_a_failed_refresh_read_is_a_change_to_the_next),
       visit_test(what_is_copied_from_a_file_has_its_mode),
       visit_test(an_index_spares_the_replay),
       visit_test(records_with_many_visits),

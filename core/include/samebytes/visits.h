@@ -42,11 +42,12 @@ SB_BEGIN_DECLS
  *  Every function that touches the store returns SB_CLOSED after sb_visit_manager_finish and in a forked child, SB_IO when the system
  *  fails, SB_CORRUPT with the offset in `error.stream_offset` when the file contradicts its format, and SB_NO_MEMORY. Changes return
  *  SB_UNSUPPORTED through a read-only handle. A change that failed was not made, unless an fsync failed: then every later change fails
- *  with SB_IO, and what a new open finds may include it. A store other than the file may return SB_UNAVAILABLE and SB_TIMEOUT.
+ *  with SB_IO, and what a new open finds may include it. A store other than the file may return SB_UNAVAILABLE and SB_TIMEOUT, and
+ *  SB_UNSUPPORTED for what it cannot do.
  *
  *  ## Limits
- *  url and text: SB_VISIT_TEXT_MAX bytes each, any but NUL. The last component of the path: SB_VISIT_PATH_MAX bytes. Times are
- *  nanoseconds since the Unix epoch, UTC. */
+ *  url and text: SB_VISIT_TEXT_MAX bytes each, any but NUL. The visits of one user: 4 GiB, and a file 8 TiB; a change that goes beyond is
+ *  refused with SB_TOO_LARGE. The last component of the path: SB_VISIT_PATH_MAX bytes. Times are nanoseconds since the Unix epoch, UTC. */
 
 #define SB_VISIT_TEXT_MAX 0x4000000         /* bytes of url, and of text */
 #define SB_VISIT_PATH_MAX 240               /* bytes of the path's last component */
@@ -280,18 +281,21 @@ SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_users(sb_visit_manager *
 SB_API SB_METHOD sb_status sb_visit_manager_scan(sb_visit_manager *manager, SB_OUT SB_OWNED sb_visit_scan **scan,
                                                  SB_OUT SB_NULLABLE sb_error *error);
 
-/** Copies the store, as it is at the beginning of the call, into a new file at `path`; changes go on meanwhile.
+/** Copies the store, as it is at the beginning of the call, into a new file at `path`; changes go on meanwhile. The new file has the
+ *  store's mode, and its owner and group where the system allows that.
  *
  *  Ownership: none.      Threads: any.
- *  Errors: SB_INVALID_ARGUMENT when `path` exists; SB_UNSUPPORTED where the store is no file; otherwise see the top.
+ *  Errors: SB_INVALID_ARGUMENT when `path` exists; SB_UNSUPPORTED where the store is no file, or one of the old format; otherwise see the
+ *  top. Where it fails, there is no new file.
  *  Since: 1.0 */
 SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_copy_to(sb_visit_manager *manager, SB_IN const char *path,
                                                                 SB_OUT SB_NULLABLE sb_error *error);
 
-/** Writes the file anew with what is live, in steps between which others go on.
+/** Writes the file anew with what is live, in steps between which others go on. It keeps its mode, and its owner and group where the
+ *  system allows that.
  *
  *  Ownership: none.      Threads: any.
- *  Errors: see the top; the old file is then still in place.
+ *  Errors: see the top; the old file is then still in place, unless the last sync, that of the folder, failed, which poisons the handle.
  *  Since: 1.0 */
 SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_compact(sb_visit_manager *manager, SB_OUT SB_NULLABLE sb_error *error);
 
@@ -386,7 +390,8 @@ SB_API SB_NATIVE SB_METHOD sb_status sb_visits_reserve(sb_visits *visits, size_t
 /** Adds a copy of `visit`. For stores.
  *
  *  Ownership: `visit` is borrowed for the call.      Threads: one user of `visits` at a time.
- *  Errors: SB_NO_MEMORY.
+ *  Errors: SB_INVALID_ARGUMENT where url or text is NULL though its size is not 0; SB_TOO_LARGE above SB_VISIT_TEXT_MAX; SB_NO_MEMORY;
+ *  nothing is added then.
  *  Since: 1.0 */
 SB_API SB_NATIVE SB_METHOD sb_status sb_visits_put(sb_visits *visits, SB_IN const sb_visit *visit);
 
@@ -420,8 +425,8 @@ SB_API SB_NATIVE SB_METHOD sb_status sb_visit_users_put(sb_visit_users *users, u
  *  Since: 1.0 */
 SB_API_VOID SB_DESTRUCTOR void sb_visit_users_close(SB_TAKES SB_NULLABLE sb_visit_users *users);
 
-/** Makes a snapshot of the visits of the next users, newest first for each, at least `visits_min` visits unless the walk ends; it is empty
- *  when the walk has ended.
+/** Makes a snapshot of the visits of the next users, newest first for each, at least `visits_min` visits unless the walk ends, 0 leaving the
+ *  number to the library; it is empty when the walk has ended.
  *
  *  Ownership: the caller closes `*visits`.      Threads: one user of `scan` at a time.
  *  Errors: see the top; the walk stays where it was.

@@ -2060,9 +2060,10 @@ class VisitManager(Handle):
     the file contradicts its format, and NoMemoryError. Changes return UnsupportedError through a read-only
     handle. A change that failed was not made, unless an fsync failed: then every later change fails with
     IoError, and what a new open finds may include it. A store other than the file may return UnavailableError
-    and TimeoutError.
+    and TimeoutError, and UnsupportedError for what it cannot do.
 
-    Limits: url and text: VISIT_TEXT_MAX bytes each, any but NUL. The last component of the path:
+    Limits: url and text: VISIT_TEXT_MAX bytes each, any but NUL. The visits of one user: 4 GiB, and a file 8
+    TiB; a change that goes beyond is refused with TooLargeError. The last component of the path:
     VISIT_PATH_MAX bytes. Times are nanoseconds since the Unix epoch, UTC.
     """
 
@@ -2252,23 +2253,25 @@ class VisitManager(Handle):
 
     def copy_to(self, path: str) -> None:
         """Copies the store, as it is at the beginning of the call, into a new file at `path`; changes go on
-        meanwhile.
+        meanwhile. The new file has the store's mode, and its owner and group where the system allows that.
 
         Ownership: none.
         Threads: any.
-        Errors: InvalidArgumentError when `path` exists; UnsupportedError where the store is no file;
-        otherwise see the top.
+        Errors: InvalidArgumentError when `path` exists; UnsupportedError where the store is no file, or one
+        of the old format; otherwise see the top. Where it fails, there is no new file.
         Since: 1.0
         """
         with self._lock:
             layer.sb_visit_manager_copy_to(self._open(), path)
 
     def compact(self) -> None:
-        """Writes the file anew with what is live, in steps between which others go on.
+        """Writes the file anew with what is live, in steps between which others go on. It keeps its mode, and
+        its owner and group where the system allows that.
 
         Ownership: none.
         Threads: any.
-        Errors: see the top; the old file is then still in place.
+        Errors: see the top; the old file is then still in place, unless the last sync, that of the folder,
+        failed, which poisons the handle.
         Since: 1.0
         """
         with self._lock:
@@ -2364,9 +2367,10 @@ class Visits(Handle):
     the file contradicts its format, and NoMemoryError. Changes return UnsupportedError through a read-only
     handle. A change that failed was not made, unless an fsync failed: then every later change fails with
     IoError, and what a new open finds may include it. A store other than the file may return UnavailableError
-    and TimeoutError.
+    and TimeoutError, and UnsupportedError for what it cannot do.
 
-    Limits: url and text: VISIT_TEXT_MAX bytes each, any but NUL. The last component of the path:
+    Limits: url and text: VISIT_TEXT_MAX bytes each, any but NUL. The visits of one user: 4 GiB, and a file 8
+    TiB; a change that goes beyond is refused with TooLargeError. The last component of the path:
     VISIT_PATH_MAX bytes. Times are nanoseconds since the Unix epoch, UTC.
     """
 
@@ -2423,9 +2427,10 @@ class VisitUsers(Handle):
     the file contradicts its format, and NoMemoryError. Changes return UnsupportedError through a read-only
     handle. A change that failed was not made, unless an fsync failed: then every later change fails with
     IoError, and what a new open finds may include it. A store other than the file may return UnavailableError
-    and TimeoutError.
+    and TimeoutError, and UnsupportedError for what it cannot do.
 
-    Limits: url and text: VISIT_TEXT_MAX bytes each, any but NUL. The last component of the path:
+    Limits: url and text: VISIT_TEXT_MAX bytes each, any but NUL. The visits of one user: 4 GiB, and a file 8
+    TiB; a change that goes beyond is refused with TooLargeError. The last component of the path:
     VISIT_PATH_MAX bytes. Times are nanoseconds since the Unix epoch, UTC.
     """
 
@@ -2459,9 +2464,10 @@ class VisitScan(Handle):
     the file contradicts its format, and NoMemoryError. Changes return UnsupportedError through a read-only
     handle. A change that failed was not made, unless an fsync failed: then every later change fails with
     IoError, and what a new open finds may include it. A store other than the file may return UnavailableError
-    and TimeoutError.
+    and TimeoutError, and UnsupportedError for what it cannot do.
 
-    Limits: url and text: VISIT_TEXT_MAX bytes each, any but NUL. The last component of the path:
+    Limits: url and text: VISIT_TEXT_MAX bytes each, any but NUL. The visits of one user: 4 GiB, and a file 8
+    TiB; a change that goes beyond is refused with TooLargeError. The last component of the path:
     VISIT_PATH_MAX bytes. Times are nanoseconds since the Unix epoch, UTC.
     """
 
@@ -2469,7 +2475,7 @@ class VisitScan(Handle):
 
     def next(self, visits_min: int) -> public.Visits:
         """Makes a snapshot of the visits of the next users, newest first for each, at least `visits_min` visits
-        unless the walk ends; it is empty when the walk has ended.
+        unless the walk ends, 0 leaving the number to the library; it is empty when the walk has ended.
 
         Ownership: the caller closes `visits`.
         Threads: one user of `scan` at a time.

@@ -3600,12 +3600,12 @@ def sb_visit_manager_scan(manager: int) -> int:
 
 def sb_visit_manager_copy_to(manager: int, path: str) -> None:
     """Copies the store, as it is at the beginning of the call, into a new file at `path`; changes go on
-    meanwhile.
+    meanwhile. The new file has the store's mode, and its owner and group where the system allows that.
 
     Ownership: none.
     Threads: any.
-    Errors: SB_INVALID_ARGUMENT when `path` exists; SB_UNSUPPORTED where the store is no file; otherwise see
-    the top.
+    Errors: SB_INVALID_ARGUMENT when `path` exists; SB_UNSUPPORTED where the store is no file, or one of the
+    old format; otherwise see the top. Where it fails, there is no new file.
     Since: 1.0
     """
     _error = _new("sb_error *")
@@ -3621,11 +3621,13 @@ def sb_visit_manager_copy_to(manager: int, path: str) -> None:
 
 
 def sb_visit_manager_compact(manager: int) -> None:
-    """Writes the file anew with what is live, in steps between which others go on.
+    """Writes the file anew with what is live, in steps between which others go on. It keeps its mode, and its
+    owner and group where the system allows that.
 
     Ownership: none.
     Threads: any.
-    Errors: see the top; the old file is then still in place.
+    Errors: see the top; the old file is then still in place, unless the last sync, that of the folder,
+    failed, which poisons the handle.
     Since: 1.0
     """
     _error = _new("sb_error *")
@@ -3868,7 +3870,7 @@ def sb_visit_users_close(users: int | None = None) -> None:
 
 def sb_visit_scan_next(scan: int, visits_min: int) -> int:
     """Makes a snapshot of the visits of the next users, newest first for each, at least `visits_min` visits
-    unless the walk ends; it is empty when the walk has ended.
+    unless the walk ends, 0 leaving the number to the library; it is empty when the walk has ended.
 
     Ownership: the caller closes `*visits`.
     Threads: one user of `scan` at a time.
