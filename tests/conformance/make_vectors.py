@@ -84,6 +84,7 @@ def lists_parts() -> tuple[Json, Json]:
 
 def size_cases() -> list[Json]:
     tiny = {"message": "Ping", "sequence": -1}
+    plain = {"sequence": 1, "timestamp": 5, "subject": "", "metadata": [], "body": ""}
     echo = {"message": "EchoRequest", "sequence": 1, "timestamp": 0, "subject": "", "metadata": [], "body": ""}
     block = 65536
     lists, lists_message = lists_parts()
@@ -124,6 +125,26 @@ def size_cases() -> list[Json]:
             [{"repeat": {"sequence": -1}, "times": 10_000}],
             {"repeat": "0000000209ff", "times": 10_000},
         ),
+        encode_case(
+            "encode-six-hundred-echo-requests",
+            "more than cross into C together anywhere",
+            "EchoRequest",
+            [{"repeat": plain, "times": 600}],
+            {"repeat": "000000140001000000000000000500000000000000000000", "times": 600},
+        ),
+        {
+            "id": "encode-the-last-of-six-hundred-echo-requests-is-refused",
+            "schema": "EchoRequest",
+            "encode": [{"repeat": plain, "times": 599}, {**plain, "metadata": {"repeat": [1], "times": 32768}}],
+            "error": {
+                "frame": 599,
+                "stream_offset": 599 * 24 + 18,
+                "frame_offset": 18,
+                "field": "metadata",
+                "status": "SB_TOO_LARGE",
+            },
+            "note": "added in one call, none of them may be left",
+        },
     ]
 
 

@@ -163,7 +163,7 @@ def asks_of_encode(check: Encode) -> Iterator[Ask]:
         else:
             compare_refused("the refusal", protocol.unpack_refusal(reply), check.error)
 
-    for mode, name in enumerate(("take", "copy_bytes")):
+    for mode, name in enumerate(("take", "copy_bytes", "rows in one call", "Echo in one call")):
         yield Ask(protocol.encode_request(check.schema, check.messages, mode), f"encode, {name}", look)
 
 

@@ -92,15 +92,29 @@ def packed_error(error: samebytes.Error | samebytes.SamebytesError) -> bytes:
 def encode(request: Request) -> bytes:
     with request.schema() as schema, samebytes.Builder() as builder:
         mode = request.number("B")
-        for _ in range(request.number("I")):
-            sequence = request.number("b")
-            builder.add(schema, sequence, [request.value(field.type) for field in schema.fields])
-        if mode == 1:
+        messages = [
+            (request.number("b"), [request.value(field.type) for field in schema.fields])
+            for _ in range(request.number("I"))
+        ]
+        if mode >= 2:
+            add_rows(builder, schema, [sequence for sequence, _ in messages], [values for _, values in messages])
+        else:
+            for sequence, values in messages:
+                builder.add(schema, sequence, values)
+        if mode >= 1:
             frames = bytearray(builder.size())
             builder.copy_bytes(frames)
             return packed(bytes(frames))
         with builder.take() as view:
             return packed(bytes(view))
+
+
+def add_rows(builder: samebytes.Builder, schema: samebytes.Schema, sequences: list[int], rows: list[list[Any]]) -> None:
+    try:
+        builder.add_rows(schema, sequences, rows)
+    except samebytes.SamebytesError:
+        expect((builder.size(), builder.frame_count()), (0, 0))
+        raise
 
 
 class Decoding:

@@ -23,7 +23,8 @@ enum {
 };
 enum {
   ENCODE_TAKE = 0,
-  ENCODE_COPY = 1
+  ENCODE_COPY = 1,
+  ENCODE_ROWS = 2 /* and above: all in one call, then as ENCODE_COPY */
 };
 
 /* A request, read from the front. */
@@ -255,7 +256,7 @@ static sb_status reply_frames(writer *out, sb_builder *builder, uint8_t mode) {
   size_t size = sb_builder_size(builder);
   uint8_t *bytes = grown(NULL, size);
   sb_status status;
-  if (mode == ENCODE_COPY) {
+  if (mode >= ENCODE_COPY) {
     status = sb_builder_copy_bytes(builder, bytes, size);
   } else {
     sb_view *frames = NULL;
@@ -281,6 +282,21 @@ static sb_status add_messages(reader *in, scratch *all, sb_builder *builder, con
   return SB_OK;
 }
 
+/* Adds all messages in one call. */
+static sb_status add_rows(reader *in, scratch *all, sb_builder *builder, const sb_schema *schema, size_t count, sb_error *error) {
+  const size_t field_count = sb_schema_field_count(schema);
+  sb_value *values = scratch_get(all, count * field_count, sizeof *values);
+  int8_t *sequences = scratch_get(all, count, sizeof *sequences);
+  for (size_t i = 0; i < count && !in->failed; i++) {
+    sequences[i] = (int8_t)take_u8(in);
+    for (size_t j = 0; j < field_count; j++) values[i * field_count + j] = take_value(in, all, field_type(schema, j));
+  }
+  if (in->failed) return SB_OK;
+  const sb_status status = sb_builder_add_rows(builder, schema, sequences, count, values, count * field_count, error);
+  if (status != SB_OK && (sb_builder_size(builder) > 0 || sb_builder_frame_count(builder) > 0)) *error = (sb_error){.message = "kept some"};
+  return status;
+}
+
 static void encode(reader *in, writer *out, scratch *all) {
   sb_schema *schema = NULL;
   sb_builder *builder = NULL;
@@ -294,7 +310,7 @@ static void encode(reader *in, writer *out, scratch *all) {
   sb_status status = sb_builder_open(NULL, &builder);
   if (status != SB_OK) {
     reply_status(out, status, "sb_builder_open");
-  } else if (add_messages(in, all, builder, schema, count, &error) != SB_OK) {
+  } else if ((mode >= ENCODE_ROWS ? add_rows : add_messages)(in, all, builder, schema, count, &error) != SB_OK) {
     reply_error(out, &error);
   } else {
     status = reply_frames(out, builder, mode);

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	samebytes "github.com/samebytes/samebytes/bindings/go"
 	"github.com/samebytes/samebytes/tests/go/surface"
@@ -50,26 +51,67 @@ func encode(in *request, out *reply) error {
 	}
 	defer builder.Close()
 	mode := in.u8()
-	values := make([]any, len(fields))
-	for range in.count(4, 1) {
-		sequence := in.i8()
-		for i, field := range fields {
-			values[i] = in.value(field.Type)
+	sequences := make([]int8, in.count(4, 1))
+	rows := make([][]any, len(sequences))
+	for i := range sequences {
+		sequences[i] = in.i8()
+		rows[i] = make([]any, len(fields))
+		for j, field := range fields {
+			rows[i][j] = in.value(field.Type)
 		}
 		if in.failed {
 			return errProtocol
 		}
-		if err := builder.Add(schema, sequence, values...); err != nil {
-			return err
-		}
+	}
+	if err := add(builder, schema, fields, mode, sequences, rows); err != nil {
+		return err
 	}
 	frames, err := takeFrames(builder, mode)
 	out.bytes(frames)
 	return err
 }
 
+// add adds all messages: one by one in the modes 0 and 1, in one call in 2, and as Echo messages in 3 where they are.
+func add(builder *samebytes.Builder, schema *samebytes.Schema, fields []samebytes.SchemaField, mode uint8, sequences []int8, rows [][]any) error {
+	if mode < 2 {
+		for i, row := range rows {
+			if err := builder.Add(schema, sequences[i], row...); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	var err error
+	if mode == 3 && isEchoRequest(schema, fields) {
+		requests := make([]samebytes.EchoRequest, len(rows))
+		for i, row := range rows {
+			requests[i] = samebytes.EchoRequest{Sequence: sequences[i], Timestamp: row[0].(int64), Subject: row[1].([]byte), Metadata: row[2].([]int16),
+				Body: row[3].([]byte)}
+		}
+		err = samebytes.EchoAddRequests(builder, requests)
+	} else {
+		err = builder.AddRows(schema, sequences, rows)
+	}
+	if err != nil && (builder.Size() > 0 || builder.FrameCount() > 0) {
+		return errors.New("a refused call has added something")
+	}
+	return err
+}
+
+// isEchoRequest tells whether a schema is that of Echo requests.
+func isEchoRequest(schema *samebytes.Schema, fields []samebytes.SchemaField) bool {
+	request, err := samebytes.EchoRequestSchema()
+	if err != nil {
+		return false
+	}
+	defer request.Close()
+	known, err := request.Fields()
+	return err == nil && slices.Equal(known, fields) && schema.Name() == request.Name() && schema.APIKey() == request.APIKey() &&
+		schema.Direction() == request.Direction()
+}
+
 func takeFrames(builder *samebytes.Builder, mode uint8) ([]byte, error) {
-	if mode == 1 {
+	if mode >= 1 {
 		return builder.Bytes()
 	}
 	view, err := builder.Take()
