@@ -351,7 +351,9 @@ static void mark(const uint8_t *data, size_t size) {
     on_hold = true;
   else if (sscanf(line, "torn %u", &number) == 1) {
     if (torn_count == TORN_MAX) abort();
-    note_part(&torn[torn_count++], number);
+    content *bytes = &torn[torn_count++];
+    note_part(bytes, number);
+    while (bytes->size > 0 && bytes->data[bytes->size - 1] == 0) bytes->size--; /* zeros that were there for what comes */
   } else if (strncmp(line, "go", 2) == 0) {
     if (inode_count > 0 && acknowledged > 0 && torn_count == 0) note_part(&old, 0);
     on_hold = false;

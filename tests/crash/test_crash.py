@@ -84,11 +84,11 @@ def test_a_crash_while_a_thread_compacts_keeps_what_was_promised(programs: dict[
 def test_a_crash_while_a_file_is_upgraded_or_recovered_loses_nothing(
     programs: dict[str, Path], tmp_path: Path, mode: str, extra: str
 ) -> None:
-    recording = record(programs, tmp_path, mode, 40, extra=extra)
+    recording = record(programs, tmp_path, mode, 60, extra=extra)
     for seed in range(200 if NIGHTLY else 2):
         result = replay(programs, recording, mode, seed)
         assert result.returncode == 0, result.stdout + result.stderr
-        assert "40 operations acknowledged" in result.stdout
+        assert "60 operations acknowledged" in result.stdout
 
 
 @pytest.mark.parametrize("mode", [INTERVAL, ALWAYS])
