@@ -245,7 +245,7 @@ class Method:
         f = self.function
         outs = outputs(f)
         if f.role == "constructor":
-            return "Self", "cls.adopt({})"
+            return "Self", "cls._adopt({})"
         owned = (
             f.result
             if f.result.kind is Kind.HANDLE
@@ -255,7 +255,7 @@ class Method:
         )
         if owned is not None:
             name = f"public.{class_name(owned.ctype)}"
-            return name, f"{name}.adopt({{}})"
+            return name, f"{name}._adopt({{}})"
         if any(o.kind is Kind.OUT_HANDLE for o in outs):
             raise ValueError(f"{f.place}: {f.name}: a handle must be the only output")
         types = ", ".join(output_type(o) for o in outs)

@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x944df8836f971a85ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x4b67734e85271a50ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "944df8836f971a85"
+const coreDigest = "4b67734e85271a50"

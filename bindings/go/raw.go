@@ -39,6 +39,10 @@ package samebytes
 #cgo nocallback sb_block_is_exclusive
 #cgo noescape sb_block_memory
 #cgo nocallback sb_block_memory
+#cgo noescape sb_block_check_instance
+#cgo nocallback sb_block_check_instance
+#cgo noescape sb_memory_check_instance
+#cgo nocallback sb_memory_check_instance
 #cgo noescape sb_block_set_metadata
 #cgo nocallback sb_block_set_metadata
 #cgo noescape sb_block_get_metadata
@@ -64,6 +68,8 @@ package samebytes
 #cgo nocallback sb_view_pin
 #cgo noescape sb_view_memory
 #cgo nocallback sb_view_memory
+#cgo noescape sb_view_check_instance
+#cgo nocallback sb_view_check_instance
 #cgo noescape sb_view_copy
 #cgo nocallback sb_view_copy
 #cgo noescape sb_view_range
@@ -132,6 +138,8 @@ package samebytes
 #cgo nocallback sb_buf_split_room
 #cgo noescape sb_buf_memory
 #cgo nocallback sb_buf_memory
+#cgo noescape sb_buf_check_instance
+#cgo nocallback sb_buf_check_instance
 #cgo noescape sb_buf_clear
 #cgo nocallback sb_buf_clear
 #cgo noescape sb_buf_close
@@ -280,6 +288,8 @@ package samebytes
 #cgo noescape sb_pool_get_block
 #cgo noescape sb_pool_memory
 #cgo nocallback sb_pool_memory
+#cgo noescape sb_pool_check_instance
+#cgo nocallback sb_pool_check_instance
 #cgo noescape sb_pool_trim
 #cgo nocallback sb_pool_trim
 #cgo noescape sb_pool_get_stats
@@ -1348,6 +1358,27 @@ func (m *Memory) FailReserve(nth uint64) error {
 	return nil
 }
 
+// CheckInstance checks that memory was made by this image of the library, as Block.CheckInstance does for a
+// block.
+//
+//   - Ownership: borrowed, also when it is refused.
+//   - Threads: any.
+//   - Errors: as Block.CheckInstance.
+//   - Since: 1.0
+func (m *Memory) CheckInstance() error {
+	self, err := m.enter("Memory.CheckInstance")
+	if err != nil {
+		return err
+	}
+	defer m.leave()
+	var outError C.sb_error
+	cStatus := C.sb_memory_check_instance(self, &outError)
+	if cStatus != 0 {
+		return failureOf("Memory.CheckInstance", cStatus, &outError)
+	}
+	return nil
+}
+
 // GetFailure tells the last failure of a provider of functions; what wraps one tells that of the one inside.
 //
 //   - Ownership: error is the caller's.
@@ -1517,6 +1548,29 @@ func (b *Block) Memory() (*Memory, error) {
 		return nil, failure("Block.Memory", cStatus)
 	}
 	return newMemory(outMemory), nil
+}
+
+// CheckInstance checks that block was made by this image of the library. One that came from another part of
+// the process, as an address, may be of a second image, whose pools this one knows nothing of: ask before
+// anything is done with it. (CheckInstance tells the same of whole parts.)
+//
+//   - Ownership: borrowed, also when it is refused: only the image that made it can close it.
+//   - Threads: any.
+//   - Errors: ErrUnsupported when a second image of the same major version made it; the message names both,
+//     and what to do.
+//   - Since: 1.0
+func (b *Block) CheckInstance() error {
+	self, err := b.enter("Block.CheckInstance")
+	if err != nil {
+		return err
+	}
+	defer b.leave()
+	var outError C.sb_error
+	cStatus := C.sb_block_check_instance(self, &outError)
+	if cStatus != 0 {
+		return failureOf("Block.CheckInstance", cStatus, &outError)
+	}
+	return nil
 }
 
 // SetMetadata gives the block metadata, which every slice of it shows from then on (View.SpanMetadata): a
@@ -1827,6 +1881,27 @@ func (v *View) Memory() (*Memory, error) {
 		return nil, failure("View.Memory", cStatus)
 	}
 	return newMemory(outMemory), nil
+}
+
+// CheckInstance checks that the memory of all spans was made by this image of the library, as
+// Block.CheckInstance does for a block. An empty view has none, and passes.
+//
+//   - Ownership: borrowed, also when it is refused.
+//   - Threads: one user of view at a time.
+//   - Errors: as Block.CheckInstance.
+//   - Since: 1.0
+func (v *View) CheckInstance() error {
+	self, err := v.enter("View.CheckInstance")
+	if err != nil {
+		return err
+	}
+	defer v.leave()
+	var outError C.sb_error
+	cStatus := C.sb_view_check_instance(self, &outError)
+	if cStatus != 0 {
+		return failureOf("View.CheckInstance", cStatus, &outError)
+	}
+	return nil
 }
 
 // Copy makes another view of the same bytes.
@@ -2634,6 +2709,27 @@ func (b *Buf) Memory() (*Memory, error) {
 		return nil, failure("Buf.Memory", cStatus)
 	}
 	return newMemory(outMemory), nil
+}
+
+// CheckInstance checks that the provider and the memory of buf are of this image of the library, as
+// Block.CheckInstance does for a block. A buf on the default pool that holds nothing has none, and passes.
+//
+//   - Ownership: borrowed, also when it is refused.
+//   - Threads: one user of buf at a time.
+//   - Errors: as Block.CheckInstance.
+//   - Since: 1.0
+func (b *Buf) CheckInstance() error {
+	self, err := b.enter("Buf.CheckInstance")
+	if err != nil {
+		return err
+	}
+	defer b.leave()
+	var outError C.sb_error
+	cStatus := C.sb_buf_check_instance(self, &outError)
+	if cStatus != 0 {
+		return failureOf("Buf.CheckInstance", cStatus, &outError)
+	}
+	return nil
 }
 
 // Clear drops all filled bytes. The room stays.
@@ -4214,6 +4310,27 @@ func (p *Pool) Memory() (*Memory, error) {
 		return nil, failure("Pool.Memory", cStatus)
 	}
 	return newMemory(outMemory), nil
+}
+
+// CheckInstance checks that pool was made by this image of the library, as Block.CheckInstance does for a
+// block.
+//
+//   - Ownership: borrowed, also when it is refused.
+//   - Threads: any.
+//   - Errors: as Block.CheckInstance.
+//   - Since: 1.0
+func (p *Pool) CheckInstance() error {
+	self, err := p.enter("Pool.CheckInstance")
+	if err != nil {
+		return err
+	}
+	defer p.leave()
+	var outError C.sb_error
+	cStatus := C.sb_pool_check_instance(self, &outError)
+	if cStatus != 0 {
+		return failureOf("Pool.CheckInstance", cStatus, &outError)
+	}
+	return nil
 }
 
 // Trim gives kept blocks back to the system.

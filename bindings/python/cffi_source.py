@@ -227,6 +227,8 @@ void *sb_block_data(const sb_block *block);
 size_t sb_block_size(const sb_block *block);
 bool sb_block_is_exclusive(const sb_block *block);
 sb_status sb_block_memory(const sb_block *block, sb_memory **memory);
+sb_status sb_block_check_instance(const sb_block *block, sb_error *error);
+sb_status sb_memory_check_instance(const sb_memory *memory, sb_error *error);
 sb_status sb_block_set_metadata(sb_block *block, uint64_t key, const void *metadata);
 sb_status sb_block_get_metadata(const sb_block *block, uint64_t *key, const void **metadata);
 void sb_block_close(sb_block *block);
@@ -241,6 +243,7 @@ sb_status sb_view_get_iovec(const sb_view *view, size_t offset, sb_iovec *iovec,
   *iovec_count);
 sb_status sb_view_pin(const sb_view *view, size_t index, sb_pin **pin);
 sb_status sb_view_memory(const sb_view *view, sb_memory **memory);
+sb_status sb_view_check_instance(const sb_view *view, sb_error *error);
 sb_status sb_view_copy(const sb_view *view, sb_view **copy);
 sb_status sb_view_range(const sb_view *view, size_t offset, size_t size, sb_view **range);
 sb_status sb_view_flatten(const sb_view *view, sb_memory *memory, sb_view **flat);
@@ -276,6 +279,7 @@ sb_status sb_buf_commit(sb_buf *buf, size_t size);
 void sb_buf_abort(sb_buf *buf);
 sb_status sb_buf_split_room(sb_buf *buf, size_t size, sb_buf **other);
 sb_status sb_buf_memory(const sb_buf *buf, sb_memory **memory);
+sb_status sb_buf_check_instance(const sb_buf *buf, sb_error *error);
 void sb_buf_clear(sb_buf *buf);
 void sb_buf_close(sb_buf *buf);
 sb_status sb_schema_open(const char *name, int32_t direction, int8_t api_key, const sb_schema_field *fields,
@@ -362,6 +366,7 @@ sb_status sb_pool_get_many(sb_pool *pool, size_t size, size_t count, void **bloc
 sb_status sb_pool_put_many(sb_pool *pool, void *const *blocks, size_t count);
 sb_status sb_pool_get_block(sb_pool *pool, size_t size, sb_block **block);
 sb_status sb_pool_memory(sb_pool *pool, sb_memory **memory);
+sb_status sb_pool_check_instance(const sb_pool *pool, sb_error *error);
 void sb_pool_trim(sb_pool *pool);
 sb_status sb_pool_get_stats(sb_pool *pool, sb_pool_stats *stats);
 sb_status sb_pool_get_class_stats(sb_pool *pool, uint32_t index, sb_pool_class_stats *stats);

@@ -2,6 +2,6 @@
 #ifndef SB_ABI_DIGEST_H
 #define SB_ABI_DIGEST_H
 
-#define SB_ABI_DIGEST 0x220ad2402f6ceb66ull
+#define SB_ABI_DIGEST 0x35ad0ffcc26a973full
 
 #endif

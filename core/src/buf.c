@@ -477,6 +477,16 @@ void sb_priv_buf_cut(sb_buf *buf, size_t size) {
   sb_priv_spans_cut(&buf->filled, size);
 }
 
+sb_status sb_buf_check_instance(const sb_buf *buf, sb_error *error) {
+  if (buf == NULL) return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "buf is NULL");
+  sb_status status = buf->memory == NULL ? SB_OK : sb_priv_memory_check_image(buf->memory, "buf", error);
+  for (size_t i = 0; status == SB_OK && i < buf->filled.count; i++)
+    status = sb_priv_memory_check_image(sb_priv_spans_at(&buf->filled, i)->block->memory, "buf", error);
+  const room_piece *room = (buf->room_heap != NULL ? buf->room_heap : &buf->first_room) + buf->room_start;
+  for (size_t i = 0; status == SB_OK && i < buf->room_count; i++) status = sb_priv_memory_check_image(room[i].block->memory, "buf", error);
+  return status;
+}
+
 void sb_buf_close(sb_buf *buf) {
   if (buf == NULL) return;
   sb_priv_handle_check(buf);

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x944df8836f971a85ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x4b67734e85271a50ull
 import "C"

@@ -58,6 +58,8 @@ void sb_priv_block_free(sb_block *block);
 void sb_priv_live_blocks_add(int64_t change);
 /* The provider that the memory of `memory` comes from, behind all tracing ones. */
 const sb_memory *sb_priv_memory_origin(const sb_memory *memory);
+/* SB_UNSUPPORTED, and which images these are, when `memory` was made by another image of the library. `what` is a word for the message. */
+sb_status sb_priv_memory_check_image(const sb_memory *memory, const char *what, sb_error *error);
 /* Sets up what every provider starts with: one owner, no counts. */
 void sb_priv_memory_init(sb_memory *memory, const sb_priv_provider *provider);
 /* Another owner of `memory`, the default pool if NULL, whose last handle may go at the same time; SB_CLOSED when it has gone. */

@@ -47,14 +47,40 @@ uint64_t sb_instance_id(void) {
   return atomic_compare_exchange_strong(&instance_id, &id, made) ? made : id;
 }
 
+/* The file that `address` lies in, and where it is loaded; neither in a program that was linked statically, which has no second image. */
+static const void *image_of(const void *address, const char **path) {
+  Dl_info info;
+  const bool found = dladdr(address, &info) != 0;
+  *path = found && info.dli_fname != NULL && info.dli_fname[0] != 0 ? info.dli_fname : "this program";
+  return found ? info.dli_fbase : NULL;
+}
+
+/* The end of a path, which tells more than its beginning where both do not fit a message. */
+static const char *path_end(const char *path) {
+  const size_t size = strlen(path);
+  return size > 70 ? path + size - 70 : path;
+}
+
+static const char here;
+
 sb_status sb_check_instance(uint64_t instance_id, sb_error *error) {
   const uint64_t ours = sb_instance_id();
   if (instance_id == ours) return SB_OK;
-  static const char here;
-  Dl_info info;
-  const char *path = dladdr(&here, &info) != 0 && info.dli_fname != NULL ? info.dli_fname : "this program";
+  const char *path;
+  (void)image_of(&here, &path);
   return sb_priv_error(error, SB_UNSUPPORTED, NULL,
                        "a second image of libsamebytes: instance %016" PRIx64 ", while this one, in %.120s, is %016" PRIx64
                        "; load one file only (Go: build tag samebytes_shared)",
                        instance_id, path, ours);
+}
+
+/* The functions of a provider lie in a table of the image that made it. */
+sb_status sb_priv_memory_check_image(const sb_memory *memory, const char *what, sb_error *error) {
+  const char *path, *other_path;
+  if (image_of(&here, &path) == image_of(memory->provider, &other_path)) return SB_OK;
+  return sb_priv_error(
+      error, SB_UNSUPPORTED, NULL,
+      "a second image of libsamebytes: this %s was made by ...%s, while this image is ...%s; load one file only (Go: build tag "
+      "samebytes_shared)",
+      what, path_end(other_path), path_end(path));
 }

@@ -299,3 +299,15 @@ const sb_memory *sb_priv_memory_origin(const sb_memory *memory) {
   while (memory->provider == &tracing_provider) memory = ((const tracing_memory *)memory)->inner;
   return memory;
 }
+
+/* ---- a second image of the library ---- */
+
+sb_status sb_memory_check_instance(const sb_memory *memory, sb_error *error) {
+  if (memory == NULL) return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "memory is NULL");
+  return sb_priv_memory_check_image(memory, "memory", error);
+}
+
+sb_status sb_block_check_instance(const sb_block *block, sb_error *error) {
+  if (block == NULL) return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "block is NULL");
+  return sb_priv_memory_check_image(block->memory, "block", error);
+}

@@ -470,6 +470,11 @@ sb_status sb_pool_memory(sb_pool *pool, sb_memory **memory) {
   return SB_OK;
 }
 
+sb_status sb_pool_check_instance(const sb_pool *pool, sb_error *error) {
+  if (pool == NULL) return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "pool is NULL");
+  return sb_priv_memory_check_image(&pool->memory, "pool", error);
+}
+
 int64_t sb_priv_pools_live_blocks(void) {
   sb_memory_stats stats = {.reserves = 0};
   (void)pthread_mutex_lock(&pools_lock);

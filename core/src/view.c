@@ -186,6 +186,15 @@ sb_status sb_view_flatten(const sb_view *view, sb_memory *memory, sb_view **flat
   return status;
 }
 
+sb_status sb_view_check_instance(const sb_view *view, sb_error *error) {
+  if (view == NULL) return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "view is NULL");
+  for (size_t i = 0; i < view->spans.count; i++) {
+    const sb_status status = sb_priv_memory_check_image(sb_priv_spans_at(&view->spans, i)->block->memory, "view", error);
+    if (status != SB_OK) return status;
+  }
+  return SB_OK;
+}
+
 void sb_view_close(sb_view *view) {
   if (view == NULL) return;
   sb_priv_handle_check(view);

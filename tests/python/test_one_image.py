@@ -79,6 +79,50 @@ assert second.sb_check_instance(ctypes.c_uint64(samebytes.instance_id()), None) 
     assert str(PACKAGE / "libsamebytes.so.1") in said
 
 
+def test_what_a_second_image_made_is_not_adopted(tmp_path: Path) -> None:
+    copy = shutil.copy(PACKAGE / "libsamebytes.so.1", tmp_path / "another.so")
+    code = """
+import ctypes, sys
+import samebytes
+second = ctypes.CDLL(sys.argv[1])
+second.sb_memory_live_blocks.restype = ctypes.c_int64
+
+
+def made(function, *arguments):
+    handle = ctypes.c_void_p()
+    assert function(*arguments, ctypes.byref(handle)) == 0
+    return handle
+
+
+live = samebytes.memory_live_blocks()
+pool = made(second.sb_pool_open, None)
+handles = {
+    samebytes.Memory: made(second.sb_pool_memory, pool),
+    samebytes.Block: made(second.sb_pool_get_block, pool, ctypes.c_size_t(100)),
+    samebytes.View: made(second.sb_view_open, b"some bytes", ctypes.c_size_t(10), None),
+}
+for kind, handle in handles.items():
+    try:
+        kind.adopt(handle.value)
+    except samebytes.UnsupportedError as error:
+        print(error)
+assert (samebytes.memory_live_blocks(), second.sb_memory_live_blocks()) == (live, 2)
+second.sb_view_close(handles[samebytes.View])
+second.sb_block_close(handles[samebytes.Block])
+second.sb_memory_close(handles[samebytes.Memory])
+second.sb_pool_close(pool)
+assert second.sb_memory_live_blocks() == 0
+with samebytes.View(b"of this one") as view, samebytes.View.adopt(view.copy().detach()) as other:
+    assert view == other
+"""
+    said = output_of(code, copy).splitlines()
+    assert len(said) == 3
+    for line, kind in zip(said, ("memory", "block", "view"), strict=True):
+        assert f"a second image of libsamebytes: this {kind} was made by" in line
+        assert "another.so, while this image is" in line
+        assert "libsamebytes.so.1; load one file only" in line
+
+
 EXERCISE = """
 import sys, samebytes
 sys.path.insert(0, sys.argv[1])

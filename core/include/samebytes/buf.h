@@ -174,6 +174,14 @@ SB_API SB_METHOD sb_status sb_buf_split_room(sb_buf *buf, size_t size, SB_OUT SB
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_buf_memory(const sb_buf *buf, SB_OUT SB_OWNED sb_memory **memory);
 
+/** Checks that the provider and the memory of `buf` are of this image of the library, as sb_block_check_instance does for a block. A buf on the
+ *  default pool that holds nothing has none, and passes.
+ *
+ *  Ownership: borrowed, also when it is refused.      Threads: one user of `buf` at a time.
+ *  Errors: as sb_block_check_instance.
+ *  Since: 1.0 */
+SB_API SB_METHOD sb_status sb_buf_check_instance(const sb_buf *buf, SB_OUT SB_NULLABLE sb_error *error);
+
 /** Drops all filled bytes. The room stays.
  *
  *  Ownership: none.      Threads: one user of `buf` at a time.

@@ -19,7 +19,7 @@ SB_BEGIN_DECLS
  *  Any thread. A forked child keeps its parent's instance id.
  *
  *  ## Errors
- *  Only sb_check_instance has one.
+ *  Only sb_check_instance has one. sb_block_check_instance and its like (memory.h, view.h) find a second image by what it made.
  *
  *  ## Limits
  *  Each part of a version is at most 255, the major one 65535. */

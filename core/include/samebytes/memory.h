@@ -157,6 +157,21 @@ SB_API SB_METHOD bool sb_block_is_exclusive(const sb_block *block);
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_block_memory(const sb_block *block, SB_OUT SB_OWNED sb_memory **memory);
 
+/** Checks that `block` was made by this image of the library. One that came from another part of the process, as an address, may be of a second
+ *  image, whose pools this one knows nothing of: ask before anything is done with it. (sb_check_instance tells the same of whole parts.)
+ *
+ *  Ownership: borrowed, also when it is refused: only the image that made it can close it.      Threads: any.
+ *  Errors: SB_UNSUPPORTED when a second image of the same major version made it; the message names both, and what to do.
+ *  Since: 1.0 */
+SB_API SB_METHOD sb_status sb_block_check_instance(const sb_block *block, SB_OUT SB_NULLABLE sb_error *error);
+
+/** Checks that `memory` was made by this image of the library, as sb_block_check_instance does for a block.
+ *
+ *  Ownership: borrowed, also when it is refused.      Threads: any.
+ *  Errors: as sb_block_check_instance.
+ *  Since: 1.0 */
+SB_API SB_METHOD sb_status sb_memory_check_instance(const sb_memory *memory, SB_OUT SB_NULLABLE sb_error *error);
+
 /** Gives the block metadata, which every slice of it shows from then on (sb_view_span_metadata): a number, and an address of something
  *  constant, such as a table that says what the number means. Providers may give it when they make the block. Both are 0 at first.
  *

@@ -172,6 +172,13 @@ SB_API SB_METHOD sb_status sb_pool_get_block(sb_pool *pool, size_t size, SB_OUT 
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_pool_memory(sb_pool *pool, SB_OUT SB_OWNED sb_memory **memory);
 
+/** Checks that `pool` was made by this image of the library, as sb_block_check_instance does for a block.
+ *
+ *  Ownership: borrowed, also when it is refused.      Threads: any.
+ *  Errors: as sb_block_check_instance.
+ *  Since: 1.0 */
+SB_API SB_METHOD sb_status sb_pool_check_instance(const sb_pool *pool, SB_OUT SB_NULLABLE sb_error *error);
+
 /** Gives kept blocks back to the system.
  *
  *  Ownership: none.      Threads: any.

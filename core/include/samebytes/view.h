@@ -126,6 +126,14 @@ SB_API SB_METHOD sb_status sb_view_pin(const sb_view *view, size_t index, SB_OUT
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_view_memory(const sb_view *view, SB_OUT SB_OWNED sb_memory **memory);
 
+/** Checks that the memory of all spans was made by this image of the library, as sb_block_check_instance does for a block. An empty view has
+ *  none, and passes.
+ *
+ *  Ownership: borrowed, also when it is refused.      Threads: one user of `view` at a time.
+ *  Errors: as sb_block_check_instance.
+ *  Since: 1.0 */
+SB_API SB_METHOD sb_status sb_view_check_instance(const sb_view *view, SB_OUT SB_NULLABLE sb_error *error);
+
 /** Makes another view of the same bytes.
  *
  *  Ownership: the caller closes `*copy`.      Threads: one user of `view` at a time.

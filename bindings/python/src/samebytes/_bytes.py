@@ -24,6 +24,10 @@ class Block(_classes.Block):
     if not TYPE_CHECKING:
         __slots__ = ()
 
+    @staticmethod
+    def _check_instance(address: int) -> None:
+        layer.sb_block_check_instance(address)
+
     def __len__(self) -> int:
         return self.size()
 
@@ -47,6 +51,10 @@ class Block(_classes.Block):
 
 class Pool(_classes.Pool):
     __doc__ = _classes.Pool.__doc__
+
+    @staticmethod
+    def _check_instance(address: int) -> None:
+        layer.sb_pool_check_instance(address)
 
     if not TYPE_CHECKING:
         get_block = _objects.Pool.get_block  # which comes back to _get_block where it is not quick
@@ -114,6 +122,10 @@ class View(_classes.View):
         if _foreign._lent:
             _foreign.release_foreign()
 
+    @staticmethod
+    def _check_instance(address: int) -> None:
+        layer.sb_view_check_instance(address)
+
     @classmethod
     def open_foreign(cls, value: ReadableBuffer) -> Self:
         """A view of the memory of *value*, any object with the buffer protocol (an mmap as well), without a copy.
@@ -122,7 +134,7 @@ class View(_classes.View):
         its bytes has been closed, on any thread and in any language; it is let go when Python next closes a View or Buf, or by
         release_foreign(). Raises BufferError when the bytes do not lie one behind the other.
         """
-        return cls.adopt(_foreign.lend(value))
+        return cls._adopt(_foreign.lend(value))
 
     def __len__(self) -> int:
         return self.size()
@@ -220,6 +232,10 @@ class View(_classes.View):
 
 class Buf(Lending, _classes.Buf):
     __doc__ = _classes.Buf.__doc__
+
+    @staticmethod
+    def _check_instance(address: int) -> None:
+        layer.sb_buf_check_instance(address)
 
     def __len__(self) -> int:
         return self.size()

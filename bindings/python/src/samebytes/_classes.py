@@ -43,7 +43,7 @@ class Memory(Handle):
         Errors: NoMemoryError.
         Since: 1.0
         """
-        return cls.adopt(layer.sb_memory_open_default())
+        return cls._adopt(layer.sb_memory_open_default())
 
     @classmethod
     def open_heap(cls) -> Self:
@@ -54,7 +54,7 @@ class Memory(Handle):
         Errors: NoMemoryError.
         Since: 1.0
         """
-        return cls.adopt(layer.sb_memory_open_heap())
+        return cls._adopt(layer.sb_memory_open_heap())
 
     @classmethod
     def open_fixed(cls, block_size: int) -> Self:
@@ -66,7 +66,7 @@ class Memory(Handle):
         Errors: InvalidArgumentError when `block_size` is 0 or above BLOCK_SIZE_MAX; NoMemoryError.
         Since: 1.0
         """
-        return cls.adopt(layer.sb_memory_open_fixed(block_size))
+        return cls._adopt(layer.sb_memory_open_fixed(block_size))
 
     @classmethod
     def open_tracing(cls, inner: Memory | None = None) -> Self:
@@ -80,7 +80,7 @@ class Memory(Handle):
         """
         inner = expect_or_none(inner, Memory, "inner")
         with calling(inner):
-            return cls.adopt(layer.sb_memory_open_tracing(None if inner is None else inner._open()))
+            return cls._adopt(layer.sb_memory_open_tracing(None if inner is None else inner._open()))
 
     @classmethod
     def open_shared(cls, segment_size: int, bytes_max: int) -> Self:
@@ -96,7 +96,7 @@ class Memory(Handle):
         segment; NoMemoryError.
         Since: 1.0
         """
-        return cls.adopt(layer.sb_memory_open_shared(segment_size, bytes_max))
+        return cls._adopt(layer.sb_memory_open_shared(segment_size, bytes_max))
 
     def retain(self) -> public.Memory:
         """Returns another owner of the same provider.
@@ -107,7 +107,7 @@ class Memory(Handle):
         Since: 1.0
         """
         with self._lock:
-            return public.Memory.adopt(layer.sb_memory_retain(self._open()))
+            return public.Memory._adopt(layer.sb_memory_retain(self._open()))
 
     def get_block(self, size: int) -> public.Block:
         """Gets one block of at least `size` bytes. It is exclusive: nobody else can see it until it is shared.
@@ -119,7 +119,7 @@ class Memory(Handle):
         Since: 1.0
         """
         with self._lock:
-            return public.Block.adopt(layer.sb_memory_get_block(self._open(), size))
+            return public.Block._adopt(layer.sb_memory_get_block(self._open(), size))
 
     def get_stats(self) -> _records.MemoryStats:
         """Tells what the provider did so far. The default pool and pools count too.
@@ -143,6 +143,17 @@ class Memory(Handle):
         """
         with self._lock:
             layer.sb_memory_fail_reserve(self._open(), nth)
+
+    def check_instance(self) -> None:
+        """Checks that `memory` was made by this image of the library, as Block.check_instance does for a block.
+
+        Ownership: borrowed, also when it is refused.
+        Threads: any.
+        Errors: as Block.check_instance.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_memory_check_instance(self._open())
 
     def get_failure(self) -> _records.Error:
         """Tells the last failure of a provider of functions; what wraps one tells that of the one inside.
@@ -182,7 +193,7 @@ class Block(_objects.Block, Handle):
         Since: 1.0
         """
         with self._lock:
-            return public.Block.adopt(layer.sb_block_retain(self._open()))
+            return public.Block._adopt(layer.sb_block_retain(self._open()))
 
     def data(self) -> int:
         """Returns the address of the block's bytes, aligned to at least 64.
@@ -228,7 +239,21 @@ class Block(_objects.Block, Handle):
         Since: 1.0
         """
         with self._lock:
-            return public.Memory.adopt(layer.sb_block_memory(self._open()))
+            return public.Memory._adopt(layer.sb_block_memory(self._open()))
+
+    def check_instance(self) -> None:
+        """Checks that `block` was made by this image of the library. One that came from another part of the
+        process, as an address, may be of a second image, whose pools this one knows nothing of: ask before
+        anything is done with it. (check_instance tells the same of whole parts.)
+
+        Ownership: borrowed, also when it is refused: only the image that made it can close it.
+        Threads: any.
+        Errors: UnsupportedError when a second image of the same major version made it; the message names
+        both, and what to do.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_block_check_instance(self._open())
 
     def set_metadata(self, key: int, metadata: int | None = None) -> None:
         """Gives the block metadata, which every slice of it shows from then on (View.span_metadata): a number,
@@ -298,7 +323,7 @@ class View(_objects.View, Handle):
             block._idle()
             _result = layer.sb_view_open_block(block._open(), size)
             block._taken()
-            return cls.adopt(_result)
+            return cls._adopt(_result)
 
     @classmethod
     def open_concat(cls, views: Sequence[View]) -> Self:
@@ -311,7 +336,7 @@ class View(_objects.View, Handle):
         """
         views = expect_all(views, View, "views")
         with calling(*views):
-            return cls.adopt(layer.sb_view_open_concat([each._open() for each in views]))
+            return cls._adopt(layer.sb_view_open_concat([each._open() for each in views]))
 
     def size(self) -> int:
         """Returns the number of bytes.
@@ -381,7 +406,7 @@ class View(_objects.View, Handle):
         Since: 1.0
         """
         with self._lock:
-            return public.Pin.adopt(layer.sb_view_pin(self._open(), index))
+            return public.Pin._adopt(layer.sb_view_pin(self._open(), index))
 
     def memory(self) -> public.Memory:
         """Tells which provider the memory of the first span is of; for an empty view the default pool.
@@ -393,7 +418,19 @@ class View(_objects.View, Handle):
         Since: 1.0
         """
         with self._lock:
-            return public.Memory.adopt(layer.sb_view_memory(self._open()))
+            return public.Memory._adopt(layer.sb_view_memory(self._open()))
+
+    def check_instance(self) -> None:
+        """Checks that the memory of all spans was made by this image of the library, as Block.check_instance
+        does for a block. An empty view has none, and passes.
+
+        Ownership: borrowed, also when it is refused.
+        Threads: one user of `view` at a time.
+        Errors: as Block.check_instance.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_view_check_instance(self._open())
 
     def copy(self) -> public.View:
         """Makes another view of the same bytes.
@@ -404,7 +441,7 @@ class View(_objects.View, Handle):
         Since: 1.0
         """
         with self._lock:
-            return public.View.adopt(layer.sb_view_copy(self._open()))
+            return public.View._adopt(layer.sb_view_copy(self._open()))
 
     def range(self, offset: int, size: int) -> public.View:
         """Makes a view of the `size` bytes that start at `offset`.
@@ -415,7 +452,7 @@ class View(_objects.View, Handle):
         Since: 1.0
         """
         with self._lock:
-            return public.View.adopt(layer.sb_view_range(self._open(), offset, size))
+            return public.View._adopt(layer.sb_view_range(self._open(), offset, size))
 
     def flatten(self, memory: Memory | None = None) -> public.View:
         """Makes a view of the same bytes in one span. A view that has one span already is shared, others are
@@ -429,7 +466,7 @@ class View(_objects.View, Handle):
         """
         memory = expect_or_none(memory, Memory, "memory")
         with calling(self, memory):
-            return public.View.adopt(layer.sb_view_flatten(self._open(), None if memory is None else memory._open()))
+            return public.View._adopt(layer.sb_view_flatten(self._open(), None if memory is None else memory._open()))
 
     def append(self, other: View) -> None:
         """Adds the bytes of `other`, without copying them, at the end of `view`. `other` may be `view`.
@@ -627,7 +664,7 @@ class Buf(Handle):
             )
             for each in blocks:
                 each._taken()
-            return cls.adopt(_result)
+            return cls._adopt(_result)
 
     def size(self) -> int:
         """Returns the number of filled bytes.
@@ -744,7 +781,7 @@ class Buf(Handle):
         Since: 1.0
         """
         with self._lock:
-            return public.View.adopt(layer.sb_buf_peek(self._open()))
+            return public.View._adopt(layer.sb_buf_peek(self._open()))
 
     def take(self, size: int) -> public.View:
         """Takes the first `size` filled bytes out as a view. The rest stays filled, the room stays writable.
@@ -755,7 +792,7 @@ class Buf(Handle):
         Since: 1.0
         """
         with self._lock:
-            return public.View.adopt(layer.sb_buf_take(self._open(), size))
+            return public.View._adopt(layer.sb_buf_take(self._open(), size))
 
     def begin(self) -> tuple[int, int]:
         """Begins direct writing: stores address and size of the first piece of room, for reading from a socket
@@ -814,7 +851,7 @@ class Buf(Handle):
         Since: 1.0
         """
         with self._lock:
-            return public.Buf.adopt(layer.sb_buf_split_room(self._open(), size))
+            return public.Buf._adopt(layer.sb_buf_split_room(self._open(), size))
 
     def memory(self) -> public.Memory:
         """Tells which provider the room comes from.
@@ -825,7 +862,20 @@ class Buf(Handle):
         Since: 1.0
         """
         with self._lock:
-            return public.Memory.adopt(layer.sb_buf_memory(self._open()))
+            return public.Memory._adopt(layer.sb_buf_memory(self._open()))
+
+    def check_instance(self) -> None:
+        """Checks that the provider and the memory of `buf` are of this image of the library, as
+        Block.check_instance does for a block. A buf on the default pool that holds nothing has none, and
+        passes.
+
+        Ownership: borrowed, also when it is refused.
+        Threads: one user of `buf` at a time.
+        Errors: as Block.check_instance.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_buf_check_instance(self._open())
 
     def clear(self) -> None:
         """Drops all filled bytes. The room stays.
@@ -880,7 +930,7 @@ class Schema(Handle):
         Since: 1.0
         """
         with self._lock:
-            return public.Schema.adopt(layer.sb_schema_retain(self._open()))
+            return public.Schema._adopt(layer.sb_schema_retain(self._open()))
 
     def name(self) -> str:
         """Returns the name of the message.
@@ -1064,7 +1114,7 @@ class Builder(Handle):
         Since: 1.0
         """
         with self._lock:
-            return public.View.adopt(layer.sb_builder_take(self._open()))
+            return public.View._adopt(layer.sb_builder_take(self._open()))
 
     def copy_bytes(self, data: WriteableBuffer) -> None:
         """Copies all frames to the caller's memory; the builder keeps them.
@@ -1111,7 +1161,7 @@ class Builder(Handle):
         Since: 1.0
         """
         with self._lock:
-            return public.Memory.adopt(layer.sb_builder_memory(self._open()))
+            return public.Memory._adopt(layer.sb_builder_memory(self._open()))
 
 
 class Parser(Handle):
@@ -1276,7 +1326,7 @@ class Parser(Handle):
         Since: 1.0
         """
         with self._lock:
-            return public.Memory.adopt(layer.sb_parser_memory(self._open()))
+            return public.Memory._adopt(layer.sb_parser_memory(self._open()))
 
 
 class Batch(_objects.Batch, Handle):
@@ -1411,7 +1461,7 @@ class Batch(_objects.Batch, Handle):
         Since: 1.0
         """
         with self._lock:
-            return public.View.adopt(layer.sb_batch_get_frame(self._open(), index))
+            return public.View._adopt(layer.sb_batch_get_frame(self._open(), index))
 
     def get_error(self, index: int) -> _records.Error:
         """Stores the error at `index`; they are in the order of the stream.
@@ -1433,7 +1483,7 @@ class Batch(_objects.Batch, Handle):
         Since: 1.0
         """
         with self._lock:
-            return public.Schema.adopt(layer.sb_batch_get_schema(self._open(), schema_index))
+            return public.Schema._adopt(layer.sb_batch_get_schema(self._open(), schema_index))
 
     def swap(self, other: Batch) -> None:
         """Exchanges the contents of two batches, in constant time. So rows are kept while their batch is parsed
@@ -1532,7 +1582,7 @@ class Lender(Handle):
         Since: 1.0
         """
         with self._lock:
-            return public.View.adopt(layer.sb_lender_lend(self._open(), data, size, token))
+            return public.View._adopt(layer.sb_lender_lend(self._open(), data, size, token))
 
     def take(self) -> int:
         """Tells the token of memory that is back. Each comes once, in no order.
@@ -1729,7 +1779,7 @@ class Pool(_objects.Pool, Handle):
         Since: 1.0
         """
         with self._lock:
-            return public.Block.adopt(layer.sb_pool_get_block(self._open(), size))
+            return public.Block._adopt(layer.sb_pool_get_block(self._open(), size))
 
     def memory(self) -> public.Memory:
         """Opens the pool as a memory provider.
@@ -1741,7 +1791,18 @@ class Pool(_objects.Pool, Handle):
         Since: 1.0
         """
         with self._lock:
-            return public.Memory.adopt(layer.sb_pool_memory(self._open()))
+            return public.Memory._adopt(layer.sb_pool_memory(self._open()))
+
+    def check_instance(self) -> None:
+        """Checks that `pool` was made by this image of the library, as Block.check_instance does for a block.
+
+        Ownership: borrowed, also when it is refused.
+        Threads: any.
+        Errors: as Block.check_instance.
+        Since: 1.0
+        """
+        with self._lock:
+            layer.sb_pool_check_instance(self._open())
 
     def trim(self) -> None:
         """Gives kept blocks back to the system.
@@ -1870,7 +1931,7 @@ class SchemaFile(Handle):
         Since: 1.0
         """
         with self._lock:
-            return public.Schema.adopt(layer.sb_schema_file_get(self._open(), index))
+            return public.Schema._adopt(layer.sb_schema_file_get(self._open(), index))
 
     def find(self, name: str) -> public.Schema:
         """Makes another owner of the schema of the message called `name`.
@@ -1881,7 +1942,7 @@ class SchemaFile(Handle):
         Since: 1.0
         """
         with self._lock:
-            return public.Schema.adopt(layer.sb_schema_file_find(self._open(), name))
+            return public.Schema._adopt(layer.sb_schema_file_find(self._open(), name))
 
 
 class Channel(Handle):
@@ -1982,7 +2043,7 @@ class Channel(Handle):
         Since: 1.0
         """
         with self._lock:
-            return public.View.adopt(layer.sb_channel_receive_view(self._open(), timeout_ms))
+            return public.View._adopt(layer.sb_channel_receive_view(self._open(), timeout_ms))
 
     def receive_block(self, timeout_ms: int) -> public.Block:
         """Receives a block that both processes may write.
@@ -1993,7 +2054,7 @@ class Channel(Handle):
         Since: 1.0
         """
         with self._lock:
-            return public.Block.adopt(layer.sb_channel_receive_block(self._open(), timeout_ms))
+            return public.Block._adopt(layer.sb_channel_receive_block(self._open(), timeout_ms))
 
     def pin_count(self) -> int:
         """Looks what the peer is done with, and returns how many spans and blocks it still pins.
@@ -2191,7 +2252,7 @@ class VisitManager(Handle):
         Since: 1.0
         """
         with self._lock:
-            return public.Visits.adopt(layer.sb_visit_manager_get_recent_visits(self._open(), user))
+            return public.Visits._adopt(layer.sb_visit_manager_get_recent_visits(self._open(), user))
 
     def get_recent_visits_of(self, users: Sequence[int]) -> public.Visits:
         """Makes one snapshot of the visits of many users: user by user in the order asked for, newest first for
@@ -2203,7 +2264,7 @@ class VisitManager(Handle):
         Since: 1.0
         """
         with self._lock:
-            return public.Visits.adopt(layer.sb_visit_manager_get_recent_visits_of(self._open(), users))
+            return public.Visits._adopt(layer.sb_visit_manager_get_recent_visits_of(self._open(), users))
 
     def delete_visits(self, user: int, visit_ids: Sequence[int]) -> bool:
         """Deletes visits of `user`, and stores in `found` whether any of them was there.
@@ -2237,7 +2298,7 @@ class VisitManager(Handle):
         Since: 1.0
         """
         with self._lock:
-            return public.VisitUsers.adopt(layer.sb_visit_manager_users(self._open()))
+            return public.VisitUsers._adopt(layer.sb_visit_manager_users(self._open()))
 
     def scan(self) -> public.VisitScan:
         """Begins a walk over all visits, by user ascending. Each user is shown as of the moment when the walk
@@ -2249,7 +2310,7 @@ class VisitManager(Handle):
         Since: 1.0
         """
         with self._lock:
-            return public.VisitScan.adopt(layer.sb_visit_manager_scan(self._open()))
+            return public.VisitScan._adopt(layer.sb_visit_manager_scan(self._open()))
 
     def copy_to(self, path: str) -> None:
         """Copies the store, as it is at the beginning of the call, into a new file at `path`; changes go on
@@ -2483,7 +2544,7 @@ class VisitScan(Handle):
         Since: 1.0
         """
         with self._lock:
-            return public.Visits.adopt(layer.sb_visit_scan_next(self._open(), visits_min))
+            return public.Visits._adopt(layer.sb_visit_scan_next(self._open(), visits_min))
 
 
 def status_name(status: int) -> str:
@@ -2553,7 +2614,7 @@ def echo_request_schema() -> public.Schema:
     Errors: NoMemoryError.
     Since: 1.0
     """
-    return public.Schema.adopt(layer.sb_echo_request_schema())
+    return public.Schema._adopt(layer.sb_echo_request_schema())
 
 
 def echo_response_schema() -> public.Schema:
@@ -2564,7 +2625,7 @@ def echo_response_schema() -> public.Schema:
     Errors: NoMemoryError.
     Since: 1.0
     """
-    return public.Schema.adopt(layer.sb_echo_response_schema())
+    return public.Schema._adopt(layer.sb_echo_response_schema())
 
 
 def echo_add_request(builder: Builder, request: _records.EchoRequest | tuple[Any, ...]) -> None:

@@ -42,10 +42,24 @@ class Handle:
 
     @classmethod
     def adopt(cls, address: int) -> Self:
-        """An object that owns the handle at *address*, as a layer's function or another language made it."""
+        """An object that owns the handle at *address*, as a layer's function or another language made it.
+
+        Raises UnsupportedError for memory, a block or a view that a second image of the library made; the handle is not taken over then.
+        """
+        address = _arguments.address(address, "address")
+        cls._check_instance(address)
+        return cls._adopt(address)
+
+    @classmethod
+    def _adopt(cls, address: int) -> Self:
+        """The same for a handle that was made by this image."""
         self = cls.__new__(cls)
-        self._own(_arguments.address(address, "address"))
+        self._own(address)
         return self
+
+    @staticmethod
+    def _check_instance(address: int) -> None:
+        """Raise where another image of the library made the handle, for classes where that can be known."""
 
     def detach(self) -> int:
         """Give up the handle without closing it, and return its address: whoever takes it over closes it."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 BACKEND = "cffi"
-ABI_DIGEST = 0x220ad2402f6ceb66
+ABI_DIGEST = 0x35ad0ffcc26a973f
 _library.check_part("_layer_cffi", ABI_DIGEST)
 
 _ARRAY_MAX = _arguments.ARRAY_MAX
@@ -668,6 +668,37 @@ def sb_block_memory(block: int) -> int:
     return _number(memory_[0])
 
 
+def sb_block_check_instance(block: int) -> None:
+    """Checks that `block` was made by this image of the library. One that came from another part of the process,
+    as an address, may be of a second image, whose pools this one knows nothing of: ask before anything is
+    done with it. (sb_check_instance tells the same of whole parts.)
+
+    Ownership: borrowed, also when it is refused: only the image that made it can close it.
+    Threads: any.
+    Errors: SB_UNSUPPORTED when a second image of the same major version made it; the message names both, and
+    what to do.
+    Since: 1.0
+    """
+    _error = _new("sb_error *")
+    _status = _lib.sb_block_check_instance(_cast("sb_block *", _address(block, "block")), _error)
+    if _status:
+        raise _failure("sb_block_check_instance", _status, _error)
+
+
+def sb_memory_check_instance(memory: int) -> None:
+    """Checks that `memory` was made by this image of the library, as sb_block_check_instance does for a block.
+
+    Ownership: borrowed, also when it is refused.
+    Threads: any.
+    Errors: as sb_block_check_instance.
+    Since: 1.0
+    """
+    _error = _new("sb_error *")
+    _status = _lib.sb_memory_check_instance(_cast("sb_memory *", _address(memory, "memory")), _error)
+    if _status:
+        raise _failure("sb_memory_check_instance", _status, _error)
+
+
 def sb_block_set_metadata(block: int, key: int, metadata: int | None = None) -> None:
     """Gives the block metadata, which every slice of it shows from then on (sb_view_span_metadata): a number,
     and an address of something constant, such as a table that says what the number means. Providers may give
@@ -897,6 +928,21 @@ def sb_view_memory(view: int) -> int:
     if _status:
         raise _failure("sb_view_memory", _status, None)
     return _number(memory_[0])
+
+
+def sb_view_check_instance(view: int) -> None:
+    """Checks that the memory of all spans was made by this image of the library, as sb_block_check_instance does
+    for a block. An empty view has none, and passes.
+
+    Ownership: borrowed, also when it is refused.
+    Threads: one user of `view` at a time.
+    Errors: as sb_block_check_instance.
+    Since: 1.0
+    """
+    _error = _new("sb_error *")
+    _status = _lib.sb_view_check_instance(_cast("sb_view *", _address(view, "view")), _error)
+    if _status:
+        raise _failure("sb_view_check_instance", _status, _error)
 
 
 def sb_view_copy(view: int) -> int:
@@ -1491,6 +1537,22 @@ def sb_buf_memory(buf: int) -> int:
     if _status:
         raise _failure("sb_buf_memory", _status, None)
     return _number(memory_[0])
+
+
+def sb_buf_check_instance(buf: int) -> None:
+    """Checks that the provider and the memory of `buf` are of this image of the library, as
+    sb_block_check_instance does for a block. A buf on the default pool that holds nothing has none, and
+    passes.
+
+    Ownership: borrowed, also when it is refused.
+    Threads: one user of `buf` at a time.
+    Errors: as sb_block_check_instance.
+    Since: 1.0
+    """
+    _error = _new("sb_error *")
+    _status = _lib.sb_buf_check_instance(_cast("sb_buf *", _address(buf, "buf")), _error)
+    if _status:
+        raise _failure("sb_buf_check_instance", _status, _error)
 
 
 def sb_buf_clear(buf: int) -> None:
@@ -2795,6 +2857,20 @@ def sb_pool_memory(pool: int) -> int:
     if _status:
         raise _failure("sb_pool_memory", _status, None)
     return _number(memory_[0])
+
+
+def sb_pool_check_instance(pool: int) -> None:
+    """Checks that `pool` was made by this image of the library, as sb_block_check_instance does for a block.
+
+    Ownership: borrowed, also when it is refused.
+    Threads: any.
+    Errors: as sb_block_check_instance.
+    Since: 1.0
+    """
+    _error = _new("sb_error *")
+    _status = _lib.sb_pool_check_instance(_cast("sb_pool *", _address(pool, "pool")), _error)
+    if _status:
+        raise _failure("sb_pool_check_instance", _status, _error)
 
 
 def sb_pool_trim(pool: int) -> None:

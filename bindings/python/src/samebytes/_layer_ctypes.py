@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 BACKEND = "ctypes"
-ABI_DIGEST = 0x220ad2402f6ceb66
+ABI_DIGEST = 0x35ad0ffcc26a973f
 _library.check_part("_layer_ctypes", ABI_DIGEST)
 
 _ARRAY_MAX = _arguments.ARRAY_MAX
@@ -326,6 +326,10 @@ _lib.sb_block_is_exclusive.argtypes = [_ctypes.c_void_p]
 _lib.sb_block_is_exclusive.restype = _ctypes.c_bool
 _lib.sb_block_memory.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
 _lib.sb_block_memory.restype = _ctypes.c_int32
+_lib.sb_block_check_instance.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_block_check_instance.restype = _ctypes.c_int32
+_lib.sb_memory_check_instance.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_memory_check_instance.restype = _ctypes.c_int32
 _lib.sb_block_set_metadata.argtypes = [
     _ctypes.c_void_p,
     _ctypes.c_uint64,
@@ -381,6 +385,8 @@ _lib.sb_view_pin.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t, _ctypes.c_void_
 _lib.sb_view_pin.restype = _ctypes.c_int32
 _lib.sb_view_memory.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
 _lib.sb_view_memory.restype = _ctypes.c_int32
+_lib.sb_view_check_instance.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_view_check_instance.restype = _ctypes.c_int32
 _lib.sb_view_copy.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
 _lib.sb_view_copy.restype = _ctypes.c_int32
 _lib.sb_view_range.argtypes = [
@@ -503,6 +509,8 @@ _lib.sb_buf_split_room.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t, _ctypes.c
 _lib.sb_buf_split_room.restype = _ctypes.c_int32
 _lib.sb_buf_memory.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
 _lib.sb_buf_memory.restype = _ctypes.c_int32
+_lib.sb_buf_check_instance.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_buf_check_instance.restype = _ctypes.c_int32
 _lib.sb_buf_clear.argtypes = [_ctypes.c_void_p]
 _lib.sb_buf_clear.restype = None
 _lib.sb_buf_close.argtypes = [_ctypes.c_void_p]
@@ -739,6 +747,8 @@ _lib.sb_pool_get_block.argtypes = [_ctypes.c_void_p, _ctypes.c_size_t, _ctypes.c
 _lib.sb_pool_get_block.restype = _ctypes.c_int32
 _lib.sb_pool_memory.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
 _lib.sb_pool_memory.restype = _ctypes.c_int32
+_lib.sb_pool_check_instance.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
+_lib.sb_pool_check_instance.restype = _ctypes.c_int32
 _lib.sb_pool_trim.argtypes = [_ctypes.c_void_p]
 _lib.sb_pool_trim.restype = None
 _lib.sb_pool_get_stats.argtypes = [_ctypes.c_void_p, _ctypes.c_void_p]
@@ -1666,6 +1676,37 @@ def sb_block_memory(block: int) -> int:
     return memory_.value or 0
 
 
+def sb_block_check_instance(block: int) -> None:
+    """Checks that `block` was made by this image of the library. One that came from another part of the process,
+    as an address, may be of a second image, whose pools this one knows nothing of: ask before anything is
+    done with it. (sb_check_instance tells the same of whole parts.)
+
+    Ownership: borrowed, also when it is refused: only the image that made it can close it.
+    Threads: any.
+    Errors: SB_UNSUPPORTED when a second image of the same major version made it; the message names both, and
+    what to do.
+    Since: 1.0
+    """
+    _error = _sb_error()
+    _status = _lib.sb_block_check_instance(_address(block, "block"), _byref(_error))
+    if _status:
+        raise _failure("sb_block_check_instance", _status, _error)
+
+
+def sb_memory_check_instance(memory: int) -> None:
+    """Checks that `memory` was made by this image of the library, as sb_block_check_instance does for a block.
+
+    Ownership: borrowed, also when it is refused.
+    Threads: any.
+    Errors: as sb_block_check_instance.
+    Since: 1.0
+    """
+    _error = _sb_error()
+    _status = _lib.sb_memory_check_instance(_address(memory, "memory"), _byref(_error))
+    if _status:
+        raise _failure("sb_memory_check_instance", _status, _error)
+
+
 def sb_block_set_metadata(block: int, key: int, metadata: int | None = None) -> None:
     """Gives the block metadata, which every slice of it shows from then on (sb_view_span_metadata): a number,
     and an address of something constant, such as a table that says what the number means. Providers may give
@@ -1890,6 +1931,21 @@ def sb_view_memory(view: int) -> int:
     if _status:
         raise _failure("sb_view_memory", _status, None)
     return memory_.value or 0
+
+
+def sb_view_check_instance(view: int) -> None:
+    """Checks that the memory of all spans was made by this image of the library, as sb_block_check_instance does
+    for a block. An empty view has none, and passes.
+
+    Ownership: borrowed, also when it is refused.
+    Threads: one user of `view` at a time.
+    Errors: as sb_block_check_instance.
+    Since: 1.0
+    """
+    _error = _sb_error()
+    _status = _lib.sb_view_check_instance(_address(view, "view"), _byref(_error))
+    if _status:
+        raise _failure("sb_view_check_instance", _status, _error)
 
 
 def sb_view_copy(view: int) -> int:
@@ -2457,6 +2513,22 @@ def sb_buf_memory(buf: int) -> int:
     if _status:
         raise _failure("sb_buf_memory", _status, None)
     return memory_.value or 0
+
+
+def sb_buf_check_instance(buf: int) -> None:
+    """Checks that the provider and the memory of `buf` are of this image of the library, as
+    sb_block_check_instance does for a block. A buf on the default pool that holds nothing has none, and
+    passes.
+
+    Ownership: borrowed, also when it is refused.
+    Threads: one user of `buf` at a time.
+    Errors: as sb_block_check_instance.
+    Since: 1.0
+    """
+    _error = _sb_error()
+    _status = _lib.sb_buf_check_instance(_address(buf, "buf"), _byref(_error))
+    if _status:
+        raise _failure("sb_buf_check_instance", _status, _error)
 
 
 def sb_buf_clear(buf: int) -> None:
@@ -3736,6 +3808,20 @@ def sb_pool_memory(pool: int) -> int:
     if _status:
         raise _failure("sb_pool_memory", _status, None)
     return memory_.value or 0
+
+
+def sb_pool_check_instance(pool: int) -> None:
+    """Checks that `pool` was made by this image of the library, as sb_block_check_instance does for a block.
+
+    Ownership: borrowed, also when it is refused.
+    Threads: any.
+    Errors: as sb_block_check_instance.
+    Since: 1.0
+    """
+    _error = _sb_error()
+    _status = _lib.sb_pool_check_instance(_address(pool, "pool"), _byref(_error))
+    if _status:
+        raise _failure("sb_pool_check_instance", _status, _error)
 
 
 def sb_pool_trim(pool: int) -> None:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 class Memory(_classes.Memory):
     __doc__ = _classes.Memory.__doc__
 
+    @staticmethod
+    def _check_instance(address: int) -> None:
+        layer.sb_memory_check_instance(address)
+
     @classmethod
     def open_callback(
         cls,
@@ -37,7 +41,7 @@ class Memory(_classes.Memory):
         for name, function in functions.items():
             if not callable(function) and (name == "reserve" or function is not None):
                 raise TypeError(f"{name}: a function is needed, not {_arguments.kind(function)}")
-        return cls.adopt(_objects.open_callback(reserve, release, retire))
+        return cls._adopt(_objects.open_callback(reserve, release, retire))
 
     def close(self) -> None:
         """Close the handle; closing it again does nothing. Blocks that came back on foreign threads are handed to their providers."""

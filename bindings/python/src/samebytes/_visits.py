@@ -136,7 +136,7 @@ class VisitScan(_classes.VisitScan):
         chosen = strings_of(strings)
         while True:
             with self._lock if self._manager is None else self._manager._lock, self._lock:
-                visits = _classes.Visits.adopt(layer.sb_visit_scan_next(self._open(), visits_min))
+                visits = _classes.Visits._adopt(layer.sb_visit_scan_next(self._open(), visits_min))
             if visits.count() == 0:
                 return
             yield ArrowStream(visits.export_arrow_stream, chosen)
@@ -253,7 +253,7 @@ class VisitManager(_objects.VisitManager, _classes.VisitManager):  # type: ignor
     def scan(self) -> VisitScan:
         """Begin a walk over all visits: `for visit in manager.scan()`."""
         with self._lock:
-            scan = VisitScan.adopt(layer.sb_visit_manager_scan(self._address))
+            scan = VisitScan._adopt(layer.sb_visit_manager_scan(self._address))
         scan._manager = self
         return scan
 
