@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x4b67734e85271a50ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x5b61d25bf4289ef9ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "4b67734e85271a50"
+const coreDigest = "5b61d25bf4289ef9"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x4b67734e85271a50ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x5b61d25bf4289ef9ull
 import "C"

@@ -109,32 +109,36 @@ static uint32_t class_of_any(const sb_pool *pool, size_t size) {
   return sb_priv_class_of(pool, size, hint < SB_PRIV_CLASS_HINTS ? hint : SB_PRIV_CLASS_HINTS - 1);
 }
 
-/* Takes a block from the magazine of the calling thread, which has entered, or nothing. A slot belongs to a pool until that is recycled, so
- * what a thread has there is the pool's own, or empty and without capacity. */
-static inline sb_priv_item take_from_magazine(const sb_pool *pool, sb_priv_gate *gate, uint32_t class_index, uint8_t state) {
-  return sb_priv_magazine_pop(sb_priv_pool_magazine(pool, gate, class_index), state);
-}
-
-/* The quick way: nothing if the thread may not use its magazine now, or there is nothing in it. The block is not zeroed. */
-static inline sb_priv_item take_quickly(const sb_pool *pool, uint32_t class_index, uint8_t state) {
-  sb_priv_item item = {NULL, NULL};
+/* The quick way: false if the thread may not use its magazine now, or there is nothing in it. The block is not zeroed. A slot belongs to a
+ * pool until that is recycled, so what a thread has there is the pool's own, or empty and without capacity.
+ *
+ * Here and in put_quickly each way out leaves by itself, so that the one that is taken as a rule has no jump in it: on a processor of
+ * today a jump that is taken costs more than a load. */
+static inline bool take_quickly(uint32_t magazine_at, uint8_t state, sb_priv_item *item) {
   sb_priv_gate *gate = sb_priv_thread_own;
-  if (sb_priv_thread_enter(gate)) item = take_from_magazine(pool, gate, class_index, state);
+  if (SB_PRIV_LIKELY(sb_priv_thread_enter(gate) && sb_priv_magazine_pop(sb_priv_thread_magazine(gate, magazine_at), state, item))) {
+    sb_priv_thread_leave(gate);
+    return true;
+  }
   sb_priv_thread_leave(gate);
-  return item;
+  return false;
 }
 
 /* Takes a block of at least `size` bytes, and gives it `state`. */
 static sb_status take(sb_pool *pool, size_t size, uint8_t state, sb_priv_record **record) {
   assert(size > 0 && size <= SB_BLOCK_SIZE_MAX);
   const uint32_t class_index = class_of_any(pool, size);
+  const uint32_t magazine_at = sb_priv_class_at(pool, class_index);
   bool zero = false;
   sb_status status = SB_OK;
-  *record = take_quickly(pool, class_index, state).record;
-  sb_priv_gate *gate = sb_priv_thread_own;
-  if (*record == NULL && sb_priv_thread_enter_exchanging(gate)) *record = take_from_magazine(pool, gate, class_index, state).record;
-  sb_priv_thread_leave(gate);
-  if (*record == NULL) {
+  sb_priv_item item = {NULL, NULL};
+  if (!SB_PRIV_LIKELY(take_quickly(magazine_at, state, &item))) {
+    sb_priv_gate *gate = sb_priv_thread_own;
+    if (sb_priv_thread_enter_exchanging(gate)) (void)sb_priv_magazine_pop(sb_priv_thread_magazine(gate, magazine_at), state, &item);
+    sb_priv_thread_leave(gate);
+  }
+  *record = item.record;
+  if (!SB_PRIV_LIKELY(item.record != NULL)) {
     sb_priv_thread *thread = sb_priv_thread_open();
     (void)pthread_mutex_lock(&pool->lock);
     status = sb_priv_depot_take(pool, thread, class_index, size, state, record, &zero);
@@ -178,32 +182,35 @@ static __attribute__((noinline)) sb_status get_slowly(sb_pool *pool, size_t size
 
 sb_status sb_pool_get(sb_pool *pool, size_t size, void **data) {
   const size_t hint = SB_PRIV_SIZE_HINT(size); /* beyond all for 0 */
-  if (SB_PRIV_LIKELY(pool != NULL && data != NULL && sb_priv_hint_is_quick(pool, hint))) {
-    const sb_priv_item item = take_quickly(pool, sb_priv_class_of(pool, size, hint), SB_PRIV_BLOCK_OUT);
-    if (SB_PRIV_LIKELY(item.data != NULL)) {
-      *data = item.data;
-      return SB_OK;
-    }
-  }
+  if (!SB_PRIV_LIKELY(pool != NULL)) goto slowly;
+  if (!SB_PRIV_LIKELY(data != NULL && hint < SB_PRIV_CLASS_HINTS)) goto slowly;
+  sb_priv_item item;
+  if (!SB_PRIV_LIKELY(take_quickly(sb_priv_quick_at(pool, size, hint), SB_PRIV_BLOCK_OUT, &item))) goto slowly;
+  *data = item.data;
+  return SB_OK;
+slowly:
   return get_slowly(pool, size, CALLER, data);
 }
 
 /* Takes `count` blocks from the magazine of the calling thread into `blocks`: all, or none because there are too few. */
-static inline bool take_many_quickly(const sb_pool *pool, uint32_t class_index, size_t count, void **blocks) {
+static inline bool take_many_quickly(uint32_t magazine_at, size_t count, void **blocks) {
   size_t done = 0;
   sb_priv_gate *gate = sb_priv_thread_own;
   if (sb_priv_thread_enter(gate)) {
-    sb_priv_magazine *magazine = sb_priv_pool_magazine(pool, gate, class_index);
+    sb_priv_magazine *magazine = sb_priv_thread_magazine(gate, magazine_at);
     SB_PRIV_FORGET(magazine);
-    const uint64_t counts = sb_priv_magazine_counts(magazine), have = counts & 0xff;
-    if (SB_PRIV_LIKELY(have >= count)) {
-      const sb_priv_item *items = magazine->items + have - count;
-      for (; done < count && SB_PRIV_LIKELY(sb_priv_item_valid(items[done])); done++) {
-        sb_priv_record_set(items[done].record, SB_PRIV_BLOCK_OUT);
-        blocks[done] = items[done].data;
+    const uint64_t counts = sb_priv_magazine_counts(magazine), filled = counts & SB_PRIV_MAGAZINE_FILLED;
+    const uint64_t bytes = count * sizeof(sb_priv_item);
+    if (SB_PRIV_LIKELY(filled >= bytes)) {
+      const sb_priv_item *items = sb_priv_magazine_item(magazine, filled - bytes);
+      for (; done < count; done++) {
+        const sb_priv_item item = items[done];
+        if (!SB_PRIV_LIKELY(sb_priv_item_valid(item))) break;
+        sb_priv_record_set(item.record, SB_PRIV_BLOCK_OUT);
+        blocks[done] = item.data;
       }
       if (SB_PRIV_LIKELY(done == count)) {
-        sb_priv_magazine_set_counts(magazine, counts + count * 0x100 - count);
+        sb_priv_magazine_set_counts(magazine, counts + ((uint64_t)count << SB_PRIV_MAGAZINE_TAKEN) - bytes);
       } else {
         for (size_t i = 0; i < done; i++) sb_priv_record_set(items[i].record, SB_PRIV_BLOCK_CACHED);
       }
@@ -231,8 +238,8 @@ static __attribute__((noinline)) sb_status get_many_slowly(sb_pool *pool, size_t
 
 sb_status sb_pool_get_many(sb_pool *pool, size_t size, size_t count, void *blocks[]) {
   const size_t hint = SB_PRIV_SIZE_HINT(size); /* beyond all for 0 */
-  if (SB_PRIV_LIKELY(pool != NULL && blocks != NULL && sb_priv_hint_is_quick(pool, hint) && count <= SB_PRIV_MAGAZINE_MAX &&
-                     take_many_quickly(pool, sb_priv_class_of(pool, size, hint), count, blocks)))
+  if (SB_PRIV_LIKELY(pool != NULL && blocks != NULL && hint < SB_PRIV_CLASS_HINTS && count <= SB_PRIV_MAGAZINE_MAX &&
+                     take_many_quickly(sb_priv_quick_at(pool, size, hint), count, blocks)))
     return SB_OK;
   return get_many_slowly(pool, size, count, CALLER, blocks);
 }
@@ -248,9 +255,12 @@ static inline bool put_into_magazine(sb_priv_gate *gate, sb_priv_slab *slab, voi
 /* The quick way: false if the thread may not use its magazine now, or there is no room in it. */
 static inline bool put_quickly(sb_priv_slab *slab, void *data, sb_priv_record *record, uint8_t state) {
   sb_priv_gate *gate = sb_priv_thread_own;
-  const bool done = sb_priv_thread_enter(gate) && put_into_magazine(gate, slab, data, record, state);
+  if (SB_PRIV_LIKELY(sb_priv_thread_enter(gate) && put_into_magazine(gate, slab, data, record, state))) {
+    sb_priv_thread_leave(gate);
+    return true;
+  }
   sb_priv_thread_leave(gate);
-  return done;
+  return false;
 }
 
 /* Puts the block at `data` if it is in `state`, with the lock. The slab was found before, and is asked again under it. */
@@ -319,44 +329,58 @@ static void mark_out(void *const *blocks, size_t count, uint8_t state) {
   }
 }
 
-/* Puts blocks of one class into the magazine of the calling thread: all, or none because it has no room or one of them is wrong. A block
- * counts as back as soon as it was looked at, so one that stands there twice is wrong as well. */
-static inline bool put_many_quickly(const sb_pool *pool, void *const *blocks, size_t count) {
+/* Puts the first of `blocks` into the room behind a magazine's items: as many as lie in one slab and are out, which that slab says of them. A
+ * block counts as back as soon as it was looked at, so one that stands there twice is wrong as well. */
+static inline size_t put_many_of_slab(const sb_priv_slab *slab, void *const *blocks, size_t count, sb_priv_item *items) {
+  const sb_priv_slab_view view = sb_priv_slab_look(slab);
   size_t done = 0;
-  sb_priv_slab *first = sb_priv_slab_find(blocks[0]);
-  sb_priv_gate *gate = sb_priv_thread_own;
-  if (first != NULL && sb_priv_thread_enter(gate)) {
-    const uint32_t magazine_at = atomic_load_explicit(&first->magazine_at, memory_order_relaxed);
-    sb_pool *owner = atomic_load_explicit(&first->pool, memory_order_acquire);
-    sb_priv_magazine *magazine = sb_priv_thread_magazine(gate, magazine_at);
-    SB_PRIV_FORGET(magazine);
-    const uint64_t counts = sb_priv_magazine_counts(magazine), have = counts & 0xff;
-    sb_priv_item *items = magazine->items + have;
-    if (owner != NULL && (pool == NULL || pool == owner) && have + count <= magazine->capacity) {
-      sb_priv_slab *slab = first;
-      uintptr_t number = (uintptr_t)blocks[0] >> SB_PRIV_MAP_SLAB_BITS;
-      for (; done < count; done++) {
-        sb_priv_record *record = NULL;
-        if ((uintptr_t)blocks[done] >> SB_PRIV_MAP_SLAB_BITS != number) { /* the others lie in the slab of the one before */
-          number = (uintptr_t)blocks[done] >> SB_PRIV_MAP_SLAB_BITS;
-          slab = sb_priv_slab_find(blocks[done]);
-          if (slab == NULL || atomic_load_explicit(&slab->magazine_at, memory_order_relaxed) != magazine_at ||
-              atomic_load_explicit(&slab->pool, memory_order_relaxed) != owner)
-            break;
-        }
-        if (!sb_priv_slab_record(slab, blocks[done], &record) || sb_priv_record_state(record) != SB_PRIV_BLOCK_OUT) break;
-        sb_priv_record_set(record, SB_PRIV_BLOCK_CACHED);
-        items[done] = (sb_priv_item){blocks[done], record};
-      }
-      if (done == count) {
-        sb_priv_magazine_set_counts(magazine, counts + count);
-      } else {
-        mark_out(blocks, done, SB_PRIV_BLOCK_CACHED);
-      }
-    }
+  for (; done < count; done++) {
+    sb_priv_record *record;
+    void *data = blocks[done];
+    if (!SB_PRIV_LIKELY((uintptr_t)data - view.data < SB_PRIV_SLAB_ALIGNMENT)) break;
+    if (!SB_PRIV_LIKELY(sb_priv_slab_view_record(&view, data, &record))) break;
+    if (!SB_PRIV_LIKELY(sb_priv_record_state(record) == SB_PRIV_BLOCK_OUT)) break;
+    sb_priv_record_set(record, SB_PRIV_BLOCK_CACHED);
+    items[done] = (sb_priv_item){data, record};
   }
+  return done;
+}
+
+/* Puts blocks of one class into the magazine of the calling thread, which has entered: all, or none because it has no room or one is wrong. */
+static inline bool put_many_into_magazine(sb_priv_gate *gate, const sb_pool *pool, sb_priv_slab *slab, void *const *blocks, size_t count) {
+  const uint32_t magazine_at = atomic_load_explicit(&slab->magazine_at, memory_order_relaxed);
+  const sb_pool *owner = atomic_load_explicit(&slab->pool, memory_order_acquire);
+  sb_priv_magazine *magazine = sb_priv_thread_magazine(gate, magazine_at);
+  SB_PRIV_FORGET(magazine);
+  const uint64_t counts = sb_priv_magazine_counts(magazine), filled = counts & SB_PRIV_MAGAZINE_FILLED;
+  const uint64_t bytes = count * sizeof(sb_priv_item);
+  if (owner == NULL || (pool != NULL && pool != owner) || filled + bytes > magazine->capacity) return false;
+  sb_priv_item *items = sb_priv_magazine_item(magazine, filled);
+  size_t done = 0;
+  for (;;) {
+    const size_t more = put_many_of_slab(slab, blocks + done, count - done, items + done);
+    done += more;
+    if (SB_PRIV_LIKELY(done == count)) {
+      sb_priv_magazine_set_counts(magazine, counts + bytes);
+      return true;
+    }
+    if (more == 0) break;
+    slab = sb_priv_slab_find(blocks[done]);
+    if (slab == NULL || atomic_load_explicit(&slab->magazine_at, memory_order_relaxed) != magazine_at ||
+        atomic_load_explicit(&slab->pool, memory_order_relaxed) != owner)
+      break;
+  }
+  mark_out(blocks, done, SB_PRIV_BLOCK_CACHED);
+  return false;
+}
+
+static inline bool put_many_quickly(const sb_pool *pool, void *const *blocks, size_t count) {
+  sb_priv_slab *slab = sb_priv_slab_find(blocks[0]);
+  if (slab == NULL) return false;
+  sb_priv_gate *gate = sb_priv_thread_own;
+  const bool done = sb_priv_thread_enter(gate) && put_many_into_magazine(gate, pool, slab, blocks, count);
   sb_priv_thread_leave(gate);
-  return done == count;
+  return done;
 }
 
 /* Makes sure that all blocks are out, and nobody else's to put. */
@@ -411,14 +435,13 @@ static __attribute__((noinline)) sb_status memory_get_slowly(sb_pool *pool, size
 
 static sb_status pool_memory_get(sb_memory *memory, size_t size, sb_block **block) {
   sb_pool *pool = (sb_pool *)memory;
-  sb_priv_record *record = NULL;
+  sb_priv_item item = {NULL, NULL};
   const size_t hint = SB_PRIV_SIZE_HINT(size);
-  if (SB_PRIV_LIKELY(hint < pool->quick_hints))
-    record = take_quickly(pool, sb_priv_class_of(pool, size, hint), SB_PRIV_BLOCK_COUNTED).record;
-  if (!SB_PRIV_LIKELY(record != NULL)) {
-    const sb_status status = memory_get_slowly(pool, size, &record);
+  if (!SB_PRIV_LIKELY(hint < SB_PRIV_CLASS_HINTS && take_quickly(sb_priv_quick_at(pool, size, hint), SB_PRIV_BLOCK_COUNTED, &item))) {
+    const sb_status status = memory_get_slowly(pool, size, &item.record);
     if (status != SB_OK) return status;
   }
+  sb_priv_record *record = item.record;
   atomic_store_explicit(&record->block.owners, 1, memory_order_relaxed);
   record->block.key = 0;
   record->block.metadata = NULL;
@@ -538,9 +561,8 @@ static sb_status options_read(const sb_pool_options *options, sb_pool_options *a
 }
 
 /* Sets what gets read without the lock. */
-static void set_quick(sb_pool *pool, const sb_pool_class *classes, uint32_t quick_hints) {
+static void set_quick(sb_pool *pool, const sb_pool_class *classes, bool quick) {
   atomic_store_explicit(&pool->magazines_at, sb_priv_magazine_at(pool->slot, 0), memory_order_relaxed);
-  atomic_store_explicit(&pool->quick_hints, quick_hints, memory_order_relaxed);
   uint32_t block_sizes[SB_POOL_CLASSES_MAX + 1];
   for (uint32_t i = 0; i <= SB_POOL_CLASSES_MAX; i++) {
     block_sizes[i] = i < pool->class_count ? classes[i].block_size : UINT32_MAX;
@@ -549,7 +571,9 @@ static void set_quick(sb_pool *pool, const sb_pool_class *classes, uint32_t quic
   for (uint32_t hint = 0, index = 0; hint < SB_PRIV_CLASS_HINTS; hint++) {
     while (block_sizes[index] < hint * 256 + 1) index++;
     const bool whole = hint < SB_PRIV_CLASS_HINTS - 1 && block_sizes[index] >= (hint + 1) * 256;
-    atomic_store_explicit(&pool->class_hints[hint], (uint8_t)(whole ? index : index + SB_PRIV_HINT_SEARCH), memory_order_relaxed);
+    const uint32_t at = !quick ? sb_priv_magazine_at(SB_PRIV_SLOTS, 0) : whole ? sb_priv_magazine_at(pool->slot, index) : 0;
+    atomic_store_explicit(&pool->class_hints[hint], (uint8_t)index, memory_order_relaxed);
+    atomic_store_explicit(&pool->quick_at[hint], at, memory_order_relaxed);
   }
 }
 
@@ -572,6 +596,7 @@ sb_status sb_pool_open(const sb_pool_options *options, sb_pool **pool) {
   atomic_store(&made->refused_puts, 0);
   made->bytes_max = all.bytes_max;
   made->alignment = all.alignment;
+  made->magazines_at = sb_priv_magazine_at(made->slot, 0);
   made->zero_on_get = all.zero_on_get;
   made->poison_on_put = all.poison_on_put;
   made->guard_pages = all.guard_pages;
@@ -587,7 +612,7 @@ sb_status sb_pool_open(const sb_pool_options *options, sb_pool **pool) {
     made->classes[i].block_size = used ? classes[i].block_size : 0;
     made->classes[i].kept_max = used ? classes[i].kept_max : all.guard_pages ? GUARDED_LARGE_KEPT : 0;
   }
-  set_quick(made, classes, all.zero_on_get || all.trace ? 0 : SB_PRIV_CLASS_HINTS);
+  set_quick(made, classes, !all.zero_on_get && !all.trace);
   (void)pthread_mutex_unlock(&made->lock);
   *pool = made;
   return SB_OK;

@@ -189,22 +189,24 @@ static void class_shrink(sb_pool *pool, sb_priv_class *class, uint64_t kept_max)
 
 /* ---- magazines ---- */
 
-static uint32_t magazine_count(const sb_priv_magazine *magazine) { return sb_priv_magazine_counts(magazine) & 0xff; }
+/* Blocks that it may hold. */
+static uint32_t magazine_capacity(const sb_priv_magazine *magazine) { return (uint32_t)(magazine->capacity / sizeof(sb_priv_item)); }
 
 static void magazine_set_count(sb_priv_magazine *magazine, uint64_t count) {
-  sb_priv_magazine_set_counts(magazine, (sb_priv_magazine_counts(magazine) & ~(uint64_t)0xff) | count);
+  const uint64_t taken = sb_priv_magazine_counts(magazine) & ~(uint64_t)SB_PRIV_MAGAZINE_FILLED;
+  sb_priv_magazine_set_counts(magazine, taken | count * sizeof(sb_priv_item));
 }
 
 /* Moves all blocks of a magazine to the slabs. */
 static void magazine_empty(sb_pool *pool, sb_priv_class *class, sb_priv_magazine *magazine) {
-  const uint32_t count = magazine_count(magazine);
+  const uint32_t count = sb_priv_magazine_count(magazine);
   magazine_set_count(magazine, 0);
   for (uint32_t i = 0; i < count; i++) block_uncached(pool, class, magazine->items[i].record);
 }
 
 /* Moves the lower half of a full magazine, which has been there longest, to a batch. */
 static void magazine_relieve(sb_pool *pool, sb_priv_class *class, sb_priv_magazine *magazine) {
-  const uint32_t count = magazine_count(magazine), half = (uint32_t)magazine->capacity / 2;
+  const uint32_t count = sb_priv_magazine_count(magazine), half = magazine_capacity(magazine) / 2;
   const bool keep = class->kept + class->batched + class->reserved + half <= class->kept_max;
   sb_priv_batch *batch = keep ? batch_get(pool) : NULL;
   if (batch != NULL) {
@@ -222,16 +224,17 @@ static void magazine_relieve(sb_pool *pool, sb_priv_class *class, sb_priv_magazi
 
 /* Fills an empty magazine up to its half with blocks that are kept. */
 static void magazine_fill(sb_pool *pool, sb_priv_class *class, sb_priv_magazine *magazine) {
+  const uint32_t half = magazine_capacity(magazine) / 2;
   uint32_t count = 0;
   sb_priv_batch *batch = class->batches;
   if (batch != NULL) {
-    count = batch->count < magazine->capacity / 2 ? batch->count : (uint32_t)magazine->capacity / 2;
+    count = batch->count < half ? batch->count : half;
     batch->count -= count;
     class->batched -= count;
     memcpy(magazine->items, batch->items + batch->count, count * sizeof(sb_priv_item));
     if (batch->count == 0) batch_pop(pool, class);
   }
-  for (sb_priv_record *record; count < magazine->capacity / 2 && (record = kept_pop(pool, class)) != NULL; count++) {
+  for (sb_priv_record *record; count < half && (record = kept_pop(pool, class)) != NULL; count++) {
     block_taken(pool, class, record);
     sb_priv_record_set(record, SB_PRIV_BLOCK_CACHED);
     magazine->items[count] = (sb_priv_item){record->block.data, record};
@@ -242,7 +245,7 @@ static void magazine_fill(sb_pool *pool, sb_priv_class *class, sb_priv_magazine 
 static uint64_t cached_in_magazines(const sb_pool *pool, uint32_t class_index) {
   uint64_t count = 0;
   for (const sb_priv_cache *cache = pool->caches; cache != NULL; cache = cache->next)
-    count += magazine_count(&cache->magazines[class_index]);
+    count += sb_priv_magazine_count(&cache->magazines[class_index]);
   return count;
 }
 
@@ -276,11 +279,12 @@ static void cache_attach(sb_pool *pool, sb_priv_cache *cache) {
     }
     if (capacity < SB_PRIV_MAGAZINE_MIN) capacity = 0;
     sb_priv_magazine *magazine = &cache->magazines[i];
-    magazine->capacity = capacity & ~(uint64_t)1; /* it has two halves */
-    bytes_left -= pool->thread_bytes_max > 0 ? magazine->capacity * class->block_size : 0;
+    capacity &= ~(uint64_t)1; /* it has two halves */
+    magazine->capacity = capacity * sizeof(sb_priv_item);
+    bytes_left -= pool->thread_bytes_max > 0 ? capacity * class->block_size : 0;
     sb_priv_magazine_set_counts(magazine, 0);
     magazine->reserves = magazine->releases = 0;
-    class->reserved += magazine->capacity;
+    class->reserved += capacity;
     class_shrink(pool, class, class->kept_max > class->reserved ? class->kept_max - class->reserved : 0);
   }
   cache->previous = NULL;
@@ -299,8 +303,8 @@ static void cache_detach(sb_pool *pool, sb_priv_cache *cache) {
   for (uint32_t i = 0; i < pool->class_count; i++) {
     sb_priv_class *class = &pool->classes[i];
     sb_priv_magazine *magazine = &cache->magazines[i];
-    class->reserved -= magazine->capacity;
-    class->hits += sb_priv_magazine_counts(magazine) >> 8;
+    class->reserved -= magazine_capacity(magazine);
+    class->hits += sb_priv_magazine_taken(magazine);
     class->reserves += magazine->reserves;
     class->releases += magazine->releases;
     magazine_empty(pool, class, magazine);
@@ -435,8 +439,9 @@ sb_status sb_priv_depot_take(sb_pool *pool, sb_priv_thread *thread, uint32_t cla
   sb_priv_cache *cache = cache_of(pool, thread);
   if (cache != NULL) {
     sb_priv_magazine *magazine = &cache->magazines[class_index];
-    if (magazine_count(magazine) == 0) magazine_fill(pool, class, magazine);
-    while (*record == NULL && magazine_count(magazine) > 0) *record = sb_priv_magazine_pop(magazine, state).record;
+    if (sb_priv_magazine_count(magazine) == 0) magazine_fill(pool, class, magazine);
+    for (sb_priv_item item; *record == NULL && sb_priv_magazine_count(magazine) > 0;)
+      if (sb_priv_magazine_pop(magazine, state, &item)) *record = item.record;
   }
   if (*record == NULL) {
     const sb_status status = take_from_slabs(pool, class_index, size, record, zero);
@@ -454,7 +459,7 @@ bool sb_priv_depot_put(sb_pool *pool, sb_priv_thread *thread, sb_priv_record *re
   sb_priv_cache *cache = cache_of(pool, thread);
   sb_priv_magazine *magazine = cache == NULL ? NULL : &cache->magazines[class_index];
   if (magazine != NULL && magazine->capacity > 0) {
-    if (magazine_count(magazine) == magazine->capacity) magazine_relieve(pool, class, magazine);
+    if (sb_priv_magazine_count(magazine) == magazine_capacity(magazine)) magazine_relieve(pool, class, magazine);
     (void)sb_priv_magazine_push(magazine, record->block.data, record, state);
     return false;
   }
@@ -488,7 +493,7 @@ sb_pool_class_stats sb_priv_depot_class_stats(sb_pool *pool, uint32_t index) {
       .outstanding_max = class->outstanding_max,
   };
   for (const sb_priv_cache *cache = pool->caches; cache != NULL; cache = cache->next)
-    stats.hits += sb_priv_magazine_counts(&cache->magazines[index]) >> 8;
+    stats.hits += sb_priv_magazine_taken(&cache->magazines[index]);
   return stats;
 }
 

@@ -83,8 +83,8 @@ static inline void *get_quickly(uint64_t handle, size_t size) {
   if (sb_priv_thread_enter(gate)) {
     const sb_pool *pool = pool_now(handle);
     const size_t hint = SB_PRIV_SIZE_HINT(size);
-    if (SB_PRIV_LIKELY(pool != NULL && sb_priv_hint_is_quick(pool, hint)))
-      item = sb_priv_magazine_pop(sb_priv_pool_magazine(pool, gate, sb_priv_class_of(pool, size, hint)), SB_PRIV_BLOCK_OUT);
+    if (SB_PRIV_LIKELY(pool != NULL && hint < SB_PRIV_CLASS_HINTS))
+      (void)sb_priv_magazine_pop(sb_priv_thread_magazine(gate, sb_priv_quick_at(pool, size, hint)), SB_PRIV_BLOCK_OUT, &item);
   }
   sb_priv_thread_leave(gate);
   return item.data;

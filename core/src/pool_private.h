@@ -128,14 +128,31 @@ static inline sb_priv_slab *sb_priv_slab_find(const void *data) {
   return atomic_load_explicit(&leaf->slabs[number & (((uintptr_t)1 << SB_PRIV_MAP_LEAF_BITS) - 1)], memory_order_acquire);
 }
 
+/* What finds the records of a slab, read once for many blocks of it. */
+typedef struct sb_priv_slab_view {
+  uintptr_t data;
+  uint64_t inverse;
+  sb_priv_record *records;
+} sb_priv_slab_view;
+
+static inline sb_priv_slab_view sb_priv_slab_look(const sb_priv_slab *slab) {
+  return (sb_priv_slab_view){.data = atomic_load_explicit(&slab->data, memory_order_relaxed),
+                             .inverse = atomic_load_explicit(&slab->inverse, memory_order_relaxed),
+                             .records = slab->records};
+}
+
 /* Finds the record of the block that begins at `data`, which lies in the slab, or did a moment ago; false if none begins there. */
-static inline bool sb_priv_slab_record(sb_priv_slab *slab, const void *data, sb_priv_record **record) {
-  const size_t offset = (uintptr_t)data - atomic_load_explicit(&slab->data, memory_order_relaxed);
+static inline bool sb_priv_slab_view_record(const sb_priv_slab_view *view, const void *data, sb_priv_record **record) {
   /* offset / stride without dividing: exact below 2^21, and slabs with more than one block have no more bytes. Behind the last block of a
    * slab, and while the slab goes away, the index is one of a record all the same. */
-  const uint64_t inverse = atomic_load_explicit(&slab->inverse, memory_order_relaxed);
-  *record = &slab->records[(size_t)(offset * inverse >> 43) & (SB_PRIV_SLAB_BLOCKS_MAX - 1)];
-  return (*record)->block.data == data;
+  const size_t offset = (uintptr_t)data - view->data;
+  *record = &view->records[(size_t)(offset * view->inverse >> 43) & (SB_PRIV_SLAB_BLOCKS_MAX - 1)];
+  return SB_PRIV_LIKELY((*record)->block.data == data);
+}
+
+static inline bool sb_priv_slab_record(const sb_priv_slab *slab, const void *data, sb_priv_record **record) {
+  const sb_priv_slab_view view = sb_priv_slab_look(slab);
+  return sb_priv_slab_view_record(&view, data, record);
 }
 
 static inline uint8_t sb_priv_record_state(const sb_priv_record *record) {
@@ -178,15 +195,21 @@ typedef struct sb_priv_item {
   sb_priv_record *record;
 } sb_priv_item;
 
+/* The counts of a magazine in one word, so that one load and one store do: the low bits are the bytes of the items in it, which saves
+ * multiplying; the others count the blocks ever taken from it. */
+#define SB_PRIV_MAGAZINE_FILLED 0x3ffu /* the low bits */
+#define SB_PRIV_MAGAZINE_TAKEN 10      /* where the others begin */
+
 typedef struct sb_priv_magazine {
-  _Alignas(SB_PRIV_CACHE_LINE) _Atomic uint64_t counts; /* the low byte: blocks in it; the others: blocks ever taken from it */
-  uint64_t capacity;                                    /* 0: all goes through the lock */
-  _Atomic uint64_t reserves;                            /* blocks taken from it as an sb_block */
-  _Atomic uint64_t releases;                            /* the same put into it */
+  _Alignas(SB_PRIV_CACHE_LINE) _Atomic uint64_t counts;
+  uint64_t capacity;         /* bytes of items; 0: all goes through the lock */
+  _Atomic uint64_t reserves; /* blocks taken from it as an sb_block */
+  _Atomic uint64_t releases; /* the same put into it */
   sb_priv_item items[SB_PRIV_MAGAZINE_MAX];
 } sb_priv_magazine;
 
 static_assert(sizeof(sb_priv_magazine) == 1024, "a magazine's address is found by a shift");
+static_assert(SB_PRIV_MAGAZINE_MAX * sizeof(sb_priv_item) <= SB_PRIV_MAGAZINE_FILLED, "the bytes of all items have room in the counts");
 
 struct sb_priv_thread;
 
@@ -235,7 +258,7 @@ extern __thread sb_priv_gate *sb_priv_thread_own SB_PRIV_TLS_MODEL;
 static inline bool sb_priv_thread_enter(sb_priv_gate *gate) {
   atomic_store_explicit(&gate->busy, 1, memory_order_relaxed);
   atomic_signal_fence(memory_order_seq_cst); /* the compiler keeps the order; membarrier sees to the CPU */
-  return SB_PRIV_LIKELY(atomic_load(&gate->revoked) == 0);
+  return atomic_load(&gate->revoked) == 0;
 }
 
 /* The same for a thread that exchanges; false for others. */
@@ -274,40 +297,56 @@ static inline void sb_priv_magazine_set_counts(sb_priv_magazine *magazine, uint6
   atomic_store_explicit(&magazine->counts, counts, memory_order_relaxed);
 }
 
+/* Blocks in it. */
+static inline uint32_t sb_priv_magazine_count(const sb_priv_magazine *magazine) {
+  return (uint32_t)((sb_priv_magazine_counts(magazine) & SB_PRIV_MAGAZINE_FILLED) / sizeof(sb_priv_item));
+}
+
+/* Blocks ever taken from it. */
+static inline uint64_t sb_priv_magazine_taken(const sb_priv_magazine *magazine) {
+  return sb_priv_magazine_counts(magazine) >> SB_PRIV_MAGAZINE_TAKEN;
+}
+
+/* The item `filled` bytes behind the first. */
+static inline sb_priv_item *sb_priv_magazine_item(sb_priv_magazine *magazine, uint64_t filled) {
+  return (sb_priv_item *)(void *)((uint8_t *)magazine->items + filled);
+}
+
 static inline void sb_priv_magazine_add(_Atomic uint64_t *counter) {
   atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
 }
 
 /* Whether a free block is still what it was. If it was put twice in one instant, the other one may count; and its slab may have gone since. */
 static inline bool sb_priv_item_valid(sb_priv_item item) {
-  return SB_PRIV_LIKELY(sb_priv_record_state(item.record) == SB_PRIV_BLOCK_CACHED) && item.record->block.data == item.data;
+  return SB_PRIV_LIKELY(sb_priv_record_state(item.record) == SB_PRIV_BLOCK_CACHED) && SB_PRIV_LIKELY(item.record->block.data == item.data);
 }
 
-/* Takes the last block of a magazine and gives it `state`. Nothing if there is none, or if the last one was put twice in one instant and the
+/* Takes the last block of a magazine and gives it `state`. False if there is none, or if the last one was put twice in one instant and the
  * other one counts: it is no longer there then. */
-static inline sb_priv_item sb_priv_magazine_pop(sb_priv_magazine *magazine, uint8_t state) {
+static inline bool sb_priv_magazine_pop(sb_priv_magazine *magazine, uint8_t state, sb_priv_item *taken) {
   SB_PRIV_FORGET(magazine);
-  const uint64_t counts = sb_priv_magazine_counts(magazine), count = counts & 0xff;
-  if (!SB_PRIV_LIKELY(count > 0)) return (sb_priv_item){NULL, NULL};
-  const sb_priv_item item = magazine->items[count - 1];
-  sb_priv_magazine_set_counts(magazine, counts + 0x100 - 1);
+  const uint64_t counts = sb_priv_magazine_counts(magazine), filled = counts & SB_PRIV_MAGAZINE_FILLED;
+  if (!SB_PRIV_LIKELY(filled > 0)) return false;
+  const sb_priv_item item = sb_priv_magazine_item(magazine, filled)[-1];
+  sb_priv_magazine_set_counts(magazine, counts + ((uint64_t)1 << SB_PRIV_MAGAZINE_TAKEN) - sizeof item);
   if (!SB_PRIV_LIKELY(sb_priv_item_valid(item))) {
-    sb_priv_magazine_set_counts(magazine, counts - 1); /* nothing was taken */
-    return (sb_priv_item){NULL, NULL};
+    sb_priv_magazine_set_counts(magazine, counts - sizeof item); /* nothing was taken */
+    return false;
   }
   sb_priv_record_set(item.record, state);
   if (state == SB_PRIV_BLOCK_COUNTED) sb_priv_magazine_add(&magazine->reserves);
-  return item;
+  *taken = item;
+  return true;
 }
 
 /* The opposite, for a block that was in `state`; false if the magazine is full. */
 static inline bool sb_priv_magazine_push(sb_priv_magazine *magazine, void *data, sb_priv_record *record, uint8_t state) {
   SB_PRIV_FORGET(magazine);
-  const uint64_t counts = sb_priv_magazine_counts(magazine), count = counts & 0xff;
-  if (!SB_PRIV_LIKELY(count < magazine->capacity)) return false;
+  const uint64_t counts = sb_priv_magazine_counts(magazine), filled = counts & SB_PRIV_MAGAZINE_FILLED;
+  if (!SB_PRIV_LIKELY(filled < magazine->capacity)) return false;
   sb_priv_record_set(record, SB_PRIV_BLOCK_CACHED);
-  magazine->items[count] = (sb_priv_item){data, record};
-  sb_priv_magazine_set_counts(magazine, counts + 1);
+  *sb_priv_magazine_item(magazine, filled) = (sb_priv_item){data, record};
+  sb_priv_magazine_set_counts(magazine, counts + sizeof(sb_priv_item));
   if (state == SB_PRIV_BLOCK_COUNTED) sb_priv_magazine_add(&magazine->releases);
   return true;
 }
@@ -316,7 +355,6 @@ static inline bool sb_priv_magazine_push(sb_priv_magazine *magazine, void *data,
 
 #define SB_PRIV_BATCH_MAX (SB_PRIV_MAGAZINE_MAX / 2)
 #define SB_PRIV_CLASS_HINTS 256 /* one for each 256 bytes of size, the last one for all larger sizes */
-#define SB_PRIV_HINT_SEARCH 128 /* added to a class where sizes of one hint go to it or a larger one */
 
 /* Half of a magazine, on its way from one thread to another. */
 typedef struct sb_priv_batch {
@@ -349,11 +387,11 @@ struct sb_pool {    // NOLINT(clang-analyzer-optin.performance.Padding): what ch
   /* What get and put read without the lock. It does not change while the pool is open. The atomics are for gets by a handle, which may read a
    * structure that becomes another pool's (pool_handle.c). */
   _Alignas(SB_PRIV_CACHE_LINE) _Atomic uint32_t magazines_at; /* where a thread has its magazine for the first class */
-  _Atomic uint32_t quick_hints;                               /* class_hints for sizes that need no more than a magazine; 0: zero_on_get */
-  _Atomic uint8_t class_hints[SB_PRIV_CLASS_HINTS];           /* where to begin searching the class for a size */
-  _Atomic uint32_t block_sizes[SB_POOL_CLASSES_MAX + 1];      /* sorted; the one behind the last is for larger blocks, and holds any size */
-  uint32_t class_count;                                       /* without the one for larger blocks */
-  uint32_t slot;                                              /* where threads have their caches; SB_PRIV_SLOTS: nowhere */
+  _Atomic uint32_t quick_at[SB_PRIV_CLASS_HINTS];        /* by hint: what sb_priv_quick_at tells; 0 where a hint's sizes differ in that */
+  _Atomic uint8_t class_hints[SB_PRIV_CLASS_HINTS];      /* where to begin searching the class for a size */
+  _Atomic uint32_t block_sizes[SB_POOL_CLASSES_MAX + 1]; /* sorted; the one behind the last is for larger blocks, and holds any size */
+  uint32_t class_count;                                  /* without the one for larger blocks */
+  uint32_t slot;                                         /* where threads have their caches; SB_PRIV_SLOTS: nowhere */
   uint32_t alignment;
   bool zero_on_get;
   bool poison_on_put;
@@ -382,23 +420,23 @@ struct sb_pool {    // NOLINT(clang-analyzer-optin.performance.Padding): what ch
 
 #define SB_PRIV_SIZE_HINT(size) (((size) - 1) / 256) /* beyond all for 0 */
 
-/* Whether a size of which `hint` is SB_PRIV_SIZE_HINT needs no more than a magazine. */
-static inline bool sb_priv_hint_is_quick(const sb_pool *pool, size_t hint) {
-  return SB_PRIV_LIKELY(hint < atomic_load_explicit(&pool->quick_hints, memory_order_relaxed));
-}
-
 /* The class for a size of which `hint` is SB_PRIV_SIZE_HINT. */
 static inline uint32_t sb_priv_class_of(const sb_pool *pool, size_t size, size_t hint) {
   uint32_t index = atomic_load_explicit(&pool->class_hints[hint], memory_order_relaxed);
-  if (SB_PRIV_LIKELY(index < SB_PRIV_HINT_SEARCH)) return index;
-  index -= SB_PRIV_HINT_SEARCH;
-  while (atomic_load_explicit(&pool->block_sizes[index], memory_order_relaxed) < size) index++;
+  while (!SB_PRIV_LIKELY(atomic_load_explicit(&pool->block_sizes[index], memory_order_relaxed) >= size)) index++;
   return index;
 }
 
-/* The calling thread's magazine of a class; the thread has entered. */
-static inline sb_priv_magazine *sb_priv_pool_magazine(const sb_pool *pool, sb_priv_gate *gate, uint32_t class_index) {
-  return sb_priv_thread_magazine(gate, atomic_load_explicit(&pool->magazines_at, memory_order_relaxed)) + class_index;
+/* Where a thread has its magazine of a class. */
+static inline uint32_t sb_priv_class_at(const sb_pool *pool, uint32_t class_index) {
+  return atomic_load_explicit(&pool->magazines_at, memory_order_relaxed) + class_index * (uint32_t)sizeof(sb_priv_magazine);
+}
+
+/* Where a thread has the magazine from which a get of `size` bytes may be served without more ado; one that is always empty if the pool does
+ * something with each block. */
+static inline uint32_t sb_priv_quick_at(const sb_pool *pool, size_t size, size_t hint) {
+  const uint32_t at = atomic_load_explicit(&pool->quick_at[hint], memory_order_relaxed);
+  return SB_PRIV_LIKELY(at != 0) ? at : sb_priv_class_at(pool, sb_priv_class_of(pool, size, hint));
 }
 
 /* ---- traces ---- */

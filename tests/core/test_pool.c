@@ -791,7 +791,7 @@ static void what_was_left_of_a_double_put_is_not_handed_out_when_it_is_another_b
   assert_ok(sb_pool_put(NULL, blocks[1]));
   sb_priv_magazine *magazine = sb_priv_thread_magazine(sb_priv_thread_own, pool->magazines_at);
   sb_priv_magazine *others = sb_priv_thread_magazine(sb_priv_thread_own, other->magazines_at);
-  const sb_priv_item foreign = others->items[(sb_priv_magazine_counts(others) & 0xff) - 1];
+  const sb_priv_item foreign = others->items[sb_priv_magazine_count(others) - 1];
   for (int many = 0; many < 2; many++) { /* its slab went away, and the record is that of another block */
     assert_true(sb_priv_magazine_push(magazine, &wrong, foreign.record, SB_PRIV_BLOCK_OUT));
     void *data = NULL;
@@ -890,7 +890,7 @@ static void a_thread_keeps_no_more_bytes_than_it_may(void **state) {
     uint64_t bytes = 0;
     for (int i = 0; i < 3; i++) {
       const sb_priv_thread *thread = (const sb_priv_thread *)(const void *)sb_priv_thread_own;
-      const uint64_t capacity = thread->magazines[pool->slot][i].capacity;
+      const uint64_t capacity = thread->magazines[pool->slot][i].capacity / sizeof(sb_priv_item);
       bytes += capacity * classes[i].block_size;
       assert_true(cap < 1024 * KIB || capacity > 0);
     }
