@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"sync/atomic"
 	"unsafe"
+	"weak"
 )
 
 // PoolCache keeps free blocks of a Pool on Go's side, so that getting and putting one mostly needs no call into C, which costs more than
@@ -41,26 +42,38 @@ type PoolCacheOptions struct {
 
 const (
 	poolStripes   = 32 // a power of two
+	poolCells     = 8
 	poolBatchMax  = 16 // blocks that cross at a time
 	poolKeptBytes = 1 << 20
 )
 
-// poolChunk is a block of C that the cache knows. The number of its present owner is in uses, so whoever had it before cannot put it.
+// poolChunk is a block of C that the cache knows. The number of its present use is in state, so whoever had it before cannot put it.
 type poolChunk struct {
 	data    unsafe.Pointer
 	size    int // bytes of the block
 	class   int // -1: larger than all classes
 	cache   *PoolCache
-	uses    atomic.Uint64
+	state   atomic.Uint64 // the flags below, and the number of the use, which is one that nobody has while the chunk is free
 	cleanup runtime.Cleanup
 }
 
-// poolStripe holds free chunks of one class. A goroutine that gets one takes hot, and whoever puts one leaves it there, so that both need
-// one atomic operation; only behind that is the array, which one goroutine at a time uses.
+const (
+	chunkFree  = 1 << iota // it lies in its cell, for whoever clears this
+	chunkHomed             // it has a cell, and is free there when it is put
+	chunkUse               // one use
+)
+
+// use is the number of the use that the chunk is in.
+func (chunk *poolChunk) use() uint64 { return chunk.state.Load() / chunkUse }
+
+// poolStripe holds chunks of one class. A chunk in a cell stays there while it is out: getting it clears a flag in its state, putting it sets
+// that, with the number of the use in the same word, so that both need one atomic operation and write no pointer. The other chunks are in the
+// array while they are free, which one goroutine at a time uses.
 type poolStripe struct {
-	hot    atomic.Pointer[poolChunk]
+	cells  [poolCells]atomic.Pointer[poolChunk]
 	locked atomic.Bool
-	room   int // what the array may hold; it does not change
+	homes  int // cells that are used; it does not change, nor does room
+	room   int // what the array may hold
 	chunks []*poolChunk
 	_      [16]byte // stripes share no cache line
 }
@@ -99,13 +112,32 @@ func NewPoolCache(pool *Pool, options *PoolCacheOptions) (*PoolCache, error) {
 		}
 		stripes := new([poolStripes]poolStripe)
 		for j := range stripes {
-			stripes[j].room = kept
-			stripes[j].chunks = make([]*poolChunk, 0, kept)
+			stripes[j].homes = min(poolCells, kept)
+			stripes[j].room = kept - stripes[j].homes
+			stripes[j].chunks = make([]*poolChunk, 0, stripes[j].room)
 		}
 		c.blockSizes = append(c.blockSizes, size)
 		c.stripes = append(c.stripes, stripes)
 	}
+	c.afterCollections()
 	return c, nil
+}
+
+// afterCollections takes the chunks that are out from their cells after each collection, so that the next one finds those that were
+// forgotten. A cache that is forgotten itself is not kept by this.
+func (c *PoolCache) afterCollections() {
+	runtime.AddCleanup(new(*PoolCache), func(cache weak.Pointer[PoolCache]) {
+		if c := cache.Value(); c != nil && !c.closed.Load() {
+			for _, stripes := range c.stripes {
+				for i := range stripes {
+					for cell := range stripes[i].homes {
+						stripes[i].vacate(cell, false)
+					}
+				}
+			}
+			c.afterCollections()
+		}
+	}, weak.Make(c))
 }
 
 // stripeHint tells goroutines apart: their stacks lie apart.
@@ -125,13 +157,19 @@ func (c *PoolCache) Get(size int) (PoolBuffer, error) {
 	}
 	if size > 0 && class < len(c.blockSizes) && !c.closed.Load() {
 		stripe := &c.stripes[class][stripeHint()%poolStripes]
-		if stripe.hot.Load() != nil {
-			if chunk := stripe.hot.Swap(nil); chunk != nil {
-				return PoolBuffer{chunk, chunk.uses.Load(), size}, nil
+		for i := range stripe.cells {
+			chunk := stripe.cells[i].Load()
+			if chunk == nil {
+				continue
+			}
+			state := chunk.state.Load()
+			if state&chunkFree != 0 && chunk.state.CompareAndSwap(state, state&^chunkFree) {
+				return PoolBuffer{chunk, state / chunkUse, size}, nil
 			}
 		}
 		if chunk := stripe.pop(); chunk != nil {
-			return PoolBuffer{chunk, chunk.uses.Load(), size}, nil
+			stripe.home(chunk)
+			return PoolBuffer{chunk, chunk.use(), size}, nil
 		}
 	}
 	return c.getSlowly(class, size)
@@ -142,7 +180,7 @@ func (c *PoolCache) Get(size int) (PoolBuffer, error) {
 // The slice does not keep the block: Put is what ends its use, and a PoolBuffer that was forgotten is put by the garbage collector while
 // the slice may still be in use.
 func (b PoolBuffer) Bytes() []byte {
-	if b.chunk == nil || b.chunk.uses.Load() != b.use {
+	if b.chunk == nil || b.chunk.use() != b.use {
 		return nil
 	}
 	return unsafe.Slice((*byte)(b.chunk.data), b.chunk.size)[:b.size]
@@ -153,21 +191,64 @@ func (b PoolBuffer) Bytes() []byte {
 // Errors: ErrInvalidArgument when it has been put already, and for the zero value.
 func (b PoolBuffer) Put() error {
 	chunk := b.chunk
-	if chunk == nil || !chunk.uses.CompareAndSwap(b.use, b.use+1) {
-		return refuse("PoolBuffer.Put", "the buffer has been put already")
+	if chunk == nil {
+		return refuse("PoolBuffer.Put", "the buffer is none")
 	}
-	c := chunk.cache
-	if chunk.class < 0 || c.closed.Load() {
-		return chunk.release()
-	}
-	stripe := &c.stripes[chunk.class][stripeHint()%poolStripes]
-	if stripe.hot.Load() == nil && stripe.hot.CompareAndSwap(nil, chunk) || stripe.push(chunk) {
-		if c.closed.Load() { // Close may have looked before the chunk was there
-			return c.Flush()
+	for {
+		state := chunk.state.Load()
+		if state/chunkUse != b.use {
+			return refuse("PoolBuffer.Put", "the buffer has been put already")
 		}
-		return nil
+		homed := state & chunkHomed
+		if chunk.state.CompareAndSwap(state, (b.use+1)*chunkUse|homed|homed/chunkHomed*chunkFree) {
+			if homed == 0 {
+				return chunk.putSlowly()
+			}
+			if chunk.cache.closed.Load() { // Close may have looked before the chunk was free
+				return chunk.cache.Flush()
+			}
+			return nil
+		} // or it has lost its cell in this moment
 	}
-	return c.putSlowly(stripe, chunk)
+}
+
+// home gives a chunk, which is the caller's, a cell if one is empty.
+func (s *poolStripe) home(chunk *poolChunk) {
+	for i := range s.homes {
+		if s.cells[i].Load() != nil {
+			continue
+		}
+		state := chunk.state.Load() // nobody else changes it before it is in the cell
+		chunk.state.Store(state | chunkHomed)
+		if s.cells[i].CompareAndSwap(nil, chunk) {
+			return
+		}
+		chunk.state.Store(state)
+	}
+}
+
+// vacate empties a cell, whose chunk is put into the array from now on. If it was free, which is left alone without andFree, it is the
+// caller's and returned. A chunk that is in no cell any more, but said to be, would be put where nobody looks, and given back by the garbage
+// collector; that takes another who empties the same cell and is held up while the chunk is homed there again.
+func (s *poolStripe) vacate(cell int, andFree bool) *poolChunk {
+	for {
+		chunk := s.cells[cell].Load()
+		if chunk == nil {
+			return nil
+		}
+		state := chunk.state.Load()
+		if state&chunkFree != 0 && !andFree {
+			return nil
+		}
+		if !chunk.state.CompareAndSwap(state, state&^(chunkFree|chunkHomed)) {
+			continue // got or put in this moment
+		}
+		s.cells[cell].CompareAndSwap(chunk, nil)
+		if state&chunkFree == 0 {
+			return nil
+		}
+		return chunk
+	}
 }
 
 // pop takes the last chunk of the array; nil if there is none, or another goroutine uses it.
@@ -211,10 +292,21 @@ func (s *poolStripe) takeOldest(most int) []*poolChunk {
 	return taken
 }
 
-// putSlowly makes room in a stripe that is full by giving a batch back to the pool.
-func (c *PoolCache) putSlowly(stripe *poolStripe, chunk *poolChunk) error {
+// putSlowly puts a chunk that has no cell, and is the caller's. It makes room in an array that is full by giving a batch back to the pool.
+func (chunk *poolChunk) putSlowly() error {
+	c := chunk.cache
+	if chunk.class < 0 || c.closed.Load() {
+		return chunk.release()
+	}
+	stripe := &c.stripes[chunk.class][stripeHint()%poolStripes]
+	if stripe.push(chunk) {
+		if c.closed.Load() { // Close may have looked before the chunk was there
+			return c.Flush()
+		}
+		return nil
+	}
 	var err error
-	if batch := min(poolBatchMax, stripe.room/2); batch > 0 {
+	if batch := min(poolBatchMax, (stripe.room+1)/2); batch > 0 {
 		err = c.release(stripe.takeOldest(batch))
 	}
 	if !stripe.push(chunk) {
@@ -261,7 +353,9 @@ func (c *PoolCache) getSlowly(class, size int) (PoolBuffer, error) {
 	if c.closed.Load() {
 		err = errors.Join(err, c.Flush())
 	}
-	return c.chunk(addresses[0], blockSize, class).buffer(size), err
+	chunk := c.chunk(addresses[0], blockSize, class)
+	stripe.home(chunk)
+	return chunk.buffer(size), err
 }
 
 // chunk makes what the cache knows of a block that it got. When it becomes garbage, the block goes back to the pool.
@@ -272,7 +366,7 @@ func (c *PoolCache) chunk(data unsafe.Pointer, size, class int) *poolChunk {
 }
 
 func (chunk *poolChunk) buffer(size int) PoolBuffer {
-	return PoolBuffer{chunk, chunk.uses.Load(), size}
+	return PoolBuffer{chunk, chunk.use(), size}
 }
 
 // forget makes the caller the one who gives the block back.
@@ -306,8 +400,10 @@ func (c *PoolCache) Flush() error {
 	for _, stripes := range c.stripes {
 		for i := range stripes {
 			chunks := stripes[i].takeOldest(stripes[i].room)
-			if chunk := stripes[i].hot.Swap(nil); chunk != nil {
-				chunks = append(chunks, chunk)
+			for cell := range stripes[i].homes {
+				if chunk := stripes[i].vacate(cell, true); chunk != nil {
+					chunks = append(chunks, chunk)
+				}
 			}
 			err = errors.Join(err, c.release(chunks))
 		}
@@ -326,8 +422,10 @@ func (c *PoolCache) Kept() int {
 			}
 			kept += len(stripe.chunks)
 			stripe.locked.Store(false)
-			if stripe.hot.Load() != nil {
-				kept++
+			for cell := range stripe.homes {
+				if chunk := stripe.cells[cell].Load(); chunk != nil && chunk.state.Load()&chunkFree != 0 {
+					kept++
+				}
 			}
 		}
 	}
