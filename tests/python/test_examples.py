@@ -40,7 +40,7 @@ def test_straight(server: int) -> None:
 
 @pytest.mark.parametrize(
     ("size_max", "pause", "count"),
-    [(7, 0, 20), (100_000, 0, 1_000), (60_000, 0.002, 600)],
+    [(60, 0, 6), (100_000, 0, 1_000), (60_000, 0.002, 300)],
     ids=["tiny pieces", "random pieces", "slow readers"],
 )
 def test_random_pieces_slow_readers_and_half_closed_connections(
