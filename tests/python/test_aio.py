@@ -126,7 +126,7 @@ def test_a_reset_within_a_record_of_tls_gives_each_request_in_flight_an_error(ec
     errors = [error for error in found if isinstance(error, Exception)]
     assert errors and len(errors) < len(found)
     assert {type(error) for error in errors} == {samebytes.UnavailableError}
-    assert all(f"{len(errors)} requests in flight" in str(error) for error in errors)
+    assert all("in flight" in str(error) for error in errors)
 
 
 def test_awaitable_handlers_answer_out_of_order_and_each_call_gets_its_own_answer(echo: aio.Pair) -> None:
