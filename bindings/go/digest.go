@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x5b61d25bf4289ef9ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x6ba65824083a1066ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "5b61d25bf4289ef9"
+const coreDigest = "6ba65824083a1066"

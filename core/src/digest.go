@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x5b61d25bf4289ef9ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x6ba65824083a1066ull
 import "C"

@@ -14,7 +14,8 @@
  *
  * To wake a process that sleeps takes many times what an exchange does, so who waits looks again and again for SPIN_NS before it sleeps. After
  * SPINS_VAIN waits in a row for which that was in vain it does so for SPINS_VAIN of each SPINS_ROUND waits only: enough to notice, on both sides
- * at once, that answers are quick again, and no load where they are not.
+ * at once, that answers are quick again, and no load where they are not. Between two looks it gives way to others: when that takes longer than
+ * SPIN_STEP_NS, somebody needs the processor, and sleeping is better, because who is woken runs before those who compute. That is in vain as well.
  *
  * Blocks are given back, which may enter a provider, without the lock. Invariant: `pin_count` pins have a block; a slot's `pins` are those of
  * its segment; `mapped` is the sum of what the slots of the peer map. */
@@ -35,6 +36,7 @@ enum {
   PINS_LIMIT = 1 << 24,
   WAIT_NS = 20000000,
   SPIN_NS = 50000,
+  SPIN_STEP_NS = 10000,
   SPINS_VAIN = 16,
   SPINS_ROUND = 256,
   MAGIC = 0x31584253, /* "SBX1" */
@@ -678,26 +680,36 @@ static int64_t time_left(int64_t deadline, int64_t most) {
 typedef struct spinning {
   _Atomic uint32_t *in_vain;
   bool begun, over;
-  int64_t end;
+  int64_t end, step_end;
 } spinning;
+
+static void spin_over(spinning *it, bool in_vain) {
+  const uint32_t before = atomic_load_explicit(it->in_vain, memory_order_relaxed);
+  atomic_store_explicit(it->in_vain, in_vain ? before + 1 : 0, memory_order_relaxed);
+  it->over = true;
+}
 
 /* Whether a call that has to wait shall look again at once. */
 static bool spin(const sb_channel *channel, spinning *it) {
   if (it->over || !channel->spins) return false;
-  const uint32_t in_vain = atomic_load_explicit(it->in_vain, memory_order_relaxed);
-  if (!it->begun) it->end = in_vain % SPINS_ROUND < SPINS_VAIN ? sb_priv_monotonic_ns() + SPIN_NS : 0;
-  it->begun = true;
-  it->over = it->end == 0 || sb_priv_monotonic_ns() >= it->end;
-  if (it->over)
-    atomic_store_explicit(it->in_vain, in_vain + 1, memory_order_relaxed);
-  else
-    sb_priv_processor_yield();
-  return !it->over;
+  const int64_t now = sb_priv_monotonic_ns();
+  if (!it->begun) {
+    const bool worth = atomic_load_explicit(it->in_vain, memory_order_relaxed) % SPINS_ROUND < SPINS_VAIN;
+    it->begun = true;
+    it->end = it->step_end = worth ? now + SPIN_NS : now;
+  }
+  if (now >= it->end || now >= it->step_end) {
+    spin_over(it, true);
+    return false;
+  }
+  it->step_end = now + SPIN_STEP_NS;
+  sb_priv_processor_yield();
+  return true;
 }
 
 /* Notes what became of it when the call need not wait any more. */
-static void spin_end(const spinning *it) {
-  if (it->begun && !it->over) atomic_store_explicit(it->in_vain, 0, memory_order_relaxed);
+static void spin_end(spinning *it) {
+  if (it->begun && !it->over) spin_over(it, sb_priv_monotonic_ns() >= it->step_end);
 }
 
 /* ---- sending ---- */

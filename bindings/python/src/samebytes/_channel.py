@@ -19,6 +19,7 @@ from ._bytes import Block, View
 POLL_MS_MAX = 1000  # a descriptor that close() gave back could be another file's by now
 SEND_POLL_MS_MAX = 20  # nothing polls as readable when the peer begins to read again
 SPIN_NS = 50_000
+SPIN_STEP_NS = 10_000
 SPINS_VAIN = 16
 SPINS_ROUND = 256
 SPINS = len(os.sched_getaffinity(0)) > 1  # the peer may run at the same time
@@ -142,10 +143,14 @@ class Channel(_classes.Channel):
         self._in_vain = in_vain + 1
         if not SPINS or in_vain % SPINS_ROUND >= SPINS_VAIN:
             return False
-        end = time.perf_counter_ns() + SPIN_NS
-        while not poller.poll(0):
-            if time.perf_counter_ns() >= end:
-                return False
+        step = start = time.perf_counter_ns()
+        while True:
+            ready = bool(poller.poll(0))
+            now = time.perf_counter_ns()
+            quick = now - step < SPIN_STEP_NS
+            if ready and quick:
+                self._in_vain = 0
+            if ready or not quick or now - start >= SPIN_NS:
+                return ready
+            step = now
             os.sched_yield()
-        self._in_vain = 0
-        return True
