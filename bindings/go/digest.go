@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x6ba65824083a1066ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xab9b1a6aead1640full
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "6ba65824083a1066"
+const coreDigest = "ab9b1a6aead1640f"

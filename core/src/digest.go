@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x6ba65824083a1066ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xab9b1a6aead1640full
 import "C"

@@ -130,6 +130,7 @@ static bool open_field(sb_batch *batch, uint8_t type, size_t row_count, field_co
 
 /* Begins an array of a row: says where its items are, and makes room for them. */
 static inline bool begin_array(sb_batch *batch, field_columns *field, uint8_t type, size_t index, size_t count) {
+  assert(field->offsets != NULL && field->lengths != NULL);
   field->offsets[index] = (int64_t)field->item_count;
   field->lengths[index] = (int32_t)count;
   return field->item_capacity - field->item_count >= count || grow_items(batch, field, type, count);
@@ -182,6 +183,7 @@ static bool fill_fields(sb_batch *batch, size_t schema_index, field_columns *fie
   fill_string:
     count = sb_priv_load32(at);
     at += 4;
+    assert(field->offsets != NULL && field->lengths != NULL);
     field->offsets[index] = at - base;
     field++->lengths[index] = (int32_t)count;
     at += count;

@@ -242,10 +242,13 @@ static void parse_by_columns(sb_schema *schema, const uint8_t *bytes, size_t siz
   }
   assert_ok(sb_batch_get_all_values(batch, &own_values, &own_value_count));
   assert_int_equal(own_value_count, value_count);
-  for (size_t i = 0; i < value_count; i++) {
-    sb_schema_field field;
-    assert_ok(sb_schema_get_field(schema, i % field_count, &field));
-    same_value(&values[i], &own_values[i], field.type);
+  assert_int_equal(value_count, rows * field_count);
+  for (size_t row = 0; row < rows; row++) {
+    for (size_t i = 0; i < field_count; i++) {
+      sb_schema_field field;
+      assert_ok(sb_schema_get_field(schema, i, &field));
+      same_value(&values[row * field_count + i], &own_values[row * field_count + i], field.type);
+    }
   }
   for (size_t i = 0; i < rows; i++) assert_memory_equal(&batch_rows(batch)[i], &batch_rows(by_values)[i], sizeof(sb_row));
   sb_batch_close(batch);
