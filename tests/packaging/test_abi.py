@@ -32,6 +32,7 @@ FROZEN = {
     "sb_bytes": 16,
     "sb_value": 24,
     "sb_row": 16,
+    "sb_client_pair": 16,
     "sb_column": 80,
     "sb_echo_request": 64,
     "sb_echo_response": 48,

@@ -16,6 +16,7 @@ BELOW = {
     "status": set(),
     "library": set(),
     "crc32c": set(),
+    "column": set(),
     "pipeline": set(),
     "memory": set(),
     "pool": {"memory"},
@@ -26,12 +27,12 @@ BELOW = {
     "shared": {"view"},
     "schema": {"view"},
     "schema_file": {"schema"},
-    "builder": {"schema"},
+    "builder": {"column", "schema"},
     "parser": {"schema"},
     "echo": {"builder", "parser"},
     "arrow": {"parser", "visits"},
     "client": {"builder", "parser"},
-    "visits": set(),
+    "visits": {"column"},
 }
 
 

@@ -42,7 +42,9 @@ def test_items_wider_than_a_byte_count_by_their_bytes(layer: ModuleType) -> None
     assert layer.sb_crc32c(0, numpy.zeros((2, 3), dtype="i4")) == layer.sb_crc32c(0, bytes(24))
 
 
-@pytest.mark.parametrize("data", [b"", bytearray(), memoryview(b""), array.array("h")], ids=lambda data: type(data).__name__)
+@pytest.mark.parametrize(
+    "data", [b"", bytearray(), memoryview(b""), array.array("h")], ids=lambda data: type(data).__name__
+)
 def test_no_bytes_are_bytes(layer: ModuleType, data: Any) -> None:
     assert layer.sb_crc32c(7, data) == 7
     view = layer.sb_view_open(data)
