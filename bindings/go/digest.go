@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xab9b1a6aead1640full
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x7eda684473f99a76ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "ab9b1a6aead1640f"
+const coreDigest = "7eda684473f99a76"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xab9b1a6aead1640full
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x7eda684473f99a76ull
 import "C"
