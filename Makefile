@@ -166,6 +166,24 @@ test-python: build deps-test
 	$(call heading,Python by ctypes)
 	SAMEBYTES_BACKEND=ctypes $(PYTEST_PARALLEL) tests/python
 
+# The library and the modules in C under sanitizers, for nightly. Not test_hostile, which measures memory: sanitizers take much themselves.
+PYTHON_SANITIZED := build/check/python
+PYTEST_SANITIZED = PYTHONPATH=$(CURDIR)/$(PYTHON_SANITIZED)/package PYTHONMALLOC=malloc \
+	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
+	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 $(PYTEST) -s
+SANITIZED_TESTS := tests/python --ignore=tests/python/test_hostile.py
+.PHONY: test-python-sanitize
+test-python-sanitize: deps-test
+	@cmake -S bindings/python -B $(PYTHON_SANITIZED) -G Ninja -DCMAKE_BUILD_TYPE=Debug -DSAMEBYTES_SANITIZE='$(SANITIZERS)' \
+		-DCMAKE_C_COMPILER=$(CC) -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python > build/check-python.log || { cat build/check-python.log; exit 1; }
+	@rm -rf $(PYTHON_SANITIZED)/package
+	@cmake --build $(PYTHON_SANITIZED) -- --quiet && cmake --install $(PYTHON_SANITIZED) --prefix $(CURDIR)/$(PYTHON_SANITIZED)/package > build/check-python.log
+	@cp -r bindings/python/src/samebytes/. $(PYTHON_SANITIZED)/package/samebytes
+	$(call heading,Python by CFFI with AddressSanitizer and UndefinedBehaviorSanitizer)
+	SAMEBYTES_BACKEND=cffi $(PYTEST_SANITIZED) $(SANITIZED_TESTS)
+	$(call heading,Python by ctypes with AddressSanitizer and UndefinedBehaviorSanitizer)
+	SAMEBYTES_BACKEND=ctypes $(PYTEST_SANITIZED) $(SANITIZED_TESTS)
+
 test-conformance: build deps-test build/bin/testee_c_s390x
 	$(call heading,conformance)
 	$(PYTEST_PARALLEL) tests/conformance
@@ -204,6 +222,7 @@ nightly: test
 	$(call heading,C under Valgrind)
 	@for test in $$(find build/check/debug -maxdepth 1 -name 'test_*' -not -name test_pool_guard -executable -type f | sort); do \
 		echo "valgrind $$test"; SAMEBYTES_NIGHTLY= valgrind $(VALGRIND) $$test > build/valgrind.log 2>&1 || { cat build/valgrind.log; exit 1; }; done
+	@SAMEBYTES_NIGHTLY= $(MAKE) --no-print-directory test-python-sanitize
 	$(call heading,Go with checks of what C keeps and with AddressSanitizer)
 	GOEXPERIMENT=cgocheck2 go test ./bindings/go/...
 	go test -asan ./bindings/go/...

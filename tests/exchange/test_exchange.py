@@ -55,7 +55,8 @@ def test_each_sees_what_the_other_writes(sender: str, receiver: str) -> None:
     assert run((sender, "send"), (receiver, "receive")) == [(0, "ok\n", ""), (0, "ok\n", "")]
 
 
-@pytest.mark.parametrize(("sender", "receiver"), [("c", "cffi"), ("cffi", "go"), ("ctypes", "c"), ("go", "ctypes")])
+@pytest.mark.parametrize("receiver", WORKERS)
+@pytest.mark.parametrize("sender", WORKERS)
 def test_a_receiver_that_dies_frees_the_senders_pins(sender: str, receiver: str) -> None:
     lost, died = run((sender, "lose"), (receiver, "die"))
     assert died[0] == -signal.SIGKILL

@@ -147,10 +147,28 @@ func (m *byteModel) check() {
 	}
 }
 
-// FuzzBytes does what the input says to a buf and a view: the first two bytes choose the sizes of blocks, then come operations and sizes.
+// openProvider opens one of several providers, some with blocks that are much too small.
+func openProvider(which byte) *samebytes.Memory {
+	sizes := []uint32{1, 2, 3, 7, 64}
+	switch which % 9 {
+	case 5:
+		return must(samebytes.OpenMemoryHeap())
+	case 6:
+		pool := must(samebytes.NewPool(nil))
+		defer pool.Close()
+		return must(pool.Memory())
+	case 7:
+		return must(samebytes.OpenMemoryShared(0, 0))
+	case 8:
+		return must(samebytes.OpenMemoryDefault())
+	}
+	return must(samebytes.OpenMemoryFixed(sizes[which%9]))
+}
+
+// FuzzBytes does what the input says to a buf and a view: the first two bytes choose the providers, then come operations and sizes.
 func FuzzBytes(f *testing.F) {
-	for seed := range 25 {
-		program := []byte{byte(seed % 5), byte(seed / 5)}
+	for seed := range 81 {
+		program := []byte{byte(seed % 9), byte(seed / 9)}
 		state := uint32(seed + 1)
 		for range 300 {
 			state = state*1664525 + 1013904223
@@ -162,8 +180,7 @@ func FuzzBytes(f *testing.F) {
 		if len(program) < 2 || len(program) > 2000 {
 			return
 		}
-		sizes := []uint32{1, 2, 3, 7, 64}
-		memory, other := must(samebytes.OpenMemoryFixed(sizes[program[0]%5])), must(samebytes.OpenMemoryFixed(sizes[program[1]%5]))
+		memory, other := openProvider(program[0]), openProvider(program[1])
 		tracing := must(samebytes.OpenMemoryTracing(memory))
 		m := &byteModel{t: t, buf: must(samebytes.NewBuf(tracing)), view: must(samebytes.NewView(nil, nil)), other: other}
 		for at := 2; at+1 < len(program); at += 2 {

@@ -1,5 +1,5 @@
-"""Go, CFFI and ctypes in one process share one image and its pool: a block, view, buf or pool that one made is written by the second, read by
-the third, and closed by another, in every order. A Go library with an image of its own is noticed by both sides.
+"""Go, CFFI and ctypes in one process share one image and its pool: a block, view, buf or pool that one made is written by the second, read
+by the third, and closed by another, in every order. A Go library with an image of its own is noticed by both sides.
 """
 
 from __future__ import annotations

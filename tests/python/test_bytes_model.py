@@ -18,6 +18,33 @@ MARKS = {samebytes.ORDER_BIG: "big", samebytes.ORDER_LITTLE: "little"}
 SHOWN_MAX = 5000
 
 
+BLOCK_SIZES = st.sampled_from([1, 2, 3, 7, 64])
+
+
+def reserve_odd(size: int) -> list[bytearray]:
+    """Blocks of 1 to 5 bytes, more than are asked for."""
+    blocks, total = [], 0
+    while total < size:
+        blocks.append(bytearray(len(blocks) % 5 + 1))
+        total += len(blocks[-1])
+    return blocks
+
+
+def open_pool(_: int) -> samebytes.Memory:
+    with samebytes.Pool(classes=[(64, 8), (512, 8)]) as pool:
+        return pool.memory()
+
+
+PROVIDERS = {
+    "fixed": samebytes.Memory.open_fixed,
+    "heap": lambda _: samebytes.Memory.open_heap(),
+    "pool": open_pool,
+    "callback": lambda _: samebytes.Memory.open_callback(reserve_odd),
+    "shared": lambda _: samebytes.Memory.open_shared(0, 0),
+}
+KINDS = st.sampled_from(sorted(PROVIDERS))
+
+
 class Shown:
     """A view and what it must show."""
 
@@ -29,12 +56,12 @@ class Shown:
 class BytesMachine(RuleBasedStateMachine):
     views = Bundle("views")
 
-    @initialize(size=st.sampled_from([1, 2, 3, 7, 64]), other=st.sampled_from([1, 2, 3, 7, 64]))
-    def open(self, size: int, other: int) -> None:
+    @initialize(size=BLOCK_SIZES, other=BLOCK_SIZES, kind=KINDS, other_kind=KINDS)
+    def open(self, size: int, other: int, kind: str, other_kind: str) -> None:
         self.live = samebytes.memory_live_blocks()
-        self.inner = samebytes.Memory.open_fixed(size)
+        self.inner = PROVIDERS[kind](size)
         self.memory = samebytes.Memory.open_tracing(self.inner)
-        self.other = samebytes.Memory.open_fixed(other)
+        self.other = PROVIDERS[other_kind](other)
         self.buf = samebytes.Buf(self.memory)
         self.filled = b""
         self.all: list[Shown] = []
