@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x7eda684473f99a76ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xabcb85d025dac40full
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "7eda684473f99a76"
+const coreDigest = "abcb85d025dac40f"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x7eda684473f99a76ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xabcb85d025dac40full
 import "C"
