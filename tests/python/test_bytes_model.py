@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -23,7 +24,8 @@ BLOCK_SIZES = st.sampled_from([1, 2, 3, 7, 64])
 
 def reserve_odd(size: int) -> list[bytearray]:
     """Blocks of 1 to 5 bytes, more than are asked for."""
-    blocks, total = [], 0
+    blocks: list[bytearray] = []
+    total = 0
     while total < size:
         blocks.append(bytearray(len(blocks) % 5 + 1))
         total += len(blocks[-1])
@@ -35,7 +37,7 @@ def open_pool(_: int) -> samebytes.Memory:
         return pool.memory()
 
 
-PROVIDERS = {
+PROVIDERS: dict[str, Callable[[int], samebytes.Memory]] = {
     "fixed": samebytes.Memory.open_fixed,
     "heap": lambda _: samebytes.Memory.open_heap(),
     "pool": open_pool,
