@@ -1,6 +1,6 @@
 """Measures samebytes beside its peers: `make bench [PART=pool|...]`. docs/performance.md explains cases and settings.
 
-All programs of a part run in turns, several rounds, and inside a program ours and peers take turns as well, so that what else happens on
+All programs of a part run in turns, many rounds, and inside a program ours and peers take turns as well, so that what else happens on
 the machine hits both sides. What is told is the median, and the ratio above 1 where samebytes is ahead.
 """
 
@@ -140,8 +140,8 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path, default=ROOT / "build/bench.json", help="where the results go")
     parser.add_argument("--charts", type=Path, default=ROOT / "docs/performance", help="folder of the pages and charts")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each program runs")
-    parser.add_argument("--samples", type=int, default=15, help="samples that a program takes of each case")
+    parser.add_argument("--rounds", type=int, help="how often each program runs (default: what the part needs)")
+    parser.add_argument("--samples", type=int, default=5, help="samples that a program takes of each case in a run")
     return parser.parse_args()
 
 
@@ -151,7 +151,7 @@ def run_part(name: str, arguments: argparse.Namespace) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     part = parts.PARTS[name](parts.Build(folder, arguments.library))
     try:
-        samples = measure(part, arguments.rounds, arguments.samples)
+        samples = measure(part, arguments.rounds or part.rounds, arguments.samples)
     finally:
         if part.scratch is not None:
             shutil.rmtree(part.scratch, ignore_errors=True)

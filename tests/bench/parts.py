@@ -35,6 +35,7 @@ class Part:
     targets: dict[tuple[str, str], float]
     counted: Program | None = None  # a C program whose cases are counted by callgrind as well
     scratch: Path | None = None  # a folder that goes when the part was measured
+    rounds: int = 9  # how often the programs take turns: often, as some machines are slower for seconds
 
 
 @dataclass(frozen=True)
@@ -186,7 +187,7 @@ def codec(build: Build) -> Part:
         ("Go decode, small, 64 KiB feeds", "hand-written Go that copies"): 2.0,
         ("Go decode, small, 64 KiB feeds", "encoding/binary"): 8.0,
     }
-    return Part("codec", [in_c, in_go, in_python, servers], settings, targets, counted=in_c)
+    return Part("codec", [in_c, in_go, in_python, servers], settings, targets, counted=in_c, rounds=4)
 
 
 def bytes_(build: Build) -> Part:
@@ -250,7 +251,7 @@ def visits(build: Build) -> Part:
     settings += [
         f"Python {sys.version.split()[0]}: sqlite3 with the statements of visits.sql; a dict of deques that are searched and kept in order"
     ]
-    return Part("visits", programs, settings, visits_targets(), scratch=scratch)
+    return Part("visits", programs, settings, visits_targets(), scratch=scratch, rounds=3)
 
 
 def lines_with(path: Path, word: str) -> list[str]:
