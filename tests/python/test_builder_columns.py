@@ -105,7 +105,7 @@ def test_what_does_not_fit_is_refused_by_message_and_field() -> None:
         with pytest.raises(TypeError, match=r"text\[2\]: a bytes-like object is needed, not str; encode the text"):
             builder.add_rows(every, SEQUENCES, wrong)
         wrong = [*ROWS[:2], (0, 0, b"", [0, 32768], [])]
-        with pytest.raises(OverflowError, match=r"a16\[2\]\[1\]: 32768 is not from"):
+        with pytest.raises(samebytes.OutOfRangeError, match=r"a16\[2\]\[1\]: 32768 is not from"):
             builder.add_rows(every, SEQUENCES, wrong)
         wrong = [*ROWS[:2], (0, 0, b"", [], [b"", "text"])]
         with pytest.raises(TypeError, match=r"texts\[2\]\[1\]: a bytes-like object is needed, not str"):

@@ -121,12 +121,12 @@ def test_values_of_many_kinds_are_taken(event: samebytes.Schema) -> None:
 
 WRONG = [
     (0, "1", TypeError, "i8: an integer is needed, not str"),
-    (0, 128, OverflowError, "i8"),
-    (3, 1 << 63, OverflowError, "i64: 9223372036854775808 is not from"),
+    (0, 128, samebytes.OutOfRangeError, "i8"),
+    (3, 1 << 63, samebytes.OutOfRangeError, "i64: 9223372036854775808 is not from"),
     (4, "text", TypeError, "text: a bytes-like object is needed, not str; encode the text"),
     (4, None, TypeError, "text: a bytes-like object is needed, not NoneType"),
     (4, 5, TypeError, "text: a bytes-like object is needed, not int"),
-    (5, [128], OverflowError, r"a8\[0\]: 128 is not from -128 to 127"),
+    (5, [128], samebytes.OutOfRangeError, r"a8\[0\]: 128 is not from -128 to 127"),
     (6, b"ab", TypeError, "a16: a sequence is needed, not bytes"),
     (6, 5, TypeError, "a16: a sequence is needed, not int"),
     (7, ["1"], TypeError, "a32: integers are needed"),

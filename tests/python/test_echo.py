@@ -178,11 +178,11 @@ def test_many_responses_are_added_at_once() -> None:
 @pytest.mark.parametrize(
     ("wrong", "kind", "words"),
     [
-        ({"timestamp": 1 << 63}, OverflowError, r"timestamp\[1\]|timestamp"),
-        ({"metadata": [32768]}, OverflowError, "metadata"),
+        ({"timestamp": 1 << 63}, samebytes.OutOfRangeError, r"timestamp\[1\]|timestamp"),
+        ({"metadata": [32768]}, samebytes.OutOfRangeError, "metadata"),
         ({"metadata": [0] * 32768}, samebytes.TooLargeError, "message 1 .EchoRequest., field metadata"),
         ({"subject": "text"}, TypeError, r"subject\[1\]: a bytes-like object is needed, not str"),
-        ({"sequence": 128}, OverflowError, r"sequences\[1\]: 128"),
+        ({"sequence": 128}, samebytes.OutOfRangeError, r"sequences\[1\]: 128"),
         ({"sequence": "1"}, TypeError, "sequences"),
     ],
 )

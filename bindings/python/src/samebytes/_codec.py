@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -195,6 +196,13 @@ def column_of(field: SchemaField, values: Any) -> Column:
         raise
 
 
+def out_of_range(error: OverflowError) -> OverflowError:
+    """The error for a value that does not fit its field, also where it did not even fit what is handed to C."""
+    if isinstance(error, errors.OutOfRangeError):
+        return error
+    return errors.OutOfRangeError(str(error), field=re.split(r"[:\[]", str(error))[0])
+
+
 # Values out of C
 
 
@@ -365,7 +373,10 @@ class Builder(_classes.Builder):
             values = values._values() if isinstance(values, Message) else list(values)
         if not self._add_messages(schema, shape, (sequence,), (values,)):
             hold: list[Any] = []
-            super().add(schema, sequence, shape.values(values, hold))
+            try:
+                super().add(schema, sequence, shape.values(values, hold))
+            except OverflowError as error:
+                raise out_of_range(error) from None
 
     def _add_messages(
         self,
@@ -404,7 +415,10 @@ class Builder(_classes.Builder):
         else:
             added = self._add_messages(schema, schema.shape, sequences, given, _objects.add_columns)
         if not added:
-            super().add_columns(schema, sequences, [column_of(*pair) for pair in zip(schema.fields, given)])
+            try:
+                super().add_columns(schema, sequences, [column_of(*pair) for pair in zip(schema.fields, given)])
+            except OverflowError as error:
+                raise out_of_range(error) from None
 
     def add_rows(self, schema: _classes.Schema, sequences: Sequence[int], rows: Iterable[Sequence[Any]]) -> None:
         """Adds one message per row, all of them or none: a row holds one value per field, in the schema's order. Raises as add_columns."""
