@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xabcb85d025dac40full
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x2ef9a4abaf8a580cull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "abcb85d025dac40f"
+const coreDigest = "2ef9a4abaf8a580c"

@@ -482,7 +482,7 @@ sb_status sb_buf_check_instance(const sb_buf *buf, sb_error *error) {
   sb_status status = buf->memory == NULL ? SB_OK : sb_priv_memory_check_image(buf->memory, "buf", error);
   for (size_t i = 0; status == SB_OK && i < buf->filled.count; i++)
     status = sb_priv_memory_check_image(sb_priv_spans_at(&buf->filled, i)->block->memory, "buf", error);
-  const room_piece *room = (buf->room_heap != NULL ? buf->room_heap : &buf->first_room) + buf->room_start;
+  const room_piece *room = buf->room_heap != NULL ? buf->room_heap + buf->room_start : &buf->first_room; /* no heap, no start */
   for (size_t i = 0; status == SB_OK && i < buf->room_count; i++) status = sb_priv_memory_check_image(room[i].block->memory, "buf", error);
   return status;
 }

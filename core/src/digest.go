@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xabcb85d025dac40full
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x2ef9a4abaf8a580cull
 import "C"

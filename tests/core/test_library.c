@@ -139,6 +139,24 @@ static void a_buf_is_of_the_image_that_its_memory_is_of(void **state) {
   sb_buf_close(ours);
 }
 
+static void a_buf_passes_whatever_its_memory_was_before(void **state) {
+  (void)state;
+  sb_view *parts[2], *list = NULL;
+  for (size_t i = 0; i < 2; i++) assert_ok(sb_view_open("part", 4, NULL, &parts[i]));
+  sb_view *const eight[] = {parts[0], parts[1], parts[0], parts[1], parts[0], parts[1], parts[0], parts[1]};
+  assert_ok(sb_view_open_concat(eight, 8, &list)); /* its list of spans lies in memory that the next one opened gets */
+  sb_view_close(parts[0]);
+  sb_view_close(parts[1]);
+  sb_view_close(list);
+  sb_buf *bufs[4];
+  for (size_t i = 0; i < 4; i++) {
+    assert_ok(sb_buf_open(NULL, &bufs[i]));
+    assert_ok(sb_buf_reserve(bufs[i], 10));
+    assert_ok(sb_buf_check_instance(bufs[i], NULL));
+  }
+  for (size_t i = 0; i < 4; i++) sb_buf_close(bufs[i]);
+}
+
 static void what_has_no_memory_passes_and_null_does_not(void **state) {
   (void)state;
   sb_view *view = NULL;
@@ -157,7 +175,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(instances_differ_and_the_other_is_refused),     cmocka_unit_test(handles_of_a_second_image_are_refused_by_name),
       cmocka_unit_test(handles_of_this_image_pass_here_and_not_there), cmocka_unit_test(a_buf_is_of_the_image_that_its_memory_is_of),
-      cmocka_unit_test(what_has_no_memory_passes_and_null_does_not),
+      cmocka_unit_test(a_buf_passes_whatever_its_memory_was_before),   cmocka_unit_test(what_has_no_memory_passes_and_null_does_not),
   };
   return cmocka_run_group_tests(tests, load_second, NULL);
 }
