@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x2ef9a4abaf8a580cull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x8ab443be85b4071bull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "2ef9a4abaf8a580c"
+const coreDigest = "8ab443be85b4071b"

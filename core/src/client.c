@@ -317,7 +317,8 @@ static sb_status move(sb_client *client, int64_t until) {
   for (;;) {
     bool moved = false;
     sb_status status = transmit(client, &moved);
-    if (status == SB_OK && sb_client_in_flight(client) > 0) status = receive(client, &moved);
+    /* Also when all answers came before their requests were sent to the end: what arrives then would end each wait at once. */
+    if (status == SB_OK && (sb_client_in_flight(client) > 0 || client->frames != NULL)) status = receive(client, &moved);
     if (moved) client->idle_since = NEVER;
     if (status != SB_OK || moved) return status;
     const int64_t now = sb_priv_monotonic_ns();

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x2ef9a4abaf8a580cull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x8ab443be85b4071bull
 import "C"

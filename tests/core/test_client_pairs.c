@@ -134,6 +134,25 @@ static void a_response_of_another_pair_ends_the_connection(void **state) {
   assert_int_equal(both.all.count, 3);
 }
 
+/* Answers may come before their requests have been sent to the end. What the peer does then is seen all the same, and not polled for. */
+static void a_peer_that_goes_before_all_was_sent_is_told_at_once(void **state) {
+  (void)state;
+  static ends both;
+  open_ends(&both, 0, 2000);
+  static uint8_t filler[4096];
+  while (send(both.near, filler, sizeof filler, MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
+  }
+  assert_ok(ask(&both, ADD, 0, 0, NULL));
+  const uint8_t frame[] = {0, 0, 0, 10, 1, 0, 0, 0, 0, 0, 0, 0, 0, 100};
+  assert_int_equal(send(both.far, frame, sizeof frame, MSG_NOSIGNAL), sizeof frame);
+  shutdown(both.far, SHUT_WR);
+  sb_error error = {0};
+  assert_int_equal(sb_client_wait(both.client, &error), SB_UNAVAILABLE);
+  assert_non_null(strstr(error.message, "the peer closed the connection"));
+  assert_told(&both.all, 0, SB_OK, 100);
+  close_ends(&both);
+}
+
 /* Also when nobody waits for it any more: what contradicts the protocol is never dropped in silence. */
 static void a_late_response_of_another_pair_ends_the_connection(void **state) {
   (void)state;
@@ -392,6 +411,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       codec_test(each_pair_has_its_response),
       codec_test(a_response_of_another_pair_ends_the_connection),
+      codec_test(a_peer_that_goes_before_all_was_sent_is_told_at_once),
       codec_test(a_late_response_of_another_pair_ends_the_connection),
       codec_test(a_request_whose_time_is_over_keeps_its_sequence_until_its_response),
       codec_test(each_request_has_its_own_time),
