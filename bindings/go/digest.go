@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x8ab443be85b4071bull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x17c035523efcbd45ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "8ab443be85b4071b"
+const coreDigest = "17c035523efcbd45"

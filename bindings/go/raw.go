@@ -3663,7 +3663,7 @@ func (b *Batch) GetRows() ([]Row, error) {
 //
 //   - Ownership: values and what they show are valid until batch is parsed into, cleared or closed.
 //   - Threads: one user of batch at a time.
-//   - Errors: ErrOutOfRange when there is no such row; ErrNoMemory.
+//   - Errors: ErrOutOfRange when there is no such row; ErrNoMemory; ErrCorrupt, see the top.
 //   - Since: 1.0
 func (b *Batch) getValues(index int) ([]value, error) {
 	if index < 0 {
@@ -3694,7 +3694,7 @@ func (b *Batch) getValues(index int) ([]value, error) {
 //   - Ownership: data is valid until batch is parsed into, cleared or closed, and nil only where size is 0.
 //   - Threads: one user of batch at a time.
 //   - Errors: ErrOutOfRange when there is no such schema or column; ErrInvalidArgument when columns of its
-//     type have no such part; ErrNoMemory.
+//     type have no such part; ErrNoMemory; ErrCorrupt, see the top.
 //   - Since: 1.0
 func (b *Batch) GetColumn(schemaIndex int, column int32, part int32) ([]byte, int, error) {
 	if schemaIndex < 0 {
@@ -5704,7 +5704,7 @@ func EchoAddResponse(builder *Builder, response *EchoResponse) error {
 //   - Ownership: what request points to is valid until batch is parsed into, cleared or closed.
 //   - Threads: one user of batch at a time.
 //   - Errors: ErrOutOfRange when there is no such row; ErrInvalidArgument when its schema is not that of Echo
-//     requests; ErrNoMemory.
+//     requests; ErrNoMemory; ErrCorrupt as Batch.GetValues.
 //   - Since: 1.0
 func EchoGetRequest(batch *Batch, index int) (EchoRequest, error) {
 	if index < 0 {
@@ -5728,7 +5728,7 @@ func EchoGetRequest(batch *Batch, index int) (EchoRequest, error) {
 //   - Ownership: what response points to is valid until batch is parsed into, cleared or closed.
 //   - Threads: one user of batch at a time.
 //   - Errors: ErrOutOfRange when there is no such row; ErrInvalidArgument when its schema is not that of Echo
-//     responses; ErrNoMemory.
+//     responses; ErrNoMemory; ErrCorrupt as Batch.GetValues.
 //   - Since: 1.0
 func EchoGetResponse(batch *Batch, index int) (EchoResponse, error) {
 	if index < 0 {

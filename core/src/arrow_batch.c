@@ -97,9 +97,11 @@ static sb_status choose(const sb_batch *batch, size_t schema_index, rows *shown,
   /* The batch may make the values of all rows only now, and later no cell could say that it failed. */
   const sb_value *values = NULL;
   size_t value_count = 0;
-  if (count == 0 || sb_batch_get_values(batch, 0, &values, &value_count) == SB_OK) return SB_OK;
+  status = count > 0 ? sb_batch_get_values(batch, 0, &values, &value_count) : SB_OK;
+  if (status == SB_OK) return SB_OK;
   free(shown->indexes);
-  return sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory for the values");
+  return sb_priv_error(error, status, NULL,
+                       status == SB_NO_MEMORY ? "no memory for the values" : "the frames of the batch have been changed since the parse");
 }
 
 static sb_status export_rows(const sb_batch *batch, size_t schema_index, const columns *made, int32_t strings,

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x8ab443be85b4071bull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x17c035523efcbd45ull
 import "C"

@@ -136,8 +136,9 @@ static inline bool begin_array(sb_batch *batch, field_columns *field, uint8_t ty
   return field->item_capacity - field->item_count >= count || grow_items(batch, field, type, count);
 }
 
-/* Reads all fields of all rows of a schema. */
-static bool fill_fields(sb_batch *batch, size_t schema_index, field_columns *fields) {
+/* Reads all fields of all rows of a schema. The frames were right when they were parsed, but who shares the parser's memory can have written to
+ * them since: so what is variable is counted again, as in parser_plain.c, and a column never reaches out of its frame. */
+static sb_status fill_fields(sb_batch *batch, size_t schema_index, field_columns *fields) {
   static const void *const fill[] = {
       [0] = &&done,
       [SB_TYPE_INT8] = &&fill_int8,
@@ -151,7 +152,9 @@ static bool fill_fields(sb_batch *batch, size_t schema_index, field_columns *fie
       [SB_TYPE_ARRAY_INT64] = &&fill_array,
       [SB_TYPE_ARRAY_STRING] = &&fill_strings,
   };
-  const uint8_t *const types = batch->set->schemas[schema_index]->types;
+  const sb_schema *const schema = batch->set->schemas[schema_index];
+  const uint8_t *const types = schema->types;
+  const int64_t size_min = (int64_t)schema->smallest_frame - SIZE_SIZE;
   const uint8_t *const base = batch->base;
   const uint8_t *const frames_end = base + batch->base_size;
   const sb_row *const end = batch->rows + batch->row_count;
@@ -161,6 +164,7 @@ static bool fill_fields(sb_batch *batch, size_t schema_index, field_columns *fie
     const uint8_t *at = base + (row->stream_offset - batch->base_offset) + SIZE_SIZE + HEADER_SIZE;
     const uint8_t *type = types;
     field_columns *field = fields;
+    int64_t spare = row->frame_size - size_min;
     size_t count, width;
     int16_t *items;
     goto *fill[*type++];
@@ -183,6 +187,8 @@ static bool fill_fields(sb_batch *batch, size_t schema_index, field_columns *fie
   fill_string:
     count = sb_priv_load32(at);
     at += 4;
+    spare -= (int64_t)count;
+    if (spare < 0) return SB_CORRUPT;
     assert(field->offsets != NULL && field->lengths != NULL);
     field->offsets[index] = at - base;
     field++->lengths[index] = (int32_t)count;
@@ -191,7 +197,9 @@ static bool fill_fields(sb_batch *batch, size_t schema_index, field_columns *fie
   fill_array16:
     count = sb_priv_load16(at);
     at += 2;
-    if (!begin_array(batch, field, SB_TYPE_ARRAY_INT16, index, count)) return false;
+    spare -= 2 * (int64_t)count;
+    if (spare < 0) return SB_CORRUPT;
+    if (!begin_array(batch, field, SB_TYPE_ARRAY_INT16, index, count)) return SB_NO_MEMORY;
     items = (int16_t *)field->values + field->item_count;
     if (count <= 4 && frames_end - at >= 8)
       sb_priv_swap_four16(items, at); /* what is too much is written over by the next row, or lies in the spare items */
@@ -204,7 +212,9 @@ static bool fill_fields(sb_batch *batch, size_t schema_index, field_columns *fie
     width = sb_priv_type_width(type[-1]);
     count = sb_priv_load16(at);
     at += 2;
-    if (!begin_array(batch, field, type[-1], index, count)) return false;
+    spare -= (int64_t)(width * count);
+    if (spare < 0) return SB_CORRUPT;
+    if (!begin_array(batch, field, type[-1], index, count)) return SB_NO_MEMORY;
     sb_priv_swap_copy((uint8_t *)field->values + width * field->item_count, at, width, count);
     at += width * count;
     field++->item_count += count;
@@ -212,10 +222,14 @@ static bool fill_fields(sb_batch *batch, size_t schema_index, field_columns *fie
   fill_strings:
     count = sb_priv_load16(at);
     at += 2;
-    if (!begin_array(batch, field, SB_TYPE_ARRAY_STRING, index, count)) return false;
+    spare -= 4 * (int64_t)count;
+    if (spare < 0) return SB_CORRUPT;
+    if (!begin_array(batch, field, SB_TYPE_ARRAY_STRING, index, count)) return SB_NO_MEMORY;
     for (; count > 0; count--) {
       const uint32_t size = sb_priv_load32(at);
       at += 4;
+      spare -= (int64_t)size;
+      if (spare < 0) return SB_CORRUPT;
       field->item_offsets[field->item_count] = at - base;
       field->item_lengths[field->item_count++] = (int32_t)size;
       at += size;
@@ -225,7 +239,7 @@ static bool fill_fields(sb_batch *batch, size_t schema_index, field_columns *fie
   done:
     index++;
   }
-  return true;
+  return SB_OK;
 }
 
 static sb_status make_fields(sb_batch *batch, size_t schema_index, schema_columns *made) {
@@ -234,7 +248,8 @@ static sb_status make_fields(sb_batch *batch, size_t schema_index, schema_column
   if (made->row_count > 0) {
     for (size_t i = 0; i < schema->field_count; i++)
       if (!open_field(batch, schema->types[i], made->row_count, &made->fields[i])) return SB_NO_MEMORY;
-    if (!fill_fields(batch, schema_index, made->fields)) return SB_NO_MEMORY;
+    const sb_status status = fill_fields(batch, schema_index, made->fields);
+    if (status != SB_OK) return status;
   }
   made->has_fields = true;
   return SB_OK;

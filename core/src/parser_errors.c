@@ -16,6 +16,7 @@ typedef struct refusal {
   const batch_error *entry;
   const sb_schema *schema; /* NULL where no field is wrong */
   const uint8_t *frame;
+  size_t left; /* bytes of the frame from what is wrong on, where a field or extra bytes are */
   sb_error *error;
 } refusal;
 
@@ -26,7 +27,7 @@ sb_status sb_priv_problem_status(frame_problem problem) {
 
 __attribute__((format(printf, 2, 3))) static void say(const refusal *refused, const char *format, ...) {
   const batch_error *entry = refused->entry;
-  const char *name = entry->problem == PROBLEM_FIELD ? refused->schema->names[entry->field] : NULL;
+  const char *name = entry->problem == PROBLEM_FIELD && refused->schema != NULL ? refused->schema->names[entry->field] : NULL;
   char why[sizeof refused->error->message];
   va_list arguments;
   va_start(arguments, format);
@@ -38,9 +39,6 @@ __attribute__((format(printf, 2, 3))) static void say(const refusal *refused, co
   refused->error->frame_offset = entry->offset;
   refused->error->stream_offset = entry->stream_offset + entry->offset;
 }
-
-/* Bytes of the frame from what is wrong on. */
-static size_t left_of(const refusal *refused) { return SIZE_SIZE + (size_t)sb_priv_load32(refused->frame) - refused->entry->offset; }
 
 static void explain_string(const refusal *refused, const uint8_t *at, size_t left) {
   if (left < 4) {
@@ -71,7 +69,7 @@ static void explain_array(const refusal *refused, const uint8_t *at, size_t left
 static void explain_field(const refusal *refused) {
   const uint8_t *at = refused->frame + refused->entry->offset;
   const uint8_t type = refused->entry->type;
-  const size_t left = left_of(refused), width = sb_priv_type_width(type);
+  const size_t left = refused->left, width = sb_priv_type_width(type);
   if (type <= SB_TYPE_INT64)
     say(refused, "an int%zu needs %zu bytes, %zu are left in the frame", 8 * width, width, left);
   else if (type == SB_TYPE_STRING)
@@ -84,7 +82,7 @@ static void explain(const sb_batch *batch, const refusal *refused) {
   const int32_t size = (int32_t)sb_priv_load32(refused->frame);
   switch (refused->entry->problem) {
   case PROBLEM_FIELD: explain_field(refused); break;
-  case PROBLEM_EXTRA: say(refused, "%zu bytes after the last field of %s", left_of(refused), refused->schema->name); break;
+  case PROBLEM_EXTRA: say(refused, "%zu bytes after the last field of %s", refused->left, refused->schema->name); break;
   case PROBLEM_API_KEY:
     say(refused, "no schema of this parser has api_key %d; the frame is skipped", (int8_t)refused->frame[SIZE_SIZE]);
     break;
@@ -99,13 +97,28 @@ static void explain(const sb_batch *batch, const refusal *refused) {
   }
 }
 
+/* Reads what else an error of a field, or of extra bytes, needs; false where the frame is none any more in which that can be wrong: who shares
+ * the parser's memory can have written to it since. */
+static bool read_frame(const sb_batch *batch, refusal *refused) {
+  const batch_error *entry = refused->entry;
+  const size_t size = SIZE_SIZE + (size_t)sb_priv_load32(refused->frame);
+  const frame_plan *plan = &batch->set->plans[refused->frame[SIZE_SIZE]];
+  if (size > (size_t)(batch->base + batch->base_size - refused->frame) || entry->offset > size || plan->types == NULL ||
+      (entry->problem == PROBLEM_FIELD && entry->field >= plan->field_count))
+    return false;
+  refused->schema = batch->set->schemas[plan->schema_index];
+  refused->left = size - entry->offset;
+  return true;
+}
+
 sb_status sb_batch_get_error(const sb_batch *batch, size_t index, sb_error *refused) {
   if (batch == NULL || refused == NULL) return SB_INVALID_ARGUMENT;
   if (index >= batch->error_count) return SB_OUT_OF_RANGE;
   const batch_error *entry = &batch->errors[index];
   refusal frame = {.entry = entry, .frame = batch->base + (entry->stream_offset - batch->base_offset), .error = refused};
-  if (entry->problem == PROBLEM_FIELD || entry->problem == PROBLEM_EXTRA)
-    frame.schema = batch->set->schemas[batch->set->plans[frame.frame[SIZE_SIZE]].schema_index];
-  explain(batch, &frame);
+  if ((entry->problem == PROBLEM_FIELD || entry->problem == PROBLEM_EXTRA) && !read_frame(batch, &frame))
+    say(&frame, "the frame was refused, and has been changed since then");
+  else
+    explain(batch, &frame);
   return SB_OK;
 }

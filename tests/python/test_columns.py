@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy
 import pytest
@@ -197,3 +197,27 @@ def test_all_columns_come_at_once_and_go_into_a_builder() -> None:
             del columns, text, found, wanted
         with pytest.raises(samebytes.ClosedError):
             batch.columns()
+
+
+@pytest.mark.parametrize(
+    "ask", [lambda batch: batch.columns(0), lambda batch: batch.column("text", "offsets"), lambda batch: batch.rows()]
+)
+def test_memory_that_is_changed_after_the_parse_is_not_left(ask: Callable[[samebytes.Batch], object]) -> None:
+    """A provider's memory may be that of a bytearray, which anybody can write to."""
+    memory: list[bytearray] = []
+
+    def reserve(size: int) -> list[bytearray]:
+        memory.append(bytearray(size))
+        return memory[-1:]
+
+    schema = samebytes.Schema("Text", "request", 1, [("text", "string"), ("after", "int64")])
+    frame = b"\0\0\0\x11\1\0\0\0\0\3abc\0\0\0\0\0\0\0\1"
+    with samebytes.Memory.open_callback(reserve) as provider, samebytes.Parser([schema], memory=provider) as parser:
+        parser.feed(frame)
+        parser.parse().column("text", "lengths")  # so that the next parse makes no values
+        parser.feed(frame)
+        with parser.parse() as batch:
+            for bytes_ in memory:
+                bytes_[:] = bytes_.replace(b"\3abc", b"\x7fabc")
+            with pytest.raises(samebytes.CorruptError):
+                ask(batch)

@@ -47,7 +47,9 @@ static PyObject *part_memory(Batch *batch, size_t schema, int32_t column, uint8_
   const void *data = NULL;
   size_t size = 0, item_size = 0;
   const sb_status status = sb_batch_get_column(batch->exporter.address, schema, column, part, &data, &size, &item_size);
-  if (status != SB_OK) return status == SB_NO_MEMORY ? PyErr_NoMemory() : NULL;
+  if (status == SB_NO_MEMORY) return PyErr_NoMemory();
+  if (status == SB_CORRUPT) raise_error("CorruptError", "the frames of the batch have been changed since the parse");
+  if (status != SB_OK) return NULL;
   const bool bytes = part == SB_PART_VALUES && (type == SB_TYPE_STRING || type == SB_TYPE_ARRAY_STRING);
   return column_memory(&batch->exporter, data, size, item_size, bytes ? 'B' : integer_format(item_size));
 }

@@ -541,7 +541,9 @@ static PyObject *batch_rows(PyObject *object, PyObject *shapes) {
     const sb_value *values = NULL;
     size_t value_count = 0;
     sb_status status = sb_batch_get_values(content->batch, i, &values, &value_count);
-    PyObject *row = status == SB_OK ? make_row(content, &heads[i], values, value_count) : PyErr_NoMemory();
+    PyObject *row = status == SB_OK ? make_row(content, &heads[i], values, value_count) : NULL;
+    if (status == SB_CORRUPT) raise_error("CorruptError", "the frames of the batch have been changed since the parse");
+    if (status == SB_NO_MEMORY) (void)PyErr_NoMemory();
     if (row == NULL || PyList_SetItem(list, (Py_ssize_t)i, row) != 0) Py_CLEAR(list);
   }
   return list;

@@ -88,7 +88,7 @@ SB_API SB_FUNCTION sb_status sb_echo_add_response(sb_builder *builder, SB_IN con
  *
  *  Ownership: what `request` points to is valid until `batch` is parsed into, cleared or closed.      Threads: one user of `batch` at a time.
  *  Errors: SB_OUT_OF_RANGE when there is no such row; SB_INVALID_ARGUMENT when its schema is not that of Echo requests;
- *  SB_NO_MEMORY.
+ *  SB_NO_MEMORY; SB_CORRUPT as sb_batch_get_values.
  *  Since: 1.0 */
 SB_API SB_FUNCTION sb_status sb_echo_get_request(const sb_batch *batch, size_t index, SB_OUT sb_echo_request *request);
 
@@ -96,7 +96,7 @@ SB_API SB_FUNCTION sb_status sb_echo_get_request(const sb_batch *batch, size_t i
  *
  *  Ownership: what `response` points to is valid until `batch` is parsed into, cleared or closed.      Threads: one user of `batch` at a time.
  *  Errors: SB_OUT_OF_RANGE when there is no such row; SB_INVALID_ARGUMENT when its schema is not that of Echo responses;
- *  SB_NO_MEMORY.
+ *  SB_NO_MEMORY; SB_CORRUPT as sb_batch_get_values.
  *  Since: 1.0 */
 SB_API SB_FUNCTION sb_status sb_echo_get_response(const sb_batch *batch, size_t index, SB_OUT sb_echo_response *response);
 

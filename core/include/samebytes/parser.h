@@ -49,6 +49,9 @@ SB_BEGIN_DECLS
  *  smaller than the header, or above the limit ends the stream: the parse that meets it returns SB_OK with the rows before it and an
  *  entry in the errors; every later call returns the status, a parse with an empty batch.
  *
+ *  Values and columns may be made from the frames after the parse. Where somebody who shares the parser's memory has changed the frames
+ *  meanwhile, what is shown may be wrong, or asking returns SB_CORRUPT; nothing outside the frames is read.
+ *
  *  ## Limits
  *  max_frame_size limits the value of Size, and is checked on its fourth byte. No memory is taken for bytes that have not arrived, a
  *  receive block of 64 KiB aside. At most SB_PARSER_SCHEMAS_MAX schemas. A frame that is refused takes 24 bytes beside its own; what is wrong
@@ -234,7 +237,7 @@ SB_API SB_METHOD sb_status sb_batch_get_rows(const sb_batch *batch, SB_OUT SB_BO
  *  leaves the values out, and the first call makes those of all rows.
  *
  *  Ownership: `*values` and what they show are valid until `batch` is parsed into, cleared or closed.      Threads: one user of `batch` at a time.
- *  Errors: SB_OUT_OF_RANGE when there is no such row; SB_NO_MEMORY.
+ *  Errors: SB_OUT_OF_RANGE when there is no such row; SB_NO_MEMORY; SB_CORRUPT, see the top.
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_batch_get_values(const sb_batch *batch, size_t index,
                                                SB_OUT SB_BORROWED(batch) SB_COUNT(value_count) const sb_value **values,
@@ -244,7 +247,7 @@ SB_API SB_METHOD sb_status sb_batch_get_values(const sb_batch *batch, size_t ind
  *  one per row.
  *
  *  Ownership: `*values` and what they show are valid until `batch` is parsed into, cleared or closed.      Threads: one user of `batch` at a time.
- *  Errors: SB_NO_MEMORY.
+ *  Errors: SB_NO_MEMORY; SB_CORRUPT, see the top.
  *  Since: 1.0 */
 SB_API SB_NATIVE SB_METHOD sb_status sb_batch_get_all_values(const sb_batch *batch,
                                                              SB_OUT SB_BORROWED(batch) SB_COUNT(value_count) const sb_value **values,
@@ -260,7 +263,7 @@ SB_API SB_NATIVE SB_METHOD sb_status sb_batch_get_all_values(const sb_batch *bat
  *  Ownership: `*data` is valid until `batch` is parsed into, cleared or closed, and NULL only where `*size` is 0.      Threads: one user of
  *  `batch` at a time.
  *  Errors: SB_OUT_OF_RANGE when there is no such schema or column; SB_INVALID_ARGUMENT when columns of its type have no such part;
- *  SB_NO_MEMORY.
+ *  SB_NO_MEMORY; SB_CORRUPT, see the top.
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_batch_get_column(sb_batch *batch, size_t schema_index, int32_t column, int32_t part,
                                                SB_OUT SB_BORROWED(batch) SB_COUNT(size) const void **data, SB_OUT size_t *size,

@@ -1181,6 +1181,10 @@ class Parser(Handle):
     parse that meets it returns success with the rows before it and an entry in the errors; every later call
     returns the status, a parse with an empty batch.
 
+    Values and columns may be made from the frames after the parse. Where somebody who shares the parser's
+    memory has changed the frames meanwhile, what is shown may be wrong, or asking returns CorruptError;
+    nothing outside the frames is read.
+
     Limits: max_frame_size limits the value of Size, and is checked on its fourth byte. No memory is taken for
     bytes that have not arrived, a receive block of 64 KiB aside. At most PARSER_SCHEMAS_MAX schemas. A frame
     that is refused takes 24 bytes beside its own; what is wrong with it is put in words by Batch.get_error.
@@ -1346,6 +1350,10 @@ class Batch(_objects.Batch, Handle):
     parse that meets it returns success with the rows before it and an entry in the errors; every later call
     returns the status, a parse with an empty batch.
 
+    Values and columns may be made from the frames after the parse. Where somebody who shares the parser's
+    memory has changed the frames meanwhile, what is shown may be wrong, or asking returns CorruptError;
+    nothing outside the frames is read.
+
     Limits: max_frame_size limits the value of Size, and is checked on its fourth byte. No memory is taken for
     bytes that have not arrived, a receive block of 64 KiB aside. At most PARSER_SCHEMAS_MAX schemas. A frame
     that is refused takes 24 bytes beside its own; what is wrong with it is put in words by Batch.get_error.
@@ -1427,7 +1435,7 @@ class Batch(_objects.Batch, Handle):
 
         Ownership: `values` and what they show are valid until `batch` is parsed into, cleared or closed.
         Threads: one user of `batch` at a time.
-        Errors: OutOfRangeError when there is no such row; NoMemoryError.
+        Errors: OutOfRangeError when there is no such row; NoMemoryError; CorruptError, see the top.
         Since: 1.0
         """
         with self._lock:
@@ -1446,7 +1454,7 @@ class Batch(_objects.Batch, Handle):
         is 0.
         Threads: one user of `batch` at a time.
         Errors: OutOfRangeError when there is no such schema or column; InvalidArgumentError when columns of
-        its type have no such part; NoMemoryError.
+        its type have no such part; NoMemoryError; CorruptError, see the top.
         Since: 1.0
         """
         with self._lock:
@@ -2660,7 +2668,7 @@ def echo_get_request(batch: Batch, index: int) -> _records.EchoRequest:
     Ownership: what `request` points to is valid until `batch` is parsed into, cleared or closed.
     Threads: one user of `batch` at a time.
     Errors: OutOfRangeError when there is no such row; InvalidArgumentError when its schema is not that of
-    Echo requests; NoMemoryError.
+    Echo requests; NoMemoryError; CorruptError as Batch.get_values.
     Since: 1.0
     """
     batch = expect(batch, Batch, "batch")
@@ -2674,7 +2682,7 @@ def echo_get_response(batch: Batch, index: int) -> _records.EchoResponse:
     Ownership: what `response` points to is valid until `batch` is parsed into, cleared or closed.
     Threads: one user of `batch` at a time.
     Errors: OutOfRangeError when there is no such row; InvalidArgumentError when its schema is not that of
-    Echo responses; NoMemoryError.
+    Echo responses; NoMemoryError; CorruptError as Batch.get_values.
     Since: 1.0
     """
     batch = expect(batch, Batch, "batch")

@@ -3216,7 +3216,7 @@ def sb_batch_get_values(batch: int, index: int) -> list[_records.Value]:
 
     Ownership: `*values` and what they show are valid until `batch` is parsed into, cleared or closed.
     Threads: one user of `batch` at a time.
-    Errors: SB_OUT_OF_RANGE when there is no such row; SB_NO_MEMORY.
+    Errors: SB_OUT_OF_RANGE when there is no such row; SB_NO_MEMORY; SB_CORRUPT, see the top.
     Since: 1.0
     """
     values_ = _ctypes.POINTER(_sb_value)()
@@ -3245,7 +3245,7 @@ def sb_batch_get_column(batch: int, schema_index: int, column: int, part: int) -
     is 0.
     Threads: one user of `batch` at a time.
     Errors: SB_OUT_OF_RANGE when there is no such schema or column; SB_INVALID_ARGUMENT when columns of its
-    type have no such part; SB_NO_MEMORY.
+    type have no such part; SB_NO_MEMORY; SB_CORRUPT, see the top.
     Since: 1.0
     """
     data_ = _ctypes.c_void_p()
@@ -3427,7 +3427,7 @@ def sb_echo_get_request(batch: int, index: int) -> _records.EchoRequest:
     Ownership: what `request` points to is valid until `batch` is parsed into, cleared or closed.
     Threads: one user of `batch` at a time.
     Errors: SB_OUT_OF_RANGE when there is no such row; SB_INVALID_ARGUMENT when its schema is not that of Echo
-    requests; SB_NO_MEMORY.
+    requests; SB_NO_MEMORY; SB_CORRUPT as sb_batch_get_values.
     Since: 1.0
     """
     request_ = _sb_echo_request()
@@ -3447,7 +3447,7 @@ def sb_echo_get_response(batch: int, index: int) -> _records.EchoResponse:
     Ownership: what `response` points to is valid until `batch` is parsed into, cleared or closed.
     Threads: one user of `batch` at a time.
     Errors: SB_OUT_OF_RANGE when there is no such row; SB_INVALID_ARGUMENT when its schema is not that of Echo
-    responses; SB_NO_MEMORY.
+    responses; SB_NO_MEMORY; SB_CORRUPT as sb_batch_get_values.
     Since: 1.0
     """
     response_ = _sb_echo_response()
