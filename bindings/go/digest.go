@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x17c035523efcbd45ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xc274e8a73b15d0c3ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "17c035523efcbd45"
+const coreDigest = "c274e8a73b15d0c3"

@@ -4801,7 +4801,8 @@ func (c *Channel) PinCount() int {
 	return int(C.sb_channel_pin_count(self))
 }
 
-// WaitDone waits until the peer pins nothing any more.
+// WaitDone waits until the peer pins nothing any more. What it says, also that it is done, is heard in its
+// order: behind 64 arrivals that nobody has received only when one of them is.
 //
 //   - Ownership: as Channel.PinCount.
 //   - Threads: any.

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x17c035523efcbd45ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xc274e8a73b15d0c3ull
 import "C"

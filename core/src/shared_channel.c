@@ -10,7 +10,8 @@
  * so. Only then may the socket end, because its end tells the peer that all its memory is free again.
  *
  * Whatever waits takes from the socket what is there, also what others wait for. Arrivals stay in a queue, and `wake` is set while there are
- * some and the lock is free, so nobody who polls misses them. Who waits for pins looks again after WAIT_NS at the latest.
+ * some and the lock is free, so nobody who polls misses them. Who waits for pins looks again after WAIT_NS at the latest; it does not wait
+ * at the socket while the queue is full, because what is left in there would not let it sleep.
  *
  * To wake a process that sleeps takes many times what an exchange does, so who waits looks again and again for SPIN_NS before it sleeps. After
  * SPINS_VAIN waits in a row for which that was in vain it does so for SPINS_VAIN of each SPINS_ROUND waits only: enough to notice, on both sides
@@ -812,11 +813,12 @@ static sb_status parcel_send_until(sb_channel *channel, sent_parcel *parcel, int
     done_tell(channel);
     status = parcel_send(channel, parcel, error);
     const uint32_t pin_count = channel->pin_count;
+    const int socket = channel->arrival_count < ARRIVALS_MAX || pin_count == 0 ? channel->socket : -1;
     leave(channel);
     if (status != SB_BUSY) return status;
     const int64_t left = time_left(deadline, WAIT_NS);
     if (left == 0) return sb_priv_error(error, SB_TIMEOUT, NULL, "the peer took nothing in time; it pins %" PRIu32, pin_count);
-    sb_priv_descriptors_wait(channel->socket, pin_count == 0, -1, left);
+    sb_priv_descriptors_wait(socket, pin_count == 0, -1, left);
   }
 }
 
@@ -871,13 +873,14 @@ sb_status sb_channel_wait_done(sb_channel *channel, int64_t timeout_ms, sb_error
     done_tell(channel);
     pump_some(channel, true);
     const uint32_t count = channel->pin_count;
+    const int socket = channel->arrival_count < ARRIVALS_MAX ? channel->socket : -1;
     if (channel->unsaid) status = ended(channel, error);
     if (count == 0) spin_end(&spins);
     leave(channel);
     if (status != SB_OK || count == 0) return status;
     const int64_t left = time_left(deadline, WAIT_NS);
     if (left == 0) return sb_priv_error(error, SB_TIMEOUT, NULL, "the peer still pins %" PRIu32, count);
-    if (!spin(channel, &spins)) sb_priv_descriptors_wait(channel->socket, false, -1, left);
+    if (!spin(channel, &spins)) sb_priv_descriptors_wait(socket, false, -1, left);
   }
 }
 

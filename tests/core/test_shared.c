@@ -386,6 +386,36 @@ static void who_waits_long_sleeps(void **state) {
   sb_memory_close(memory);
 }
 
+static void who_waits_behind_arrivals_that_nobody_receives_sleeps(void **state) {
+  (void)state;
+  enum {
+    COUNT = 100 /* more than lie in the queue of b */
+  };
+  sb_channel_options options;
+  sb_channel_options_init(&options, sizeof options);
+  options.pins_max = COUNT;
+  ends both = open_ends(&options);
+  sb_memory *memory = open_shared(0);
+  sb_view *view = view_of_text(memory, "x"), *got = NULL;
+  for (int i = 0; i < COUNT; i++) {
+    assert_ok(sb_channel_send_view(both.a, view, 0, -1, NULL));
+    assert_ok(sb_channel_send_view(both.b, view, 0, -1, NULL));
+  }
+  const int64_t before = processor_ns();
+  assert_int_equal(sb_channel_wait_done(both.b, 300, NULL), SB_TIMEOUT);
+  assert_in_range(processor_ns() - before, 0, 50000000);
+  const int64_t between = processor_ns();
+  assert_int_equal(sb_channel_send_view(both.b, view, 0, 300, NULL), SB_TIMEOUT); /* it waits for a pin */
+  assert_in_range(processor_ns() - between, 0, 50000000);
+  for (int i = 0; i < COUNT; i++) {
+    assert_ok(sb_channel_receive_view(both.b, 1000, &got, NULL));
+    sb_view_close(got);
+  }
+  close_ends(&both);
+  sb_view_close(view);
+  sb_memory_close(memory);
+}
+
 static void the_descriptor_polls_for_what_waits(void **state) {
   (void)state;
   ends both = open_ends(NULL);
@@ -664,6 +694,7 @@ int main(void) {
       cmocka_unit_test(the_end_of_the_peer_is_told_after_what_it_sent),
       cmocka_unit_test(stop_ends_what_waits),
       cmocka_unit_test(who_waits_long_sleeps),
+      cmocka_unit_test(who_waits_behind_arrivals_that_nobody_receives_sleeps),
       cmocka_unit_test(the_descriptor_polls_for_what_waits),
       cmocka_unit_test(other_sockets_and_options_are_refused),
       cmocka_unit_test(failed_allocations_leave_the_exchange_whole),

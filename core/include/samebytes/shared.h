@@ -153,7 +153,8 @@ SB_API SB_METHOD SB_BLOCKING sb_status sb_channel_receive_block(sb_channel *chan
  *  Since: 1.0 */
 SB_API SB_METHOD size_t sb_channel_pin_count(sb_channel *channel);
 
-/** Waits until the peer pins nothing any more.
+/** Waits until the peer pins nothing any more. What it says, also that it is done, is heard in its order: behind 64 arrivals that nobody has
+ *  received only when one of them is.
  *
  *  Ownership: as sb_channel_pin_count.      Threads: any.
  *  Errors: SB_TIMEOUT; SB_UNAVAILABLE when the peer ended the socket instead of saying that it is done; SB_CLOSED; SB_CORRUPT.

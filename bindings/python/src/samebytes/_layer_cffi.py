@@ -3314,7 +3314,8 @@ def sb_channel_pin_count(channel: int) -> int:
 
 
 def sb_channel_wait_done(channel: int, timeout_ms: int) -> None:
-    """Waits until the peer pins nothing any more.
+    """Waits until the peer pins nothing any more. What it says, also that it is done, is heard in its order:
+    behind 64 arrivals that nobody has received only when one of them is.
 
     Ownership: as sb_channel_pin_count.
     Threads: any.
