@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import mmap
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -201,3 +201,22 @@ block = memory.get_block(10)
 print("end")
 """
     assert output_of(code) == "end\n"
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray])
+def test_a_parser_asks_once_and_tells_what_failed(kind: Callable[[bytes], Any]) -> None:
+    asked: list[int] = []
+
+    def reserve(size: int) -> list[bytearray]:
+        asked.append(size)
+        if len(asked) == 1:
+            raise OSError("not the first time")
+        return [bytearray(size)]
+
+    schema = samebytes.Schema("Text", "request", 1, [("text", "string")])
+    with samebytes.Memory.open_callback(reserve) as memory, samebytes.Parser([schema], memory=memory) as parser:
+        with pytest.raises(samebytes.ProviderError, match="sb_parser_feed"):
+            parser.feed(kind(b"\0"))
+        assert len(asked) == 1
+        parser.feed(kind(b"\0\0\0\6\1\0\0\0\0\0"))
+        assert [row.text for row in parser.parse()] == [b""]

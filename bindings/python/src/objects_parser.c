@@ -9,14 +9,15 @@ enum {
   GIL_KEPT_MAX = 1024 * 1024, /* bytes that are copied without letting other threads run */
 };
 
-/* feed(parser, data): whether the bytes were appended. */
+/* feed(parser, data): the status, or None where nothing was tried. A call that failed is not made again by another way: a provider that failed
+ * once might not do so twice, and would be asked twice. */
 static PyObject *parser_feed(PyObject *module, PyObject *const *args, Py_ssize_t count) {
   (void)module;
   if (count != 2) return PyErr_Format(PyExc_TypeError, "feed() takes a parser and bytes");
   sb_parser *parser = PyLong_AsVoidPtr(args[0]);
   if (parser == NULL && PyErr_Occurred()) return NULL;
-  if (!PyBytes_CheckExact(args[1]) || PyBytes_Size(args[1]) > GIL_KEPT_MAX) Py_RETURN_FALSE;
-  return PyBool_FromLong(sb_parser_feed(parser, PyBytes_AsString(args[1]), (size_t)PyBytes_Size(args[1])) == SB_OK);
+  if (!PyBytes_CheckExact(args[1]) || PyBytes_Size(args[1]) > GIL_KEPT_MAX) Py_RETURN_NONE;
+  return PyLong_FromLong(sb_parser_feed(parser, PyBytes_AsString(args[1]), (size_t)PyBytes_Size(args[1])));
 }
 
 /* batch._parse(parser): parses, which the caller may do now, and returns what ended the stream, 0 for nothing; None where it failed. */
@@ -111,7 +112,8 @@ PyObject *batch_columns(PyObject *object, PyObject *args) {
 }
 
 static PyMethodDef parser_methods[] = {
-    {"feed", (PyCFunction)(void (*)(void))parser_feed, METH_FASTCALL, "Append bytes to what a parser has received; whether that was done."},
+    {"feed", (PyCFunction)(void (*)(void))parser_feed, METH_FASTCALL,
+     "Append bytes to what a parser has received; the status, or None where nothing was tried."},
     {NULL, NULL, 0, NULL},
 };
 

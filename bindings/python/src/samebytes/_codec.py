@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from . import _arguments, _classes, _objects, _records, errors
 from ._arrow import ArrowRows, Strings, strings_of
 from ._backend import layer
-from ._errors import SamebytesError, raised
+from ._errors import SamebytesError, failure, raised
 from ._handles import calling
 from ._lending import Lending
 from ._records import Column, Error, SchemaField, Value
@@ -569,6 +569,10 @@ class Batch(_classes.Batch):
     swap.__doc__ = _classes.Batch.swap.__doc__
 
 
+def _feed_failed(status: int) -> None:
+    raise failure("sb_parser_feed", status, layer.sb_status_message(status), None)
+
+
 class Parser(Lending, _classes.Parser):
     __doc__ = _classes.Parser.__doc__
 
@@ -629,9 +633,11 @@ class Parser(Lending, _classes.Parser):
 
     def feed(self, data: ReadableBuffer) -> None:
         with self._lock:
-            if _objects.feed(self._open(), data):
-                return
-        self._explained(super().feed, data)
+            status = _objects.feed(self._open(), data)
+            if status is None:
+                self._explained(super().feed, data)
+            elif status:
+                self._explained(_feed_failed, status)
 
     def buffer(self) -> memoryview:  # type: ignore[override]  # an address could be written to after the next call
         """The parser's receive memory as a writable memoryview, until the next call on this parser, which releases it.
