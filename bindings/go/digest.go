@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xc274e8a73b15d0c3ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x00ececd8742b8dc7ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "c274e8a73b15d0c3"
+const coreDigest = "00ececd8742b8dc7"

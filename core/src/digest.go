@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xc274e8a73b15d0c3ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x00ececd8742b8dc7ull
 import "C"

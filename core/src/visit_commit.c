@@ -72,8 +72,19 @@ int sb_priv_visit_slot_write(visit_file *file, uint32_t state, uint64_t length) 
   uint8_t data[VISIT_SLOT_SIZE];
   sb_priv_visit_slot_encode(data, file->log.uuid, &slot);
   const int problem = sb_priv_file_write(file->log.file, data, sizeof data, VISIT_SECTOR * (1 + slot.generation % 2));
-  if (problem == 0) file->log.slot = slot;
-  return problem;
+  if (problem != 0) return problem;
+  (void)pthread_rwlock_wrlock(&file->state_lock); /* others look at it */
+  file->log.slot = slot;
+  (void)pthread_rwlock_unlock(&file->state_lock);
+  return 0;
+}
+
+/* Says that the file is being changed, and what of it is on disk, which the thread that syncs may be changing just now. */
+static int slot_write_open(visit_file *file) {
+  (void)pthread_rwlock_rdlock(&file->state_lock);
+  const uint64_t durable = file->log.durable;
+  (void)pthread_rwlock_unlock(&file->state_lock);
+  return sb_priv_visit_slot_write(file, VISIT_SLOT_OPEN, durable);
 }
 
 /* Writes zeros after what is about to be written: a sync of a file that does not grow is cheaper. Failing is no harm. */
@@ -102,7 +113,7 @@ sb_status sb_priv_visit_append(visit_file *file, sb_error *error) {
   visit_writer *writer = &file->writer;
   int problem = 0;
   /* No sync between slot and records: behind a slot that says `closed` they are found all the same, because its length is a lower bound. */
-  if (file->log.slot.state != VISIT_SLOT_OPEN) problem = sb_priv_visit_slot_write(file, VISIT_SLOT_OPEN, file->log.durable);
+  if (file->log.slot.state != VISIT_SLOT_OPEN) problem = slot_write_open(file);
   if (problem == 0) {
     preallocate(file, writer->end);
     problem = sb_priv_file_write(file->log.file, writer->bytes.data, writer->bytes.size, writer->end - writer->bytes.size);
@@ -422,7 +433,9 @@ sb_status sb_priv_visit_index_append(visit_file *file, sb_error *error) {
 void sb_priv_visit_maintain(visit_file *file) {
   visit_log *log = &file->log;
   if (atomic_load(&file->poisoned)) return;
+  (void)pthread_rwlock_rdlock(&file->state_lock); /* a reader who brings a user into memory counts it anew */
   const uint64_t size = log->end - VISIT_LOG_START, live = log->table.live_bytes;
+  (void)pthread_rwlock_unlock(&file->state_lock);
   if (file->copy_file >= 0 || (size > sb_priv_visit_tuning.compact_min && size > 2 * live && log->end >= file->compact_at)) {
     if (atomic_load(&file->compactors) > 0) return; /* somebody else pays */
     if (file->compact_in_thread)
@@ -435,7 +448,7 @@ void sb_priv_visit_maintain(visit_file *file) {
   if (sb_priv_visit_index_append(file, NULL) == SB_OK) {
     sb_priv_visit_index_schedule(file);
     /* The slot may say so at once: an index that is not there after a power failure is known to be missing. */
-    (void)sb_priv_visit_slot_write(file, VISIT_SLOT_OPEN, log->durable);
+    (void)slot_write_open(file);
   } else {
     file->index_at = log->end + sb_priv_visit_tuning.index_interval;
   }

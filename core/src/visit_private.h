@@ -450,7 +450,7 @@ void sb_priv_visit_threads_stop(visit_file *file);
 void sb_priv_visit_thread_compact(visit_file *file);
 /* Goes on with compactions until the one with this number, counted from 1, is done. */
 sb_status sb_priv_visit_compact(visit_file *file, uint64_t wanted, sb_error *error);
-/* Writes the slot that does not count, which then does. The caller leads. */
+/* Writes the slot that does not count, which then does. The caller leads, and does not hold the state. */
 int sb_priv_visit_slot_write(visit_file *file, uint32_t state, uint64_t length);
 /* Appends one batch of records to the file: marks it open, writes, syncs where the mode says so. */
 sb_status sb_priv_visit_append(visit_file *file, sb_error *error);

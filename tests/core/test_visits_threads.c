@@ -302,6 +302,51 @@ static void an_interval_makes_changes_durable(void **state) {
   close_file(manager);
 }
 
+/* ---- users who are read from the file beside changes ---- */
+
+enum {
+  STORED_USERS = 400
+};
+
+/* Half of the users are asked for, and so come into memory; each round copies the file, too. */
+static void *read_stored(void *context) {
+  worker *me = context;
+  sb_error error;
+  for (uint32_t user = me->number; user < STORED_USERS; user += 2) {
+    sb_visits *visits = NULL;
+    const bool read = sb_visit_manager_get_recent_visits(me->manager, user, &visits, &error) == SB_OK;
+    me->failures += !read || sb_visits_count(visits) != 2;
+    sb_visits_close(visits);
+    char copy[400];
+    snprintf(copy, sizeof copy, "%s/copy.%u", test_folder, user);
+    if (user % 20 < 2) me->failures += sb_visit_manager_copy_to(me->manager, copy, &error) != SB_OK || unlink(copy) != 0;
+  }
+  return NULL;
+}
+
+static void changes_beside_users_who_come_into_memory(void **state) {
+  (void)state;
+  tune_small();
+  sb_visit_manager *manager = open_file(SB_DURABILITY_NONE, 2);
+  for (uint32_t user = 0; user < STORED_USERS; user++)
+    for (uint32_t id = 0; id < 2; id++) add(manager, user, id, "stored", 1);
+  close_file(manager);
+  sb_visit_manager_options options = options_of(SB_DURABILITY_INTERVAL, 2);
+  options.interval_ms = 1;
+  assert_ok(sb_visit_manager_open(test_path, &options, &manager, &visit_error));
+  worker readers[2];
+  for (uint32_t i = 0; i < 2; i++) {
+    readers[i] = (worker){.manager = manager, .number = i};
+    assert_int_equal(pthread_create(&readers[i].thread, NULL, read_stored, &readers[i]), 0);
+  }
+  for (uint32_t i = 0; i < 1000; i++) add(manager, STORED_USERS + i % 7, i, "a text that makes the file grow", i);
+  for (int i = 0; i < 2; i++) {
+    assert_int_equal(pthread_join(readers[i].thread, NULL), 0);
+    assert_int_equal(readers[i].failures, 0);
+  }
+  close_file(manager);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       visit_test(threads_without_syncs),
@@ -314,6 +359,7 @@ int main(void) {
       visit_test(concurrent_durable_adds_need_fewer_syncs_than_adds),
       visit_test(changes_of_one_group_have_an_order),
       visit_test(an_interval_makes_changes_durable),
+      visit_test(changes_beside_users_who_come_into_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
