@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x00ececd8742b8dc7ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xb22adbee01265620ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "00ececd8742b8dc7"
+const coreDigest = "b22adbee01265620"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x00ececd8742b8dc7ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xb22adbee01265620ull
 import "C"

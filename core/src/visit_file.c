@@ -525,13 +525,15 @@ static sb_status file_refresh(void *context, bool *changed, int64_t deadline_ns,
   int problem = sb_priv_file_look_at(file->folder, file->name, &named);
   if (problem == 0) problem = sb_priv_file_look(log->file, &ours);
   const bool ours_format = log->slot.state != 0;
-  bool other = false;
+  bool other = false, goes_on = true;
   if (problem != 0)
     status = sb_priv_visit_io(error, problem, "looking at the file");
-  else if (named.device != ours.device || named.inode != ours.inode || ours.size < log->end || !ours_format) {
+  else if (ours_format)
+    status = sb_priv_visit_log_goes_on(log, &goes_on, error);
+  if (status == SB_OK && (named.device != ours.device || named.inode != ours.inode || ours.size < log->end || !ours_format || !goes_on)) {
     other = ours_format || named.inode != ours.inode || named.size != log->end;
     status = reopen(file, error);
-  } else {
+  } else if (status == SB_OK) {
     uint64_t tail;
     status = sb_priv_visit_log_follow(log, ours.size, &tail, error);
   }

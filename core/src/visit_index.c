@@ -62,6 +62,7 @@ sb_status sb_priv_visit_index_load(visit_log *log, uint64_t offset, uint64_t lim
   log->table.live_bytes = base.live_bytes;
   log->sequence = record.sequence;
   log->end = base.end;
+  visit_log_remember(log, &record);
   return SB_OK;
 }
 

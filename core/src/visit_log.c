@@ -254,6 +254,16 @@ static sb_status next_record(visit_log *log, uint64_t size, visit_record *record
   }
 }
 
+sb_status sb_priv_visit_log_goes_on(visit_log *log, bool *goes_on, sb_error *error) {
+  uint8_t head[VISIT_HEAD];
+  size_t got = sizeof head;
+  const int problem = log->last > 0 ? sb_priv_file_read(log->file, head, sizeof head, log->last, &got) : 0;
+  if (problem != 0) return sb_priv_visit_io(error, problem, "reading the file");
+  /* Its checksum stands for the rest of it, and its sequence for how many came before. */
+  *goes_on = log->last == 0 || (got == sizeof head && memcmp(head, log->last_head, sizeof head) == 0);
+  return SB_OK;
+}
+
 /* Reads on from log->end. At the first place that holds no valid record, decides whether that is the end, an unsynced tail, or damage.
  * Beside a writer, what follows that place is read later than the place itself, and records may have come to both meanwhile. So the place
  * is read once more at last: what says that it was on disk was written after it, and would be no proof of damage else. */
@@ -267,6 +277,7 @@ sb_status sb_priv_visit_log_follow(visit_log *log, uint64_t size, uint64_t *tail
     if (status == SB_OK) {
       status = sb_priv_visit_log_take(log, &record, error);
       if (status != SB_OK) return status;
+      visit_log_remember(log, &record);
       last = false;
       continue;
     }

@@ -236,6 +236,8 @@ struct visit_log {
   uint64_t end;      /* of the valid log */
   uint64_t sequence; /* of the last record */
   uint64_t durable;  /* known to be on disk */
+  uint64_t last; /* where the last record that was read lies, 0 if there is none; a reader knows by its head whether it is still there */
+  uint8_t last_head[VISIT_HEAD];
   uint64_t replayed; /* records that open replayed */
   uint64_t cut_bytes;
   visit_base base;
@@ -269,6 +271,13 @@ sb_status sb_priv_visit_log_open(visit_log *log, uint64_t *tail, sb_error *error
 sb_status sb_priv_visit_log_limit_reserve(visit_log *log);
 /* Takes the next record of the log. */
 sb_status sb_priv_visit_log_take(visit_log *log, const visit_record *record, sb_error *error);
+/* Whether the last record that was read is still where it was: a writer takes back what it could not write or sync. */
+sb_status sb_priv_visit_log_goes_on(visit_log *log, bool *goes_on, sb_error *error);
+/* Notes a record with its payload as the last one that was read. */
+static inline void visit_log_remember(visit_log *log, const visit_record *record) {
+  log->last = record->offset;
+  memcpy(log->last_head, record->payload - VISIT_HEAD, VISIT_HEAD);
+}
 /* Replays what has been appended since. */
 sb_status sb_priv_visit_log_follow(visit_log *log, uint64_t size, uint64_t *tail, sb_error *error);
 /* The user, decoded; NULL in `*found` when there is none (never for `make`). */

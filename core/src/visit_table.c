@@ -164,8 +164,9 @@ static sb_status reserve_arena(visit_user *user, uint64_t bytes) {
     user->end = live;
     return SB_OK;
   }
-  const uint64_t room = needed + (live > 0 ? needed / 8 : 0);
-  if (room > UINT32_MAX) return SB_TOO_LARGE;
+  if (needed > UINT32_MAX) return SB_TOO_LARGE;
+  uint64_t room = needed + (live > 0 ? needed / 8 : 0);
+  if (room > UINT32_MAX) room = UINT32_MAX; /* what was accepted once fits again when it is read piece by piece */
   uint8_t *arena = malloc(room > 0 ? room : 1);
   if (arena == NULL) return SB_NO_MEMORY;
   if (live > 0) memcpy(arena, user->arena + user->start, live);

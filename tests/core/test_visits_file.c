@@ -689,6 +689,38 @@ static void what_a_failed_refresh_read_is_a_change_to_the_next(void **state) {
   sb_visit_manager_close(writer);
 }
 
+/* A reader may have read what its writer then took back, and the next one wrote other records there. */
+static void a_refresh_forgets_what_was_taken_back(void **state) {
+  (void)state;
+  sb_visit_manager *writer = open_file(SB_DURABILITY_ALWAYS, 5), *reader = NULL;
+  bool changed = false;
+  add(writer, 1, 1, "first", 1);
+  const uint64_t end = stats_of(writer).file_bytes;
+  assert_ok(try_open(true, &reader));
+  add(writer, 1, 2, "taken back", 2);
+  assert_ok(sb_visit_manager_refresh(reader, &changed, &visit_error));
+  assert_string_equal(ids_of(reader, 1), "2 1");
+  close_file(writer);
+  visit_slot slot = {.generation = 9, .state = VISIT_SLOT_CLOSED, .length = end};
+  uint8_t uuid[16], data[VISIT_SLOT_SIZE];
+  const int file = open(test_path, O_RDWR | O_CLOEXEC);
+  assert_true(file >= 0);
+  assert_int_equal(pread(file, uuid, sizeof uuid, 2 * VISIT_SECTOR + 32), sizeof uuid); /* the first slot that was written */
+  sb_priv_visit_slot_encode(data, uuid, &slot);
+  assert_int_equal(pwrite(file, data, sizeof data, VISIT_SECTOR * (1 + slot.generation % 2)), sizeof data);
+  assert_int_equal(ftruncate(file, (off_t)end), 0);
+  writer = open_file(SB_DURABILITY_ALWAYS, 0);
+  for (uint32_t id = 3; id < 6; id++) add(writer, 1, id, "a text of another length than what was there", id);
+  assert_ok(sb_visit_manager_refresh(reader, &changed, &visit_error));
+  assert_true(changed);
+  assert_string_equal(ids_of(reader, 1), "5 4 3 1");
+  assert_ok(sb_visit_manager_refresh(reader, &changed, &visit_error));
+  assert_false(changed);
+  close(file);
+  sb_visit_manager_close(reader);
+  close_file(writer);
+}
+
 static void compaction_keeps_everything_and_the_mode_of_the_file(void **state) {
   (void)state;
   sb_visit_manager *manager = open_file(SB_DURABILITY_NONE, 3);
@@ -1030,6 +1062,7 @@ int main(void) {
       visit_test(clear_with_erase_leaves_no_byte),
       visit_test(compaction_keeps_everything_and_the_mode_of_the_file),
       visit_test(what_a_failed_refresh_read_is_a_change_to_the_next),
+      visit_test(a_refresh_forgets_what_was_taken_back),
       visit_test(what_is_copied_from_a_file_has_its_mode),
       visit_test(an_index_spares_the_replay),
       visit_test(records_with_many_visits),

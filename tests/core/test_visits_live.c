@@ -215,11 +215,23 @@ static void a_refresh_without_memory_counts_nothing_twice(void **state) {
   }
 }
 
+/* A store that accepted it must be able to read it, in whatever pieces: a user is too large above 4 GiB, not where its room would be. */
+static void a_user_may_have_all_of_4_gib(void **state) {
+  (void)state;
+  visit_user user = {.decoded = true, .count = 1, .capacity = 2, .end = 1, .room = 1};
+  for (uint64_t bytes = UINT32_MAX - 2; bytes < UINT64_C(0xffffffff); bytes++) {
+    allocations_until_failure = 1; /* so much is asked for only */
+    const sb_status status = sb_priv_visit_user_reserve(&user, 1, bytes);
+    allocations_until_failure = 0;
+    assert_string_equal(sb_status_name(status), bytes + 2 <= UINT32_MAX ? "SB_NO_MEMORY" : "SB_TOO_LARGE");
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       visit_test(live_bytes_are_what_a_count_from_scratch_gives), visit_test(a_clear_in_a_tail_that_was_not_read_takes_its_bytes_off),
       visit_test(a_compaction_counts_users_that_it_did_not_read), visit_test(a_file_that_was_salvaged_has_the_right_count),
-      visit_test(a_refresh_without_memory_counts_nothing_twice),
+      visit_test(a_refresh_without_memory_counts_nothing_twice),  visit_test(a_user_may_have_all_of_4_gib),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
