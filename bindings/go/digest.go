@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xb22adbee01265620ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x80afc1b1769d7f36ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "b22adbee01265620"
+const coreDigest = "80afc1b1769d7f36"

@@ -909,7 +909,7 @@ type PoolClassStats struct {
 	Outstanding uint64
 	// free blocks kept for reuse
 	Kept uint64
-	// most blocks that were out at one time
+	// most blocks out at one time, looked at when a thread gets one that it did not keep itself, and now
 	OutstandingMax uint64
 }
 

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xb22adbee01265620ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x80afc1b1769d7f36ull
 import "C"

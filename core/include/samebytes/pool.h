@@ -81,7 +81,7 @@ typedef struct sb_pool_class_stats {
   uint64_t misses;          /**< gets that needed fresh memory */
   uint64_t outstanding;     /**< blocks that are out */
   uint64_t kept;            /**< free blocks kept for reuse */
-  uint64_t outstanding_max; /**< most blocks that were out at one time */
+  uint64_t outstanding_max; /**< most blocks out at one time, looked at when a thread gets one that it did not keep itself, and now */
 } sb_pool_class_stats;
 
 /** What a pool did so far, over all classes. */

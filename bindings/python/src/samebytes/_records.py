@@ -327,7 +327,7 @@ class PoolClassStats(NamedTuple):
     kept: int = 0
     """free blocks kept for reuse"""
     outstanding_max: int = 0
-    """most blocks that were out at one time"""
+    """most blocks out at one time, looked at when a thread gets one that it did not keep itself, and now"""
 
 
 class PoolStats(NamedTuple):
