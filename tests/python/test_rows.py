@@ -118,6 +118,41 @@ def test_many_rows_come_and_go(schema: samebytes.Schema) -> None:
                 assert tuple(rows[-1])[2:] == VALUES[(len(rows) - 1) % 3]
 
 
+@pytest.mark.parametrize("bits", [8, 16, 32, 64])
+def test_arrays_of_any_length_are_lists_of_their_own(bits: int) -> None:
+    """Long ones are made another way than short ones."""
+    low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+    arrays = [([low, high, -1, 0] * 300)[:length] for length in (0, 1, 31, 32, 33, 1000)]
+    with samebytes.Schema("Arrays", "request", 1, [("items", f"array<int{bits}>")]) as schema:
+        rows = rows_of(schema, [(array,) for array in arrays])
+    for row, array in zip(rows, arrays, strict=True):
+        first = row.items
+        assert type(first) is list and first == array == row.items and first is not row.items
+        first.append(0)
+        assert row.items == array
+
+
+def test_rows_of_several_shapes_share_what_is_free() -> None:
+    """Rows of plain classes, with more fields and fewer, and of a declared class, which has room for a __dict__, come and go in turns."""
+    fields: list[list[tuple[str, str]]] = [[("a", "int8")], [("a", "string"), ("b", "int64")], []]
+    schemas = [samebytes.Schema(f"S{key}", "request", key, given) for key, given in enumerate(fields, 2)]
+    schemas.append(samebytes.schema_of(Declared))
+    values: list[tuple[Any, ...]] = [(1,), (b"x", 2), (), (3, b"y")]
+    with samebytes.Builder() as builder:
+        for _ in range(700):
+            for schema, row in zip(schemas, values, strict=True):
+                builder.add_rows(schema, [0], [row])
+        stream = bytes(builder)
+    with samebytes.Parser(schemas) as parser:
+        for _ in range(3):
+            parser.feed(stream)
+            rows = parser.parse().rows
+            assert [row._values() for row in rows] == values * 700
+            assert len({id(row) for row in rows}) == 2800 and not any(map(gc.is_tracked, rows))
+            del rows[::3]
+            assert {row._values() for row in rows} == set(values)
+
+
 def test_rows_match_by_their_fields(schema: samebytes.Schema) -> None:
     row = rows_of(schema)[0]
     assert type(row).__match_args__ == ("number", "text", "items", "texts")  # type: ignore[attr-defined]

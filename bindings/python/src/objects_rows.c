@@ -13,9 +13,10 @@
 #include "objects.h"
 
 enum {
-  ROWS_KEPT_MAX = 2048,   /* free rows, 48 bytes each */
+  ROWS_KEPT_MAX = 2048,   /* free rows, 64 bytes each with the collector's head */
   SPARES_KEPT_MAX = 4,    /* batches without content */
   SPARE_ROWS_MAX = 16384, /* rows of the largest batch that is kept as a spare one */
+  LONG_ARRAY_MIN = 32,    /* items from which a list is made by way of array.array */
 };
 
 struct Content {
@@ -31,6 +32,8 @@ static PyTypeObject *row_type;   /* Row */
 static PyTypeObject *shape_type; /* Shape */
 static PyTypeObject *field_type; /* Field */
 static PyObject *sequence_name;
+static PyObject *tolist_name;
+static PyObject *array_type; /* array.array */
 
 /* Under the GIL, as all of this file. */
 static Row *free_rows;
@@ -120,13 +123,22 @@ static PyObject *shape_read(Shape *self, PyObject *fields, PyObject *common) {
   return (PyObject *)self;
 }
 
-/* Whether rows of that class are as large as Row and not the collector's. */
+static int has_number(PyTypeObject *type, const char *name, long number) {
+  PyObject *found = PyObject_GetAttrString((PyObject *)type, name);
+  if (found == NULL) return -1;
+  const long value = PyLong_AsLong(found);
+  Py_DECREF(found);
+  return value == number;
+}
+
+/* Whether rows of that class have nothing but what Row has. CPython gives every class of Python's own, which messages have, the collector's
+ * head, so the free list keeps rows with one. */
 static int is_plain(PyTypeObject *type) {
-  PyObject *size = PyObject_GetAttrString((PyObject *)type, "__basicsize__");
-  if (size == NULL) return -1;
-  const long bytes = PyLong_AsLong(size);
-  Py_DECREF(size);
-  return bytes == (long)sizeof(Row) && !(PyType_GetFlags(type) & Py_TPFLAGS_HAVE_GC);
+  const int size = has_number(type, "__basicsize__", sizeof(Row));
+  const int no_dict = has_number(type, "__dictoffset__", 0);
+  const int no_weak = has_number(type, "__weakrefoffset__", 0);
+  if (size < 0 || no_dict < 0 || no_weak < 0) return -1;
+  return size && no_dict && no_weak && (PyType_GetFlags(type) & Py_TPFLAGS_HAVE_GC) != 0;
 }
 
 static PyObject *shape_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
@@ -197,7 +209,18 @@ static PyType_Spec shape_spec = {"samebytes._objects.Shape", sizeof(Shape), 0, P
 
 /* ---- values ---- */
 
+/* A list by one call of CPython: the limited API fills one with two calls per item, which is most of the time of a long array. */
+static PyObject *long_integers_list(const sb_value *value, uint8_t type) {
+  static const char codes[] = {'b', 'h', 'i', 'q'};
+  const int width_log2 = type - SB_TYPE_ARRAY_INT8;
+  PyObject *array = PyObject_CallFunction(array_type, "Cy#", codes[width_log2], value->data, (Py_ssize_t)(value->size << width_log2));
+  PyObject *list = array == NULL ? NULL : PyObject_CallMethodObjArgs(array, tolist_name, NULL);
+  Py_XDECREF(array);
+  return list;
+}
+
 static PyObject *integers_list(const sb_value *value, uint8_t type) {
+  if (value->size >= LONG_ARRAY_MIN) return long_integers_list(value, type);
   PyObject *list = PyList_New((Py_ssize_t)value->size);
   for (size_t i = 0; list != NULL && i < value->size; i++) {
     PyObject *item = NULL;
@@ -259,18 +282,13 @@ static PyObject *row_tuple(const Row *row) {
 /* A new row without anything in it. */
 static Row *row_allocate(const Shape *shape) {
   PyTypeObject *type = (PyTypeObject *)shape->row_type;
-  if (shape->is_plain) {
+  if (shape->is_plain && free_rows != NULL) {
     Row *row = free_rows;
-    if (row != NULL) {
-      free_rows = (Row *)row->content;
-      free_row_count--;
-    } else if ((row = PyObject_Malloc(sizeof *row)) == NULL) {
-      PyErr_NoMemory();
-      return NULL;
-    }
+    free_rows = (Row *)row->content;
+    free_row_count--;
     return (Row *)PyObject_Init((PyObject *)row, type);
   }
-  /* The class that it stands for has room for a __dict__, which stays empty. */
+  /* The class that it stands for may have room for a __dict__, which stays empty. */
   allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
   PyObject *row = allocate(type, 0);
   if (row != NULL && PyObject_GC_IsTracked(row)) PyObject_GC_UnTrack(row);
@@ -511,21 +529,36 @@ static Content *batch_content(Batch *batch, PyObject *shapes) {
   return batch->content = content;
 }
 
-static PyObject *make_row(Content *content, const sb_row *head, const sb_value *values, size_t value_count) {
-  PyObject *shape = PyTuple_GetItem(content->shapes, head->schema_index);
-  if (shape == NULL) return NULL;
-  if ((size_t)((Shape *)shape)->count != value_count) {
-    PyErr_SetString(PyExc_ValueError, "the batch was not filled by a parser of these schemas");
-    return NULL;
-  }
-  Row *row = row_allocate((Shape *)shape);
+static int wrong_schemas(void) {
+  PyErr_SetString(PyExc_ValueError, "the batch was not filled by a parser of these schemas");
+  return -1;
+}
+
+static PyObject *make_row(Content *content, Shape *shape, const sb_row *head, const sb_value *values) {
+  Row *row = row_allocate(shape);
   if (row == NULL) return NULL;
   row->content = content;
-  row->shape = (Shape *)shape;
+  row->shape = shape;
   row->head = head;
   row->values = values;
   content->owners++;
   return (PyObject *)row;
+}
+
+/* Rows in a list of as many; `values` are those of row 0, then those of row 1, and so on. */
+static int fill_rows(PyObject *list, Content *content, const sb_row *heads, size_t count, const sb_value *values, size_t value_count) {
+  Shape *shape = NULL;
+  for (size_t i = 0; i < count; i++) {
+    if (shape == NULL || heads[i].schema_index != heads[i - 1].schema_index)
+      shape = (Shape *)PyTuple_GetItem(content->shapes, heads[i].schema_index);
+    if (shape == NULL) return -1;
+    if ((size_t)shape->count > value_count) return wrong_schemas();
+    PyObject *row = make_row(content, shape, &heads[i], values);
+    if (row == NULL || PyList_SetItem(list, (Py_ssize_t)i, row) != 0) return -1;
+    values += shape->count;
+    value_count -= (size_t)shape->count;
+  }
+  return value_count == 0 ? 0 : wrong_schemas();
 }
 
 static PyObject *batch_rows(PyObject *object, PyObject *shapes) {
@@ -534,18 +567,17 @@ static PyObject *batch_rows(PyObject *object, PyObject *shapes) {
   Content *content = batch_content(self, shapes);
   if (content == NULL) return NULL;
   const sb_row *heads = NULL;
-  size_t count = 0;
+  const sb_value *values = NULL;
+  size_t count = 0, value_count = 0;
   if (sb_batch_get_rows(content->batch, &heads, &count) != SB_OK) return PyErr_NoMemory();
+  const sb_status status = sb_batch_get_all_values(content->batch, &values, &value_count);
+  if (status == SB_CORRUPT)
+    raise_error("CorruptError", "the frames of the batch have been changed since the parse");
+  else if (status != SB_OK)
+    (void)PyErr_NoMemory();
+  if (status != SB_OK) return NULL;
   PyObject *list = PyList_New((Py_ssize_t)count);
-  for (size_t i = 0; list != NULL && i < count; i++) {
-    const sb_value *values = NULL;
-    size_t value_count = 0;
-    sb_status status = sb_batch_get_values(content->batch, i, &values, &value_count);
-    PyObject *row = status == SB_OK ? make_row(content, &heads[i], values, value_count) : NULL;
-    if (status == SB_CORRUPT) raise_error("CorruptError", "the frames of the batch have been changed since the parse");
-    if (status == SB_NO_MEMORY) (void)PyErr_NoMemory();
-    if (row == NULL || PyList_SetItem(list, (Py_ssize_t)i, row) != 0) Py_CLEAR(list);
-  }
+  if (list != NULL && fill_rows(list, content, heads, count, values, value_count) != 0) Py_CLEAR(list);
   return list;
 }
 
@@ -555,12 +587,25 @@ static PyObject *batch_keep(PyObject *object, PyObject *unused) {
   Py_RETURN_NONE;
 }
 
+/* What a parser that hands out rows only does after each parse, in one call: how many bytes are missing, and the batch is empty. */
+static PyObject *batch_settle(PyObject *object, PyObject *unused) {
+  (void)unused;
+  Batch *self = (Batch *)object;
+  sb_batch *batch = self->exporter.address;
+  if (batch == NULL || self->exporter.exports > 0 || sb_batch_error_count(batch) > 0) Py_RETURN_NONE;
+  const size_t need = sb_batch_need(batch);
+  if (batch_keep_rows(self) != 0) return NULL;
+  sb_batch_clear(batch);
+  return PyLong_FromSize_t(need);
+}
+
 PyMethodDef batch_methods[] = {
     {"_rows", batch_rows, METH_O, "A list of all rows; the argument is a tuple of Shapes, one per schema of the parser."},
     {"_parse", batch_parse, METH_O, "Parse into the batch: see objects_parser.c."},
     {"_column", batch_column, METH_VARARGS, "A part of a column: see objects_parser.c."},
     {"_columns", batch_columns, METH_VARARGS, "The columns of all fields of a schema's rows: see objects_parser.c."},
     {"_keep_rows", batch_keep, METH_NOARGS, "Let rows go on with what the batch has, before it changes."},
+    {"_settle", batch_settle, METH_NOARGS, "Clear the batch, and return what need() was; None, and nothing is done, where it has errors."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -580,7 +625,7 @@ static PyObject *row_restored(PyObject *module, PyObject *args) {
   PyObject *row = NULL;
   content->head = (sb_row){.stream_offset = stream_offset, .api_key = (int8_t)api_key, .sequence = (int8_t)sequence};
   if (values_add_message(&content->memory, (Shape *)shape, values) == 0)
-    row = make_row(content, &content->head, content->memory.values, (size_t)content->memory.count);
+    row = make_row(content, (Shape *)shape, &content->head, content->memory.values);
   content_release(content, 1);
   return row;
 }
@@ -598,7 +643,11 @@ static int add_row_type(PyObject *module, const char *name, PyType_Spec *spec, P
 
 int rows_add_types(PyObject *module) {
   sequence_name = PyUnicode_InternFromString("sequence");
-  if (sequence_name == NULL) return -1;
+  tolist_name = PyUnicode_InternFromString("tolist");
+  PyObject *module_array = PyImport_ImportModule("array");
+  array_type = module_array == NULL ? NULL : PyObject_GetAttrString(module_array, "array");
+  Py_XDECREF(module_array);
+  if (sequence_name == NULL || tolist_name == NULL || array_type == NULL) return -1;
   if (add_row_type(module, "Row", &row_spec, &row_type) != 0 || add_row_type(module, "Shape", &shape_spec, &shape_type) != 0) return -1;
   if (add_row_type(module, "Field", &field_spec, &field_type) != 0) return -1;
   return PyModule_AddFunctions(module, rows_methods);

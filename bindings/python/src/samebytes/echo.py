@@ -69,10 +69,19 @@ class Parser:
             self._parser.parse(self._batch)
             return self._batch.rows
         finally:
-            if not self._batch.closed:
+            need = self._settled()
+            if need is not None:
+                self.errors = []
+                self._need = need
+            elif not self._batch.closed:
                 self.errors = self._batch.errors
                 self._need = self._batch.need()
                 self._batch.clear()
+
+    def _settled(self) -> int | None:
+        """Most parses end without errors: one call clears the batch and returns what it needs. None: nothing was done."""
+        with self._batch._lock:
+            return self._batch._settle()
 
     _need = 4
 
