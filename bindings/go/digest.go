@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x80afc1b1769d7f36ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x4c23380a4e3a765bull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "80afc1b1769d7f36"
+const coreDigest = "4c23380a4e3a765b"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x80afc1b1769d7f36ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x4c23380a4e3a765bull
 import "C"

@@ -441,8 +441,9 @@ static sb_status add_frame(sb_parser *parser, sb_batch *batch, cursor *frame) {
     return add_error(parser, batch, frame);
   }
   const sb_schema *schema = set->schemas[plan->schema_index];
-  /* One more than needed, so that there is an array also where no schema has fields. */
-  if (!grow((void **)&batch->values, &batch->value_capacity, batch->value_count + schema->field_count + 1, sizeof *batch->values))
+  /* As much as the longest message takes, whichever this is: the plain way asks for that, and would not be taken again otherwise. One more,
+   * so that there is an array also where no schema has fields. */
+  if (!grow((void **)&batch->values, &batch->value_capacity, batch->value_count + set->field_count_max + 1, sizeof *batch->values))
     return SB_NO_MEMORY;
   if (!grow((void **)&batch->rows, &batch->row_capacity, batch->row_count + 1, sizeof *batch->rows)) return SB_NO_MEMORY;
   status = decode_fields(frame, schema, parser->accept_extra, batch->values + batch->value_count);
