@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x4c23380a4e3a765bull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xf3428477b58e708eull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "4c23380a4e3a765b"
+const coreDigest = "f3428477b58e708e"

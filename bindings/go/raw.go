@@ -4883,7 +4883,8 @@ func (v *VisitManager) enter(op string) (*C.sb_visit_manager, error) {
 
 // openVisitManager opens the file at path, or makes it. A file of the old format is upgraded, and kept as
 // path.v0; an unsynced tail is cut off, and kept as path.cut. A symbolic link is followed to its file, which
-// must be there.
+// must be there. path.new, under which a file that replaces path is built, and path.lock are the store's own
+// names.
 //
 //   - Ownership: the caller closes manager; nil options mean the defaults.
 //   - Threads: any.

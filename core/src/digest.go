@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x4c23380a4e3a765bull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xf3428477b58e708eull
 import "C"

@@ -25,11 +25,47 @@ typedef char side_name[SB_VISIT_PATH_MAX + NAME_ROOM];
 
 /* ---- files that replace PATH ---- */
 
+/* Whether PATH.new can be what a process that was killed was building: it holds a store, or zeros, as the header comes last. */
+static int looks_unfinished(const visit_file *file, const char *name, bool *unfinished) {
+  static const uint8_t zeros[8];
+  uint8_t magic[8];
+  size_t got = 0;
+  int found = -1;
+  int problem = sb_priv_file_open(file->folder, name, SB_PRIV_READ, &found);
+  if (problem == 0) problem = sb_priv_file_read(found, magic, sizeof magic, 0, &got);
+  if (problem == 0) *unfinished = memcmp(magic, zeros, got) == 0 || sb_priv_visit_header_is_ours(magic, got);
+  sb_priv_file_close(found);
+  return problem;
+}
+
+sb_status sb_priv_visit_remove_unfinished(visit_file *file, sb_error *error) {
+  side_name name, lock;
+  suffixed(file->name, ".new", name, sizeof name);
+  suffixed(file->name, ".new.lock", lock, sizeof lock);
+  sb_priv_file_facts facts;
+  bool unfinished = sb_priv_file_is_link(file->folder, name); /* which holds nothing itself */
+  if (!unfinished) {
+    int problem = sb_priv_file_look_at(file->folder, name, &facts);
+    if (problem == ENOENT) return SB_OK;
+    if (problem == 0 && facts.regular) {
+      problem = sb_priv_file_look_at(file->folder, lock, &facts); /* says that it is a store of its own */
+      if (problem == ENOENT) problem = looks_unfinished(file, name, &unfinished);
+    }
+    if (problem != 0) return sb_priv_visit_io(error, problem, "looking for what was left of a new file");
+  }
+  if (!unfinished)
+    return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "a new file is built as %.100s, which is another file; move that away", name);
+  sb_priv_file_remove(file->folder, name);
+  return SB_OK;
+}
+
 /* Builds PATH.new, closed and on disk, with what `log` holds. `facts` are those of the file whose place it takes; NULL: there is none. */
 static sb_status build(visit_file *file, visit_log *log, const sb_priv_file_facts *facts, sb_error *error) {
   side_name name;
   int made;
   suffixed(file->name, ".new", name, sizeof name);
+  const sb_status free_name = sb_priv_visit_remove_unfinished(file, error);
+  if (free_name != SB_OK) return free_name;
   int problem = sb_priv_file_open(file->folder, name, facts == NULL ? SB_PRIV_REPLACE_SHARED : SB_PRIV_REPLACE, &made);
   if (problem != 0) return sb_priv_visit_io(error, problem, "making a new file");
   if (facts != NULL) problem = sb_priv_file_make_like(made, facts);
@@ -150,9 +186,7 @@ static sb_status set_limit(visit_file *file, uint32_t max_visits, sb_error *erro
 static sb_status open_for_writing(visit_file *file, uint64_t size, uint64_t tail, uint32_t max_visits, sb_error *error) {
   visit_log *log = &file->log;
   sb_status status = SB_OK;
-  side_name unfinished; /* what a process that was killed was building */
-  suffixed(file->name, ".new", unfinished, sizeof unfinished);
-  sb_priv_file_remove(file->folder, unfinished);
+  (void)sb_priv_visit_remove_unfinished(file, NULL); /* what stays is nothing that an open needs */
   file->allocated = tail > 0 ? log->end : size;
   if (tail > 0) status = cut(file, tail, error);
   if (status != SB_OK) return status;

@@ -469,6 +469,9 @@ void sb_priv_visit_take_back(visit_file *file);
 void sb_priv_visit_maintain(visit_file *file);
 sb_status sb_priv_visit_compact_step(visit_file *file, uint64_t bytes, sb_error *error);
 void sb_priv_visit_compact_abandon(visit_file *file);
+/* Makes the name PATH.new free: removes what a process that was killed was building there. Any other file is somebody's: it stays, which is
+ * an error. */
+sb_status sb_priv_visit_remove_unfinished(visit_file *file, sb_error *error);
 sb_status sb_priv_visit_index_append(visit_file *file, sb_error *error);
 /* Where an index is due after the one that the log builds on. */
 void sb_priv_visit_index_schedule(visit_file *file);

@@ -46,6 +46,11 @@ static sb_status begin(visit_file *file, sb_error *error) {
   new_name(file, name, sizeof name);
   sb_priv_file_facts facts;
   int copy_file = -1;
+  const sb_status free_name = sb_priv_visit_remove_unfinished(file, error);
+  if (free_name != SB_OK) {
+    file->compact_at = file->log.end + AFTER_FAILURE;
+    return free_name;
+  }
   int problem = sb_priv_file_look(file->log.file, &facts);
   sb_priv_fork_hold();
   if (problem == 0) problem = sb_priv_file_open(file->folder, name, SB_PRIV_REPLACE, &copy_file);

@@ -231,7 +231,7 @@ static void prepare_old(void) {
 static void prepare_old_linked(void) {
   prepare_old();
   assert_int_equal(link(test_path, beside(".v0")), 0);
-  write_whole(beside(".new"), "half", 4);
+  write_whole(beside(".new"), "\0\0\0", 3);
 }
 
 static void check_upgrade(sb_status status) {

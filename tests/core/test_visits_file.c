@@ -662,6 +662,38 @@ static void clear_with_erase_leaves_no_byte(void **state) {
   close_file(manager);
 }
 
+/* Only what was being built as PATH.new is removed. */
+static void a_file_of_somebody_else_in_the_place_of_the_new_one_stays(void **state) {
+  (void)state;
+  char other[400], lock[400];
+  snprintf(other, sizeof other, "%s.new", test_path);
+  snprintf(lock, sizeof lock, "%s.new.lock", test_path);
+  sb_visit_manager *manager = open_file(SB_DURABILITY_NONE, 3);
+  add(manager, 1, 1, "text", 1);
+  close_file(manager);
+  size_t size;
+  uint8_t *store = read_whole(test_path, &size);
+  for (int own = 0; own < 2; own++) {
+    if (own) write_whole(lock, "", 0); /* a store of its own */
+    const void *data = own ? (const void *)store : "notes";
+    const size_t data_size = own ? size : 5;
+    write_whole(other, data, data_size);
+    manager = open_file(SB_DURABILITY_NONE, 3);
+    assert_int_equal(sb_visit_manager_compact(manager, &visit_error), SB_INVALID_ARGUMENT);
+    assert_non_null(strstr(visit_error.message, ".new, which is another file; move that away"));
+    add(manager, 1, (uint32_t)(2 + own), "text", 2);
+    assert_file_is(other, data, data_size);
+    close_file(manager);
+  }
+  assert_int_equal(unlink(lock), 0);
+  manager = open_file(SB_DURABILITY_NONE, 3); /* without the lock it is what was left */
+  assert_false(exists(".new"));
+  assert_ok(sb_visit_manager_compact(manager, &visit_error));
+  assert_int_equal(stats_of(manager).compactions, 1);
+  close_file(manager);
+  free(store);
+}
+
 /* The first refresh reads a record, and then one that is damaged; the second finds that one gone, and nothing new. */
 static void what_a_failed_refresh_read_is_a_change_to_the_next(void **state) {
   (void)state;
@@ -1059,6 +1091,7 @@ int main(void) {
       visit_test(a_reader_beside_a_writer_refreshes),
       visit_test(a_reader_may_ask_for_fewer_visits),
       visit_test(copy_to_makes_the_same_store),
+      visit_test(a_file_of_somebody_else_in_the_place_of_the_new_one_stays),
       visit_test(clear_with_erase_leaves_no_byte),
       visit_test(compaction_keeps_everything_and_the_mode_of_the_file),
       visit_test(what_a_failed_refresh_read_is_a_change_to_the_next),

@@ -172,7 +172,8 @@ typedef struct sb_visit_manager_options {
 SB_API_VOID SB_INIT void sb_visit_manager_options_init(SB_OUT sb_visit_manager_options *options, size_t struct_size);
 
 /** Opens the file at `path`, or makes it. A file of the old format is upgraded, and kept as `path`.v0; an unsynced tail is cut off, and
- *  kept as `path`.cut. A symbolic link is followed to its file, which must be there.
+ *  kept as `path`.cut. A symbolic link is followed to its file, which must be there. `path`.new, under which a file that replaces `path` is
+ *  built, and `path`.lock are the store's own names.
  *
  *  Ownership: the caller closes `*manager`; NULL options mean the defaults.      Threads: any.
  *  Errors: SB_LOCKED when another handle writes the file; SB_CORRUPT for a damaged file, which stays untouched; SB_NOT_FOUND when there

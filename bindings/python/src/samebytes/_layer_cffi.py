@@ -3388,7 +3388,8 @@ def sb_visit_manager_open(
 ) -> int:
     """Opens the file at `path`, or makes it. A file of the old format is upgraded, and kept as `path`.v0; an
     unsynced tail is cut off, and kept as `path`.cut. A symbolic link is followed to its file, which must be
-    there.
+    there. `path`.new, under which a file that replaces `path` is built, and `path`.lock are the store's own
+    names.
 
     Ownership: the caller closes `*manager`; NULL options mean the defaults.
     Threads: any.
