@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xf3428477b58e708eull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x15691239c2ab6cc5ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "f3428477b58e708e"
+const coreDigest = "15691239c2ab6cc5"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xf3428477b58e708eull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x15691239c2ab6cc5ull
 import "C"

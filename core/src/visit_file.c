@@ -552,7 +552,7 @@ static sb_status file_refresh(void *context, bool *changed, int64_t deadline_ns,
   (void)deadline_ns;
   if (gone(file)) return closed(error);
   if (!file->read_only) return sb_priv_error(error, SB_UNSUPPORTED, NULL, "the handle writes, so it shows the present state already");
-  sb_priv_file_facts named, ours;
+  sb_priv_file_facts named = {0}, ours = {0};
   (void)pthread_rwlock_wrlock(&file->state_lock);
   visit_log *log = &file->log;
   sb_status status = SB_OK;
