@@ -11,7 +11,6 @@ from typing import Any
 import cases
 import pytest
 import runner
-import wrong_testee
 from cases import BadVector, Case, Decode
 from protocol import DecodeRequest
 from reference_codec import ECHO_REQUEST, Decoded
@@ -52,7 +51,7 @@ def few_cases(tmp_path: Path) -> list[Case]:
 
 
 def setup(*arguments: str) -> Setup:
-    return Setup("wrong", "c", [sys.executable, str(Path(wrong_testee.__file__)), *arguments])
+    return Setup("wrong", "c", [sys.executable, str(Path(__file__).parent / "wrong_testee.py"), *arguments])
 
 
 def run(few_cases: list[Case], *arguments: str, library: Library = LIBRARY) -> Outcome:
@@ -131,7 +130,7 @@ def test_a_wrong_testee_fails_for_the_right_reason(
 
 def test_a_testee_that_hangs_fails_its_case(few_cases: list[Case]) -> None:
     outcome = runner.run_testee(setup("hang"), few_cases[:1], LIBRARY, timeout_seconds=2.0)
-    assert ("written", "3 requests: hang: no byte moved for 2 s at request 1") in outcome.failures
+    assert ("written", "5 requests: hang: no byte moved for 2 s at request 1") in outcome.failures
 
 
 def test_a_testee_that_crashed_is_restarted_for_the_next_case(few_cases: list[Case], tmp_path: Path) -> None:
