@@ -3,9 +3,9 @@
  *
  * No sync: WRITEMAP, with which a commit makes no system call. Durable: without it; with it, it was no faster. */
 #include "store.h"
+#include "work.h"
 
 #include <lmdb.h>
-#include <sys/stat.h>
 
 enum {
   KEY_SIZE = 16
@@ -171,8 +171,7 @@ static void lmdb_close(void *store_) {
 /* The file is as large as the map, and has holes; a copy that leaves out free pages is what compaction is here. */
 static double lmdb_disk_bytes(const char *folder) {
   char copy[4096];
-  path_of(copy, sizeof copy, folder, "copy");
-  if (mkdir(copy, 0755) != 0) bench_fail("LMDB: cannot make %s", copy);
+  work_folder(copy, sizeof copy, folder, "copy");
   store *self = lmdb_open(folder, TO_SURVIVE_A_KILL);
   check(mdb_env_copy2(self->env, copy, MDB_CP_COMPACT), "mdb_env_copy2");
   lmdb_close(self);
