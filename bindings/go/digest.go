@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x15691239c2ab6cc5ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xdc5663ddf4ae5d1cull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "15691239c2ab6cc5"
+const coreDigest = "dc5663ddf4ae5d1c"

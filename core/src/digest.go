@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x15691239c2ab6cc5ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xdc5663ddf4ae5d1cull
 import "C"

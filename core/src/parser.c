@@ -449,11 +449,7 @@ static sb_status add_frame(sb_parser *parser, sb_batch *batch, cursor *frame) {
   status = decode_fields(frame, schema, parser->accept_extra, batch->values + batch->value_count);
   if (status == SB_NO_MEMORY) return status;
   if (status != SB_OK) return add_error(parser, batch, frame);
-  batch->rows[batch->row_count++] = (sb_row){.stream_offset = parser->stream_offset,
-                                             .frame_size = (int32_t)(frame->size - SIZE_SIZE),
-                                             .schema_index = plan->schema_index,
-                                             .api_key = api_key,
-                                             .sequence = (int8_t)frame->frame[SIZE_SIZE + 1]};
+  batch->rows[batch->row_count++] = row_of(plan, frame->frame, (uint32_t)(frame->size - SIZE_SIZE), parser->stream_offset);
   if (batch->has_values) batch->value_count += schema->field_count;
   return SB_OK;
 }

@@ -121,6 +121,15 @@ sb_status sb_priv_problem_status(frame_problem problem);
 /* Makes a chunk that holds `size` bytes the newest. */
 bool sb_priv_batch_arena(sb_batch *batch, size_t size);
 
+/* The head of the frame at `frame`, whose Size is `frame_size`. */
+static inline sb_row row_of(const frame_plan *plan, const uint8_t *frame, uint32_t frame_size, int64_t stream_offset) {
+  return (sb_row){.stream_offset = stream_offset,
+                  .frame_size = (int32_t)frame_size,
+                  .schema_index = plan->schema_index,
+                  .api_key = (int8_t)frame[SIZE_SIZE],
+                  .sequence = (int8_t)frame[SIZE_SIZE + 1]};
+}
+
 static inline bool grow(void **items, size_t *capacity, size_t wanted, size_t item_size) {
   return wanted <= *capacity || sb_priv_batch_grow(items, capacity, wanted, item_size);
 }

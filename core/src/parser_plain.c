@@ -19,6 +19,20 @@ static size_t rows_free(const sb_batch *batch, const schema_set *set) {
   return rows < by_values ? rows : by_values;
 }
 
+/* A frame whose head is plain: whole, within the limit, and large enough for the fields of its schema. */
+typedef struct plain_head {
+  const frame_plan *plan;
+  uint32_t size; /* the frame's Size */
+  int64_t spare; /* bytes of it that strings and arrays may take */
+} plain_head;
+
+static inline bool read_head(const schema_set *set, const uint8_t *frame, const uint8_t *end, int32_t frame_size_max, plain_head *head) {
+  head->size = sb_priv_load32(frame); /* a negative one is above any limit */
+  head->plan = &set->plans[frame[SIZE_SIZE]];
+  head->spare = (int64_t)head->size - head->plan->size_min;
+  return head->spare >= 0 && head->size <= (uint32_t)frame_size_max && end - frame - SIZE_SIZE >= (ptrdiff_t)head->size;
+}
+
 size_t sb_priv_batch_decode_plain(sb_batch *batch, const schema_set *set, const uint8_t *data, size_t size, int64_t stream_offset,
                                   int32_t frame_size_max, bool accept_extra) {
   /* One jump per field, to the code of its type: a loop around a switch takes twice the instructions. */
@@ -44,10 +58,11 @@ size_t sb_priv_batch_decode_plain(sb_batch *batch, const schema_set *set, const 
   sb_row *row = batch->rows + batch->row_count;
   sb_row *const row_end = row + rows_free(batch, set);
   while (end - frame >= SIZE_SIZE + HEADER_SIZE) {
-    const uint32_t frame_size = sb_priv_load32(frame); /* a negative one is above any limit */
-    const frame_plan *const plan = &set->plans[frame[SIZE_SIZE]];
-    int64_t spare = (int64_t)frame_size - plan->size_min;
-    if (spare < 0 || frame_size > (uint32_t)frame_size_max || end - frame - SIZE_SIZE < (ptrdiff_t)frame_size || row == row_end) break;
+    plain_head head;
+    if (!read_head(set, frame, end, frame_size_max, &head) || row == row_end) break;
+    const frame_plan *const plan = head.plan;
+    const uint32_t frame_size = head.size;
+    int64_t spare = head.spare;
     const uint8_t *type = plan->types;
     const uint8_t *at = frame + SIZE_SIZE + HEADER_SIZE;
     sb_value *field = value;
@@ -106,11 +121,7 @@ size_t sb_priv_batch_decode_plain(sb_batch *batch, const schema_set *set, const 
     }
   done:
     if (spare != 0 && !accept_extra) break;
-    *row++ = (sb_row){.stream_offset = stream_offset + (frame - data),
-                      .frame_size = (int32_t)frame_size,
-                      .schema_index = plan->schema_index,
-                      .api_key = (int8_t)frame[SIZE_SIZE],
-                      .sequence = (int8_t)frame[SIZE_SIZE + 1]};
+    *row++ = row_of(plan, frame, frame_size, stream_offset + (frame - data));
     value = field;
     items = next_items;
     frame += SIZE_SIZE + (size_t)frame_size;
@@ -143,10 +154,11 @@ size_t sb_priv_batch_check_plain(sb_batch *batch, const schema_set *set, const u
   sb_row *row = behind(batch->rows, batch->row_count * sizeof *row);
   sb_row *const row_end = behind(batch->rows, batch->row_capacity * sizeof *row);
   while (end - frame >= SIZE_SIZE + HEADER_SIZE) {
-    const uint32_t frame_size = sb_priv_load32(frame); /* a negative one is above any limit */
-    const frame_plan *const plan = &set->plans[frame[SIZE_SIZE]];
-    int64_t spare = (int64_t)frame_size - plan->size_min;
-    if (spare < 0 || frame_size > (uint32_t)frame_size_max || end - frame - SIZE_SIZE < (ptrdiff_t)frame_size || row == row_end) break;
+    plain_head head;
+    if (!read_head(set, frame, end, frame_size_max, &head) || row == row_end) break;
+    const frame_plan *const plan = head.plan;
+    const uint32_t frame_size = head.size;
+    int64_t spare = head.spare;
     const uint8_t *type = plan->types;
     const uint8_t *at = frame + SIZE_SIZE + HEADER_SIZE;
     size_t count, bytes;
@@ -190,11 +202,7 @@ size_t sb_priv_batch_check_plain(sb_batch *batch, const schema_set *set, const u
     goto *check[*type++];
   done:
     if (spare != 0 && !accept_extra) break;
-    *row++ = (sb_row){.stream_offset = stream_offset + (frame - data),
-                      .frame_size = (int32_t)frame_size,
-                      .schema_index = plan->schema_index,
-                      .api_key = (int8_t)frame[SIZE_SIZE],
-                      .sequence = (int8_t)frame[SIZE_SIZE + 1]};
+    *row++ = row_of(plan, frame, frame_size, stream_offset + (frame - data));
     frame += SIZE_SIZE + (size_t)frame_size;
   }
 stop:
