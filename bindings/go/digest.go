@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xdc5663ddf4ae5d1cull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x277583dac2959c5cull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "dc5663ddf4ae5d1c"
+const coreDigest = "277583dac2959c5c"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xdc5663ddf4ae5d1cull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x277583dac2959c5cull
 import "C"

@@ -15,13 +15,6 @@
 #define INTERVAL_MS_DEFAULT 100
 #define SCAN_ROWS 1024u /* for which a walk makes room at once */
 #define SCAN_BYTES (512u << 10)
-#define NAME_ROOM 16 /* of ".cut.99999999" and the like */
-
-static void suffixed(const char *name, const char *suffix, char *result, size_t size) {
-  (void)snprintf(result, size, "%s%s", name, suffix);
-}
-
-typedef char side_name[SB_VISIT_PATH_MAX + NAME_ROOM];
 
 /* ---- files that replace PATH ---- */
 
@@ -39,9 +32,9 @@ static int looks_unfinished(const visit_file *file, const char *name, bool *unfi
 }
 
 sb_status sb_priv_visit_remove_unfinished(visit_file *file, sb_error *error) {
-  side_name name, lock;
-  suffixed(file->name, ".new", name, sizeof name);
-  suffixed(file->name, ".new.lock", lock, sizeof lock);
+  visit_side_name name, lock;
+  visit_suffixed(file->name, ".new", name);
+  visit_suffixed(file->name, ".new.lock", lock);
   sb_priv_file_facts facts;
   bool unfinished = sb_priv_file_is_link(file->folder, name); /* which holds nothing itself */
   if (!unfinished) {
@@ -61,9 +54,9 @@ sb_status sb_priv_visit_remove_unfinished(visit_file *file, sb_error *error) {
 
 /* Builds PATH.new, closed and on disk, with what `log` holds. `facts` are those of the file whose place it takes; NULL: there is none. */
 static sb_status build(visit_file *file, visit_log *log, const sb_priv_file_facts *facts, sb_error *error) {
-  side_name name;
+  visit_side_name name;
   int made;
-  suffixed(file->name, ".new", name, sizeof name);
+  visit_suffixed(file->name, ".new", name);
   const sb_status free_name = sb_priv_visit_remove_unfinished(file, error);
   if (free_name != SB_OK) return free_name;
   int problem = sb_priv_file_open(file->folder, name, facts == NULL ? SB_PRIV_REPLACE_SHARED : SB_PRIV_REPLACE, &made);
@@ -78,8 +71,8 @@ static sb_status build(visit_file *file, visit_log *log, const sb_priv_file_fact
 
 /* Puts PATH.new in the place of PATH. */
 static sb_status put_in_place(visit_file *file, sb_error *error) {
-  side_name name;
-  suffixed(file->name, ".new", name, sizeof name);
+  visit_side_name name;
+  visit_suffixed(file->name, ".new", name);
   int problem = sb_priv_file_rename(file->folder, name, file->name);
   if (problem == 0) problem = sb_priv_folder_sync(file->folder);
   return problem == 0 ? SB_OK : sb_priv_visit_io(error, problem, "putting a new file in place");
@@ -97,9 +90,9 @@ static sb_status create(visit_file *file, uint32_t max_visits, const sb_priv_fil
 
 /* Makes the old file PATH.v0, and a new one with the same visits PATH. */
 static sb_status upgrade(visit_file *file, visit_log *old, const sb_priv_file_facts *facts, sb_error *error) {
-  side_name kept;
+  visit_side_name kept;
   sb_priv_file_facts other;
-  suffixed(file->name, ".v0", kept, sizeof kept);
+  visit_suffixed(file->name, ".v0", kept);
   int problem = sb_priv_file_look_at(file->folder, kept, &other);
   /* A crash between link and rename leaves both names on one file. */
   const bool linked = problem == 0 && other.device == facts->device && other.inode == facts->inode;
@@ -133,12 +126,12 @@ static int copy_range(int from, uint64_t offset, uint64_t size, int to, uint64_t
 
 /* Keeps the unsynced tail beside the file, under a name that is free, and cuts it off. */
 static sb_status cut(visit_file *file, uint64_t tail, sb_error *error) {
-  side_name name;
+  visit_side_name name;
   sb_priv_file_facts facts;
   int kept = -1, problem = EEXIST;
   for (unsigned i = 0; problem == EEXIST && i < 100000000; i++) {
     if (i == 0)
-      suffixed(file->name, ".cut", name, sizeof name);
+      visit_suffixed(file->name, ".cut", name);
     else
       (void)snprintf(name, sizeof name, "%s.cut.%u", file->name, i);
     problem = sb_priv_file_open(file->folder, name, SB_PRIV_CREATE, &kept);
@@ -307,8 +300,8 @@ static sb_status open_beside(visit_file *file, const char *path, sb_error *error
   } else if ((file->name = strdup(name)) == NULL) {
     status = sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory to open the file");
   } else if (!file->read_only) {
-    side_name lock;
-    suffixed(name, ".lock", lock, sizeof lock);
+    visit_side_name lock;
+    visit_suffixed(name, ".lock", lock);
     problem = sb_priv_lock_open(file->folder, lock, there ? &facts : NULL, &file->lock);
     if (problem == EWOULDBLOCK)
       status = sb_priv_error(error, SB_LOCKED, NULL, "another handle or process writes this file; close it, or open read_only");

@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdio.h>
 
 #include <samebytes/crc32c.h>
 
@@ -469,6 +470,11 @@ void sb_priv_visit_take_back(visit_file *file);
 void sb_priv_visit_maintain(visit_file *file);
 sb_status sb_priv_visit_compact_step(visit_file *file, uint64_t bytes, sb_error *error);
 void sb_priv_visit_compact_abandon(visit_file *file);
+/* The name of a file beside PATH, whose own name is `name`. */
+typedef char visit_side_name[SB_VISIT_PATH_MAX + 16]; /* ".cut.99999999" and the like */
+static inline void visit_suffixed(const char *name, const char *suffix, visit_side_name result) {
+  (void)snprintf(result, sizeof(visit_side_name), "%s%s", name, suffix);
+}
 /* Makes the name PATH.new free: removes what a process that was killed was building there. Any other file is somebody's: it stays, which is
  * an error. */
 sb_status sb_priv_visit_remove_unfinished(visit_file *file, sb_error *error);

@@ -8,15 +8,12 @@
  * knows the latter any more; then no index is written until a compaction succeeds or the file is opened again, and nothing else is lost. */
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "visit_private.h"
 
 #define AFTER_FAILURE (16u << 20) /* bytes of log before the next try */
 #define COPY_SYNC_FAILED UINT64_MAX
-
-static void new_name(const visit_file *file, char *name, size_t size) { (void)snprintf(name, size, "%s.new", file->name); }
 
 static void set_copy_file(visit_file *file, int copy_file) {
   sb_priv_fork_hold();
@@ -26,8 +23,8 @@ static void set_copy_file(visit_file *file, int copy_file) {
 
 void sb_priv_visit_compact_abandon(visit_file *file) {
   if (file->copy_file < 0) return;
-  char name[SB_VISIT_PATH_MAX + 16];
-  new_name(file, name, sizeof name);
+  visit_side_name name;
+  visit_suffixed(file->name, ".new", name);
   file->log.loaded = NULL;
   file->index_blocked = true;
   file->compact_at = file->log.end + AFTER_FAILURE;
@@ -42,8 +39,8 @@ static void loaded(void *context, visit_user *user) { sb_priv_visit_copy_loaded(
 
 /* The caller holds the state. */
 static sb_status begin(visit_file *file, sb_error *error) {
-  char name[SB_VISIT_PATH_MAX + 16];
-  new_name(file, name, sizeof name);
+  visit_side_name name;
+  visit_suffixed(file->name, ".new", name);
   sb_priv_file_facts facts;
   int copy_file = -1;
   const sb_status free_name = sb_priv_visit_remove_unfinished(file, error);
@@ -125,8 +122,8 @@ static sb_status finish(visit_file *file, sb_error *error) {
   if (status == SB_OK && !sb_priv_visit_table_keep(&file->log.table, &kept))
     status = sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory to compact");
   if (status == SB_OK) {
-    char name[SB_VISIT_PATH_MAX + 16];
-    new_name(file, name, sizeof name);
+    visit_side_name name;
+    visit_suffixed(file->name, ".new", name);
     problem = sb_priv_file_rename(file->folder, name, file->name);
     if (problem != 0) {
       free(kept.slots);
