@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x277583dac2959c5cull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x06544fa3d6e5653bull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "277583dac2959c5c"
+const coreDigest = "06544fa3d6e5653b"

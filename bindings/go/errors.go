@@ -8,6 +8,7 @@ import "C"
 import (
 	"fmt"
 	"strings"
+	"syscall"
 )
 
 // Status tells how a call ended. The statuses other than OK are errors: errors.Is(err, samebytes.ErrCorrupt) asks for one.
@@ -27,6 +28,8 @@ func (s Status) String() string {
 type Error struct {
 	// Status says what kind of failure it is.
 	Status Status
+	// SystemError is the errno of the system call that was refused; 0 where the system refused nothing.
+	SystemError syscall.Errno
 	// StreamOffset is the number of bytes from the start of the stream to the failing field; 0 where there is no stream.
 	StreamOffset int64
 	// FrameOffset is the number of bytes from the start of the frame to the failing field.
@@ -63,12 +66,17 @@ func (e *Error) Error() string {
 	return text.String()
 }
 
-// Unwrap returns the status, so that errors.Is finds it, and what a connection or a context said, such as io.EOF.
+// Unwrap returns the status, the system's refusal, and what a connection or a context said, such as io.EOF; so errors.Is finds
+// samebytes.ErrIO, fs.ErrNotExist and syscall.ENOENT in one error.
 func (e *Error) Unwrap() []error {
-	if e.cause == nil {
-		return []error{e.Status}
+	causes := []error{e.Status}
+	if e.SystemError != 0 {
+		causes = append(causes, e.SystemError)
 	}
-	return []error{e.Status, e.cause}
+	if e.cause != nil {
+		causes = append(causes, e.cause)
+	}
+	return causes
 }
 
 // refuse is the error for an argument that the binding does not pass on.
@@ -92,6 +100,7 @@ func failureOf(op string, status C.sb_status, explained *C.sb_error) error {
 func goError(c *C.sb_error) *Error {
 	return &Error{
 		Status:       Status(c.status),
+		SystemError:  syscall.Errno(c.system_error),
 		StreamOffset: int64(c.stream_offset),
 		FrameOffset:  int64(c.frame_offset),
 		Frame:        int64(c.frame),

@@ -29,7 +29,7 @@ typedef struct sb_visit_scan sb_visit_scan;
 typedef struct sb_visit_store sb_visit_store;
 typedef struct sb_error {
   int32_t status;
-  int32_t reserved;
+  int32_t system_error;
   int64_t stream_offset;
   int64_t frame_offset;
   int64_t frame;

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x277583dac2959c5cull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x06544fa3d6e5653bull
 import "C"

@@ -287,9 +287,13 @@ bool sb_priv_crc32c_cpu_has(void);
 /* Fills `error` (may be NULL) and returns `status`, so that a failure reads as one return statement. `field` may be NULL. */
 __attribute__((format(printf, 4, 5), cold)) sb_status sb_priv_error(sb_error *error, sb_status status, const char *field,
                                                                     const char *format, ...);
+/* The same for a refusal of the system: `problem` is its errno, which the error carries, and whose text ends the message. */
+__attribute__((format(printf, 4, 5), cold)) sb_status sb_priv_system_error(sb_error *error, sb_status status, int problem,
+                                                                           const char *format, ...);
 #if defined(__clang_analyzer__)
 /* The analyzer does not look into status.c, and would follow paths on which a failure returns SB_OK. */
 #define sb_priv_error(error, status, ...) ((void)sb_priv_error(error, status, __VA_ARGS__), (status))
+#define sb_priv_system_error(error, status, ...) ((void)sb_priv_system_error(error, status, __VA_ARGS__), (status))
 #endif
 
 /* Integers on the wire are big-endian. memcpy is what makes an unaligned access defined; compilers turn it into one instruction. */

@@ -15,7 +15,7 @@
 /* The fields follow each other without gaps, so a new one in between moves the next. */
 
 FIELD(sb_error, status, 0, 4);
-FIELD(sb_error, reserved, 4, 4);
+FIELD(sb_error, system_error, 4, 4);
 FIELD(sb_error, stream_offset, 8, 8);
 FIELD(sb_error, frame_offset, 16, 8);
 FIELD(sb_error, frame, 24, 8);

@@ -587,10 +587,8 @@ static sb_status descriptors_open(sb_channel *channel, int socket, sb_error *err
   if (problem == 0) problem = sb_priv_signal_open(&channel->wake);
   if (problem == 0) problem = sb_priv_group_open(channel->socket, channel->wake, &channel->group);
   if (problem == 0) return SB_OK;
-  char text[160];
-  sb_priv_problem_text(problem, text, sizeof text);
   descriptors_close(channel);
-  return sb_priv_error(error, SB_IO, NULL, "descriptors for a channel: %s", text);
+  return sb_priv_system_error(error, SB_IO, problem, "descriptors for a channel");
 }
 
 sb_status sb_channel_open(int32_t socket, const sb_channel_options *options, sb_channel **channel, sb_error *error) {

@@ -22,10 +22,8 @@
 #define REREADS 3              /* of a record that a writer may be writing just now */
 
 sb_status sb_priv_visit_io(sb_error *error, int problem, const char *what) {
-  if (problem == ENOMEM) return sb_priv_error(error, SB_NO_MEMORY, NULL, "%s: no memory", what);
-  char text[128];
-  sb_priv_problem_text(problem, text, sizeof text);
-  return sb_priv_error(error, SB_IO, NULL, "%s: %s", what, text);
+  if (problem == ENOMEM) return sb_priv_system_error(error, SB_NO_MEMORY, problem, "%s", what);
+  return sb_priv_system_error(error, SB_IO, problem, "%s", what);
 }
 
 sb_status sb_priv_visit_corrupt(sb_error *error, uint64_t offset, const char *what) {

@@ -64,7 +64,7 @@ static void assert_refused(const sb_batch *batch, size_t index, const refused_ca
   assert_int_equal(error.frame, frame);
   assert_int_equal(error.frame_offset, expected->frame_offset);
   assert_int_equal(error.stream_offset, stream_offset + expected->frame_offset);
-  assert_int_equal(error.reserved, 0);
+  assert_int_equal(error.system_error, 0);
 }
 
 /* All bodies, refused, in one batch, which outlives the parser, and whose memory is poisoned if it was given back too early. */

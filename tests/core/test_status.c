@@ -34,7 +34,7 @@ static void an_error_says_what_it_is_told(void **state) {
   memset(&error, 0xff, sizeof error);
   assert_int_equal(sb_priv_error(&error, SB_CORRUPT, "subject", "%d bytes, not %s", 3, "four"), SB_CORRUPT);
   assert_int_equal(error.status, SB_CORRUPT);
-  assert_int_equal(error.reserved, 0);
+  assert_int_equal(error.system_error, 0);
   assert_int_equal(error.stream_offset, 0);
   assert_int_equal(error.frame_offset, 0);
   assert_int_equal(error.frame, SB_NO_FRAME);

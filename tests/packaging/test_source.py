@@ -37,7 +37,13 @@ BELOW = {
 
 
 # What parts have of the operating system, which is private as a whole.
-BELOW_PRIVATE = {"callback": {"system"}, "client": {"system"}, "shared": {"system"}, "visits": {"system"}}
+BELOW_PRIVATE = {
+    "callback": {"system"},
+    "client": {"system"},
+    "shared": {"system"},
+    "status": {"system"},
+    "visits": {"system"},
+}
 
 
 def part_of(name: str) -> str:

@@ -394,8 +394,8 @@ static sb_status add_values(sb_builder *builder, sb_schema *schema, const Values
 /* What the library said, as the wrapper in Python takes it. */
 static PyObject *told(sb_status status, const sb_error *error) {
   if (status == SB_OK) Py_RETURN_TRUE;
-  return Py_BuildValue("iLLLss", (int)error->status, (long long)error->stream_offset, (long long)error->frame_offset,
-                       (long long)error->frame, error->field, error->message);
+  return Py_BuildValue("iiLLLss", (int)error->status, (int)error->system_error, (long long)error->stream_offset,
+                       (long long)error->frame_offset, (long long)error->frame, error->field, error->message);
 }
 
 /* After an exception: NULL where it is to be raised, False where the wrapper finds out what is wrong. */

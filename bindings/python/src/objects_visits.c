@@ -245,8 +245,8 @@ static PyObject *failed(const char *function, sb_status status, const sb_error *
   const sb_error *e = error->status == status ? error : &nothing;
   PyObject *module = PyImport_ImportModule("samebytes._errors");
   if (module == NULL) return NULL;
-  PyObject *result = PyObject_CallMethod(module, "fail", "sisLLLyy", function, (int)status, sb_status_message(status),
-                                         (long long)e->stream_offset, (long long)e->frame_offset, (long long)e->frame, e->field,
+  PyObject *result = PyObject_CallMethod(module, "fail", "sisiLLLyy", function, (int)status, sb_status_message(status),
+                                         (int)e->system_error, (long long)e->stream_offset, (long long)e->frame_offset, (long long)e->frame, e->field,
                                          e->message);
   Py_DECREF(module);
   Py_XDECREF(result);

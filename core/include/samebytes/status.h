@@ -59,7 +59,7 @@ enum {
 /** What failed, where, and what to do about it. Frozen: it never grows. */
 typedef struct sb_error {
   int32_t status;        /**< the sb_status that was returned, or that a batch reports */
-  int32_t reserved;      /**< 0 */
+  int32_t system_error;  /**< errno of the system call that was refused; 0 where the system refused nothing */
   int64_t stream_offset; /**< bytes from the start of the stream to the failing field; 0 where there is no stream */
   int64_t frame_offset;  /**< bytes from the start of the frame to the failing field */
   int64_t frame;         /**< index of the frame in its stream, good and bad ones counted; SB_NO_FRAME if none */

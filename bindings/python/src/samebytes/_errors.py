@@ -10,6 +10,8 @@ class SamebytesError(Exception):
 
     status: int = -1
     """The number of the status, such as samebytes.CORRUPT."""
+    system_error: int = 0
+    """errno of the system call that was refused; 0 where the system refused nothing."""
     stream_offset: int = 0
     """Bytes from the start of the stream to the failing field."""
     frame_offset: int = 0
@@ -28,9 +30,11 @@ class SamebytesError(Exception):
         frame: int = -1,
         field: str = "",
         status: int | None = None,
+        system_error: int = 0,
     ) -> None:
         super().__init__(message)
         self.message = message
+        self.system_error = system_error
         self.stream_offset = stream_offset
         self.frame_offset = frame_offset
         self.frame = frame
@@ -50,13 +54,14 @@ def raised(error: _records.Error) -> SamebytesError:
         frame=error.frame,
         field=error.field,
         status=error.status,
+        system_error=error.system_error,
     )
 
 
 def failure(function: str, status: int, meaning: str, error: _records.Error | None) -> SamebytesError:
     """The exception for a *status* that *function* returned, with what it explained in *error*."""
     if error is None or not error.message:
-        return raised(_records.Error(status, 0, 0, -1, "", f"{function}: {meaning}"))
+        return raised(_records.Error(status, 0, 0, 0, -1, "", f"{function}: {meaning}"))
     return raised(error._replace(status=status))
 
 
@@ -64,6 +69,7 @@ def fail(
     function: str,
     status: int,
     meaning: str,
+    system_error: int,
     stream_offset: int,
     frame_offset: int,
     frame: int,
@@ -72,4 +78,4 @@ def fail(
 ) -> None:
     """Raises the exception for a *status* that *function* returned to _objects."""
     texts = field.decode(errors="replace"), message.decode(errors="replace")
-    raise failure(function, status, meaning, _records.Error(status, stream_offset, frame_offset, frame, *texts))
+    raise failure(function, status, meaning, _records.Error(status, system_error, stream_offset, frame_offset, frame, *texts))

@@ -203,9 +203,8 @@ def ended(how: str = "the server ended the connection") -> SamebytesError:
 
 def copied(error: SamebytesError) -> SamebytesError:
     """Another exception that says the same: one that is raised in several places collects the tracebacks of all."""
-    return raised(
-        _records.Error(error.status, error.stream_offset, error.frame_offset, error.frame, error.field, error.message)
-    )
+    where = error.stream_offset, error.frame_offset, error.frame
+    return raised(_records.Error(error.status, error.system_error, *where, error.field, error.message))
 
 
 def counted(count: int, what: str) -> str:

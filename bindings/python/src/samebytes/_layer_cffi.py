@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 BACKEND = "cffi"
-ABI_DIGEST = 0x35ad0ffcc26a973f
+ABI_DIGEST = 0x783068d7a780212c
 _library.check_part("_layer_cffi", ABI_DIGEST)
 
 _ARRAY_MAX = _arguments.ARRAY_MAX
@@ -232,6 +232,7 @@ def _options_sb_visit_manager_options(pins, value):
 def _get_sb_error(source):
     return _records.Error(
         source.status,
+        source.system_error,
         source.stream_offset,
         source.frame_offset,
         source.frame,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 BACKEND = "ctypes"
-ABI_DIGEST = 0x35ad0ffcc26a973f
+ABI_DIGEST = 0x783068d7a780212c
 _library.check_part("_layer_ctypes", ABI_DIGEST)
 
 _ARRAY_MAX = _arguments.ARRAY_MAX
@@ -46,7 +46,7 @@ write_bytes = _support.write_bytes
 class _sb_error(_ctypes.Structure):
     _fields_ = (
         ("status", _ctypes.c_int32),
-        ("reserved", _ctypes.c_int32),
+        ("system_error", _ctypes.c_int32),
         ("stream_offset", _ctypes.c_int64),
         ("frame_offset", _ctypes.c_int64),
         ("frame", _ctypes.c_int64),
@@ -1240,6 +1240,7 @@ def _options_sb_visit_manager_options(pins, value):
 def _get_sb_error(source):
     return _records.Error(
         source.status,
+        source.system_error,
         source.stream_offset,
         source.frame_offset,
         source.frame,

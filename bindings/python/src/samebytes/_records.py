@@ -135,6 +135,8 @@ class Error(NamedTuple):
 
     status: int
     """the sb_status that was returned, or that a batch reports"""
+    system_error: int
+    """errno of the system call that was refused; 0 where the system refused nothing"""
     stream_offset: int
     """bytes from the start of the stream to the failing field; 0 where there is no stream"""
     frame_offset: int
