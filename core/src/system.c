@@ -415,7 +415,7 @@ int sb_priv_socket_receive_files(int socket, void *data, size_t size, size_t *go
   for (int i = 0; i < 3 && problem == EACCES; i++) problem = files_look(socket, data, size, got, files, file_count);
   if (problem != 0) return problem;
   bool theirs = false; /* Linux also shows the descriptors of a message that begins where the bytes looked at end */
-  for (size_t taken = 0, some; taken < *got; taken += some) {
+  for (size_t taken = 0, some = 0; taken < *got; taken += some) {
     problem = sb_priv_socket_receive(socket, (uint8_t *)data + taken, *got - taken, &some);
     if (problem == EBADMSG)
       theirs = true; /* they are dropped here, and the copies stay */
