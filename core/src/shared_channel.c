@@ -149,6 +149,7 @@ struct sb_channel {
   size_t input_size;
   bool files_due;               /* descriptors were announced: */
   uint32_t files_ahead;         /* they come after so many more records of the announcement */
+  bool files_dropped;           /* some came with the last bytes of `input`, and were not announced */
   int files[SB_PRIV_FILES_MAX]; /* that came, and no record has taken */
   size_t file_count;
   arrival *first, **last; /* whole ones */
@@ -570,6 +571,8 @@ static void input_take(sb_channel *channel) {
     if (channel->refused.status != SB_OK) break;
     at += RECORD;
   }
+  if (channel->files_dropped && channel->refused.status == SB_OK && !channel->ended)
+    END(channel, SB_CORRUPT, "fd", "the peer sends a descriptor that it did not announce");
   if (channel->distrusted) at = channel->input_size;
   channel->input_size -= at;
   memmove(channel->input, channel->input + at, channel->input_size);
@@ -591,11 +594,11 @@ static bool input_read(sb_channel *channel, bool *last) {
     return false;
   }
   if (problem == 0 || problem == EBADMSG) channel->input_size += got;
-  if (problem == EBADMSG && !channel->ended)
-    END(channel, SB_CORRUPT, "fd", "the peer sends a descriptor that it did not announce");
+  if (problem == EBADMSG)
+    channel->files_dropped = true; /* a lie, but what came before it is taken */
   else if (problem == EMSGSIZE)
     END(channel, SB_CORRUPT, "fd", "the peer sends more descriptors than a message can have");
-  else if (problem != 0 && problem != EBADMSG)
+  else if (problem != 0)
     REFUSE(channel, problem, due ? "descriptors that the peer sent" : "reading the socket");
   else if (due)
     channel->files_due = false;

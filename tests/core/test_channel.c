@@ -102,6 +102,8 @@ static sb_status view_status(sb_channel *channel, sb_error *error) {
   return status;
 }
 
+static void receive_nothing(sb_channel *channel) { assert_int_equal(view_status(channel, NULL), SB_TIMEOUT); }
+
 /* A view of `count` spans, each in a segment of its own: "a", "bb", "ccc" and so on. */
 static sb_view *view_of_segments(sb_memory *memory, size_t count) {
   sb_view *whole = NULL;
@@ -394,6 +396,28 @@ static void after_every_lie_the_socket_stays_while_something_is_shown(void **sta
   assert_int_equal(stats_of(memory).live_bytes, 0);
   sb_memory_close(memory);
   assert_no_live_blocks();
+}
+
+/* One read brings both: descriptors end it, and it begins before them. */
+static void what_came_before_a_descriptor_that_was_not_announced_is_delivered(void **state) {
+  (void)state;
+  for (int spans = 0; spans < 3; spans++) {
+    const strange_ends both = open_strange(NULL);
+    const int file = wire_segment('1');
+    uint8_t bytes[WIRE_RECORD];
+    speak_segment(both.socket, 0, '0');
+    receive_nothing(both.channel);
+    for (int i = 0; i < spans; i++) speak_span(both.socket, 0, 3, 4);
+    wire_put(bytes, span_of(0, 0));
+    assert_int_equal(send_with_files(both.socket, bytes, 10, &file, 1), 10);
+    for (int i = 0; i < spans; i++) receive_and_close(both.channel, 3);
+    sb_error error;
+    assert_int_equal(view_status(both.channel, &error), SB_CORRUPT);
+    assert_string_equal(error.field, "fd");
+    (void)close(file);
+    close_strange(&both);
+    assert_no_live_blocks();
+  }
 }
 
 static void a_channel_that_closes_while_it_shows_something_says_so(void **state) {
@@ -948,6 +972,7 @@ int main(void) {
       cmocka_unit_test(every_split_of_every_message_behind_every_backlog),
       cmocka_unit_test(a_limit_of_the_receiver_ends_nothing_that_it_shows),
       cmocka_unit_test(after_every_lie_the_socket_stays_while_something_is_shown),
+      cmocka_unit_test(what_came_before_a_descriptor_that_was_not_announced_is_delivered),
       cmocka_unit_test(a_channel_that_closes_while_it_shows_something_says_so),
       cmocka_unit_test(a_stopped_channel_still_tells_how_much_is_pinned),
       cmocka_unit_test(all_that_a_dead_peer_sent_is_delivered),
