@@ -467,11 +467,12 @@ def finish(body: Body) -> list[str]:
     call = f"C.{function.name}({', '.join(body.arguments)})"
     success = ["nil"] if body.fails else []
     if function.fallible:
-        error = (
-            "failureOf(" + body.op + ", cStatus, &outError)"
-            if "&outError" in body.arguments
-            else f"failure({body.op}, cStatus)"
-        )
+        if "&outError" not in body.arguments:
+            error = f"failure({body.op}, cStatus)"
+        elif any(entity.kind is Kind.TEXT and entity.name == "path" for entity in function.parameters):
+            error = f"failureOfFile({body.op}, cStatus, &outError, path)"
+        else:
+            error = f"failureOf({body.op}, cStatus, &outError)"
         lines = [f"cStatus := {call}", *body.after, *block("if cStatus != 0", body.bail(error))]
         return [*lines, "return " + ", ".join(body.values + success)]
     if result.kind is Kind.VOID:

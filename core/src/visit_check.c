@@ -140,7 +140,7 @@ static sb_status open_file(const char *path, int *file, sb_priv_file_facts *fact
     problem = sb_priv_file_open(folder, name, SB_PRIV_READ, file);
     sb_priv_file_close(folder);
   }
-  if (problem == ENOENT) return sb_priv_error(error, SB_NOT_FOUND, NULL, "there is no file %s", path);
+  if (problem == ENOENT) return sb_priv_caused(sb_priv_error(error, SB_NOT_FOUND, NULL, "there is no file %s", path), problem, error);
   if (problem != 0) return sb_priv_visit_io(error, problem, "opening the file");
   problem = sb_priv_file_look(*file, facts);
   if (problem == 0 && facts->regular) return SB_OK;
@@ -222,7 +222,7 @@ static sb_status write_target(visit_log *log, const char *path, const sb_priv_fi
   problem = sb_priv_file_open(folder, name, SB_PRIV_CREATE, &file);
   sb_status status = SB_OK;
   if (problem == EEXIST)
-    status = sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "%s exists; name a new file", path);
+    status = sb_priv_caused(sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "%s exists; name a new file", path), problem, error);
   else if (problem != 0)
     status = sb_priv_visit_io(error, problem, "making the new file");
   else {

@@ -215,7 +215,8 @@ static sb_status read_any(visit_file *file, visit_log *log, const sb_priv_file_f
 static sb_status open_data(visit_file *file, int *data, sb_priv_file_facts *facts, sb_error *error) {
   int problem = sb_priv_file_open(file->folder, file->name, file->read_only ? SB_PRIV_READ : SB_PRIV_WRITE, data);
   if (problem == ENOENT) return SB_NOT_FOUND;
-  if (problem == EISDIR) return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "the path is a folder; name a file");
+  if (problem == EISDIR)
+    return sb_priv_caused(sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "the path is a folder; name a file"), problem, error);
   if (problem != 0) return sb_priv_visit_io(error, problem, "opening the file");
   problem = sb_priv_file_look(*data, facts);
   if (problem == 0 && facts->regular) return SB_OK;
@@ -232,7 +233,7 @@ static sb_status attach(visit_file *file, uint32_t max_visits, sb_error *error) 
     sb_priv_file_facts facts = {0};
     sb_status status = open_data(file, &data, &facts, error);
     if (status == SB_NOT_FOUND && file->read_only)
-      return sb_priv_error(error, status, NULL, "there is no such file, and read_only makes none");
+      return sb_priv_caused(sb_priv_error(error, status, NULL, "there is no such file, and read_only makes none"), ENOENT, error);
     if (status != SB_OK && status != SB_NOT_FOUND) return status;
     const bool missing = status == SB_NOT_FOUND;
     if (missing || (facts.size == 0 && !file->read_only)) {
@@ -304,7 +305,8 @@ static sb_status open_beside(visit_file *file, const char *path, sb_error *error
     visit_suffixed(name, ".lock", lock);
     problem = sb_priv_lock_open(file->folder, lock, there ? &facts : NULL, &file->lock);
     if (problem == EWOULDBLOCK)
-      status = sb_priv_error(error, SB_LOCKED, NULL, "another handle or process writes this file; close it, or open read_only");
+      status = sb_priv_caused(
+          sb_priv_error(error, SB_LOCKED, NULL, "another handle or process writes this file; close it, or open read_only"), problem, error);
     else if (problem != 0)
       status = sb_priv_visit_io(error, problem,
                                 problem == EROFS || problem == EACCES
@@ -509,7 +511,8 @@ static sb_status file_copy_to(void *context, const char *path, int64_t deadline_
     sb_priv_file_close(folder);
   }
   sb_priv_file_close(source);
-  if (problem == EEXIST) return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "the file to copy to exists; name a new one");
+  if (problem == EEXIST)
+    return sb_priv_caused(sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "the file to copy to exists; name a new one"), problem, error);
   return problem == 0 ? SB_OK : sb_priv_visit_io(error, problem, "copying the file");
 }
 
