@@ -13,8 +13,7 @@ import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import emit_abi
-from .calls_back import CALLS_BACK
+from . import emit_abi, emit_status
 from .model import (
     Api,
     Class,
@@ -720,7 +719,7 @@ def raw(api: Api) -> str:
     lines += ["#cgo CFLAGS: -I${SRCDIR}/../../core/include"]
     for function in api.functions:
         lines.append(f"#cgo noescape {function.name}")
-        if function.name not in CALLS_BACK:
+        if not function.calls_back:
             lines.append(f"#cgo nocallback {function.name}")
     imports = ["import (", '\t"slices"', '\t"unsafe"', ")"] if many else ['import "unsafe"']
     lines += ["", "#define SB_BINDING", "#include <samebytes/samebytes.h>", "*/", 'import "C"', "", *imports, ""]
@@ -743,7 +742,8 @@ def raw(api: Api) -> str:
 
 def core_digest(api: Api, root: Path) -> str:
     """Over name and content of every file that Go compiles the core from. bindings/go/digest_test.go computes the same."""
-    pending = {name: text.encode() for name, text in emit_abi.emit(api, root).items() if name.startswith("core/src/")}
+    written = emit_abi.emit(api, root) | emit_status.emit(api, root)
+    pending = {name: text.encode() for name, text in written.items() if name.startswith("core/src/")}
     for folder in ("core/src", "core/include"):
         for path in (root / folder).rglob("*"):
             if path.is_file() and path.suffix != ".go" and not path.name.startswith("."):

@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x077874b4e98ea9d0ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x9b4067f92704db69ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "077874b4e98ea9d0"
+const coreDigest = "9b4067f92704db69"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x077874b4e98ea9d0ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x9b4067f92704db69ull
 import "C"
