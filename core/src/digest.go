@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x06544fa3d6e5653bull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x47371ad52e0b7423ull
 import "C"

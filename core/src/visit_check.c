@@ -11,6 +11,7 @@
 #include "visit_private.h"
 
 #define SALVAGE_CHUNK 512u /* bytes to read at once of records that lie anywhere */
+#define ZEROS_MAX 64u      /* bytes that end a record and are zero */
 #define PAGE_REREADS 3     /* of a page whose slot a writer may be writing just now */
 
 static sb_status report_fill(sb_visit_report *report, const sb_visit_report *found) { return sb_priv_fill(report, found, sizeof *found); }
@@ -277,14 +278,14 @@ static sb_status take_salvaged(visit_log *log, const visit_record *record, sb_er
   return status == SB_OK ? sb_priv_visit_log_take(log, record, error) : status;
 }
 
-/* Takes the records that are valid under a seed. */
-static sb_status collect(visit_log *log, uint32_t seed, uint64_t from, uint64_t size, sb_visit_report *found, sb_error *error) {
+/* Takes the records that are valid under a seed. Recovery cuts off no zeros, with which the last record may end. */
+static sb_status collect(visit_log *log, uint32_t seed, uint64_t from, uint64_t file_size, sb_visit_report *found, sb_error *error) {
   visit_scan scan;
   visit_record record;
+  const uint64_t size = visit_padded(file_size) + ZEROS_MAX;
   uint64_t end = from;
   log->seed = seed;
-  sb_priv_visit_scan_begin(&scan, log->file, from, size);
-  scan.moved = true;
+  sb_priv_visit_scan_begin(&scan, log->file, from, size, true);
   sb_status status;
   while ((status = sb_priv_visit_scan_next(&scan, seed, &record)) == SB_OK) {
     if (record.sequence <= log->sequence) continue;
@@ -359,7 +360,7 @@ static sb_status seed_from(int place, const char *path, int file, uint64_t size,
     *seed = sb_priv_visit_seed(header + 32);
   }
   if (place == SEED_OF_NEIGHBOUR && seed_of_neighbour(path, seed)) status = SB_OK;
-  if (place == SEED_OF_RECORDS) status = sb_priv_visit_scan_seed(file, size, seed);
+  if (place == SEED_OF_RECORDS) status = sb_priv_visit_scan_seed(file, visit_padded(size) + ZEROS_MAX, seed);
   if (status == SB_IO) return sb_priv_visit_io(error, EIO, "reading the file");
   if (status == SB_NO_MEMORY) return sb_priv_error(error, status, NULL, "no memory to read the file");
   return status;

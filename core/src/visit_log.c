@@ -52,7 +52,11 @@ sb_status sb_priv_visit_reader_fetch(visit_reader *reader, uint64_t offset, size
       bytes->size = 0;
       return SB_IO;
     }
-    if (bytes->size < size) return SB_CORRUPT; /* the file has become shorter */
+    if (bytes->size < size && !reader->moved) return SB_CORRUPT; /* the file has become shorter */
+    if (bytes->size < wanted && reader->moved) {
+      memset(bytes->data + bytes->size, 0, wanted - bytes->size);
+      bytes->size = wanted;
+    }
   }
   *data = bytes->data + (offset - reader->offset);
   return SB_OK;
@@ -292,7 +296,7 @@ static bool same_start(const visit_log *log) { return log->slot.boot != 0 && log
 static sb_status look_behind(visit_log *log, uint64_t p, uint64_t size, bool any, uint64_t *proof) {
   visit_scan scan;
   visit_record record;
-  sb_priv_visit_scan_begin(&scan, log->file, p, size);
+  sb_priv_visit_scan_begin(&scan, log->file, p, size, false);
   scan.sequence = log->sequence;
   *proof = 0;
   sb_status status = SB_OK;

@@ -226,7 +226,7 @@ typedef struct visit_reader {
   uint64_t offset; /* of the bytes in memory */
   visit_bytes bytes;
   int problem; /* errno of the last SB_IO */
-  bool moved;  /* records may come from another place of the file */
+  bool moved;  /* records may come from another place of the file, and zeros follow its end */
 } visit_reader;
 
 typedef struct visit_page {
@@ -339,10 +339,10 @@ typedef struct visit_scan {
   uint32_t *registers;
   size_t count, capacity;
   uint64_t sequence; /* only records with higher ones are of interest */
-  bool moved;        /* records may come from another place of the file */
 } visit_scan;
 
-void sb_priv_visit_scan_begin(visit_scan *scan, int file, uint64_t from, uint64_t size);
+/* `moved`: as of a reader. */
+void sb_priv_visit_scan_begin(visit_scan *scan, int file, uint64_t from, uint64_t size, bool moved);
 void sb_priv_visit_scan_end(visit_scan *scan);
 /* The next record with a checksum that is right, by its head; the scan goes on behind it. SB_NOT_FOUND at the end. */
 sb_status sb_priv_visit_scan_next(visit_scan *scan, uint32_t seed, visit_record *record);

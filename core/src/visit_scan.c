@@ -59,9 +59,10 @@ static bool checksum_fits(uint32_t seed, uint32_t first, uint32_t last, const ui
 
 /* ---- the pass ---- */
 
-void sb_priv_visit_scan_begin(visit_scan *scan, int file, uint64_t from, uint64_t size) {
+void sb_priv_visit_scan_begin(visit_scan *scan, int file, uint64_t from, uint64_t size, bool moved) {
   assert(from % 8 == 0);
-  *scan = (visit_scan){.heads = {.file = file, .chunk = PIECE}, .bytes = {.file = file, .chunk = PIECE}, .offset = from, .size = size};
+  *scan = (visit_scan){.offset = from, .size = size};
+  scan->heads = scan->bytes = (visit_reader){.file = file, .chunk = PIECE, .moved = moved};
 }
 
 void sb_priv_visit_scan_end(visit_scan *scan) {
@@ -133,7 +134,7 @@ static sb_status head_at(visit_scan *scan, visit_reader *reader, uint64_t offset
   if (offset > scan->size || scan->size - offset < VISIT_HEAD) return SB_NOT_FOUND;
   const sb_status status = sb_priv_visit_reader_fetch(reader, offset, VISIT_HEAD, scan->size, head);
   if (status != SB_OK) return status;
-  const bool fits = scan->moved ? sb_priv_visit_head_decode_moved(*head, offset, record) : sb_priv_visit_head_decode(*head, offset, record);
+  const bool fits = reader->moved ? sb_priv_visit_head_decode_moved(*head, offset, record) : sb_priv_visit_head_decode(*head, offset, record);
   if (!fits || record->sequence <= scan->sequence || visit_padded(record->length) > scan->size - offset) return SB_NOT_FOUND;
   return registers_until(scan, offset + visit_padded(record->length));
 }
@@ -214,7 +215,7 @@ static uint32_t seed_at(const visit_scan *scan, const visit_record *record, cons
 }
 
 static sb_status ask_everybody(visit_scan *scan, votes *pairs, votes *singles) {
-  visit_reader neighbours = {.file = scan->heads.file, .chunk = VISIT_HEAD}; /* apart, as they lie anywhere ahead */
+  visit_reader neighbours = {.file = scan->heads.file, .chunk = VISIT_HEAD, .moved = true}; /* apart, as they lie anywhere ahead */
   visit_record record, next;
   const uint8_t *head;
   sb_status status = SB_OK;
@@ -259,13 +260,11 @@ static sb_status ask_contents(visit_scan *scan, uint32_t *seed) {
 sb_status sb_priv_visit_scan_seed(int file, uint64_t size, uint32_t *seed) {
   visit_scan scan;
   votes pairs = {0}, singles = {0};
-  sb_priv_visit_scan_begin(&scan, file, 0, size);
-  scan.moved = true;
+  sb_priv_visit_scan_begin(&scan, file, 0, size, true);
   sb_status status = ask_everybody(&scan, &pairs, &singles);
   if (status == SB_OK && most_votes(&pairs, seed) == 0 && most_votes(&singles, seed) < 2) {
     sb_priv_visit_scan_end(&scan);
-    sb_priv_visit_scan_begin(&scan, file, 0, size);
-    scan.moved = true;
+    sb_priv_visit_scan_begin(&scan, file, 0, size, true);
     status = ask_contents(&scan, seed);
   }
   sb_priv_visit_scan_end(&scan);
