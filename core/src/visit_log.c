@@ -228,7 +228,6 @@ static sb_status take_change(visit_log *log, const visit_record *record, sb_erro
     user = sb_priv_visit_table_make(&log->table, record->user);
     if (user == NULL) return SB_NO_MEMORY;
     user->decoded = log->places_only;
-    user->limited = log->end;
   }
   if (user->decoded) {
     settle(log, user);
@@ -613,7 +612,6 @@ sb_status sb_priv_visit_log_load(visit_log *log, uint32_t user, bool make, visit
     if (!has && !make) return SB_OK;
     noted = sb_priv_visit_table_make(&log->table, user);
     if (noted == NULL) return sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory for another user");
-    noted->limited = log->end;
     *found = noted;
     if (!has) return SB_OK;
     noted->decoded = false;
@@ -626,7 +624,6 @@ sb_status sb_priv_visit_log_load(visit_log *log, uint32_t user, bool make, visit
   if (status != SB_OK) return sb_priv_error(error, status, NULL, "no memory for the visits of user %u", (unsigned)user);
   log->table.live_bytes += sb_priv_visit_user_live(&whole) - base_live - noted->pending_live;
   sb_priv_visit_user_bytes_free(noted);
-  whole.limited = log->end;
   *noted = whole;
   if (log->loaded != NULL) log->loaded(log->loaded_context, noted);
   *found = noted;

@@ -111,10 +111,7 @@ static sb_status registers_from(visit_scan *scan, uint64_t offset) {
 static sb_status registers_until(visit_scan *scan, uint64_t end) {
   sb_status status = SB_OK;
   for (uint64_t at = scan->first + 8 * (scan->count - 1); at < end && status == SB_OK;) {
-    const visit_reader *reader = &scan->bytes;
-    const uint64_t held = reader->offset + reader->bytes.size;
-    uint64_t piece = end - at < PIECE ? end - at : PIECE;
-    if (at >= reader->offset && held > at + 8 && piece > held - at) piece = (held - at) / 8 * 8; /* so that nothing is read twice */
+    const uint64_t piece = end - at < PIECE ? end - at : PIECE;
     const uint8_t *data;
     status = sb_priv_visit_reader_fetch(&scan->bytes, at, (size_t)piece, scan->size, &data);
     uint32_t value = scan->registers[scan->count - 1];

@@ -1,4 +1,4 @@
-/* link: -Wl,--wrap=sb_priv_file_read,--wrap=sb_priv_file_look_at,--wrap=sb_priv_boot,--wrap=sb_priv_visit_user_trim */
+/* link: -Wl,--wrap=sb_priv_file_read,--wrap=sb_crc32c,--wrap=sb_priv_file_look_at,--wrap=sb_priv_boot,--wrap=sb_priv_visit_user_trim */
 
 /* Damage, and files that somebody made: what is left of a store is found again, whatever was lost; what is wrong is told by those who read
  * it; and the work is bounded by the size of the file, whatever it says. */
@@ -7,7 +7,7 @@
 
 /* ---- what is counted, and the start of the system ---- */
 
-static uint64_t bytes_read, looks, trims, boot = 77;
+static uint64_t bytes_read, bytes_summed, looks, trims, boot = 77;
 
 int __real_sb_priv_file_read(int file, void *data, size_t size, uint64_t offset, size_t *got);
 int __wrap_sb_priv_file_read(int file, void *data, size_t size, uint64_t offset, size_t *got);
@@ -15,6 +15,13 @@ int __wrap_sb_priv_file_read(int file, void *data, size_t size, uint64_t offset,
   const int problem = __real_sb_priv_file_read(file, data, size, offset, got);
   bytes_read += *got;
   return problem;
+}
+
+uint32_t __real_sb_crc32c(uint32_t checksum, const void *data, size_t size);
+uint32_t __wrap_sb_crc32c(uint32_t checksum, const void *data, size_t size);
+uint32_t __wrap_sb_crc32c(uint32_t checksum, const void *data, size_t size) {
+  bytes_summed += size;
+  return __real_sb_crc32c(checksum, data, size);
 }
 
 int __real_sb_priv_file_look_at(int folder, const char *name, sb_priv_file_facts *facts);
@@ -367,6 +374,58 @@ static void the_only_record_is_found(void **state) {
   free(data);
 }
 
+/* What may be heads says many seeds, or one again and again. */
+static void records_are_found_among_what_looks_like_heads(void **state) {
+  (void)state;
+  uint64_t seed = 8;
+  size_t size;
+  uint8_t *data = killed_file(SB_DURABILITY_NONE, 5, &size);
+  const uint64_t step = record_end(data, FIRST) - FIRST;
+  uint8_t *bytes = calloc(1, 3 * step + 80000);
+  assert_non_null(bytes);
+  for (size_t at = 0; at + 40 <= 40000 + 2 * step; at += 40) { /* different ones, and so large that few of them can be looked into */
+    visit_store32(bytes + at, 20000 + random_next(&seed) % 40 * 8);
+    visit_store32(bytes + at + 4, random_next(&seed));
+    visit_store64(bytes + at + 8, 1000 + at);
+    bytes[at + 24] = VISIT_VISITS;
+    bytes[at + 26] = 1;
+    visit_store32(bytes + at + 32, random_next(&seed));
+  }
+  memcpy(bytes + 20000, data + FIRST + step, 2 * step);
+  write_whole(test_path, bytes, 3 * step + 80000);
+  assert_salvages(test_path, "7/3@3 url 0123456789\n7/2@2 url 0123456789\n");
+  memset(bytes, 0, 3 * step + 80000);
+  memcpy(bytes, data + FIRST + step, step);
+  for (size_t at = step; at < step + 80000; at += 8) visit_store64(bytes + at, 0x10001); /* the same */
+  write_whole(test_path, bytes, step + 80000);
+  assert_salvages(test_path, "7/2@2 url 0123456789\n");
+  free(bytes);
+  free(data);
+}
+
+/* Part of an older log behind the present one: what was deleted since does not come back. */
+static void records_that_come_again_are_not_taken_twice(void **state) {
+  (void)state;
+  sb_visit_manager *manager = open_file(SB_DURABILITY_NONE, 10);
+  bool found;
+  for (uint32_t i = 1; i <= 4; i++) add(manager, 7, i, "0123456789", i);
+  assert_ok(sb_visit_manager_delete_visits(manager, 7, (uint32_t[]){2}, 1, &found, &visit_error));
+  size_t size;
+  uint8_t *data = read_whole(test_path, &size);
+  sb_visit_manager_close(manager);
+  const uint64_t step = record_end(data, FIRST) - FIRST;
+  data = realloc(data, size + 2 * step);
+  assert_non_null(data);
+  memcpy(data + size, data + FIRST + step, 2 * step);
+  memset(data, 0, VISIT_LOG_START);
+  write_whole(test_path, data, size + 2 * step);
+  assert_salvages(test_path, "7/4@4 url 0123456789\n7/3@3 url 0123456789\n7/1@1 url 0123456789\n");
+  sb_visit_report report;
+  assert_ok(salvage(test_path, &report));
+  assert_int_equal(report.damaged_bytes, VISIT_LOG_START + 2 * step - 7); /* zeros at the end may be nothing */
+  free(data);
+}
+
 /* Whatever repeats itself, or is anything else, is no store. */
 static void nothing_is_found_in_what_is_no_store(void **state) {
   (void)state;
@@ -657,8 +716,8 @@ static void a_sequence_that_no_place_can_have_is_no_record(void **state) {
   size_t size;
   uint8_t *data = read_whole(test_path, &size);
   const uint64_t index = visit_load64(data + VISIT_SECTOR * (1 + (size_t)slot_of(data)) + 24);
-  static const uint64_t sequences[] = {UINT64_MAX, UINT64_MAX - 1, UINT64_C(1) << 40, 0};
-  for (size_t i = 0; i < 4; i++) {
+  static const uint64_t sequences[] = {UINT64_MAX, UINT64_MAX - 1, UINT64_C(1) << 40, 1 << 20, 0};
+  for (size_t i = 0; i < 5; i++) {
     visit_store64(data + index + 8, sequences[i]);
     checksum_again(data, index);
     write_whole(test_path, data, size);
@@ -670,8 +729,13 @@ static void a_sequence_that_no_place_can_have_is_no_record(void **state) {
 }
 
 /* An index that is not that of this state of the file is not believed: `change` makes it so, with its checksums right. */
-static void assert_index_is_not_believed(void (*change)(uint8_t *data, uint64_t index, uint64_t page), const char *what) {
+static void assert_index_is_not_believed(void (*change)(uint8_t *data, uint64_t index, uint64_t page), const char *what, bool compacted) {
   make_file(true);
+  if (compacted) { /* a record per user, which a walk shows as it lies there */
+    sb_visit_manager *compacting = open_file(SB_DURABILITY_NONE, 0);
+    assert_ok(sb_visit_manager_compact(compacting, &visit_error));
+    close_file(compacting);
+  }
   size_t size;
   uint8_t *data = read_whole(test_path, &size);
   const uint64_t index = visit_load64(data + VISIT_SECTOR * (1 + (size_t)slot_of(data)) + 24);
@@ -689,6 +753,12 @@ static void assert_index_is_not_believed(void (*change)(uint8_t *data, uint64_t 
     /* What open does not read is found when a user is asked for. */
     sb_visits *visits = NULL;
     sb_status read = SB_OK;
+    sb_visit_scan *scan = NULL;
+    assert_ok(sb_visit_manager_scan(manager, &scan, &visit_error));
+    const sb_status walked = sb_visit_scan_next(scan, 1000, &visits, &visit_error);
+    if (walked == SB_OK) sb_visits_close(visits);
+    if (walked != SB_CORRUPT) fail_msg("%s: opened, and walked: %s", what, sb_status_name(walked));
+    sb_visit_scan_close(scan);
     for (uint32_t user = 0; user <= 3000 && read == SB_OK; user += 1000) {
       read = sb_visit_manager_get_recent_visits(manager, user, &visits, &visit_error);
       if (read == SB_OK) sb_visits_close(visits);
@@ -731,10 +801,9 @@ static void users_who_are_not_there(uint8_t *data, uint64_t index, uint64_t page
   (void)page;
   visit_store64(data + index + VISIT_HEAD + 8, visit_load64(data + index + VISIT_HEAD + 8) + 1);
 }
-/* The first run names a record that came after the page. */
+/* The last run names a record that came after the page. */
 static void visits_of_a_later_state(uint8_t *data, uint64_t index, uint64_t page) {
-  const uint64_t runs = page + VISIT_HEAD + 8 * (uint64_t)visit_load16(data + page + 26);
-  const uint64_t record = visit_run_offset(visit_load64(data + runs));
+  const uint64_t record = visit_run_offset(visit_load64(data + page + visit_load32(data + page) - 8));
   (void)index;
   visit_store64(data + record + 8, (record - VISIT_LOG_START) / VISIT_HEAD); /* more than the index has, and possible there */
   checksum_again(data, record);
@@ -753,7 +822,8 @@ static void an_index_of_another_state_is_not_believed(void **state) {
                {no_visits_per_user, "no visits per user"},
                {users_who_are_not_there, "users who are not there"},
                {visits_of_a_later_state, "visits of a later state"}};
-  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) assert_index_is_not_believed(cases[i].change, cases[i].what);
+  for (size_t i = 0; i < 2 * sizeof cases / sizeof cases[0]; i++)
+    assert_index_is_not_believed(cases[i / 2].change, cases[i / 2].what, i % 2 == 1);
 }
 
 /* ---- verify ---- */
@@ -904,6 +974,31 @@ static void a_scan_finds_what_trying_each_place_finds(void **state) {
   }
 }
 
+/* Of a file of small records, bad ones and good ones, a scan keeps what one record needs, and reads each byte twice. */
+static void a_scan_keeps_and_reads_little(void **state) {
+  (void)state;
+  craft made;
+  craft_begin(&made, 3);
+  for (uint32_t i = 0; i < 20000; i++) {
+    const uint64_t offset = craft_visit(&made, i, i, 100);
+    if (i % 2 == 0) made.writer.bytes.data[offset - VISIT_LOG_START + 60] ^= 1;
+  }
+  const size_t size = craft_write(&made, VISIT_SLOT_OPEN, VISIT_LOG_START, 0);
+  const int file = open(test_path, O_RDONLY | O_CLOEXEC);
+  visit_scan scan;
+  visit_record record;
+  bytes_read = 0;
+  sb_priv_visit_scan_begin(&scan, file, VISIT_LOG_START, size, false);
+  unsigned found = 0;
+  while (sb_priv_visit_scan_next(&scan, made.writer.seed, &record) == SB_OK) found++;
+  assert_int_equal(found, 10001);
+  assert_in_range(bytes_read, size, 2 * size + 65536);
+  assert_in_range(scan.capacity, 1, 4096);
+  sb_priv_visit_scan_end(&scan);
+  close(file);
+  craft_end(&made);
+}
+
 /* ---- the work is bounded by the size ---- */
 
 #define READS_MAX 24 /* times the size; of a file of small records a user's are read in pieces of 512 bytes, for counting and for copying */
@@ -918,11 +1013,13 @@ static void assert_linear(const char *what, size_t size) {
   assert_int_equal(got, size);
   for (int act = 0; act < 4; act++) {
     write_whole(test_path, data, size);
-    bytes_read = trims = 0;
+    bytes_read = bytes_summed = trims = 0;
     if (act < 2 && try_open(act == 0, &manager) == SB_OK) sb_visit_manager_close(manager);
     if (act == 2) (void)verify(&report);
     if (act == 3) (void)salvage(test_path, &report);
     if (bytes_read > READS_MAX * size + 65536) fail_msg("%s: %s of %zu bytes reads %llu", what, acts[act], size, (unsigned long long)bytes_read);
+    if (bytes_summed > READS_MAX * size + 65536)
+      fail_msg("%s: %s of %zu bytes checks %llu", what, acts[act], size, (unsigned long long)bytes_summed);
     if (trims > size / 4) fail_msg("%s: %s of %zu bytes trims %llu times", what, acts[act], size, (unsigned long long)trims);
     (void)remove(beside(".cut"));
   }
@@ -1102,35 +1199,78 @@ static void a_name_for_what_is_cut_off_is_found_among_many(void **state) {
 
 /* ---- limits ---- */
 
-/* What many limits leave is what applying each of them leaves. */
+enum {
+  MODEL_USERS = 3,
+  MODEL_VISITS = 8
+};
+
+/* The ids of each user, oldest first, as limits leave them. */
+typedef struct limits_model {
+  uint32_t ids[MODEL_USERS][MODEL_VISITS], counts[MODEL_USERS], max_visits;
+} limits_model;
+
+static void model_trim(limits_model *model, uint32_t user, uint32_t to) {
+  uint32_t *count = &model->counts[user];
+  if (*count <= to) return;
+  memmove(model->ids[user], model->ids[user] + (*count - to), to * sizeof(uint32_t));
+  *count = to;
+}
+
+static void model_limit(limits_model *model, uint32_t max_visits) {
+  model->max_visits = max_visits;
+  for (uint32_t user = 0; user < MODEL_USERS; user++) model_trim(model, user, max_visits);
+}
+
+static void model_add(limits_model *model, uint32_t user, uint32_t id) {
+  model_trim(model, user, model->max_visits - 1);
+  model->ids[user][model->counts[user]++] = id;
+}
+
+static void assert_model(const limits_model *model, sb_visit_manager *manager) {
+  for (uint32_t user = 0; user < MODEL_USERS; user++) {
+    char expected[200] = "";
+    for (uint32_t i = model->counts[user], size = 0; i > 0; i--)
+      size += (uint32_t)snprintf(expected + size, sizeof expected - size, "%s%u", size > 0 ? " " : "", model->ids[user][i - 1]);
+    assert_string_equal(ids_of(manager, user), expected);
+  }
+}
+
+/* What many limits leave is what applying each of them leaves: of users who are in memory, and who are read later, by an open that replays,
+ * by a reader that goes on, with an index between them, and as verify counts. */
 static void limits_are_applied_in_their_order(void **state) {
   (void)state;
   uint64_t seed = 21;
-  for (unsigned round = 0; round < 40; round++) {
-    sb_visit_manager *manager, *reader = NULL;
-    sb_visit_report report;
-    manager = open_file(SB_DURABILITY_NONE, 8);
-    assert_ok(try_open(true, &reader));
-    for (unsigned i = 0; i < 60; i++) {
-      if (random_next(&seed) % 3 == 0) {
-        close_file(manager);
-        manager = open_file(SB_DURABILITY_NONE, 1 + random_next(&seed) % 8);
-      }
-      for (unsigned k = random_next(&seed) % 4; k > 0; k--) add(manager, random_next(&seed) % 3, 1000 * i + k, "text", (int64_t)i);
-      (void)ids_of(reader, random_next(&seed) % 3); /* now in memory */
-      bool changed;
-      if (random_next(&seed) % 4 == 0) assert_ok(sb_visit_manager_refresh(reader, &changed, &visit_error));
-    }
+  for (unsigned round = 0; round < 60; round++) {
+    limits_model model = {.max_visits = MODEL_VISITS};
+    sb_visit_manager *manager = open_file(SB_DURABILITY_NONE, MODEL_VISITS), *reader = NULL;
     bool changed;
-    assert_ok(sb_visit_manager_refresh(reader, &changed, &visit_error));
-    for (uint32_t user = 0; user < 3; user++) {
-      char ids[4096];
-      snprintf(ids, sizeof ids, "%s", ids_of(manager, user));
-      assert_string_equal(ids_of(reader, user), ids);
+    assert_ok(try_open(true, &reader));
+    if (round % 2 == 1) sb_priv_visit_tuning.index_at_close = sb_priv_visit_tuning.index_interval = 900;
+    for (uint32_t i = 1; i < 40; i++) {
+      for (uint32_t times = random_next(&seed) % 4; times > 1; times--) { /* often several in a row */
+        close_file(manager);
+        model_limit(&model, 1 + random_next(&seed) % MODEL_VISITS);
+        manager = open_file(SB_DURABILITY_NONE, model.max_visits);
+      }
+      for (uint32_t k = random_next(&seed) % 5; k > 0; k--) {
+        const uint32_t user = random_next(&seed) % MODEL_USERS, id = 10 * i + k;
+        add(manager, user, id, "text", (int64_t)i);
+        model_add(&model, user, id);
+      }
+      (void)ids_of(reader, random_next(&seed) % MODEL_USERS); /* now it is in the reader's memory */
+      if (random_next(&seed) % 4 != 0) continue;
+      assert_ok(sb_visit_manager_refresh(reader, &changed, &visit_error));
+      assert_model(&model, reader);
     }
+    assert_model(&model, manager);
     close_file(manager);
-    assert_ok(verify(&report));
     sb_visit_manager_close(reader);
+    assert_ok(try_open(true, &reader));
+    assert_model(&model, reader);
+    sb_visit_manager_close(reader);
+    sb_visit_report report;
+    assert_ok(verify(&report));
+    assert_int_equal(report.visits, model.counts[0] + model.counts[1] + model.counts[2]);
     assert_int_equal(remove(test_path), 0);
   }
 }
@@ -1144,6 +1284,8 @@ int main(void) {
       visit_test(any_two_records_that_follow_each_other_are_found),
       visit_test(records_that_are_not_neighbours_are_found),
       visit_test(the_only_record_is_found),
+      visit_test(records_are_found_among_what_looks_like_heads),
+      visit_test(records_that_come_again_are_not_taken_twice),
       visit_test(nothing_is_found_in_what_is_no_store),
       visit_test(the_header_of_another_store_does_not_hide_the_records),
       visit_test(a_copy_says_what_a_newer_library_is_needed_for),
@@ -1162,6 +1304,7 @@ int main(void) {
       visit_test(verify_takes_a_torn_slot_for_bytes_that_nobody_uses),
       visit_test(a_seed_follows_from_any_record),
       visit_test(a_scan_finds_what_trying_each_place_finds),
+      visit_test(a_scan_keeps_and_reads_little),
       visit_test(opening_verify_and_salvage_read_a_constant_times_the_size),
       visit_test(a_name_for_what_is_cut_off_is_found_among_many),
       visit_test(limits_are_applied_in_their_order),
