@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x9b4067f92704db69ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x047e5f8dd4dded04ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "9b4067f92704db69"
+const coreDigest = "047e5f8dd4dded04"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x9b4067f92704db69ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x047e5f8dd4dded04ull
 import "C"
