@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xf65298e0cba247a0ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xde8f02586d1cfe27ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "f65298e0cba247a0"
+const coreDigest = "de8f02586d1cfe27"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xf65298e0cba247a0ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xde8f02586d1cfe27ull
 import "C"
