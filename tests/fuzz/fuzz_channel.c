@@ -39,10 +39,9 @@ enum {
   GOOD_FILES = 4, /* sealed segments, of which all bytes are 1 + their number */
   FILES = GOOD_FILES + 3,
   SEGMENT = 1,
-  SPAN,
-  DONE,
-  END,
-  ANNOUNCEMENT
+  SPAN = 2,
+  DONE = 3,
+  ANNOUNCEMENT = 5
 };
 
 /* A message that was said, and is to arrive. */
@@ -262,6 +261,7 @@ static void same_bytes(const held *one) {
     size_t size = sb_block_size(one->block);
     if (one->view != NULL) FUZZ_HOLDS(sb_view_span(one->view, i, &data, &size) == SB_OK);
     FUZZ_HOLDS((uintptr_t)data % SIZE + size <= SIZE); /* nothing outside of a segment */
+    FUZZ_HOLDS(size == 0 || data != NULL);
     for (size_t at = 0; at < size; at++, of_span++) {
       if (one->what.count > 0 && of_span == one->what.spans[span].size) span++, of_span = 0;
       FUZZ_HOLDS(one->what.count == 0 || (span < one->what.count && ((const uint8_t *)data)[at] == one->what.spans[span].content));
