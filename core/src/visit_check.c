@@ -215,25 +215,16 @@ static sb_status salvage(visit_log *log, uint64_t size, sb_visit_report *found, 
 
 /* Makes the new file `path` with what `log` holds. */
 static sb_status write_target(visit_log *log, const char *path, const sb_priv_file_facts *facts, sb_error *error) {
-  int folder, file = -1;
+  int folder, file;
   const char *name;
-  int problem = sb_priv_folder_open(path, &folder, &name);
-  if (problem != 0) return sb_priv_visit_io(error, problem, "opening the folder of the new file");
-  problem = sb_priv_file_open(folder, name, SB_PRIV_CREATE, &file);
-  sb_status status = SB_OK;
-  if (problem == EEXIST)
-    status = sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "%s exists; name a new file", path);
-  else if (problem != 0)
-    status = sb_priv_visit_io(error, problem, "making the new file");
-  else {
-    problem = sb_priv_file_make_like(file, facts);
-    status = problem == 0 ? sb_priv_visit_write_closed(log, file, error)
-                          : sb_priv_visit_io(error, problem, "setting the mode of the new file");
-    if (status == SB_OK && (problem = sb_priv_folder_sync(folder)) != 0) status = sb_priv_visit_io(error, problem, "syncing the folder");
-    if (status != SB_OK) sb_priv_file_remove(folder, name);
-  }
-  sb_priv_file_close(file);
-  sb_priv_file_close(folder);
+  sb_status status = sb_priv_visit_target_open(path, &folder, &name, &file, error);
+  if (status != SB_OK) return status;
+  int problem = sb_priv_file_make_like(file, facts);
+  status = problem == 0 ? sb_priv_visit_write_closed(log, file, 0, error)
+                        : sb_priv_visit_io(error, problem, "setting the mode of the new file");
+  if (status == SB_OK && (problem = sb_priv_folder_sync(folder)) != 0) status = sb_priv_visit_io(error, problem, "syncing the folder");
+  if (status == SB_OK) status = sb_priv_visit_target_check(folder, name, file, error);
+  sb_priv_visit_target_close(folder, name, file, status != SB_OK);
   return status;
 }
 

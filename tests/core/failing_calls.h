@@ -140,7 +140,7 @@ int __wrap_openat(int folder, const char *name, int flags, ...) {
 int __real_fcntl(int file, int command, ...);
 int __wrap_fcntl(int file, int command, ...);
 int __wrap_fcntl(int file, int command, ...) { /* the core locks and duplicates by it */
-  const bool locks = command == F_OFD_SETLK;
+  const bool locks = command == F_OFD_SETLK || command == F_OFD_GETLK;
   struct flock *lock = NULL;
   int least = 0;
   va_list more;
