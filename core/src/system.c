@@ -21,6 +21,7 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/vfs.h>
 #include <time.h>
@@ -248,6 +249,17 @@ int sb_priv_file_make_like(int file, const sb_priv_file_facts *other) {
 }
 
 int sb_priv_file_rename(int folder, const char *from, const char *to) { return renameat(folder, from, folder, to) != 0 ? errno : 0; }
+
+int sb_priv_file_move(int folder, const char *from, const char *to, int how) {
+#if defined(SYS_renameat2)
+  /* By its number, because not every C library has it; `how` is RENAME_NOREPLACE or RENAME_EXCHANGE. */
+  if (syscall(SYS_renameat2, folder, from, folder, to, how) == 0) return 0;
+  return errno == ENOSYS || errno == EOPNOTSUPP || errno == EPERM ? EINVAL : errno; /* EPERM: a filter of system calls */
+#else
+  (void)folder, (void)from, (void)to, (void)how;
+  return EINVAL;
+#endif
+}
 
 int sb_priv_file_link(int folder, const char *from, const char *to) { return linkat(folder, from, folder, to, 0) != 0 ? errno : 0; }
 

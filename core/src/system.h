@@ -65,6 +65,12 @@ void sb_priv_file_sync_begin(int file, uint64_t offset, uint64_t size);
 /* Gives a file that takes another one's place, or is copied from it, that one's mode, and its owner and group where the system allows it. */
 int sb_priv_file_make_like(int file, const sb_priv_file_facts *other);
 int sb_priv_file_rename(int folder, const char *from, const char *to);
+/* A rename in one step, whatever others do meanwhile; EINVAL where the system, or the file system, cannot. */
+enum {
+  SB_PRIV_NO_REPLACE = 1, /* EEXIST where something has the name `to` */
+  SB_PRIV_EXCHANGE = 2    /* what had the name `to` gets the name `from` */
+};
+int sb_priv_file_move(int folder, const char *from, const char *to, int how);
 int sb_priv_file_link(int folder, const char *from, const char *to);
 int sb_priv_file_remove(int folder, const char *name);
 

@@ -124,6 +124,7 @@ sb_status sb_priv_visit_append(visit_file *file, sb_error *error) {
   if (status != SB_OK) return status;
   /* No sync between slot and records: behind a slot that says `closed` they are found all the same, because its length is a lower bound. A
    * slot that says that the file is being built is out of date, too. */
+  if (file->log.slot.replaces != 0) (void)sb_priv_visit_remove_unfinished(file, NULL); /* the slot says what may be removed */
   if (file->log.slot.state != VISIT_SLOT_OPEN || file->log.slot.replaces != 0) problem = slot_write_open(file);
   if (problem == 0) {
     problem = sb_priv_file_write(file->log.file, writer->bytes.data, writer->bytes.size, writer->end - writer->bytes.size);

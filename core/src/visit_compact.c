@@ -181,7 +181,10 @@ void sb_priv_visit_copy_free(visit_copy *copy) {
 int sb_priv_visit_header_write(int file, const uint8_t uuid[16], const visit_slot *slot) {
   uint8_t page[VISIT_LOG_START];
   sb_priv_visit_header_encode(page, uuid, slot);
-  return sb_priv_file_write(file, page, sizeof page, 0);
+  /* First the slot, so that a file that is being built has one that says so at every moment, wherever the writing is cut. */
+  const uint64_t at = VISIT_SECTOR * (1 + slot->generation % 2);
+  const int problem = sb_priv_file_write(file, page + at, VISIT_SLOT_SIZE, at);
+  return problem == 0 ? sb_priv_file_write(file, page, sizeof page, 0) : problem;
 }
 
 sb_status sb_priv_visit_write_closed(visit_log *log, int file, uint32_t replaces, sb_error *error) {

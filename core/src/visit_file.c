@@ -35,7 +35,8 @@ static sb_status build(visit_file *file, visit_log *log, const sb_priv_file_fact
 /* Gives PATH.new the name PATH, in the place of the file that is held if there is one. Where somebody else was faster, file->made is gone. */
 static sb_status put_in_place(visit_file *file, bool replace, sb_error *error) {
   bool taken = false;
-  sb_status status = replace ? sb_priv_visit_new_replace(file, file->made, error)
+  int left = 0; /* which is removed when the file is opened for writing, a moment later */
+  sb_status status = replace ? sb_priv_visit_new_replace(file, file->made, &left, error)
                              : sb_priv_visit_new_place(file, file->made, &taken, error);
   if (status != SB_OK || taken) {
     sb_priv_visit_new_abandon(file);

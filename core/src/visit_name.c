@@ -7,7 +7,8 @@
  * What replaces PATH is built as PATH.new. It is locked from its first moment on, so that the name PATH never leads to a store that is not
  * locked, and its slot says for which file it is made: so one that a killed process left is told from a file of somebody else.
  *
- * Between a look and what follows it lie some microseconds, which no call of the system closes. */
+ * Between a look and what follows it lie some microseconds. So a file takes another one's place by an exchange of their names, where the
+ * system has that: if the wrong one was exchanged, it gets its name back. */
 
 #include <errno.h>
 #include <stdio.h>
@@ -103,12 +104,12 @@ sb_status sb_priv_visit_may_write(visit_file *file, sb_error *error) {
 
 static void new_name(const visit_file *file, visit_side_name name) { visit_suffixed(file->name, ".new", name); }
 
-/* What a file that is made for the one under PATH bears as a mark: never 0. */
-static int mark_of(const visit_file *file, uint32_t *mark) {
+/* What a file bears as a mark that is made for `file`, -1 being none: never 0. */
+static int mark_of(int file, uint32_t *mark) {
   uint8_t page[VISIT_SECTOR];
   size_t got = 0;
-  if (file->log.file >= 0) {
-    const int problem = sb_priv_file_read(file->log.file, page, sizeof page, 0, &got);
+  if (file >= 0) {
+    const int problem = sb_priv_file_read(file, page, sizeof page, 0, &got);
     if (problem != 0) return problem;
   }
   /* Of a store its UUID, for the rest of its page changes. */
@@ -117,22 +118,41 @@ static int mark_of(const visit_file *file, uint32_t *mark) {
   return 0;
 }
 
-/* Whether a file that was found as PATH.new is what a killed process was building in the place of the file under PATH, and so holds nothing
- * that is not there. One that ends within its first page, and has nothing but zeros, had not been begun. */
+/* What a file begins with that is to replace the one with this mark. */
+static void mark_page(uint8_t page[VISIT_LOG_START], uint32_t mark) {
+  static const uint8_t no_uuid[16];
+  const visit_slot slot = {.state = VISIT_SLOT_OPEN, .length = VISIT_LOG_START, .replaces = mark};
+  memset(page, 0, VISIT_LOG_START);
+  sb_priv_visit_slot_encode(page + VISIT_SECTOR, no_uuid, &slot);
+}
+
+/* Whether a file was cut while its first page was written: it is a beginning of that page, or has the length of it and only zeros. */
+static bool hardly_begun(const uint8_t *page, size_t size, uint32_t mark) {
+  enum {
+    SAME = VISIT_SECTOR + 48
+  }; /* then comes a number of the start of the system, which may be another by now */
+  uint8_t whole[VISIT_LOG_START] = {0};
+  if (size <= VISIT_LOG_START && memcmp(page, whole, size) == 0) return true;
+  mark_page(whole, mark);
+  return size < VISIT_LOG_START && memcmp(page, whole, size < SAME ? size : SAME) == 0;
+}
+
+/* Whether a file that was found as PATH.new holds nothing that is not in the file under PATH: it is what a killed process was building in that
+ * one's place, or what that one was built for and has replaced. */
 static int is_unfinished(const visit_file *file, int found, bool *unfinished) {
   uint8_t page[VISIT_LOG_START + 1], uuid[16];
   size_t got = 0;
-  uint32_t mark = 0;
-  bool zeros = true;
+  uint32_t mark = 0, found_mark = 0;
   visit_slot slot = {0}, other;
   int problem = sb_priv_file_read(found, page, sizeof page, 0, &got);
-  if (problem == 0) problem = mark_of(file, &mark);
+  if (problem == 0) problem = mark_of(file->log.file, &mark);
+  if (problem == 0) problem = mark_of(found, &found_mark);
   if (problem != 0) return problem;
-  for (size_t i = 0; i < got && zeros; i++) zeros = page[i] == 0;
   for (unsigned i = 1; got >= VISIT_LOG_START && i <= 2; i++)
     if (sb_priv_visit_slot_decode(page + VISIT_SECTOR * i, &other, uuid) && (slot.state == 0 || other.generation > slot.generation))
       slot = other;
-  *unfinished = (zeros && got <= VISIT_LOG_START) || (slot.state != 0 && slot.replaces == mark);
+  *unfinished = hardly_begun(page, got, mark) || (slot.state != 0 && slot.replaces == mark) ||
+                (file->log.slot.state != 0 && file->log.slot.replaces == found_mark);
   return 0;
 }
 
@@ -172,13 +192,10 @@ sb_status sb_priv_visit_remove_unfinished(visit_file *file, sb_error *error) {
 
 /* The mark is on disk before anything that the file will hold. */
 static int new_mark(const visit_file *file, uint32_t *replaces) {
-  static const uint8_t no_uuid[16];
-  uint8_t page[VISIT_LOG_START] = {0};
-  visit_slot slot = {.state = VISIT_SLOT_OPEN, .length = VISIT_LOG_START};
-  int problem = mark_of(file, &slot.replaces);
+  uint8_t page[VISIT_LOG_START];
+  int problem = mark_of(file->log.file, replaces);
   if (problem != 0) return problem;
-  *replaces = slot.replaces;
-  sb_priv_visit_slot_encode(page + VISIT_SECTOR, no_uuid, &slot);
+  mark_page(page, *replaces);
   problem = sb_priv_file_write(file->made, page, sizeof page, 0);
   return problem == 0 ? sb_priv_file_sync(file->made) : problem;
 }
@@ -254,17 +271,38 @@ static sb_status refused(int problem, sb_error *error) {
                               : "putting a new file in place");
 }
 
-sb_status sb_priv_visit_new_replace(visit_file *file, int made, sb_error *error) {
+/* The file that had the name PATH has the name PATH.new now, which it loses. Where that is another one than was looked at, because somebody
+ * gave PATH to it in that moment, both get their names back: `*wrong`. */
+static int remove_replaced(const visit_file *file, const char *name, bool *wrong) {
+  sb_priv_file_facts named;
+  const int problem = sb_priv_name_look(file->folder, name, &named);
+  *wrong = problem == 0 && !sb_priv_file_same(&named, &file->held);
+  if (*wrong) return sb_priv_file_move(file->folder, name, file->name, SB_PRIV_EXCHANGE);
+  return problem == 0 ? sb_priv_file_remove(file->folder, name) : problem;
+}
+
+sb_status sb_priv_visit_new_replace(visit_file *file, int made, int *left, sb_error *error) {
   visit_side_name name;
   sb_priv_file_facts facts;
   new_name(file, name);
   sb_status status = check_new(file, name, made, &facts, error);
   if (status == SB_OK) status = check_replaced(file, error);
   if (status != SB_OK) return status;
-  const int problem = sb_priv_file_rename(file->folder, name, file->name);
+  bool wrong = false;
+  *left = 0;
+  int problem = sb_priv_file_move(file->folder, name, file->name, SB_PRIV_EXCHANGE);
+  if (problem == 0)
+    *left = remove_replaced(file, name, &wrong);
+  else if (problem == EINVAL)
+    problem = sb_priv_file_rename(file->folder, name, file->name);
+  if (wrong) return stop(file, OTHER, error);
   if (problem != 0) return refused(problem, error);
   file->held = facts;
   return SB_OK;
+}
+
+sb_status sb_priv_visit_new_left(int left, sb_error *error) {
+  return left == 0 ? SB_OK : sb_priv_visit_io(error, left, "the new file is in place; removing the old one, which is PATH.new now");
 }
 
 sb_status sb_priv_visit_new_place(visit_file *file, int made, bool *taken, sb_error *error) {
@@ -274,9 +312,8 @@ sb_status sb_priv_visit_new_place(visit_file *file, int made, bool *taken, sb_er
   *taken = false;
   sb_status status = check_new(file, name, made, &facts, error);
   if (status != SB_OK) return status;
-  int problem = sb_priv_file_link(file->folder, name, file->name);
-  if (problem == 0) sb_priv_file_remove(file->folder, name);
-  if (problem != 0 && problem != EEXIST) { /* a file system without links */
+  int problem = sb_priv_file_move(file->folder, name, file->name, SB_PRIV_NO_REPLACE);
+  if (problem == EINVAL) {
     problem = sb_priv_name_look(file->folder, file->name, &named) == ENOENT ? 0 : EEXIST;
     if (problem == 0) problem = sb_priv_file_rename(file->folder, name, file->name);
   }

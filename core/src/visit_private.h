@@ -503,8 +503,10 @@ int sb_priv_visit_new_take(visit_file *file);
 /* Removes PATH.new if that is the file `made`. */
 void sb_priv_visit_new_remove(visit_file *file, int made);
 void sb_priv_visit_new_abandon(visit_file *file);
-/* Puts PATH.new, which is the file `made`, in the place of the file that is held, if both names still lead to these two. */
-sb_status sb_priv_visit_new_replace(visit_file *file, int made, sb_error *error);
+/* Puts PATH.new, which is the file `made`, in the place of the file that is held, if both names still lead to these two. `*left`: why the old
+ * one could not be removed, and is PATH.new now; mostly 0. */
+sb_status sb_priv_visit_new_replace(visit_file *file, int made, int *left, sb_error *error);
+sb_status sb_priv_visit_new_left(int left, sb_error *error);
 /* Gives it the name PATH, which nobody has; `*taken`: somebody has it by now. */
 sb_status sb_priv_visit_new_place(visit_file *file, int made, bool *taken, sb_error *error);
 /* SB_UNSUPPORTED for a file with several names, of which a compaction would change one. */

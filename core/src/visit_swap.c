@@ -99,6 +99,7 @@ static void exchange(visit_file *file, visit_base base, const visit_slot *slot, 
 /* Everything is copied: puts the copy on disk and in place. */
 static sb_status finish(visit_file *file, sb_error *error) {
   visit_base base = {0};
+  int left = 0;
   (void)pthread_rwlock_wrlock(&file->state_lock);
   sb_status status = sb_priv_visit_copy_index(&file->copy, &file->log, &base, error);
   int problem = 0;
@@ -116,7 +117,7 @@ static sb_status finish(visit_file *file, sb_error *error) {
   if (status == SB_OK && !sb_priv_visit_table_keep(&file->log.table, &kept))
     status = sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory to compact");
   if (status == SB_OK) {
-    status = sb_priv_visit_new_replace(file, file->copy_file, error);
+    status = sb_priv_visit_new_replace(file, file->copy_file, &left, error);
     if (status != SB_OK) {
       free(kept.slots);
     } else {
@@ -135,7 +136,7 @@ static sb_status finish(visit_file *file, sb_error *error) {
     status = sb_priv_visit_io(error, problem, "syncing the folder");
   }
   (void)pthread_mutex_unlock(&file->sync_mutex);
-  return status;
+  return status == SB_OK ? sb_priv_visit_new_left(left, error) : status;
 }
 
 sb_status sb_priv_visit_compact_step(visit_file *file, uint64_t bytes, sb_error *error) {

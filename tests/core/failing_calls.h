@@ -117,6 +117,13 @@ WRAP_CALL(int, fstatat, CALL_FACTS, (int folder, const char *name, struct stat *
 WRAP_CALL(int, fchmod, CALL_FACTS, (int file, mode_t mode), (file, mode))
 WRAP_CALL(ssize_t, getrandom, CALL_RANDOM, (void *data, size_t size, unsigned flags), (data, size, flags))
 
+int __real_sb_priv_file_move(int folder, const char *from, const char *to, int how);
+int __wrap_sb_priv_file_move(int folder, const char *from, const char *to, int how);
+int __wrap_sb_priv_file_move(int folder, const char *from, const char *to, int how) { /* which calls the system by number */
+  if (!fault_now(CALL_NAME) || fault_kind == FAULT_SHORT) return __real_sb_priv_file_move(folder, from, to, how);
+  return fault_errno;
+}
+
 int __real_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...) { /* the core makes nothing by it */

@@ -16,7 +16,8 @@ enum {
   CALL_TRUNCATE,
   CALL_RENAME,
   CALL_LINK,
-  CALL_UNLINK
+  CALL_UNLINK,
+  CALL_EXCHANGE /* two names change places */
 };
 
 typedef struct recorded {

@@ -99,8 +99,14 @@ def test_a_store_that_did_not_sync_would_be_found_out(programs: dict[str, Path],
     assert "holds no state that it may hold" in result.stdout or "damaged" in result.stdout
 
 
+def test_a_mark_that_was_not_synced_would_be_found_out(programs: dict[str, Path], tmp_path: Path) -> None:
+    recording = record(programs, tmp_path, NONE, 20)
+    results = [replay(programs, recording, NONE, seed, "forget-marks") for seed in range(20)]
+    assert any(result.returncode == 1 and "move that away" in result.stdout for result in results)
+
+
 def calls_recorded(recording: Path) -> dict[str, int]:
-    names = ["", "write", "sync", "sync", "create", "create", "truncate", "rename", "link", "unlink"]  # recording.h
+    names = ["", "write", "sync", "sync", "create", "create", "truncate", "rename", "link", "unlink", "rename"]  # recording.h
     counts: dict[str, int] = {}
     data = recording.read_bytes()
     offset = 0
