@@ -48,11 +48,9 @@ static sb_status put_in_place(visit_file *file, bool replace, sb_error *error) {
 
 static sb_status create(visit_file *file, uint32_t max_visits, const sb_priv_file_facts *facts, sb_error *error) {
   visit_log empty;
-  sb_status status = sb_priv_visit_name_is_free(file->folder, file->name, error);
-  if (status != SB_OK) return status;
   sb_priv_visit_log_init(&empty, -1, true);
   empty.table.max_visits = max_visits == 0 ? SB_VISITS_MAX_DEFAULT : max_visits;
-  status = build(file, &empty, facts, error);
+  sb_status status = build(file, &empty, facts, error);
   if (status == SB_OK) status = put_in_place(file, facts != NULL, error);
   sb_priv_visit_log_free(&empty);
   return status;
@@ -319,6 +317,8 @@ static sb_status open_beside(visit_file *file, const char *path, sb_error *error
                            "the path is a symbolic link that leads to no file; make an empty file there, or remove the link");
   } else if (there && !facts.regular) {
     status = sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "the path is no regular file"); /* before a lock is left beside it */
+  } else if (!file->read_only && (!there || facts.size == 0) && (status = sb_priv_visit_name_is_free(file->folder, name, error)) != SB_OK) {
+    /* A store there would be in the way of the one beside it. */
   } else if ((file->name = strdup(name)) == NULL) {
     status = sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory to open the file");
   } else if (!file->read_only) {

@@ -339,10 +339,10 @@ static bool ends_with(const char *name, size_t size, const char *suffix) {
   return size > length && memcmp(name + size - length, suffix, length) == 0;
 }
 
-/* How many bytes of `name` are the name of the store that would take it; 0: none would. */
-static size_t stem_of(const char *name) {
+/* How many of the first `size` bytes of `name` are the name of the store that would take these; 0: none would. */
+static size_t stem_of(const char *name, size_t size) {
   static const char *const suffixes[] = {".lock", ".new", ".v0", ".cut"};
-  size_t size = strlen(name), digits = size;
+  size_t digits = size;
   while (digits > 0 && name[digits - 1] >= '0' && name[digits - 1] <= '9') digits--;
   if (digits < size && ends_with(name, digits, ".cut.")) size = digits - 1;
   for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++)
@@ -350,21 +350,31 @@ static size_t stem_of(const char *name) {
   return 0;
 }
 
-sb_status sb_priv_visit_name_is_free(int folder, const char *name, sb_error *error) {
-  const size_t size = stem_of(name);
+/* Whether there is a file of that name, or the lock of one, which may be back soon. */
+static int is_there(int folder, const char *name, size_t size, bool *there) {
   char store[SB_VISIT_PATH_MAX + 16];
   sb_priv_file_facts facts;
-  if (size == 0 || size > SB_VISIT_PATH_MAX) return SB_OK;
   (void)snprintf(store, sizeof store, "%.*s", (int)size, name);
   int problem = sb_priv_name_look(folder, store, &facts);
   if (problem == ENOENT && strcmp(name + size, ".lock") != 0) {
-    (void)snprintf(store + size, sizeof store - size, ".lock"); /* which says that there was a store, and there may be one again */
+    (void)snprintf(store + size, sizeof store - size, ".lock");
     problem = sb_priv_name_look(folder, store, &facts);
   }
-  if (problem == ENOENT) return SB_OK;
-  if (problem != 0) return sb_priv_visit_io(error, problem, "looking for a store that takes this name for itself");
-  return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "%.100s is a name that the store %.*s beside it takes for itself; choose another",
-                       name, size > 100 ? 100 : (int)size, name);
+  *there = problem == 0;
+  return problem == ENOENT ? 0 : problem;
+}
+
+sb_status sb_priv_visit_name_is_free(int folder, const char *name, sb_error *error) {
+  for (size_t size = stem_of(name, strlen(name)); size > 0; size = stem_of(name, size)) { /* PATH.new.lock is one of PATH, too */
+    bool there;
+    const int problem = size > SB_VISIT_PATH_MAX ? 0 : is_there(folder, name, size, &there);
+    if (problem != 0) return sb_priv_visit_io(error, problem, "looking for a store that takes this name for itself");
+    if (size <= SB_VISIT_PATH_MAX && there)
+      return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL,
+                           "%.90s is a name that the store %.*s beside it takes for itself; choose another", name,
+                           size > 90 ? 90 : (int)size, name);
+  }
+  return SB_OK;
 }
 
 /* Whether the name leads to the file that was made under it. */
