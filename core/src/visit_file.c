@@ -226,8 +226,12 @@ static sb_status hold_data(visit_file *file, const sb_priv_file_facts *facts, bo
   problem = sb_priv_name_look(file->folder, file->name, &named);
   if (problem != 0 && problem != ENOENT) return sb_priv_visit_io(error, problem, "looking at the file");
   *other = problem == ENOENT || !sb_priv_file_same(&named, facts);
-  if (!*other) sb_priv_visit_hold(file, facts);
-  return SB_OK;
+  if (*other) return SB_OK;
+  sb_priv_visit_hold(file, facts);
+  sb_priv_file_facts lock; /* on some file systems nothing has a number of names */
+  if (facts->links > 0 || sb_priv_file_look(file->lock, &lock) != 0 || lock.links == 0) return SB_OK;
+  return sb_priv_error(error, SB_NOT_FOUND, NULL,
+                       "the file was removed or replaced, and has this path only because it is mounted here; mount its folder instead");
 }
 
 /* Opens PATH as log.file, locked if it is to be written. One that this open has made is taken as it is: it was never unlocked. */
@@ -259,9 +263,9 @@ static sb_status attach(visit_file *file, uint32_t max_visits, sb_error *error) 
     sb_status status = take_data(file, &facts, &other, error);
     if (status == SB_NOT_FOUND && file->read_only)
       return sb_priv_error(error, status, NULL, "there is no such file, and read_only makes none");
-    if (status != SB_OK && status != SB_NOT_FOUND) return status;
+    const bool missing = status == SB_NOT_FOUND && file->log.file < 0;
+    if (status != SB_OK && !missing) return status;
     if (other) continue;
-    const bool missing = status == SB_NOT_FOUND;
     if (missing || (facts.size == 0 && !file->read_only)) {
       status = create(file, max_visits, missing ? NULL : &facts, error);
       if (status != SB_OK) return status;

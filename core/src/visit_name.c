@@ -29,7 +29,8 @@ typedef enum place {
 static place compare(const visit_file *file, int problem, const sb_priv_file_facts *named) {
   if (problem == ENOENT || problem == ENOTDIR) return GONE;
   if (problem != 0) return UNKNOWN;
-  return sb_priv_file_same(named, &file->held) ? IN_PLACE : OTHER;
+  if (!sb_priv_file_same(named, &file->held)) return OTHER;
+  return named->links == 0 && file->held.links > 0 ? GONE : IN_PLACE; /* a mount leads to a file that has no name any more */
 }
 
 /* By the path a process that changed its root, or was moved into a container, finds other files: then the folder's descriptor says more. */

@@ -59,6 +59,14 @@ int __wrap_sb_priv_file_move(int folder, const char *from, const char *to, int h
   return move_problem != 0 ? move_problem : __real_sb_priv_file_move(folder, from, to, how);
 }
 
+static int names_make(void **state) {
+  meanwhile = NULL;
+  locks_until = syncs_until = moves_until = 0;
+  lock_problem = move_problem = 0;
+  return folder_make(state);
+}
+#define names_test(name) cmocka_unit_test_setup_teardown(name, names_make, folder_remove)
+
 /* ---- common parts ---- */
 
 enum {
@@ -833,30 +841,30 @@ static void an_open_waits_for_the_lock_as_long_as_it_was_told(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      visit_test(a_writer_is_alone_though_its_lock_file_is_removed),
-      visit_test(a_hard_link_leads_to_the_same_lock_and_is_never_left_behind),
-      visit_test(who_locks_a_file_that_was_replaced_meanwhile_opens_the_new_one),
-      visit_test(nobody_gets_between_a_new_file_and_its_name),
-      visit_test(a_file_system_without_locks_is_refused_for_writing),
-      visit_test(a_handle_whose_file_has_lost_its_name_stops_and_says_so),
-      visit_test(what_nobody_asked_about_is_told_at_the_end),
-      visit_test(a_handle_that_has_stopped_does_not_go_on_when_the_file_is_back),
-      visit_test(a_link_that_is_turned_elsewhere_stops_the_handle),
-      visit_test(the_folder_of_the_process_may_change),
-      visit_test(a_process_with_another_root_or_fewer_rights_goes_on),
-      visit_test(a_compaction_overwrites_no_restored_backup),
-      visit_test(a_first_open_overwrites_nothing_that_came_meanwhile),
-      visit_test(where_names_cannot_be_exchanged_a_compaction_renames),
-      visit_test(a_compaction_whose_new_file_is_taken_away_changes_nothing),
-      visit_test(what_a_killed_compaction_left_is_removed),
-      visit_test(what_a_compaction_has_replaced_is_removed),
-      visit_test(a_store_that_was_written_since_is_not_taken_for_a_leftover),
-      visit_test(a_neighbour_under_the_name_of_the_new_file_stays_whatever_it_holds),
-      visit_test(targets_are_never_a_stores_own_names),
-      visit_test(a_target_is_nobodys_store_while_it_is_written),
-      visit_test(the_lock_ends_when_the_handle_is_closed_however_young_a_child_is),
-      visit_test(a_child_that_closes_its_handle_ends_no_lock),
-      visit_test(an_open_waits_for_the_lock_as_long_as_it_was_told),
+      names_test(a_writer_is_alone_though_its_lock_file_is_removed),
+      names_test(a_hard_link_leads_to_the_same_lock_and_is_never_left_behind),
+      names_test(who_locks_a_file_that_was_replaced_meanwhile_opens_the_new_one),
+      names_test(nobody_gets_between_a_new_file_and_its_name),
+      names_test(a_file_system_without_locks_is_refused_for_writing),
+      names_test(a_handle_whose_file_has_lost_its_name_stops_and_says_so),
+      names_test(what_nobody_asked_about_is_told_at_the_end),
+      names_test(a_handle_that_has_stopped_does_not_go_on_when_the_file_is_back),
+      names_test(a_link_that_is_turned_elsewhere_stops_the_handle),
+      names_test(the_folder_of_the_process_may_change),
+      names_test(a_process_with_another_root_or_fewer_rights_goes_on),
+      names_test(a_compaction_overwrites_no_restored_backup),
+      names_test(a_first_open_overwrites_nothing_that_came_meanwhile),
+      names_test(where_names_cannot_be_exchanged_a_compaction_renames),
+      names_test(a_compaction_whose_new_file_is_taken_away_changes_nothing),
+      names_test(what_a_killed_compaction_left_is_removed),
+      names_test(what_a_compaction_has_replaced_is_removed),
+      names_test(a_store_that_was_written_since_is_not_taken_for_a_leftover),
+      names_test(a_neighbour_under_the_name_of_the_new_file_stays_whatever_it_holds),
+      names_test(targets_are_never_a_stores_own_names),
+      names_test(a_target_is_nobodys_store_while_it_is_written),
+      names_test(the_lock_ends_when_the_handle_is_closed_however_young_a_child_is),
+      names_test(a_child_that_closes_its_handle_ends_no_lock),
+      names_test(an_open_waits_for_the_lock_as_long_as_it_was_told),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

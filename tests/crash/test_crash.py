@@ -106,7 +106,19 @@ def test_a_mark_that_was_not_synced_would_be_found_out(programs: dict[str, Path]
 
 
 def calls_recorded(recording: Path) -> dict[str, int]:
-    names = ["", "write", "sync", "sync", "create", "create", "truncate", "rename", "link", "unlink", "rename"]  # recording.h
+    names = [
+        "",
+        "write",
+        "sync",
+        "sync",
+        "create",
+        "create",
+        "truncate",
+        "rename",
+        "link",
+        "unlink",
+        "rename",
+    ]  # recording.h
     counts: dict[str, int] = {}
     data = recording.read_bytes()
     offset = 0
