@@ -347,7 +347,9 @@ static void mark(const uint8_t *data, size_t size) {
   else if (sscanf(line, "ok %u", &number) == 1) {
     acknowledged = number + 1;
     note_erased(number);
-  } else if (sscanf(line, "synced %u", &number) == 1)
+  } else if (sscanf(line, "failed %u", &number) == 1)
+    tried = number; /* nobody may see it from now on */
+  else if (sscanf(line, "synced %u", &number) == 1)
     synced = number + 1;
   else if (strncmp(line, "hold", 4) == 0)
     on_hold = true;
@@ -387,7 +389,10 @@ static void replay_call(size_t call, const recorded *head, const char *path, con
   const int *found = name_find(names, path, false);
   const int file = found == NULL ? -1 : *found;
   if (strcmp(path, MARKS) == 0) {
-    if (head->call == CALL_WRITE) mark(data, head->data_size);
+    if (head->call != CALL_WRITE) return;
+    mark(data, head->data_size);
+    /* What was refused is tried again next, and then may be there. */
+    for (int i = 0; data[0] == 'f' && i < 4 * POWER_FAILURES; i++) lose_power(call);
     return;
   }
   if (head->call == CALL_OPEN && head->offset == 0) return;

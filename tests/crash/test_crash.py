@@ -28,7 +28,7 @@ def programs(core: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     subprocess.run([CC, *FLAGS, "-shared", "-fPIC", str(HERE / "recorder.c"), "-o", str(recorder), "-ldl"], check=True)
     return {
         "recorder": recorder,
-        "worker": compiled(core, folder, "worker"),
+        "worker": compiled(core, folder, "worker", "-Wl,--wrap=pwrite"),
         "replay": compiled(core, folder, "replay", "-Wl,--wrap=sb_priv_boot"),
         "killed": compiled(core, folder, "killed"),
     }
@@ -77,6 +77,15 @@ def test_a_crash_while_a_thread_compacts_keeps_what_was_promised(programs: dict[
         result = replay(programs, recording, ALWAYS, seed)
         assert result.returncode == 0, result.stdout + result.stderr
         assert "200 operations acknowledged" in result.stdout
+
+
+@pytest.mark.parametrize("mode", [NONE, INTERVAL, ALWAYS])
+def test_a_change_that_found_no_room_does_not_come_back(programs: dict[str, Path], tmp_path: Path, mode: str) -> None:
+    recording = record(programs, tmp_path, mode, 60, extra="full")
+    for seed in range(50 if NIGHTLY else 3):
+        result = replay(programs, recording, mode, seed)
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert "60 operations acknowledged" in result.stdout
 
 
 @pytest.mark.parametrize("extra", ["upgrade", "cut"])
