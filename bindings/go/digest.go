@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x77cbbd01b2d4af9bull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xcde2214a32f7da8cull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "77cbbd01b2d4af9b"
+const coreDigest = "cde2214a32f7da8c"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x77cbbd01b2d4af9bull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xcde2214a32f7da8cull
 import "C"

@@ -158,7 +158,9 @@ static int is_unfinished(const visit_file *file, int found, bool *unfinished) {
 }
 
 static sb_status somebody_builds(sb_error *error, const char *name) {
-  return sb_priv_error(error, SB_LOCKED, NULL, "another handle or process has %.100s, under which a new file is built", name);
+  return sb_priv_caused(
+      sb_priv_error(error, SB_LOCKED, NULL, "another handle or process has %.100s, under which a new file is built", name), EWOULDBLOCK,
+      error);
 }
 
 sb_status sb_priv_visit_remove_unfinished(visit_file *file, sb_error *error) {
@@ -395,14 +397,15 @@ sb_status sb_priv_visit_target_open(const char *path, int *folder, const char **
   if (status == SB_OK) {
     problem = sb_priv_file_open(*folder, *name, SB_PRIV_CREATE, file);
     if (problem == EEXIST)
-      status = sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "%.150s exists; name a new file", path);
+      status = sb_priv_caused(sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "%.150s exists; name a new file", path), problem, error);
     else if (problem != 0)
       status = sb_priv_visit_io(error, problem, "making the new file");
   }
   /* Nobody opens it as a store while it is written. Where there are no locks it is written all the same. */
   if (status == SB_OK && sb_priv_file_lock(*file) == EWOULDBLOCK) {
     sb_priv_file_close(*file);
-    status = sb_priv_error(error, SB_LOCKED, NULL, "another process opened the new file as soon as it was made");
+    status = sb_priv_caused(sb_priv_error(error, SB_LOCKED, NULL, "another process opened the new file as soon as it was made"),
+                            EWOULDBLOCK, error);
   }
   if (status != SB_OK) sb_priv_file_close(*folder);
   return status;
