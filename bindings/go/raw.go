@@ -1134,6 +1134,8 @@ type VisitManagerOptions struct {
 	// Compact in a thread of the library, which starts for this only. Otherwise the calls that change visits do
 	// it, a piece each.
 	CompactInThread bool
+	// how long an open waits for a file that another handle writes, before ErrLocked; 0: not at all
+	LockTimeoutMs uint32
 }
 
 func (s *VisitManagerOptions) fill(op string, c *C.sb_visit_manager_options, held *holder) error {
@@ -1144,6 +1146,7 @@ func (s *VisitManagerOptions) fill(op string, c *C.sb_visit_manager_options, hel
 	c.timeout_ms = C.uint32_t(s.TimeoutMs)
 	c.read_only = C.bool(s.ReadOnly)
 	c.compact_in_thread = C.bool(s.CompactInThread)
+	c.lock_timeout_ms = C.uint32_t(s.LockTimeoutMs)
 	return nil
 }
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 BACKEND = "cffi"
-ABI_DIGEST = 0x783068d7a780212c
+ABI_DIGEST = 0xe331ac0a0f7d0cb6
 _library.check_part("_layer_cffi", ABI_DIGEST)
 
 _ARRAY_MAX = _arguments.ARRAY_MAX
@@ -219,11 +219,12 @@ def _put_sb_visit_manager_options(pins, target, value):
     target.timeout_ms = _integer(value.timeout_ms, "timeout_ms", 0, 0xffffffff)
     target.read_only = _boolean(value.read_only, "read_only")
     target.compact_in_thread = _boolean(value.compact_in_thread, "compact_in_thread")
+    target.lock_timeout_ms = _integer(value.lock_timeout_ms, "lock_timeout_ms", 0, 0xffffffff)
 
 
 def _options_sb_visit_manager_options(pins, value):
     target = pins.hold(_new("sb_visit_manager_options *"))
-    _lib.sb_visit_manager_options_init(target, 32)
+    _lib.sb_visit_manager_options_init(target, 40)
     if value is not None:
         _put_sb_visit_manager_options(pins, target, value)
     return target
@@ -426,6 +427,7 @@ def _get_sb_visit_manager_options(source):
         source.timeout_ms,
         source.read_only,
         source.compact_in_thread,
+        source.lock_timeout_ms,
     )
 
 
@@ -3379,7 +3381,7 @@ def sb_visit_manager_options_init() -> _records.VisitManagerOptions:
     Since: 1.0
     """
     options_ = _new("sb_visit_manager_options *")
-    _lib.sb_visit_manager_options_init(options_, 32)
+    _lib.sb_visit_manager_options_init(options_, 40)
     return _get_sb_visit_manager_options(options_)
 
 

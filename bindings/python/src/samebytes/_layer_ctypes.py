@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 BACKEND = "ctypes"
-ABI_DIGEST = 0x783068d7a780212c
+ABI_DIGEST = 0xe331ac0a0f7d0cb6
 _library.check_part("_layer_ctypes", ABI_DIGEST)
 
 _ARRAY_MAX = _arguments.ARRAY_MAX
@@ -289,6 +289,7 @@ class _sb_visit_manager_options(_ctypes.Structure):
         ("compact_in_thread", _ctypes.c_bool),
         ("reserved", _ctypes.c_uint8 * 2),
         ("store", _ctypes.c_void_p),
+        ("lock_timeout_ms", _ctypes.c_uint32),
     )
 
 
@@ -1227,11 +1228,12 @@ def _put_sb_visit_manager_options(pins, target, value):
     target.timeout_ms = _integer(value.timeout_ms, "timeout_ms", 0, 0xffffffff)
     target.read_only = _boolean(value.read_only, "read_only")
     target.compact_in_thread = _boolean(value.compact_in_thread, "compact_in_thread")
+    target.lock_timeout_ms = _integer(value.lock_timeout_ms, "lock_timeout_ms", 0, 0xffffffff)
 
 
 def _options_sb_visit_manager_options(pins, value):
     target = pins.hold(_sb_visit_manager_options())
-    _lib.sb_visit_manager_options_init(_byref(target), 32)
+    _lib.sb_visit_manager_options_init(_byref(target), 40)
     if value is not None:
         _put_sb_visit_manager_options(pins, target, value)
     return _byref(target)
@@ -1434,6 +1436,7 @@ def _get_sb_visit_manager_options(source):
         source.timeout_ms,
         source.read_only,
         source.compact_in_thread,
+        source.lock_timeout_ms,
     )
 
 
@@ -4322,7 +4325,7 @@ def sb_visit_manager_options_init() -> _records.VisitManagerOptions:
     Since: 1.0
     """
     options_ = _sb_visit_manager_options()
-    _lib.sb_visit_manager_options_init(_byref(options_), 32)
+    _lib.sb_visit_manager_options_init(_byref(options_), 40)
     return _get_sb_visit_manager_options(options_)
 
 

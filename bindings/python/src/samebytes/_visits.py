@@ -156,6 +156,7 @@ class VisitManager(_objects.VisitManager, _classes.VisitManager):  # type: ignor
         durability: int | Literal["none", "interval", "always"] = 0,
         interval_ms: int = 0,
         timeout_ms: int = 0,
+        lock_timeout_ms: int = 0,
         read_only: bool = False,
         compact_in_thread: bool = False,
         errors: str = "strict",
@@ -170,6 +171,9 @@ class VisitManager(_objects.VisitManager, _classes.VisitManager):  # type: ignor
         url and text are str. Where a file has bytes that are no UTF-8, reading raises UnicodeDecodeError, which names visit and field;
         errors="replace" or another handler of decode() reads them all the same, and with as_bytes=True they are bytes.
 
+        Where another handle writes the file, this waits up to *lock_timeout_ms* for it to close. A handle whose file is moved, replaced
+        or removed while it is open raises NotFoundError for every change from then on, and from close(); reads go on.
+
         Raises LockedError when another handle writes the file; CorruptError for a damaged file, which stays untouched; NotFoundError
         when there is none and *read_only* is set; UnsupportedError for a file of a newer library; InvalidArgumentError for a path that
         is no file, or an option out of its range; IoError; NoMemoryError.
@@ -180,6 +184,7 @@ class VisitManager(_objects.VisitManager, _classes.VisitManager):  # type: ignor
             durability=durability_of(durability),
             interval_ms=interval_ms,
             timeout_ms=timeout_ms,
+            lock_timeout_ms=lock_timeout_ms,
             read_only=read_only,
             compact_in_thread=compact_in_thread,
         )
