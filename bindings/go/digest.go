@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x6b562c5d9d31a5afull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xbf3a066a84f5fed3ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "6b562c5d9d31a5af"
+const coreDigest = "bf3a066a84f5fed3"

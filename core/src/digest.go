@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x6b562c5d9d31a5afull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xbf3a066a84f5fed3ull
 import "C"

@@ -25,6 +25,7 @@ typedef struct sb_priv_provider {
   void (*put)(sb_block *block);
   void (*retire)(sb_memory *memory);
   void (*count)(sb_memory *memory, sb_memory_stats *stats); /* NULL: memory.c counts */
+  sb_status (*failure)(sb_memory *memory, sb_error *error); /* the last one; SB_NOT_FOUND: none. NULL: it does not know */
 } sb_priv_provider;
 
 /* The part of every provider that memory.c knows; each provider's own structure starts with it. Owners are handles and blocks that are
