@@ -60,10 +60,12 @@ sb_status sb_schema_open(const char *name, int32_t direction, int8_t api_key, co
   made->api_key = api_key;
   made->field_count = (uint16_t)field_count;
   memcpy(made->name, name, strlen(name) + 1);
+  made->plain = true;
   made->smallest_frame = 6; /* Size, api_key, sequence */
   for (size_t i = 0; i < field_count; i++) {
     const uint8_t type = (uint8_t)fields[i].type;
     made->types[i] = type;
+    if (type == SB_TYPE_ARRAY_STRING) made->plain = false;
     made->smallest_frame += type == SB_TYPE_STRING ? 4 : type < SB_TYPE_STRING ? (uint32_t)sb_priv_type_width(type) : 2;
     memcpy(made->names[i], fields[i].name, strlen(fields[i].name) + 1);
   }
