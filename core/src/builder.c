@@ -167,36 +167,29 @@ typedef struct frame_room {
 /* What writing says where the frame is larger than the room; no caller of the library sees it. */
 #define DOES_NOT_FIT SB_NEED_MORE
 
-static sb_status write_string(measure *message, const frame_room *room, size_t field, const void *data, size_t size) {
+/* Writes a string at `*at`, and moves that on; message->size stays where the field begins, which is what errors tell. */
+static sb_status write_string(const measure *message, const frame_room *room, size_t field, const void *data, size_t size, size_t *at) {
   size_t total = 0;
   const sb_status status = measure_string(message, field, data, size, &total);
   if (status != SB_OK) return status;
-  if (total > room->size - message->size) return DOES_NOT_FIT;
-  sb_priv_store32(room->frame + message->size, (uint32_t)size);
-  if (size > 0) memcpy(room->frame + message->size + 4, data, size);
-  message->size += total;
+  if (total > room->size - *at) return DOES_NOT_FIT;
+  sb_priv_store32(room->frame + *at, (uint32_t)size);
+  if (size > 0) memcpy(room->frame + *at + 4, data, size);
+  *at += total;
   return SB_OK;
 }
 
-static sb_status write_integers(measure *message, const frame_room *room, size_t field, const void *data, size_t count) {
-  const size_t width = sb_priv_type_width(message->schema->types[field]), total = width * count;
-  (void)field;
-  if (total > room->size - message->size) return DOES_NOT_FIT;
-  sb_priv_swap_copy(room->frame + message->size, data, width, count);
-  message->size += total;
-  return SB_OK;
-}
-
-static sb_status write_array(measure *message, const frame_room *room, size_t field, const void *data, size_t count) {
+static sb_status write_array(const measure *message, const frame_room *room, size_t field, const void *data, size_t count, size_t *at) {
   sb_status status = check_array(message, field, data, count);
   if (status != SB_OK) return status;
-  if (room->size - message->size < 2) return DOES_NOT_FIT;
-  sb_priv_store16(room->frame + message->size, (uint16_t)count);
-  message->size += 2;
-  if (message->schema->types[field] != SB_TYPE_ARRAY_STRING) return write_integers(message, room, field, data, count);
+  const size_t width = sb_priv_type_width(message->schema->types[field]), total = 2 + width * count;
+  if (total > room->size - *at) return DOES_NOT_FIT;
+  sb_priv_store16(room->frame + *at, (uint16_t)count);
+  if (width > 0) sb_priv_swap_copy(room->frame + *at + 2, data, width, count);
+  *at += total;
   const sb_bytes *items = data;
-  for (size_t i = 0; i < count && status == SB_OK; i++)
-    status = write_string(message, room, field, SB_PRIV_READ_ONCE(items[i].data), SB_PRIV_READ_ONCE(items[i].size));
+  for (size_t i = 0; width == 0 && i < count && status == SB_OK; i++)
+    status = write_string(message, room, field, SB_PRIV_READ_ONCE(items[i].data), SB_PRIV_READ_ONCE(items[i].size), at);
   return status;
 }
 
@@ -212,7 +205,11 @@ static sb_status write_field(measure *message, const frame_room *room, size_t fi
   }
   const void *data = SB_PRIV_READ_ONCE(value->data);
   const size_t size = SB_PRIV_READ_ONCE(value->size);
-  return type == SB_TYPE_STRING ? write_string(message, room, field, data, size) : write_array(message, room, field, data, size);
+  size_t at = message->size;
+  const sb_status status = type == SB_TYPE_STRING ? write_string(message, room, field, data, size, &at)
+                                                  : write_array(message, room, field, data, size, &at);
+  if (status == SB_OK) message->size = at;
+  return status;
 }
 
 /* Checks and writes a message whose frame fits the room; message->size becomes what it took. `*field` becomes the field that was last. */

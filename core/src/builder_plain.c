@@ -109,8 +109,8 @@ encode_array:
   {
     const size_t width = sb_priv_type_width(type[-1]);
     size = SB_PRIV_READ_ONCE(value->size);
-  data = SB_PRIV_READ_ONCE(value->data);
-  value++;
+    data = SB_PRIV_READ_ONCE(value->data);
+    value++;
     if (size > SB_ARRAY_ITEMS_MAX || width * size > spare || (data == NULL && size > 0)) return 0;
     spare -= width * size;
     sb_priv_store16(at, (uint16_t)size);
