@@ -1,7 +1,11 @@
-/* Memory of the caller that changes while it is added. A provider changes it, whose code runs between the measuring and the writing: so
- * every change comes at the same moment each time. Blocks have bytes behind them that nobody may touch. */
+/* link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc */
+
+/* Memory of the caller that changes while it is added. A provider changes it, whose code runs between the measuring and the writing, or one of
+ * the call's allocations: so every change comes at the same moment each time. Blocks have bytes behind them that nobody may touch. */
 #include "codec_sample.h"
 #include "wire_bytes.h"
+
+#include "failing_malloc.h"
 
 enum {
   GUARD = 64,
@@ -283,6 +287,53 @@ static void columns_that_change_are_refused_or_whole(void **state) {
   assert_true(came[SB_OK] > 0 && came[SB_OUT_OF_RANGE] > 0);
 }
 
+static const change *changes_at_allocation;
+static size_t changed_message;
+
+static void change_now(void) { changes_at_allocation->make(changed_message); }
+
+/* The same at each allocation of the call: also before it has its own copies. Then it may say whatever the values are by then. */
+static void columns_that_change_at_any_allocation_are_refused_or_whole(void **state) {
+  (void)state;
+  sb_schema *schema = open_all_types();
+  changer unchanged = {.block_size = 700};
+  const sb_memory_functions functions = {.struct_size = sizeof functions, .context = &unchanged, .reserve = reserve, .release = release};
+  sb_memory *memory = NULL;
+  assert_ok(sb_memory_open_callback(&functions, &memory));
+  memset(came, 0, sizeof came);
+  size_t allocations = 0;
+  for (size_t i = 0; i < sizeof column_changes / sizeof column_changes[0]; i++)
+    for (long nth = 1;; nth++) {
+      sb_builder *builder = open_builder(memory), *before = open_builder(NULL);
+      fill_input();
+      assert_ok(add(builder, schema, IN_COLUMNS, 0, NULL));
+      assert_ok(add(before, schema, IN_COLUMNS, 0, NULL));
+      changes_at_allocation = &column_changes[i];
+      changed_message = (size_t)nth % SAMPLES;
+      allocation_does = change_now;
+      allocations_until_failure = nth;
+      const sb_status status = add(builder, schema, IN_COLUMNS, 0, NULL);
+      const bool changed = allocations_until_failure == 0;
+      allocation_does = NULL;
+      allocations_until_failure = 0;
+      came[status]++;
+      if (status == SB_OK)
+        assert_frames_are_whole(builder, schema, 2 * SAMPLES);
+      else
+        assert_same_frames(builder, before);
+      fill_input();
+      assert_ok(add(builder, schema, IN_COLUMNS, 0, NULL));
+      sb_builder_close(builder);
+      sb_builder_close(before);
+      if (!changed) break;
+      allocations++;
+    }
+  assert_true(allocations > 3 * sizeof column_changes / sizeof column_changes[0]);
+  assert_true(came[SB_OK] > 0 && came[SB_OUT_OF_RANGE] > 0);
+  sb_memory_close(memory);
+  sb_schema_close(schema);
+}
+
 /* It was measured, a block of that size was got, and now it is larger. */
 static void a_message_that_outgrows_its_block_is_refused(void **state) {
   (void)state;
@@ -296,9 +347,8 @@ static void a_message_that_outgrows_its_block_is_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      codec_test(a_message_that_changes_is_refused_or_whole),
-      codec_test(rows_that_change_are_refused_or_whole),
-      codec_test(columns_that_change_are_refused_or_whole),
+      codec_test(a_message_that_changes_is_refused_or_whole),   codec_test(rows_that_change_are_refused_or_whole),
+      codec_test(columns_that_change_are_refused_or_whole),     codec_test(columns_that_change_at_any_allocation_are_refused_or_whole),
       codec_test(a_message_that_outgrows_its_block_is_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
