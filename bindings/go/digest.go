@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x165d175c47322c0full
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x3e7b6134fc373490ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "165d175c47322c0f"
+const coreDigest = "3e7b6134fc373490"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x165d175c47322c0full
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x3e7b6134fc373490ull
 import "C"
