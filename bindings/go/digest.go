@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xbf3a066a84f5fed3ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x765e5286deb42227ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "bf3a066a84f5fed3"
+const coreDigest = "765e5286deb42227"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xbf3a066a84f5fed3ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x765e5286deb42227ull
 import "C"

@@ -1901,7 +1901,8 @@ class SchemaFile(Handle):
     messages.
 
     A field is its name, its type (int8, int16, int32, int64, string, or array<T> with T one of these) and a
-    semicolon. A `#` begins a comment that ends with the line. White space separates words and has no other
+    semicolon. Behind request or response stands the api_key, a decimal number from -128 to 127 of any number
+    of digits. A `#` begins a comment that ends with the line. White space separates words and has no other
     meaning.
 
     Errors: A message such as `sensors.schema:4: message Reading: field values: there is no type int31`, and
