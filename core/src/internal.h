@@ -41,11 +41,12 @@ static inline bool sb_priv_owners_remove(sb_priv_owners *owners, uint64_t count)
  * thread may change. tests/core/orders.h stops there, and tries every order. So between two steps a thread touches nothing of others but the
  * thing that the first step names, and what is protected by the locks that it holds. */
 enum {
-  SB_PRIV_STEP_TOUCH,  /* reads or changes the thing */
+  SB_PRIV_STEP_LOOK,   /* reads the thing */
+  SB_PRIV_STEP_TOUCH,  /* reads or changes it */
   SB_PRIV_STEP_LOCK,   /* waits for the mutex, and locks it */
   SB_PRIV_STEP_UNLOCK, /* the other way round */
-  SB_PRIV_STEP_BUSY,   /* waits until the gate's thread is not busy */
-  SB_PRIV_STEP_USERS,  /* waits until no call is inside the entry of the handle */
+  SB_PRIV_STEP_BUSY,   /* waits until the gate's thread is not busy, and reads that */
+  SB_PRIV_STEP_USERS,  /* waits until no call is inside the entry of the handle, and reads that */
 };
 
 #ifdef NDEBUG

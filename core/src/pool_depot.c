@@ -384,7 +384,7 @@ static void cache_detach(sb_pool *pool, sb_priv_cache *cache) {
 
 /* Gives a detached cache back to the thread whose record it is in, which may end now: then the record is another thread's. */
 static void cache_release(sb_priv_cache *cache) {
-  SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, &cache->thread->gate);
+  SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, cache->thread->caches);
   atomic_store(&cache->pool, NULL);
 }
 

@@ -75,12 +75,12 @@ static void wait_for_users(const entry *it) {
 /* The pool of a handle at this moment; NULL if it has none. */
 static inline sb_pool *pool_now(uint64_t handle) {
   entry *it = entry_of(handle);
-  SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, it);
+  SB_PRIV_STEP(SB_PRIV_STEP_LOOK, it);
   if (it == NULL || atomic_load_explicit(&it->word, memory_order_acquire) >> NUMBER_SHIFT != handle >> NUMBER_SHIFT) return NULL;
-  SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, it);
+  SB_PRIV_STEP(SB_PRIV_STEP_LOOK, &it->pool);
   sb_pool *pool = atomic_load_explicit(&it->pool, memory_order_acquire);
   /* A pool lies there only after the word has got the number it goes with. */
-  SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, it);
+  SB_PRIV_STEP(SB_PRIV_STEP_LOOK, it);
   return atomic_load_explicit(&it->word, memory_order_acquire) >> NUMBER_SHIFT == handle >> NUMBER_SHIFT ? pool : NULL;
 }
 
@@ -92,7 +92,7 @@ static inline void *get_quickly(uint64_t handle, size_t size) {
     const sb_pool *pool = pool_now(handle);
     const size_t hint = SB_PRIV_SIZE_HINT(size);
     if (SB_PRIV_LIKELY(pool != NULL && hint < SB_PRIV_CLASS_HINTS)) {
-      SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, &pool->lock);
+      SB_PRIV_STEP(SB_PRIV_STEP_LOOK, &pool->lock);
       (void)sb_priv_magazine_pop(sb_priv_thread_magazine(gate, sb_priv_quick_at(pool, size, hint)), SB_PRIV_BLOCK_OUT, &item);
     }
   }
@@ -166,7 +166,7 @@ sb_status sb_pool_handle(sb_pool *pool, uint64_t *handle) {
   entry *it = entry_take();
   if (it != NULL) {
     (void)atomic_fetch_add(&pool->handle_count, 1);
-    SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, it);
+    SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, &it->pool);
     atomic_store(&it->pool, pool);
     SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, it);
     (void)atomic_fetch_and(&it->word, ~(uint64_t)CLOSED);
@@ -188,7 +188,7 @@ sb_status sb_pool_handle_free(uint64_t handle) {
     (void)atomic_fetch_add(&it->word, (uint64_t)1 << NUMBER_SHIFT);
     wait_for_users(it);
     if (pool != NULL) (void)atomic_fetch_sub(&pool->handle_count, 1);
-    SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, it);
+    SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, &it->pool);
     atomic_store(&it->pool, NULL);
     SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, it);
     (void)atomic_fetch_and(&it->word, ~(uint64_t)CLOSED);
@@ -208,7 +208,7 @@ void sb_priv_handles_close(sb_pool *pool) {
     SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, &entries[i]);
     (void)atomic_fetch_or(&entries[i].word, CLOSED);
     wait_for_users(&entries[i]);
-    SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, &entries[i]);
+    SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, &entries[i].pool);
     atomic_store(&entries[i].pool, NULL);
   }
   atomic_store(&pool->handle_count, 0);

@@ -264,9 +264,9 @@ extern __thread sb_priv_gate *sb_priv_thread_own SB_PRIV_TLS_MODEL;
 
 /* Whether the thread may use its magazines, until sb_priv_thread_leave, which must be called in any case. */
 static inline bool sb_priv_thread_enter(sb_priv_gate *gate) {
-  SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, gate);
+  SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, &gate->busy);
   atomic_store_explicit(&gate->busy, 1, memory_order_relaxed);
-  SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, gate);
+  SB_PRIV_STEP(SB_PRIV_STEP_LOOK, &gate->revoked);
   atomic_signal_fence(memory_order_seq_cst); /* the compiler keeps the order; membarrier sees to the CPU */
   return atomic_load(&gate->revoked) == 0;
 }
@@ -274,14 +274,14 @@ static inline bool sb_priv_thread_enter(sb_priv_gate *gate) {
 /* The same for a thread that exchanges; false for others. */
 static inline bool sb_priv_thread_enter_exchanging(sb_priv_gate *gate) {
   if ((atomic_load(&gate->revoked) & SB_PRIV_EXCHANGES) == 0) return false;
-  SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, gate);
+  SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, &gate->busy);
   (void)atomic_exchange(&gate->busy, 1);
-  SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, gate);
+  SB_PRIV_STEP(SB_PRIV_STEP_LOOK, &gate->revoked);
   return atomic_load(&gate->revoked) == SB_PRIV_EXCHANGES;
 }
 
 static inline void sb_priv_thread_leave(sb_priv_gate *gate) {
-  SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, gate);
+  SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, &gate->busy);
   atomic_store_explicit(&gate->busy, 0, memory_order_release);
 }
 

@@ -91,9 +91,9 @@ static pthread_mutex_t headers_lock = PTHREAD_MUTEX_INITIALIZER;
 static sb_priv_slab *free_singles; /* linked by next[0] */
 static sb_priv_slab *free_manies;
 
-void sb_priv_slab_lock(void) { sb_priv_lock(&headers_lock); }
+void sb_priv_slab_lock(void) { (void)pthread_mutex_lock(&headers_lock); }
 
-void sb_priv_slab_unlock(void) { sb_priv_unlock(&headers_lock); }
+void sb_priv_slab_unlock(void) { (void)pthread_mutex_unlock(&headers_lock); }
 
 static void header_push(sb_priv_slab **list, sb_priv_slab *slab) {
   slab->next[0] = *list;

@@ -73,7 +73,7 @@ static void thread_free(sb_priv_thread *thread) {
 
 static void thread_end(void *argument) {
   sb_priv_thread *thread = argument;
-  SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, &thread->gate);
+  SB_PRIV_STEP(SB_PRIV_STEP_LOOK, thread->caches);
   sb_priv_thread_own = &gate_gone; /* other destructors may still put blocks */
   sb_priv_depot_thread_ended(thread, false);
   sb_priv_lock(&threads_lock);
@@ -146,21 +146,21 @@ void sb_priv_pause(void) {
 
 /* A thread is busy for some nanoseconds, unless it loses its CPU in between. */
 static void wait_until_idle(const sb_priv_thread *thread) {
-  SB_PRIV_STEP(SB_PRIV_STEP_BUSY, &thread->gate);
+  SB_PRIV_STEP(SB_PRIV_STEP_BUSY, &thread->gate.busy);
   for (int i = 0; atomic_load(&thread->gate.busy) != 0; i++)
     if (i > 100) sb_priv_pause();
 }
 
 /* From here on the thread will stay away, or is seen to be busy. */
 static void gate_revoke(sb_priv_gate *gate) {
-  SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, gate);
+  SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, &gate->revoked);
   const uint32_t before = atomic_fetch_add(&gate->revoked, 1);
   assert((before & ~SB_PRIV_EXCHANGES) < SB_PRIV_EXCHANGES - 1);
   (void)before;
 }
 
 static void gate_restore(sb_priv_gate *gate) {
-  SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, gate);
+  SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, &gate->revoked);
   const uint32_t before = atomic_fetch_sub(&gate->revoked, 1);
   assert((before & ~SB_PRIV_EXCHANGES) > 0);
   (void)before;
