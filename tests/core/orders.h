@@ -8,7 +8,7 @@
  * lock, or for a thread that is busy, goes on when it can; if nobody can, that is a deadlock, and fails.
  *
  * orders_explore tries every order that can make a difference: two steps of different parties that touch different things may be exchanged, and of
- * all orders that become the same in that way one is run (sleep sets, Godefroid 1996). orders_all_explore leaves none out.
+ * all orders that become the same in that way one is run to its end (sleep sets, Godefroid 1996). Without `sleeps` none is left out.
  *
  * A fork makes a real child, in which only the party that forked goes on; there a lock that somebody else holds is a failure at once. */
 
@@ -285,15 +285,15 @@ static inline bool orders_exchangeable(const orders_step *one, const orders_step
 
 static inline int orders_first(uint8_t set) { return __builtin_ctz(set); }
 
-/* Runs the parties to their ends in the order of `path`, and then in one that was not tried. False where all that is left was tried, in another
- * order that makes no difference. */
-static inline bool orders_run_path(void) {
+/* Runs the parties to their ends in the order of `path`, and then in one that was not tried, unless all that is left was, in another order that
+ * makes no difference. */
+static inline void orders_run_path(void) {
   uint8_t asleep = 0;
   bool fresh = true;
   orders.depth = 0;
   for (int last = 0;;) {
     const uint8_t enabled = orders_all_enabled();
-    if (enabled == 0) return fresh;
+    if (enabled == 0) return;
     orders_choice *choice = &orders.path[orders.depth];
     if (fresh && orders.depth >= orders.known) {
       const uint8_t awake = enabled & (uint8_t)~asleep;
@@ -364,16 +364,24 @@ static inline void orders_play_end(const orders_play *play) {
   play->end();
 }
 
-/* Tries all orders; returns how many were run. */
-static inline long orders_explore(const orders_play *play, bool sleeps) {
-  long runs = 0;
+static inline void orders_explore_begin(bool sleeps) {
   orders.known = 0;
   orders.sleeps = sleeps;
+}
+
+static inline void orders_explore_run(const orders_play *play) {
+  orders_play_begin(play);
+  orders_play_prepare();
+  orders_run_path();
+  orders_play_end(play);
+}
+
+/* Tries all orders; returns how many were run. Without `sleeps` none is left out. */
+static inline long orders_explore(const orders_play *play, bool sleeps) {
+  long runs = 0;
+  orders_explore_begin(sleeps);
   do {
-    orders_play_begin(play);
-    orders_play_prepare();
-    (void)orders_run_path();
-    orders_play_end(play);
+    orders_explore_run(play);
     runs++;
   } while (orders_next_path());
   return runs;

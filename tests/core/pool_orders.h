@@ -11,6 +11,9 @@
  *   h i   get and put by the handle                       f   free the handle
  *   o     open a third pool, use it, and close it         n   end as a thread, and go on as a new one
  *   k     fork; the child uses all that is left to it
+ *
+ * Who writes such a text sees to it that nobody uses what another has closed. For texts of chance `guarded` does: a call that would is left out, and
+ * a close waits for the calls inside.
  */
 
 #include <samebytes/samebytes.h>
@@ -35,6 +38,9 @@ static struct {
     int count;
     sb_block *block;
   } own[ORDERS_PARTIES_MAX];
+  bool guarded;
+  sb_priv_gate inside[3]; /* busy: the calls inside of each pool, and of the further provider */
+  uint64_t outcome;       /* what the calls returned, as one number that does not depend on whose came first */
   uint32_t slot; /* of the first pool in the first run: none is lost */
   bool begun;
 } pool_orders;
@@ -129,22 +135,29 @@ static inline void fork_and_look(void) {
   ORDERS_HOLDS(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
+static inline void outcome_add(int party, char call, int status) {
+  const uint64_t mixed = ((uint64_t)party << 32 ^ (uint64_t)(uint8_t)call << 8 ^ (uint64_t)(uint32_t)status) * 0x9e3779b97f4a7c15u;
+  pool_orders.outcome += mixed ^ mixed >> 29;
+}
+
 static inline void by_handle(int party, bool get) {
   void *data = NULL;
   if (get) {
     const sb_status status = sb_pool_handle_get(pool_orders.handle, POOL_ORDERS_SIZE, &data);
     ORDERS_HOLDS(status == SB_OK || status == SB_CLOSED || status == SB_NOT_FOUND);
+    outcome_add(party, 'h', status);
     if (status == SB_OK) block_got(party, data);
   } else if (pool_orders.own[party].count > 0) {
     data = pool_orders.own[party].blocks[--pool_orders.own[party].count];
     block_comes_back(data);
     const sb_status status = sb_pool_handle_put(pool_orders.handle, data);
     ORDERS_HOLDS(status == SB_OK || status == SB_NOT_FOUND);
+    outcome_add(party, 'i', status);
     if (status != SB_OK) ORDERS_HOLDS(sb_pool_put(NULL, data) == SB_OK);
   }
 }
 
-static inline void pool_orders_do(int party, char call) {
+static inline void pool_orders_call(int party, char call) {
   const int which = call < 'a';
   sb_pool *pool = pool_orders.pools[which];
   void *data = NULL;
@@ -160,6 +173,7 @@ static inline void pool_orders_do(int party, char call) {
     if (pool_orders.own[party].count > 0) block_put(pool_orders.own[party].blocks[--pool_orders.own[party].count]);
     break;
   case 'b':
+    if (pool_orders.own[party].block != NULL) break;
     ORDERS_HOLDS(sb_pool_get_block(pool, POOL_ORDERS_SIZE, &pool_orders.own[party].block) == SB_OK);
     block_is_out(sb_block_data(pool_orders.own[party].block), party);
     break;
@@ -226,6 +240,40 @@ static inline void pool_orders_do(int party, char call) {
   }
 }
 
+/* What a call uses: 0 and 1 the pools, 2 the further provider; -1: nothing that can be closed. */
+static inline int used_by(char call) {
+  if (strchr("gbts", call) != NULL) return 0;
+  if (strchr("GTS", call) != NULL) return 1;
+  return call == 'w' ? 2 : -1;
+}
+
+static inline int closed_by(char call) { return call == 'c' ? 0 : call == 'C' ? 1 : call == 'm' ? 2 : -1; }
+
+static inline bool is_closed(int what) { return what == 2 ? pool_orders.memory_closed : pool_orders.closed[what]; }
+
+static inline void pool_orders_do(int party, char call) {
+  const int used = used_by(call), closing = closed_by(call);
+  if (!pool_orders.guarded) {
+    pool_orders_call(party, call);
+  } else if (used >= 0) {
+    _Atomic uint32_t *inside = &pool_orders.inside[used].busy;
+    orders_touch(inside);
+    if (is_closed(used)) return;
+    (*inside)++;
+    pool_orders_call(party, call);
+    orders_touch(inside);
+    (*inside)--;
+  } else if (closing >= 0) {
+    orders_hook(SB_PRIV_STEP_BUSY, &pool_orders.inside[closing].busy, "test");
+    if (!is_closed(closing)) pool_orders_call(party, call);
+  } else if (call == 'f') {
+    orders_touch(&pool_orders.handle_freed);
+    if (!pool_orders.handle_freed) pool_orders_call(party, call);
+  } else {
+    pool_orders_call(party, call);
+  }
+}
+
 /* ---- a play ---- */
 
 static inline void pool_orders_run(int party) {
@@ -235,6 +283,7 @@ static inline void pool_orders_run(int party) {
 static inline void pool_orders_begin(void) {
   memset(pool_orders.closed, 0, sizeof pool_orders.closed);
   pool_orders.memory_closed = pool_orders.handle_freed = false;
+  pool_orders.outcome = 0;
   for (int i = 0; i < 2; i++) pool_orders.pools[i] = pool_orders_open();
   ORDERS_HOLDS(sb_pool_memory(pool_orders.pools[0], &pool_orders.memory) == SB_OK);
   ORDERS_HOLDS(sb_pool_handle(pool_orders.pools[0], &pool_orders.handle) == SB_OK);
@@ -256,6 +305,7 @@ static inline void all_is_as_before(void) {
   enum {
     GATES = sizeof gates / sizeof gates[0]
   };
+  orders_thread_anew();
   for (int i = 0; i < 3; i++) pools[i] = pool_orders_open();
   for (int i = 0; i < GATES; i++) {
     sb_priv_thread_own = orders.gate_none;
@@ -276,8 +326,8 @@ static inline void pool_orders_end(void) {
   if (pool_orders.left != NULL) block_put(pool_orders.left);
   pool_orders.left = NULL;
   for (int party = 0; party < orders.count; party++) {
-    while (pool_orders.own[party].count > 0) pool_orders_do(party, 'p');
-    pool_orders_do(party, 'r');
+    while (pool_orders.own[party].count > 0) pool_orders_call(party, 'p');
+    pool_orders_call(party, 'r');
   }
   sb_pool_stats stats = {.struct_size = sizeof stats};
   for (int i = 0; i < 2; i++) {
