@@ -268,6 +268,7 @@ static void magazine_set_count(sb_priv_magazine *magazine, uint64_t count) {
 
 /* Moves all blocks of a magazine to the slabs. */
 static void magazine_empty(sb_pool *pool, sb_priv_class *class, sb_priv_magazine *magazine) {
+  SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, magazine);
   const uint32_t count = sb_priv_magazine_count(magazine);
   magazine_set_count(magazine, 0);
   for (uint32_t i = 0; i < count; i++) block_uncached(pool, class, magazine->items[i].record);
@@ -407,6 +408,7 @@ void sb_priv_depot_thread_ended(sb_priv_thread *thread, bool locked) {
     for (sb_pool *pool; (pool = atomic_load(&cache->pool)) != NULL;) {
       if (!locked) sb_priv_lock(&pool->lock);
       pool_check(pool);
+      SB_PRIV_STEP(SB_PRIV_STEP_LOOK, thread->caches);
       if (atomic_load(&cache->pool) == pool) { /* or it was closed in the meantime */
         cache_detach(pool, cache);
         cache_release(cache);

@@ -56,6 +56,7 @@ static sb_status handle_enter(uint64_t handle, entry **in) {
     if ((word & USERS) == USERS) return SB_BUSY;
   } while (!atomic_compare_exchange_weak_explicit(&it->word, &word, word + 1, memory_order_acquire, memory_order_relaxed));
   *in = it;
+  SB_PRIV_STEP(SB_PRIV_STEP_LOOK, &it->pool);
   if (atomic_load_explicit(&it->pool, memory_order_relaxed) != NULL) return SB_OK;
   (void)atomic_fetch_sub_explicit(&it->word, 1, memory_order_release); /* it is free, and this will be the next one's number */
   return SB_NOT_FOUND;
@@ -110,6 +111,7 @@ sb_status sb_pool_handle_get(uint64_t handle, size_t size, void **data) {
   entry *it = NULL;
   sb_status status = handle_enter(handle, &it);
   if (status != SB_OK) return status;
+  SB_PRIV_STEP(SB_PRIV_STEP_LOOK, &it->pool);
   status = sb_pool_get(atomic_load_explicit(&it->pool, memory_order_relaxed), size, data);
   handle_leave(it);
   return status;
@@ -122,6 +124,7 @@ sb_status sb_pool_handle_put(uint64_t handle, void *data) {
   sb_status status = handle_enter(handle, &it);
   if (status == SB_CLOSED) return sb_pool_put(NULL, data);
   if (status != SB_OK) return status;
+  SB_PRIV_STEP(SB_PRIV_STEP_LOOK, &it->pool);
   status = sb_pool_put(atomic_load_explicit(&it->pool, memory_order_relaxed), data);
   handle_leave(it);
   return status;

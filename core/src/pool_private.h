@@ -346,8 +346,10 @@ static inline bool sb_priv_item_valid(sb_priv_item item) {
  * other one counts: it is no longer there then. */
 static inline bool sb_priv_magazine_pop(sb_priv_magazine *magazine, uint8_t state, sb_priv_item *taken) {
   SB_PRIV_FORGET(magazine);
+  SB_PRIV_STEP(SB_PRIV_STEP_LOOK, magazine);
   const uint64_t counts = sb_priv_magazine_counts(magazine), filled = counts & SB_PRIV_MAGAZINE_FILLED;
   if (!SB_PRIV_LIKELY(filled > 0)) return false;
+  SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, magazine);
   const sb_priv_item item = sb_priv_magazine_item(magazine, filled)[-1];
   sb_priv_magazine_set_counts(magazine, counts + ((uint64_t)1 << SB_PRIV_MAGAZINE_TAKEN) - sizeof item);
   if (!SB_PRIV_LIKELY(sb_priv_item_valid(item))) {
@@ -363,8 +365,10 @@ static inline bool sb_priv_magazine_pop(sb_priv_magazine *magazine, uint8_t stat
 /* The opposite, for a block that was in `state`; false if the magazine is full. */
 static inline bool sb_priv_magazine_push(sb_priv_magazine *magazine, void *data, sb_priv_record *record, uint8_t state) {
   SB_PRIV_FORGET(magazine);
+  SB_PRIV_STEP(SB_PRIV_STEP_LOOK, magazine);
   const uint64_t counts = sb_priv_magazine_counts(magazine), filled = counts & SB_PRIV_MAGAZINE_FILLED;
   if (!SB_PRIV_LIKELY(filled < magazine->capacity)) return false;
+  SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, magazine);
   sb_priv_record_set(record, SB_PRIV_BLOCK_CACHED);
   *sb_priv_magazine_item(magazine, filled) = (sb_priv_item){data, record};
   sb_priv_magazine_set_counts(magazine, counts + sizeof(sb_priv_item));

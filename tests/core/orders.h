@@ -182,8 +182,10 @@ static inline void orders_switch_to(int party) {
 }
 
 static inline bool orders_ignores(const void *thing) {
-  return thing != NULL && (thing == &orders.gate_none->busy || thing == &orders.gate_none->revoked || thing == &orders.gate_gone->busy ||
-                           thing == &orders.gate_gone->revoked);
+  const sb_priv_gate *shared[] = {orders.gate_none, orders.gate_gone};
+  for (int i = 0; i < 2; i++)
+    if (shared[i] != NULL && (thing == &shared[i]->busy || thing == &shared[i]->revoked)) return true;
+  return false;
 }
 
 static inline void orders_hook(int kind, const void *thing, const char *function) {

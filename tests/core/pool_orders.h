@@ -96,9 +96,26 @@ static inline void get_and_put(sb_pool *pool) {
 
 /* ---- the calls ---- */
 
+/* Whoever was about to recycle a pool that is gone is not in the child, which has done it. */
+static inline void child_has_recycled(const sb_pool *gone) {
+  enum {
+    MORE = 8 /* than are free */
+  };
+  bool found = false;
+  sb_pool *pools[MORE];
+  for (int i = 0; i < MORE; i++) {
+    pools[i] = pool_orders_open();
+    found = found || pools[i] == gone;
+  }
+  for (int i = 0; i < MORE; i++) sb_pool_close(pools[i]);
+  ORDERS_HOLDS(found);
+}
+
 /* In the child only the party that forked goes on, here as several threads, one after the other. */
 static inline void child_uses_all(void) {
   (void)alarm(20);
+  for (int i = 0; i < 2; i++)
+    if (pool_orders.closed[i] && pool_orders.pools[i]->retired && pool_orders.pools[i]->taken == 0) child_has_recycled(pool_orders.pools[i]);
   sb_pool *fresh = pool_orders_open();
   sb_pool *pools[] = {pool_orders.closed[0] ? NULL : pool_orders.pools[0], pool_orders.closed[1] ? NULL : pool_orders.pools[1], fresh};
   sb_priv_gate *own = sb_priv_thread_own;
