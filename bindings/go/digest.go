@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x765e5286deb42227ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xabe146e12f7acd63ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "765e5286deb42227"
+const coreDigest = "abe146e12f7acd63"

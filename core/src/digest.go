@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x765e5286deb42227ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xabe146e12f7acd63ull
 import "C"
