@@ -1,4 +1,4 @@
-"""A module as its author wrote it against recent_visits.h, by ctypes: it knows nothing of samebytes, and looks for librv.so beside itself."""
+"""A module as its author wrote it against recent_visits.h, by ctypes: it knows no samebytes, and looks for librv.so beside itself."""
 
 import ctypes
 import os
