@@ -98,6 +98,7 @@ class Client:
         self.read: Counter[tuple[int, int]] = Counter()  # lines of this log so far, of those in texts
         self.id_max = max(self.ids, default=-1)
         self.waiting: deque[Waiting] = deque()
+        self.there_ns: int | None = None  # time of the last line of this log that was there already
 
     def has(self, time_ns: int, text: int) -> bool:
         """Whether a line of the log is there already; counts it."""
@@ -181,8 +182,9 @@ class Import:
             if why is not None:
                 yield line.number, why
         for client in self.clients.values():
-            self.settle(client, self.waiting_is_new())
+            self.settle(client, self.waiting_is_new(client))
             client.read.clear()
+            client.there_ns = None
         self.flush()
 
     def line(self, line: _sources.Line, reader: _weblog.Reader) -> str | None:
@@ -213,9 +215,10 @@ class Import:
             self.add_with_id(client, line, self.first_id + line.number - 1)
             return
         if client.waiting and client.waiting[0].time_ns != line.time_ns:
-            self.settle(client, self.waiting_is_new())
+            self.settle(client, self.waiting_is_new(client))
         if client.has(line.time_ns, hash(line.text)):
             self.counts.already_there += 1
+            client.there_ns = line.time_ns
             self.settle(client, new=False)
             return
         oldest = client.kept[0].time_ns if len(client.kept) >= self.max_visits else None
@@ -229,10 +232,12 @@ class Import:
                 client.waiting.popleft()
                 self.counts.evicted += 1
 
-    def waiting_is_new(self) -> bool:
-        """Whether lines are new after which none of their time was there: not where some of the log was there already, and none was new."""
+    def waiting_is_new(self, client: Client) -> bool:
+        """Whether lines are new after which none of their time was there. So they are after one that was; otherwise not where some of the
+        log was there already, and nothing was new."""
         added, already_there = self.before
-        return self.counts.added > added or self.counts.already_there == already_there
+        after = client.there_ns == client.waiting[0].time_ns if client.waiting else False
+        return after or self.counts.added > added or self.counts.already_there == already_there
 
     def settle(self, client: Client, new: bool) -> None:
         """Decides about the lines that wait."""
@@ -334,7 +339,7 @@ class Import:
         while self.kept_count > KEPT_MAX and len(self.clients) > 1:
             _, client = self.clients.popitem(last=False)
             if client.waiting:
-                self.settle(client, self.waiting_is_new())
+                self.settle(client, self.waiting_is_new(client))
                 self.flush()
             del self.owners[client.user]
             self.kept_count -= len(client.kept)

@@ -16,6 +16,10 @@ from .._version import __version__
 from . import _doctor, _frames, _status, _visits
 
 
+class PipeClosed(Exception):
+    """Nobody reads the output; not a BrokenPipeError, which click ends with a status that means damage here."""
+
+
 class Command(click.Group):
     """What fails is said in one line on stderr, without a traceback, and each kind of failure has its status."""
 
@@ -26,20 +30,22 @@ class Command(click.Group):
         try:
             status = run(*arguments, standalone_mode=False, **more)
             sys.stdout.flush()
-        except SystemExit as error:
-            if not isinstance(error.__context__, OSError):
-                raise
-            status = status_of(error.__context__)  # click ends so when nobody reads its output
         except Exception as error:
             status = status_of(error)
         sys.exit(status or 0)
 
+    def make_context(self, *arguments: Any, **more: Any) -> click.Context:
+        try:
+            return super().make_context(*arguments, **more)
+        except BrokenPipeError as error:
+            raise PipeClosed from error
+
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
+        except BrokenPipeError as error:
+            raise PipeClosed from error
         except (SamebytesError, OSError) as error:
-            if isinstance(error, BrokenPipeError):
-                raise
             tell(error, context)
             context.exit(status_of_work(error))
 
@@ -63,7 +69,7 @@ def status_of(error: Exception) -> int:
     if isinstance(error, click.Abort):
         click.echo("Aborted!", err=True)
         return _status.INTERRUPTED
-    if isinstance(error, BrokenPipeError):
+    if isinstance(error, PipeClosed | BrokenPipeError):
         # Nobody reads on. What is left in the buffer goes nowhere, so that the interpreter has nothing to complain of.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return _status.PIPE_CLOSED
