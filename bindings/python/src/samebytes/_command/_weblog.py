@@ -25,7 +25,8 @@ COMMON_TIME = re.compile(rb"\[" + DATE_TIME + rb"(?:[.,](\d{1,9})\d*)? ([+-]\d\d
 # Quotes and backslashes in a request are escaped, as servers do it; or, if it does not match, are not.
 ESCAPED = re.compile(rb' "([^"\\]*(?:\\.[^"\\]*)*)" (?:\d{3}|-) (?:\d+|-)(?=[ \t"]|\Z)', re.DOTALL)
 UNESCAPED = re.compile(rb' "(.*?)" (?:\d{3}|-) (?:\d+|-)(?=[ \t"]|\Z)', re.DOTALL)
-REQUEST = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ +(.+?)(?: +HTTP/[\d.]+)?", re.DOTALL)
+METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ +(?=[^ ])")
+VERSION = re.compile(rb"HTTP/[\d.]+")
 HAPROXY = re.compile(rb"(\S+) \[" + DATE_TIME + rb'\.(\d{3})\] \S+ \S+ [+\d/-]+ -?\d+ \+?\d+ [^"]*"(.*?)"?', re.DOTALL)
 W3C_FIELD = re.compile(rb'"(?:[^"]|"")*"|\S+')
 ISO_TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9})\d*)?(Z|[+-]\d\d:?\d\d|)")
@@ -33,6 +34,7 @@ EPOCH_DAY = datetime.date(1970, 1, 1).toordinal()
 CALENDAR_CYCLE_DAYS = 146097  # 400 years, after which the calendar repeats; datetime has no year 0
 NS = 10**9
 TIME_MAX = (2**63 - 1) // NS * NS  # whole seconds that 64-bit nanoseconds reach
+CLIENT_MAX = 255  # bytes; names of hosts have fewer
 NOBODY = (b"", b"-", b"unix:")  # clients that are none: whoever they are, they are not one
 
 
@@ -130,7 +132,8 @@ def address_of(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | Non
 
 
 def is_address(field: bytes) -> bool:
-    return field[:1] in b"0123456789abcdefABCDEF[:" and address_of(field.decode("ascii", "replace")) is not None
+    may_be = len(field) <= CLIENT_MAX and field[:1] in b"0123456789abcdefABCDEF[:"
+    return may_be and address_of(field.decode("ascii", "replace")) is not None
 
 
 def client_of_head(head: bytes) -> bytes:
@@ -150,13 +153,17 @@ def client_of_head(head: bytes) -> bytes:
 
 
 def target_of(request: bytes) -> bytes:
-    """What was asked for; nothing where the request is none."""
-    found = REQUEST.fullmatch(request)
-    return found[1] if found else b""
+    """What was asked for: all between method and version, spaces too; nothing where the request is none."""
+    method = METHOD.match(request)
+    if method is None:
+        return b""
+    target = request[method.end() :]
+    before, _, last = target.rpartition(b" ")
+    return before.rstrip(b" ") if before and VERSION.fullmatch(last) else target
 
 
 def seen(client: bytes, url: bytes, time_ns: int | None, in_shape: bool = True) -> Seen | None:
-    name = client_name(client)
+    name = client_name(client) if len(client) <= CLIENT_MAX else b""
     return None if time_ns is None or name in NOBODY else Seen(name, url, time_ns, in_shape)
 
 
@@ -234,8 +241,8 @@ def parse_json(line: bytes) -> Seen | None:
     else:
         time_ns = None if time is None or isinstance(time, bool) else time_of_number(Decimal(time))
     asked = bytes_of(url) if isinstance(url, str) else b""
-    in_one = REQUEST.fullmatch(asked) if url == found.get("request") else None  # with method and version
-    return seen(bytes_of(client), in_one[1] if in_one else asked, time_ns)
+    in_one = url == found.get("request")  # with method and version
+    return seen(bytes_of(client), target_of(asked) if in_one else asked, time_ns)
 
 
 class W3C:
