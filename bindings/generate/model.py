@@ -158,7 +158,7 @@ class Header:
 class DropIn:
     """A function under the name that programs for another library call: exported, but no part of the API that bindings have."""
 
-    name: str  # "AddVisit"
+    name: str  # "VisitManagerAddVisit"
     header: str  # "recent_visits.h"
     since: str
 

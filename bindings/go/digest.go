@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xabe146e12f7acd63ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xbf62cc44a5dacc89ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "abe146e12f7acd63"
+const coreDigest = "bf62cc44a5dacc89"

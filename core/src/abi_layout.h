@@ -242,7 +242,7 @@ SB_LAYOUT_FIELD(struct sb_client_options, memory, 16, 8, sb_memory *);
 SB_LAYOUT_FIELD(struct sb_client_options, context, 24, 8, void *);
 SB_LAYOUT_FIELD(struct sb_client_options, answer, 32, 8, void (*)(void *, uint64_t, sb_status, const sb_row *, const sb_value *, size_t));
 SB_LAYOUT(struct Visit, 40, 8);
-SB_LAYOUT_FIELD(struct Visit, visit_id, 0, 4, unsigned int);
+SB_LAYOUT_FIELD(struct Visit, visit_id, 0, 4, uint32_t);
 SB_LAYOUT_FIELD(struct Visit, url, 8, 8, char *);
 SB_LAYOUT_FIELD(struct Visit, text, 16, 8, char *);
 SB_LAYOUT_FIELD(struct Visit, time, 24, 16, struct timespec);

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xabe146e12f7acd63ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xbf62cc44a5dacc89ull
 import "C"
