@@ -51,7 +51,7 @@ def parse(content: str, name: str) -> Snapshot:
             continue
         if words[0] == "struct" and len(words) == 5 and words[4] in ("sized", "frozen"):
             fields = []
-            structs[words[1]] = Layout(words[1], int(words[2]), int(words[3]), words[4] == "sized", fields)
+            structs[words[1]] = Layout(words[1], words[1], int(words[2]), int(words[3]), words[4] == "sized", fields)
         elif line.startswith("  ") and len(words) >= 6 and structs:
             fields.append(LayoutField(words[4], " ".join(words[5:]), int(words[2]), int(words[3])))
         elif words[0] == "constant" and len(words) == 3:
@@ -151,9 +151,9 @@ def header(api: Api) -> str:
         "",
     ]
     for struct in api.layouts:
-        lines.append(f"SB_LAYOUT(struct {struct.name}, {struct.size}, {struct.alignment});")
+        lines.append(f"SB_LAYOUT({struct.ctype}, {struct.size}, {struct.alignment});")
         lines += [
-            f"SB_LAYOUT_FIELD(struct {struct.name}, {field.name}, {field.offset}, {field.size}, {field.ctype});"
+            f"SB_LAYOUT_FIELD({struct.ctype}, {field.name}, {field.offset}, {field.size}, {field.ctype});"
             for field in struct.fields
         ]
     lines += [
