@@ -39,9 +39,9 @@ static sb_status sync_to(visit_file *file, uint64_t target, sb_error *error) {
   }
   atomic_store(&file->sync_ns, sb_priv_monotonic_ns() - begin);
   atomic_fetch_add_explicit(&file->syncs, 1, memory_order_relaxed);
-  (void)pthread_rwlock_wrlock(&file->state_lock);
+  sb_priv_visit_lock_write(&file->state_lock);
   if (file->log.durable < target) file->log.durable = target;
-  (void)pthread_rwlock_unlock(&file->state_lock);
+  sb_priv_visit_lock_write_end(&file->state_lock);
   return SB_OK;
 }
 
@@ -52,10 +52,10 @@ static sb_status poisoned(sb_error *error) {
 sb_status sb_priv_visit_sync(visit_file *file, sb_error *error) {
   if (atomic_load(&file->poisoned)) return poisoned(error);
   (void)pthread_mutex_lock(&file->sync_mutex);
-  (void)pthread_rwlock_rdlock(&file->state_lock);
+  sb_priv_visit_lock_read(&file->state_lock);
   const uint64_t end = file->log.end;
   const bool due = file->log.durable < end;
-  (void)pthread_rwlock_unlock(&file->state_lock);
+  sb_priv_visit_lock_read_end(&file->state_lock);
   sb_status status = SB_OK;
   if (atomic_load(&file->poisoned))
     status = poisoned(error);
@@ -73,17 +73,17 @@ int sb_priv_visit_slot_write(visit_file *file, uint32_t state, uint64_t length) 
   sb_priv_visit_slot_encode(data, file->log.uuid, &slot);
   const int problem = sb_priv_file_write(file->log.file, data, sizeof data, VISIT_SECTOR * (1 + slot.generation % 2));
   if (problem != 0) return problem;
-  (void)pthread_rwlock_wrlock(&file->state_lock); /* others look at it */
+  sb_priv_visit_lock_write(&file->state_lock); /* others look at it */
   file->log.slot = slot;
-  (void)pthread_rwlock_unlock(&file->state_lock);
+  sb_priv_visit_lock_write_end(&file->state_lock);
   return 0;
 }
 
 /* Says that the file is being changed, and what of it is on disk, which the thread that syncs may be changing just now. */
 static int slot_write_open(visit_file *file) {
-  (void)pthread_rwlock_rdlock(&file->state_lock);
+  sb_priv_visit_lock_read(&file->state_lock);
   const uint64_t durable = file->log.durable;
-  (void)pthread_rwlock_unlock(&file->state_lock);
+  sb_priv_visit_lock_read_end(&file->state_lock);
   return sb_priv_visit_slot_write(file, VISIT_SLOT_OPEN, durable);
 }
 
@@ -283,21 +283,21 @@ static void unreserve(visit_file *file, const visit_change *change) {
 static void commit(visit_file *file, visit_change *batch) {
   visit_writer *writer = &file->writer;
   bool failed = false;
-  (void)pthread_rwlock_wrlock(&file->state_lock);
+  sb_priv_visit_lock_write(&file->state_lock);
   writer->durable = file->log.durable;
   file->batch_deletes = false;
   for (visit_change *change = batch; change != NULL; change = change->next) {
     change->status = atomic_load(&file->poisoned) ? poisoned(change->error) : encode(file, change);
     if (change->status != SB_OK) failed = true;
   }
-  (void)pthread_rwlock_unlock(&file->state_lock);
+  sb_priv_visit_lock_write_end(&file->state_lock);
 
   sb_status status = SB_OK;
   sb_error error = {0};
   const size_t size = writer->bytes.size;
   if (size > 0) status = sb_priv_visit_append(file, &error);
 
-  (void)pthread_rwlock_wrlock(&file->state_lock);
+  sb_priv_visit_lock_write(&file->state_lock);
   for (visit_change *change = batch; change != NULL; change = change->next) {
     if (change->status == SB_OK && status == SB_OK) apply(file, change, writer->end - size);
     if (change->status != SB_OK || status == SB_OK || change->begin == change->end) continue;
@@ -314,7 +314,7 @@ static void commit(visit_file *file, visit_change *batch) {
   }
   for (const visit_change *change = batch; change != NULL && (failed || status != SB_OK); change = change->next) unreserve(file, change);
   if (writer->bytes.capacity > BATCH_MAX) sb_priv_visit_bytes_free(&writer->bytes);
-  (void)pthread_rwlock_unlock(&file->state_lock);
+  sb_priv_visit_lock_write_end(&file->state_lock);
 }
 
 /* ---- the queue ---- */
@@ -411,12 +411,12 @@ void sb_priv_visit_index_schedule(visit_file *file) {
 sb_status sb_priv_visit_index_append(visit_file *file, sb_error *error) {
   visit_log *log = &file->log;
   visit_base base = {0};
-  (void)pthread_rwlock_wrlock(&file->state_lock);
+  sb_priv_visit_lock_write(&file->state_lock);
   file->writer.durable = log->durable;
   sb_status status = sb_priv_visit_index_write(log, &file->writer, &base, error);
-  (void)pthread_rwlock_unlock(&file->state_lock);
+  sb_priv_visit_lock_write_end(&file->state_lock);
   if (status == SB_OK) status = sb_priv_visit_append(file, error);
-  (void)pthread_rwlock_wrlock(&file->state_lock);
+  sb_priv_visit_lock_write(&file->state_lock);
   if (status == SB_OK) {
     sb_priv_visit_index_take(log, base);
     log->end = file->writer.end;
@@ -426,16 +426,16 @@ sb_status sb_priv_visit_index_append(visit_file *file, sb_error *error) {
     free(base.pages);
     sb_priv_visit_take_back(file);
   }
-  (void)pthread_rwlock_unlock(&file->state_lock);
+  sb_priv_visit_lock_write_end(&file->state_lock);
   return status;
 }
 
 void sb_priv_visit_maintain(visit_file *file) {
   visit_log *log = &file->log;
   if (atomic_load(&file->poisoned)) return;
-  (void)pthread_rwlock_rdlock(&file->state_lock); /* a reader who brings a user into memory counts it anew */
+  sb_priv_visit_lock_read(&file->state_lock); /* a reader who brings a user into memory counts it anew */
   const uint64_t size = log->end - VISIT_LOG_START, live = log->table.live_bytes;
-  (void)pthread_rwlock_unlock(&file->state_lock);
+  sb_priv_visit_lock_read_end(&file->state_lock);
   if (file->copy_file >= 0 || (size > sb_priv_visit_tuning.compact_min && size > 2 * live && log->end >= file->compact_at)) {
     if (atomic_load(&file->compactors) > 0) return; /* somebody else pays */
     if (file->compact_in_thread)

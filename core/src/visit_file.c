@@ -166,13 +166,13 @@ static sb_status set_limit(visit_file *file, uint32_t max_visits, sb_error *erro
   visit_record record;
   (void)sb_priv_visit_head_decode(writer->bytes.data, file->log.end, &record);
   status = sb_priv_visit_append(file, error);
-  (void)pthread_rwlock_wrlock(&file->state_lock);
+  sb_priv_visit_lock_write(&file->state_lock);
   if (status == SB_OK) status = sb_priv_visit_log_take(&file->log, &record, error);
   if (status == SB_OK)
     writer->bytes.size = 0;
   else
     sb_priv_visit_take_back(file);
-  (void)pthread_rwlock_unlock(&file->state_lock);
+  sb_priv_visit_lock_write_end(&file->state_lock);
   return status;
 }
 
@@ -316,7 +316,7 @@ static sb_status open_beside(visit_file *file, const char *path, sb_error *error
 }
 
 static void init_locks(visit_file *file) {
-  (void)pthread_rwlock_init(&file->state_lock, NULL);
+  sb_priv_visit_lock_init(&file->state_lock);
   (void)pthread_mutex_init(&file->queue_mutex, NULL);
   (void)pthread_mutex_init(&file->sync_mutex, NULL);
   (void)pthread_mutex_init(&file->thread_mutex, NULL);
@@ -338,18 +338,17 @@ static bool gone(const visit_file *file) { return atomic_load(&file->forked) || 
 
 /* Shows one user. Most are in memory; one that is not is read while nobody else may read, because reading changes the table. */
 static sb_status show(visit_file *file, uint32_t user, sb_visits *visits, sb_error *error) {
-  (void)pthread_rwlock_rdlock(&file->state_lock);
+  sb_priv_visit_lock_read(&file->state_lock);
   visit_user *found = sb_priv_visit_table_find(&file->log.table, user);
-  sb_status status = SB_OK;
-  if (found != NULL && found->decoded) {
-    status = sb_priv_visit_user_show(found, file->show_max, visits);
-  } else if (found != NULL || file->log.base.page_count > 0) {
-    (void)pthread_rwlock_unlock(&file->state_lock);
-    (void)pthread_rwlock_wrlock(&file->state_lock);
+  const bool in_memory = found != NULL && found->decoded, in_file = !in_memory && (found != NULL || file->log.base.page_count > 0);
+  sb_status status = in_memory ? sb_priv_visit_user_show(found, file->show_max, visits) : SB_OK;
+  sb_priv_visit_lock_read_end(&file->state_lock);
+  if (in_file) {
+    sb_priv_visit_lock_write(&file->state_lock);
     status = sb_priv_visit_log_load(&file->log, user, false, &found, error);
     if (status == SB_OK && found != NULL) status = sb_priv_visit_user_show(found, file->show_max, visits);
+    sb_priv_visit_lock_write_end(&file->state_lock);
   }
-  (void)pthread_rwlock_unlock(&file->state_lock);
   if (status == SB_NO_MEMORY) return sb_priv_error(error, status, NULL, "no memory for the visits");
   return status;
 }
@@ -369,7 +368,7 @@ static sb_status file_users(void *context, sb_visit_users *users, int64_t deadli
   (void)deadline_ns;
   if (gone(file)) return closed(error);
   visit_walk walk;
-  (void)pthread_rwlock_wrlock(&file->state_lock);
+  sb_priv_visit_lock_write(&file->state_lock);
   sb_status status = sb_priv_visit_walk_begin(&walk, &file->log, 0);
   while (status == SB_OK) {
     uint64_t user;
@@ -380,7 +379,7 @@ static sb_status file_users(void *context, sb_visit_users *users, int64_t deadli
     if (status == SB_OK && found != NULL && found->count > 0)
       status = sb_visit_users_put(users, found->user, found->count < file->show_max ? found->count : file->show_max);
   }
-  (void)pthread_rwlock_unlock(&file->state_lock);
+  sb_priv_visit_lock_write_end(&file->state_lock);
   if (status == SB_NO_MEMORY) return sb_priv_error(error, status, NULL, "no memory for the list of users");
   return status;
 }
@@ -391,7 +390,7 @@ static sb_status file_scan(void *context, uint64_t *next, size_t visits_min, sb_
   if (gone(file)) return closed(error);
   visit_walk walk;
   uint64_t user = *next;
-  (void)pthread_rwlock_wrlock(&file->state_lock);
+  sb_priv_visit_lock_write(&file->state_lock);
   /* In one piece that is large enough for malloc to keep for the next call, instead of giving it back to the system each time. */
   const uint64_t live = file->log.table.live_bytes;
   sb_status status = sb_visits_reserve(visits, visits_min < SCAN_ROWS ? visits_min : SCAN_ROWS, live < SCAN_BYTES ? live : SCAN_BYTES);
@@ -409,7 +408,7 @@ static sb_status file_scan(void *context, uint64_t *next, size_t visits_min, sb_
     else /* not kept: a walk over a large file must not fill the memory */
       status = sb_priv_visit_log_show(&file->log, (uint32_t)user, file->show_max, visits, error);
   }
-  (void)pthread_rwlock_unlock(&file->state_lock);
+  sb_priv_visit_lock_write_end(&file->state_lock);
   if (status == SB_OK) *next = user;
   if (status == SB_NO_MEMORY) return sb_priv_error(error, status, NULL, "no memory for the visits");
   return status;
@@ -464,9 +463,9 @@ static sb_status file_compact(void *context, int64_t deadline_ns, sb_error *erro
   if (gone(file)) return closed(error);
   if (file->read_only) return refused(error);
   /* One that began before the call may have copied what is deleted by now, so it does not count. */
-  (void)pthread_rwlock_rdlock(&file->state_lock);
+  sb_priv_visit_lock_read(&file->state_lock);
   const uint64_t wanted = file->copies_begun + 1;
-  (void)pthread_rwlock_unlock(&file->state_lock);
+  sb_priv_visit_lock_read_end(&file->state_lock);
   return sb_priv_visit_compact(file, wanted, error);
 }
 
@@ -480,13 +479,13 @@ static sb_status file_copy_to(void *context, const char *path, int64_t deadline_
   const char *name;
   uint8_t uuid[16];
   sb_priv_file_facts facts;
-  (void)pthread_rwlock_rdlock(&file->state_lock);
+  sb_priv_visit_lock_read(&file->state_lock);
   visit_slot slot = {.generation = 1, .state = VISIT_SLOT_CLOSED, .length = file->log.end, .index = file->log.base.offset};
   memcpy(uuid, file->log.uuid, sizeof uuid);
   const bool ours = file->log.slot.state != 0;
   /* The log up to here never changes, and the descriptor keeps the file, even when a compaction replaces it. */
   int problem = sb_priv_file_duplicate(file->log.file, &source);
-  (void)pthread_rwlock_unlock(&file->state_lock);
+  sb_priv_visit_lock_read_end(&file->state_lock);
   if (problem != 0) return sb_priv_visit_io(error, problem, "copying the file");
   if (!ours) {
     sb_priv_file_close(source);
@@ -546,7 +545,7 @@ static sb_status file_refresh(void *context, bool *changed, int64_t deadline_ns,
   if (gone(file)) return closed(error);
   if (!file->read_only) return sb_priv_error(error, SB_UNSUPPORTED, NULL, "the handle writes, so it shows the present state already");
   sb_priv_file_facts named = {0}, ours = {0};
-  (void)pthread_rwlock_wrlock(&file->state_lock);
+  sb_priv_visit_lock_write(&file->state_lock);
   visit_log *log = &file->log;
   sb_status status = SB_OK;
   int problem = sb_priv_file_look_at(file->folder, file->name, &named);
@@ -568,7 +567,7 @@ static sb_status file_refresh(void *context, bool *changed, int64_t deadline_ns,
     *changed = other || log->sequence != file->told;
     file->told = log->sequence;
   }
-  (void)pthread_rwlock_unlock(&file->state_lock);
+  sb_priv_visit_lock_write_end(&file->state_lock);
   return status;
 }
 
@@ -577,10 +576,10 @@ static sb_status file_verify(void *context, sb_visit_report *report, int64_t dea
   (void)deadline_ns;
   if (gone(file)) return closed(error);
   int copy;
-  (void)pthread_rwlock_rdlock(&file->state_lock);
+  sb_priv_visit_lock_read(&file->state_lock);
   const uint64_t end = file->log.end;
   const int problem = sb_priv_file_duplicate(file->log.file, &copy);
-  (void)pthread_rwlock_unlock(&file->state_lock);
+  sb_priv_visit_lock_read_end(&file->state_lock);
   if (problem != 0) return sb_priv_visit_io(error, problem, "checking the file");
   const sb_status status = sb_priv_visit_check(copy, end, report, error);
   sb_priv_file_close(copy);
@@ -591,7 +590,7 @@ static sb_status file_get_stats(void *context, sb_visit_stats *stats, int64_t de
   visit_file *file = context;
   (void)deadline_ns;
   if (gone(file)) return closed(error);
-  (void)pthread_rwlock_rdlock(&file->state_lock);
+  sb_priv_visit_lock_read(&file->state_lock);
   const visit_log *log = &file->log;
   const sb_visit_stats now = {
       .max_visits = log->table.max_visits < file->show_max ? log->table.max_visits : file->show_max,
@@ -608,7 +607,7 @@ static sb_status file_get_stats(void *context, sb_visit_stats *stats, int64_t de
       .compacting = file->copy_file >= 0,
       .poisoned = atomic_load(&file->poisoned),
   };
-  (void)pthread_rwlock_unlock(&file->state_lock);
+  sb_priv_visit_lock_read_end(&file->state_lock);
   return sb_priv_fill(stats, &now, sizeof now);
 }
 
@@ -657,7 +656,7 @@ static void file_close(void *context) {
   if (!atomic_load(&file->finished)) (void)!file_finish(file, 0, NULL);
   sb_priv_visit_log_free(&file->log);
   sb_priv_visit_bytes_free(&file->writer.bytes);
-  (void)pthread_rwlock_destroy(&file->state_lock);
+  sb_priv_visit_lock_destroy(&file->state_lock);
   (void)pthread_mutex_destroy(&file->queue_mutex);
   (void)pthread_mutex_destroy(&file->sync_mutex);
   (void)pthread_mutex_destroy(&file->thread_mutex);

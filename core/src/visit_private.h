@@ -3,7 +3,7 @@
 
 /* What the .c files of VisitManager share: visit_format (bytes), visit_table (users in memory), visit_log (reading a file), visit_index,
  * visit_compact, visit_swap, visit_thread, visit_old (format 0), visit_check (verify, salvage), visit_file (the store), visit_snapshot, visits (the API). They
- * stand on each other in about this order. docs/file-format.md has the byte tables that the numbers here come from. */
+ * stand on each other in about this order; visit_lock is the lock between readers and changes. docs/file-format.md has the byte tables that the numbers here come from. */
 
 #include <pthread.h>
 #include <semaphore.h>
@@ -368,6 +368,23 @@ sb_status sb_priv_visit_old_read(visit_log *log, uint64_t size, sb_error *error)
 /* Checks every byte of a file up to `end` (0: all of it), and fills the report. */
 sb_status sb_priv_visit_check(int file, uint64_t end, sb_visit_report *report, sb_error *error);
 
+/* ---- lock: readers beside each other, one writer, and nobody starves ---- */
+
+typedef struct visit_lock {
+  atomic_uint state;
+  pthread_mutex_t mutex;
+  pthread_cond_t readers_go, writers_go;
+  unsigned waiting_readers, phase;
+  unsigned writers_came, writers_done; /* writers take turns in the order in which they came */
+} visit_lock;
+
+void sb_priv_visit_lock_init(visit_lock *lock);
+void sb_priv_visit_lock_destroy(visit_lock *lock);
+void sb_priv_visit_lock_read(visit_lock *lock);
+void sb_priv_visit_lock_read_end(visit_lock *lock);
+void sb_priv_visit_lock_write(visit_lock *lock);
+void sb_priv_visit_lock_write_end(visit_lock *lock);
+
 /* ---- stores, snapshots ---- */
 
 typedef struct visit_tuning {
@@ -416,7 +433,7 @@ typedef struct visit_file {
   char *name; /* last component of the path */
   int folder, lock;
 
-  pthread_rwlock_t state_lock;
+  visit_lock state_lock;
   visit_log log;
 
   pthread_mutex_t queue_mutex;

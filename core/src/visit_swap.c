@@ -106,17 +106,17 @@ static void exchange(visit_file *file, visit_base base, const visit_slot *slot, 
 /* Everything is copied: puts the copy on disk and in place. */
 static sb_status finish(visit_file *file, sb_error *error) {
   visit_base base = {0};
-  (void)pthread_rwlock_wrlock(&file->state_lock);
+  sb_priv_visit_lock_write(&file->state_lock);
   sb_status status = sb_priv_visit_copy_index(&file->copy, &file->log, &base, error);
   int problem = 0;
   if (status == SB_OK) problem = sb_priv_visit_writer_flush(&file->copy.writer);
-  (void)pthread_rwlock_unlock(&file->state_lock);
+  sb_priv_visit_lock_write_end(&file->state_lock);
   const visit_slot slot = {.generation = 1, .state = VISIT_SLOT_OPEN, .length = file->copy.writer.end, .index = base.offset};
   if (status == SB_OK && problem == 0) problem = sb_priv_visit_header_write(file->copy_file, file->copy.uuid, &slot);
   if (status == SB_OK && problem == 0) problem = sb_priv_file_sync(file->copy_file);
   if (status == SB_OK && problem != 0) status = sb_priv_visit_io(error, problem, "writing the compacted file");
   (void)pthread_mutex_lock(&file->sync_mutex);
-  (void)pthread_rwlock_wrlock(&file->state_lock);
+  sb_priv_visit_lock_write(&file->state_lock);
   /* Users without visits, and those who were never read, are in the new index: they leave the memory, where they have their old places. */
   visit_table kept = {0};
   if (status == SB_OK && !sb_priv_visit_table_keep(&file->log.table, &kept))
@@ -137,7 +137,7 @@ static sb_status finish(visit_file *file, sb_error *error) {
     free(base.pages);
     sb_priv_visit_compact_abandon(file);
   }
-  (void)pthread_rwlock_unlock(&file->state_lock);
+  sb_priv_visit_lock_write_end(&file->state_lock);
   /* Readers go on meanwhile; nothing is added before it is sure that the new file is the one that is found after a power failure. */
   if (status == SB_OK && (problem = sb_priv_folder_sync(file->folder)) != 0) {
     atomic_store(&file->poisoned, true);
@@ -149,7 +149,7 @@ static sb_status finish(visit_file *file, sb_error *error) {
 
 sb_status sb_priv_visit_compact_step(visit_file *file, uint64_t bytes, sb_error *error) {
   if (atomic_load(&file->poisoned)) return sb_priv_error(error, SB_IO, NULL, "an earlier sync failed, so nothing more is written");
-  (void)pthread_rwlock_wrlock(&file->state_lock);
+  sb_priv_visit_lock_write(&file->state_lock);
   sb_status status = file->copy_file < 0 ? begin(file, error) : SB_OK;
   const uint64_t before = status == SB_OK ? file->copy.writer.end - file->copy.writer.bytes.size : 0;
   if (status == SB_OK && file->copy_sync == COPY_SYNC_FAILED)
@@ -159,7 +159,7 @@ sb_status sb_priv_visit_compact_step(visit_file *file, uint64_t bytes, sb_error 
   const bool copied = status == SB_OK && file->copy.next == file->copy.user_count;
   /* Who compacts syncs the most of it beforehand, while others go on. */
   const bool wait = atomic_load(&file->compactors) > 0 && file->copy_sync != file->copies_begun;
-  (void)pthread_rwlock_unlock(&file->state_lock);
+  sb_priv_visit_lock_write_end(&file->state_lock);
   if (status != SB_OK) return status;
   if (file->copy.writer.end > before) sb_priv_file_sync_begin(file->copy_file, before, file->copy.writer.end - before);
   return copied && !wait ? finish(file, error) : SB_OK;
@@ -169,9 +169,9 @@ sb_status sb_priv_visit_compact_step(visit_file *file, uint64_t bytes, sb_error 
 static void sync_copy(visit_file *file, int copy, uint64_t which) {
   const int problem = sb_priv_file_sync(copy);
   sb_priv_file_close(copy);
-  (void)pthread_rwlock_wrlock(&file->state_lock);
+  sb_priv_visit_lock_write(&file->state_lock);
   if (file->copy_file >= 0 && file->copies_begun == which) file->copy_sync = problem == 0 ? which : COPY_SYNC_FAILED;
-  (void)pthread_rwlock_unlock(&file->state_lock);
+  sb_priv_visit_lock_write_end(&file->state_lock);
 }
 
 sb_status sb_priv_visit_compact(visit_file *file, uint64_t wanted, sb_error *error) {
@@ -179,13 +179,13 @@ sb_status sb_priv_visit_compact(visit_file *file, uint64_t wanted, sb_error *err
   atomic_fetch_add(&file->compactors, 1);
   while (status == SB_OK && !atomic_load(&file->threads_stop)) {
     int copy = -1, problem = 0;
-    (void)pthread_rwlock_rdlock(&file->state_lock);
+    sb_priv_visit_lock_read(&file->state_lock);
     const bool done = file->copies_done >= wanted;
     const uint64_t which = file->copies_begun;
     if (!done && file->copy_file >= 0 && file->copy.next == file->copy.user_count && file->copy_sync != which &&
         file->copy_sync != COPY_SYNC_FAILED)
       problem = sb_priv_file_duplicate(file->copy_file, &copy);
-    (void)pthread_rwlock_unlock(&file->state_lock);
+    sb_priv_visit_lock_read_end(&file->state_lock);
     if (done) break;
     if (problem != 0) {
       status = sb_priv_visit_io(error, problem, "syncing the compacted file");

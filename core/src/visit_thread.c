@@ -41,9 +41,9 @@ static void *compact_when_due(void *context) {
     if (atomic_load(&file->threads_stop)) break;
     file->compaction_due = false;
     (void)pthread_mutex_unlock(&file->thread_mutex);
-    (void)pthread_rwlock_rdlock(&file->state_lock);
+    sb_priv_visit_lock_read(&file->state_lock);
     const uint64_t wanted = file->copies_done + 1;
-    (void)pthread_rwlock_unlock(&file->state_lock);
+    sb_priv_visit_lock_read_end(&file->state_lock);
     (void)!sb_priv_visit_compact(file, wanted, NULL); /* one that failed is tried again when the log has grown */
     (void)pthread_mutex_lock(&file->thread_mutex);
   }
