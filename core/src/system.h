@@ -45,6 +45,8 @@ int sb_priv_file_look(int file, sb_priv_file_facts *facts);
 int sb_priv_file_look_at(int folder, const char *name, sb_priv_file_facts *facts);
 /* Whether the name itself is a symbolic link, wherever that leads. */
 bool sb_priv_file_is_link(int folder, const char *name);
+/* Whether the name is a mount of its own, as of a single file in a container: then no other file can take its place. */
+bool sb_priv_file_is_mounted(int folder, const char *name);
 /* `*got` is less than `size` only at the end of the file. */
 int sb_priv_file_read(int file, void *data, size_t size, uint64_t offset, size_t *got);
 int sb_priv_file_write(int file, const void *data, size_t size, uint64_t offset);

@@ -14,8 +14,8 @@ static sb_status report_fill(sb_visit_report *report, const sb_visit_report *fou
 /* Counts users and visits, reading each. */
 static sb_status count_all(visit_log *log, sb_visit_report *found, sb_error *error) {
   visit_walk walk;
-  sb_status status = sb_priv_visit_walk_begin(&walk, log, 0);
-  if (status != SB_OK) return sb_priv_error(error, status, NULL, "no memory to count the users");
+  sb_status status = SB_OK;
+  sb_priv_visit_walk_begin(&walk, log, 0);
   while (status == SB_OK) {
     uint64_t user;
     status = sb_priv_visit_walk_next(&walk, &user, error);
@@ -31,57 +31,85 @@ static sb_status count_all(visit_log *log, sb_visit_report *found, sb_error *err
 
 /* Whether the runs that the index has of a user are those of the visits that the log left it. */
 static bool same_places(const visit_user *user, const uint8_t *runs, uint32_t count) {
-  uint64_t entry = 0;
+  visit_cursor cursor;
+  bool more = sb_priv_visit_cursor_oldest(&cursor, user);
   for (uint32_t i = 0; i < count; i++) {
     const uint64_t run = visit_load64(runs + 8 * (size_t)i);
-    for (uint32_t item = 0; item < visit_run_count(run); item++, entry++) {
-      if (entry >= user->count ||
-          user->entries[user->first + entry].run != visit_run(visit_run_offset(run), visit_run_first(run) + item, 1))
-        return false;
+    for (uint32_t item = 0; item < visit_run_count(run); item++) {
+      if (!more || cursor.entry->run != visit_run(visit_run_offset(run), visit_run_first(run) + item, 1)) return false;
+      more = sb_priv_visit_cursor_later(&cursor);
     }
   }
-  return entry == user->count;
+  return !more;
 }
 
-/* Holds an index against what the log before it says. */
-static sb_status compare(visit_log *log, visit_log *indexed, sb_error *error) {
-  uint64_t users = 0, visits = 0, user;
-  if (indexed->base.max_visits != log->table.max_visits)
-    return sb_priv_visit_corrupt(error, indexed->base.offset, "the index contradicts the log");
-  for (uint64_t from = 0;; from = user + 1) {
+/* The index that the next open will use, held against the log: each page when the log comes to its place, because a page has its users as
+ * they are there. */
+typedef struct checked {
+  visit_log *indexed;
+  uint32_t pages; /* that were seen */
+  uint64_t visits;
+} checked;
+
+/* Users whom the log has and a page has not, though it should. */
+static bool lacks_users(const visit_log *log, visit_log *indexed, uint64_t from, uint64_t to, sb_error *error) {
+  visit_order_cursor cursor;
+  sb_priv_visit_order_seek(&cursor, &log->table, from);
+  for (const visit_user *user; (user = sb_priv_visit_order_next(&cursor)) != NULL && user->user <= to; cursor.place++) {
+    const uint8_t *runs;
+    uint32_t count;
+    if (user->count == 0) continue;
+    if (sb_priv_visit_index_find(indexed, user->user, &runs, &count, error) != SB_OK || count == 0) return true;
+  }
+  return false;
+}
+
+static sb_status check_page(const visit_log *log, checked *seen, uint32_t index, sb_error *error) {
+  visit_log *indexed = seen->indexed;
+  const visit_page *page = &indexed->base.pages[index];
+  uint64_t user;
+  for (uint64_t from = page->first; from <= page->last; from = user + 1) {
     const uint8_t *runs;
     uint32_t count;
     sb_status status = sb_priv_visit_index_next(indexed, from, &user, error);
-    if (status == SB_OK && user >> 32 != 0) break;
     if (status == SB_OK) status = sb_priv_visit_index_find(indexed, (uint32_t)user, &runs, &count, error);
     if (status != SB_OK) return status;
     const visit_user *known = sb_priv_visit_table_find(&log->table, (uint32_t)user);
     if (known == NULL || !same_places(known, runs, count))
-      return sb_priv_visit_corrupt(error, indexed->base.offset, "the index contradicts the log");
-    users++;
-    visits += known->count;
+      return sb_priv_visit_corrupt(error, page->offset, "a page of the index contradicts the log");
+    seen->visits += known->count;
   }
-  /* And nobody may be in the log who is not in the index. */
-  for (size_t i = 0; i < log->table.slot_count; i++)
-    if (log->table.slots[i] != NULL && log->table.slots[i]->count > 0) users--;
-  if (users != 0 || visits != indexed->base.visits)
-    return sb_priv_visit_corrupt(error, indexed->base.offset, "the index has not the users that the log has");
+  if (lacks_users(log, indexed, index == 0 ? 0 : (uint64_t)page[-1].last + 1, page->last, error))
+    return sb_priv_visit_corrupt(error, page->offset, "a page of the index has not the users that the log has");
+  seen->pages++;
   return SB_OK;
 }
 
-/* The log has come to an index. Only the one that the next open will use counts. */
-static sb_status check_index(visit_log *log, uint64_t offset, sb_error *error) {
-  if (offset != log->slot.index || !sb_priv_visit_slot_index_holds(&log->slot)) return SB_OK;
-  visit_log indexed;
-  sb_priv_visit_log_init(&indexed, log->file, true);
-  memcpy(indexed.uuid, log->uuid, sizeof indexed.uuid);
-  indexed.seed = log->seed;
-  indexed.slot = log->slot;
-  sb_status status = sb_priv_visit_index_load(&indexed, offset, UINT64_MAX, error);
-  if (status == SB_OK) status = compare(log, &indexed, error);
-  sb_priv_visit_log_free(&indexed);
+/* The log has come to a page, or to an index. Only those of the index that the next open will use count. */
+static sb_status check_index(visit_log *log, const visit_record *record, sb_error *error) {
+  checked *seen = log->loaded_context;
+  const visit_base *base = &seen->indexed->base;
+  if (record->type == VISIT_PAGE) {
+    const uint64_t since = sb_priv_visit_index_since(base, record->user);
+    if (since != record->offset || seen->pages == base->page_count) return SB_OK;
+    return check_page(log, seen, seen->pages, error);
+  }
+  if (record->offset != base->offset) return SB_OK;
+  const uint64_t after = base->page_count == 0 ? 0 : (uint64_t)base->pages[base->page_count - 1].last + 1;
+  if (seen->pages != base->page_count || base->max_visits != log->table.max_visits || seen->visits != base->visits ||
+      lacks_users(log, seen->indexed, after, UINT32_MAX, error))
+    return sb_priv_visit_corrupt(error, base->offset, "the index contradicts the log");
   log->indexed = NULL; /* it was seen */
-  return status;
+  return SB_OK;
+}
+
+/* Loads the index of which the pages and the end are to be checked; one that was never synced, and is not whole, is none. */
+static sb_status load_index(const visit_log *log, visit_log *indexed, uint64_t end, sb_error *error) {
+  sb_priv_visit_log_init(indexed, log->file, true);
+  memcpy(indexed->uuid, log->uuid, sizeof indexed->uuid);
+  indexed->seed = log->seed;
+  indexed->slot = log->slot;
+  return sb_priv_visit_index_load(indexed, log->slot.index, end, error);
 }
 
 static sb_status check_ours(visit_log *log, const uint8_t *page, uint64_t end, sb_visit_report *found, sb_error *error) {
@@ -92,13 +120,23 @@ static sb_status check_ours(visit_log *log, const uint8_t *page, uint64_t end, s
   log->seed = sb_priv_visit_seed(log->uuid);
   log->end = VISIT_LOG_START;
   log->table.max_visits = UINT32_MAX;
-  log->places_only = true;
-  log->indexed = check_index;
-  uint64_t tail;
-  status = sb_priv_visit_log_follow(log, end, &tail, error);
+  log->table.places_only = true;
+  visit_log indexed = {0};
+  checked seen = {.indexed = &indexed};
+  const bool holds = sb_priv_visit_slot_index_holds(&log->slot);
+  if (holds) {
+    status = load_index(log, &indexed, end, error);
+    log->indexed = status == SB_OK ? check_index : NULL;
+    log->loaded_context = &seen;
+    if (status == SB_CORRUPT && log->slot.index >= log->slot.length) status = SB_OK;
+  }
+  uint64_t tail = 0;
+  if (status == SB_OK) status = sb_priv_visit_log_follow(log, end, &tail, error);
+  if (status == SB_OK && log->indexed != NULL && log->slot.index < log->slot.length)
+    status = sb_priv_visit_corrupt(error, log->slot.index, "the index is not where the header says");
+  if (holds) sb_priv_visit_log_free(&indexed);
+  log->loaded_context = NULL;
   if (status != SB_OK) return status;
-  if (log->indexed != NULL && sb_priv_visit_slot_index_holds(&log->slot) && log->slot.index < log->slot.length)
-    return sb_priv_visit_corrupt(error, log->slot.index, "the index is not where the header says");
   found->format = 1;
   found->records = log->replayed;
   found->damaged_bytes = tail;

@@ -15,6 +15,8 @@
 #define INTERVAL_MS_DEFAULT 100
 #define SCAN_ROWS 1024u /* for which a walk makes room at once */
 #define SCAN_BYTES (512u << 10)
+#define COUNT_USERS 256u /* at once, for a list of users */
+#define EVICT_USERS 64u  /* looked at for one that came into memory */
 
 /* ---- files that replace PATH ---- */
 
@@ -320,6 +322,7 @@ static void init_locks(visit_file *file) {
   (void)pthread_mutex_init(&file->queue_mutex, NULL);
   (void)pthread_mutex_init(&file->sync_mutex, NULL);
   (void)pthread_mutex_init(&file->thread_mutex, NULL);
+  (void)pthread_mutex_init(&file->failure_mutex, NULL);
   pthread_condattr_t attributes;
   (void)pthread_condattr_init(&attributes);
   (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -342,11 +345,13 @@ static sb_status show(visit_file *file, uint32_t user, sb_visits *visits, sb_err
   visit_user *found = sb_priv_visit_table_find(&file->log.table, user);
   const bool in_memory = found != NULL && found->decoded, in_file = !in_memory && (found != NULL || file->log.base.page_count > 0);
   sb_status status = in_memory ? sb_priv_visit_user_show(found, file->show_max, visits) : SB_OK;
+  if (in_memory && !__atomic_load_n(&found->recent, __ATOMIC_RELAXED)) __atomic_store_n(&found->recent, true, __ATOMIC_RELAXED);
   sb_priv_visit_lock_read_end(&file->state_lock);
   if (in_file) {
     sb_priv_visit_lock_write(&file->state_lock);
     status = sb_priv_visit_log_load(&file->log, user, false, &found, error);
     if (status == SB_OK && found != NULL) status = sb_priv_visit_user_show(found, file->show_max, visits);
+    sb_priv_visit_log_evict(&file->log, file->memory_max, EVICT_USERS);
     sb_priv_visit_lock_write_end(&file->state_lock);
   }
   if (status == SB_NO_MEMORY) return sb_priv_error(error, status, NULL, "no memory for the visits");
@@ -363,23 +368,33 @@ static sb_status file_recent(void *context, const uint32_t *users, size_t user_c
   return status;
 }
 
+/* The next of the users from `*from` on: how many visits they have can be known without reading them, mostly. */
+static sb_status list_users(visit_file *file, uint64_t *from, sb_visit_users *users, sb_error *error) {
+  visit_walk walk;
+  sb_status status = SB_OK;
+  sb_priv_visit_walk_begin(&walk, &file->log, *from);
+  for (unsigned i = 0; i < COUNT_USERS && status == SB_OK && *from >> 32 == 0; i++) {
+    uint32_t count;
+    status = sb_priv_visit_walk_next(&walk, from, error);
+    if (status != SB_OK || *from >> 32 != 0) break;
+    status = sb_priv_visit_log_count(&file->log, (uint32_t)*from, &count, error);
+    if (status == SB_OK && count > 0)
+      status = sb_visit_users_put(users, (uint32_t)*from, count < file->show_max ? count : file->show_max);
+    ++*from;
+  }
+  return status;
+}
+
 static sb_status file_users(void *context, sb_visit_users *users, int64_t deadline_ns, sb_error *error) {
   visit_file *file = context;
   (void)deadline_ns;
   if (gone(file)) return closed(error);
-  visit_walk walk;
-  sb_priv_visit_lock_write(&file->state_lock);
-  sb_status status = sb_priv_visit_walk_begin(&walk, &file->log, 0);
-  while (status == SB_OK) {
-    uint64_t user;
-    visit_user *found;
-    status = sb_priv_visit_walk_next(&walk, &user, error);
-    if (status != SB_OK || user >> 32 != 0) break;
-    status = sb_priv_visit_log_load(&file->log, (uint32_t)user, false, &found, error);
-    if (status == SB_OK && found != NULL && found->count > 0)
-      status = sb_visit_users_put(users, found->user, found->count < file->show_max ? found->count : file->show_max);
+  sb_status status = SB_OK;
+  for (uint64_t from = 0; status == SB_OK && from >> 32 == 0;) {
+    sb_priv_visit_lock_write(&file->state_lock);
+    status = list_users(file, &from, users, error);
+    sb_priv_visit_lock_write_end(&file->state_lock);
   }
-  sb_priv_visit_lock_write_end(&file->state_lock);
   if (status == SB_NO_MEMORY) return sb_priv_error(error, status, NULL, "no memory for the list of users");
   return status;
 }
@@ -394,7 +409,7 @@ static sb_status file_scan(void *context, uint64_t *next, size_t visits_min, sb_
   /* In one piece that is large enough for malloc to keep for the next call, instead of giving it back to the system each time. */
   const uint64_t live = file->log.table.live_bytes;
   sb_status status = sb_visits_reserve(visits, visits_min < SCAN_ROWS ? visits_min : SCAN_ROWS, live < SCAN_BYTES ? live : SCAN_BYTES);
-  if (status == SB_OK) status = sb_priv_visit_walk_begin(&walk, &file->log, *next);
+  sb_priv_visit_walk_begin(&walk, &file->log, *next);
   while (status == SB_OK) {
     if (sb_visits_count(visits) >= visits_min) {
       user = walk.from;
@@ -592,13 +607,15 @@ static sb_status file_get_stats(void *context, sb_visit_stats *stats, int64_t de
   if (gone(file)) return closed(error);
   sb_priv_visit_lock_read(&file->state_lock);
   const visit_log *log = &file->log;
+  (void)pthread_mutex_lock(&file->failure_mutex);
+  const uint64_t used = log->end > VISIT_LOG_START ? log->end - VISIT_LOG_START : 0;
   const sb_visit_stats now = {
       .max_visits = log->table.max_visits < file->show_max ? log->table.max_visits : file->show_max,
       .file_bytes = log->end,
       .live_bytes = log->table.live_bytes,
       .durable_bytes = log->durable,
       .records = log->sequence,
-      .users_loaded = log->table.used,
+      .users_loaded = log->table.used - log->table.unread,
       .syncs = atomic_load(&file->syncs),
       .compactions = file->copies_done,
       .cut_bytes = log->cut_bytes,
@@ -606,7 +623,16 @@ static sb_status file_get_stats(void *context, sb_visit_stats *stats, int64_t de
       .upgraded = file->upgraded,
       .compacting = file->copy_file >= 0,
       .poisoned = atomic_load(&file->poisoned),
+      .dead_bytes = used > log->table.live_bytes ? used - log->table.live_bytes : 0,
+      .memory_bytes = sb_priv_visit_table_memory(&log->table),
+      .damaged_users = file->damaged_users,
+      .failures = file->failures,
+      .failure_time_ns = file->failure.time_ns,
+      .failure_work = file->failure.work,
+      .failure_status = file->failure.error.status,
+      .failure_system_error = file->failure.error.system_error,
   };
+  (void)pthread_mutex_unlock(&file->failure_mutex);
   sb_priv_visit_lock_read_end(&file->state_lock);
   return sb_priv_fill(stats, &now, sizeof now);
 }
@@ -627,6 +653,18 @@ static sb_status close_cleanly(visit_file *file, sb_error *error) {
   return problem == 0 ? SB_OK : sb_priv_visit_io(error, problem, "closing the file");
 }
 
+/* All is on disk, and yet something is wrong that nobody may have been told: what the store needs room for grows without end, or a user
+ * cannot be read. */
+static sb_status tell_failure(const visit_file *file, sb_error *error) {
+  const sb_error *failure = &file->failure.error;
+  if (file->failure.work != SB_VISIT_WORK_COMPACTION) return SB_OK;
+  if (error != NULL) {
+    *error = *failure;
+    (void)snprintf(error->message, sizeof error->message, "all is on disk, but the last compaction failed: %.200s", failure->message);
+  }
+  return failure->status;
+}
+
 static void release(visit_file *file) {
   sb_priv_fork_hold();
   sb_priv_fork_remove(&file->fork);
@@ -643,7 +681,9 @@ static sb_status file_finish(void *context, int64_t deadline_ns, sb_error *error
   if (gone(file)) return closed(error);
   sb_priv_visit_threads_stop(file);
   sb_priv_visit_compact_abandon(file);
-  const sb_status status = file->read_only ? SB_OK : close_cleanly(file, error);
+  sb_status status = file->read_only ? SB_OK : close_cleanly(file, error);
+  sb_priv_visit_pass_end(&file->pass);
+  if (status == SB_OK) status = tell_failure(file, error);
   atomic_store(&file->finished, true);
   release(file);
   return status;
@@ -660,6 +700,7 @@ static void file_close(void *context) {
   (void)pthread_mutex_destroy(&file->queue_mutex);
   (void)pthread_mutex_destroy(&file->sync_mutex);
   (void)pthread_mutex_destroy(&file->thread_mutex);
+  (void)pthread_mutex_destroy(&file->failure_mutex);
   (void)pthread_cond_destroy(&file->sync_wake);
   (void)pthread_cond_destroy(&file->compact_wake);
   free(file->name);
@@ -682,6 +723,7 @@ sb_status sb_priv_visit_file_open(const char *path, const sb_visit_manager_optio
   file->show_max = options->read_only && options->max_visits > 0 ? options->max_visits : UINT32_MAX;
   file->durability = options->durability;
   file->compact_in_thread = options->compact_in_thread;
+  file->memory_max = options->memory_max == 0 ? SB_VISIT_MEMORY_DEFAULT : options->memory_max;
   file->interval_ms = options->interval_ms == 0 ? INTERVAL_MS_DEFAULT : options->interval_ms;
   file->folder = file->lock = file->copy_file = -1;
   file->queue_end = &file->queue;
