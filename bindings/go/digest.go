@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x06544fa3d6e5653bull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x16a05bf3f2149a20ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "06544fa3d6e5653b"
+const coreDigest = "16a05bf3f2149a20"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x06544fa3d6e5653bull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x16a05bf3f2149a20ull
 import "C"

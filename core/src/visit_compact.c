@@ -161,8 +161,7 @@ static void place(const visit_copy *copy, const visit_user *user, size_t at) {
   bool more = sb_priv_visit_cursor_oldest(&cursor, user);
   for (uint64_t i = at == 0 ? 0 : copied_of(copy)[at - 1].run_end; i < copied_of(copy)[at].run_end; i++) {
     const uint64_t run = runs_of(copy)[i];
-    for (uint32_t item = 0; item < visit_run_count(run); item++) {
-      assert(more);
+    for (uint32_t item = 0; item < visit_run_count(run) && more; item++) {
       cursor.entry->run = visit_run(visit_run_offset(run), visit_run_first(run) + item, 1);
       more = sb_priv_visit_cursor_later(&cursor);
     }
@@ -283,7 +282,7 @@ sb_status sb_priv_visit_copy_index_step(visit_copy *copy, visit_log *log, uint64
   bool end = false;
   visit_order_cursor in_table;
   sb_priv_visit_order_seek(&in_table, &log->table, pass->from);
-  for (unsigned users = 0; users < STEP_USERS_MAX && copy->writer.end - before < bytes && status == SB_OK && !end; users++)
+  for (unsigned users = 0; users < STEP_USERS_MAX && sb_priv_visit_index_bytes(&pass->index) - before < bytes && status == SB_OK && !end; users++)
     status = put_next(copy, &in_table, &end);
   if (status == SB_OK) status = sb_priv_visit_index_page(&pass->index);
   if (status == SB_OK && end) {

@@ -642,7 +642,8 @@ static sb_status file_get_stats(void *context, sb_visit_stats *stats, int64_t de
 static sb_status close_cleanly(visit_file *file, sb_error *error) {
   visit_log *log = &file->log;
   if (log->slot.state != VISIT_SLOT_OPEN) return SB_OK; /* nothing was changed */
-  const uint64_t since = log->end - (log->base.pages != NULL ? log->base.end : VISIT_LOG_START);
+  const uint64_t since = log->end - (log->base.pages != NULL ? log->base.end - log->base.between : VISIT_LOG_START);
+  sb_priv_visit_pass_end(&file->pass); /* nobody waits any more: in one piece it leaves nothing for the next open to replay */
   if (since > sb_priv_visit_tuning.index_at_close && !file->index_blocked && !atomic_load(&file->poisoned))
     (void)!sb_priv_visit_index_append(file, NULL); /* without one the next open takes longer, and that is all */
   if (atomic_load(&file->poisoned)) return sb_priv_error(error, SB_IO, NULL, "an earlier sync failed, so the file is not marked as closed");
@@ -682,7 +683,7 @@ static sb_status file_finish(void *context, int64_t deadline_ns, sb_error *error
   sb_priv_visit_threads_stop(file);
   sb_priv_visit_compact_abandon(file);
   sb_status status = file->read_only ? SB_OK : close_cleanly(file, error);
-  sb_priv_visit_pass_end(&file->pass);
+  sb_priv_visit_pass_end(&file->pass); /* where nothing was changed, or it failed */
   if (status == SB_OK) status = tell_failure(file, error);
   atomic_store(&file->finished, true);
   release(file);

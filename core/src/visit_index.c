@@ -29,6 +29,11 @@ static bool pages_fit(const visit_base *base) {
   return base->max_visits > 0 && users == base->users;
 }
 
+static uint64_t bytes_between(const visit_base *base) {
+  const uint64_t begin = base->page_count > 0 ? base->pages[0].offset : base->offset;
+  return base->end - begin - base->size;
+}
+
 sb_status sb_priv_visit_index_load(visit_log *log, uint64_t offset, uint64_t limit, sb_error *error) {
   visit_record record;
   sb_status status = sb_priv_visit_reader_get(&log->random, log->seed, offset, limit, &record);
@@ -55,6 +60,7 @@ sb_status sb_priv_visit_index_load(visit_log *log, uint64_t offset, uint64_t lim
     free(base.pages);
     return sb_priv_visit_corrupt(error, offset, "the index contradicts itself");
   }
+  base.between = bytes_between(&base);
   free(log->base.pages);
   log->base = base;
   log->base_put = ++log->puts;
@@ -207,7 +213,7 @@ sb_status sb_priv_visit_walk_next(visit_walk *walk, uint64_t *user, sb_error *er
 /* ---- writing ---- */
 
 void sb_priv_visit_index_begin(visit_index_writer *index, visit_writer *writer) {
-  *index = (visit_index_writer){.writer = writer, .start = writer->end};
+  *index = (visit_index_writer){.writer = writer};
 }
 
 void sb_priv_visit_index_abandon(visit_index_writer *index) {
@@ -303,7 +309,9 @@ sb_status sb_priv_visit_index_end(visit_index_writer *index, uint32_t max_visits
                        .live_bytes = live_bytes,
                        .offset = offset,
                        .end = writer->end,
-                       .size = writer->end - index->start};
+                       .size = writer->end - offset};
+  for (uint32_t i = 0; i < base->page_count; i++) base->size += visit_padded(base->pages[i].length);
+  base->between = bytes_between(base);
   index->pages = NULL;
   sb_priv_visit_index_abandon(index);
   return SB_OK;
@@ -392,16 +400,21 @@ static sb_status put_user(visit_pass *pass, visit_log *log, uint32_t user, bool 
   return status;
 }
 
+uint64_t sb_priv_visit_index_bytes(const visit_index_writer *index) {
+  return index->writer->end + index->heads.size + index->runs.size;
+}
+
 sb_status sb_priv_visit_pass_step(visit_pass *pass, visit_log *log, uint64_t bytes, sb_error *error) {
   assert(pass->active && !pass->done);
-  const uint64_t before = pass->index.writer->end;
+  const uint64_t before = pass->index.writer->end; /* no page is open */
   const bool limited = sb_priv_visit_log_limited(log);
   sb_status status = SB_OK;
   unsigned reads = 0;
   visit_walk walk;
   sb_priv_visit_walk_begin(&walk, log, pass->from);
-  for (unsigned users = 0; users < STEP_USERS_MAX && reads < STEP_READS_MAX && pass->index.writer->end - before < bytes; users++) {
+  for (unsigned users = 0; users < STEP_USERS_MAX && reads < STEP_READS_MAX; users++) {
     uint64_t user;
+    if (sb_priv_visit_index_bytes(&pass->index) - before >= bytes) break;
     status = sb_priv_visit_walk_next(&walk, &user, error);
     if (status != SB_OK) break;
     pass->from = walk.from;

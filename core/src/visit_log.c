@@ -20,7 +20,7 @@
 #define REREADS 3              /* of a record that a writer may be writing just now */
 
 sb_status sb_priv_visit_io(sb_error *error, int problem, const char *what) {
-  if (problem == ENOMEM) return sb_priv_system_error(error, SB_NO_MEMORY, problem, "%s", what);
+  if (problem == ENOMEM) return sb_priv_system_error(error, SB_NO_MEMORY, problem, "%s: no memory", what);
   return sb_priv_system_error(error, SB_IO, problem, "%s", what);
 }
 

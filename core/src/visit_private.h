@@ -304,6 +304,7 @@ typedef struct visit_base {
   uint64_t users, visits, live_bytes;
   uint64_t offset, end; /* of the index record; of all of it */
   uint64_t size;        /* with its pages */
+  uint64_t between;     /* bytes of records between its pages, which an open replays */
 } visit_base;
 
 typedef struct visit_limit {
@@ -404,7 +405,7 @@ typedef struct visit_index_writer {
   uint32_t first, last, users;
   visit_page *pages;
   size_t page_count, page_capacity;
-  uint64_t start, user_count, visit_count;
+  uint64_t user_count, visit_count;
 } visit_index_writer;
 
 void sb_priv_visit_index_begin(visit_index_writer *index, visit_writer *writer);
@@ -415,6 +416,8 @@ sb_status sb_priv_visit_index_put(visit_index_writer *index, uint32_t user, cons
 sb_status sb_priv_visit_index_page(visit_index_writer *index);
 sb_status sb_priv_visit_index_end(visit_index_writer *index, uint32_t max_visits, uint64_t live_bytes, visit_base *base);
 void sb_priv_visit_index_abandon(visit_index_writer *index);
+/* Where the file will end when the page has been written. */
+uint64_t sb_priv_visit_index_bytes(const visit_index_writer *index);
 /* Makes `base` what the log builds on; its pages are the log's from now on. */
 void sb_priv_visit_index_take(visit_log *log, visit_base base, uint32_t put);
 /* The page of the base that says of a user, or would if it had visits: records of it count from there on. */

@@ -2149,6 +2149,7 @@ class VisitManager(Handle):
         timeout_ms: int = 0,
         read_only: bool = False,
         compact_in_thread: bool = False,
+        memory_max: int = 0,
     ) -> None:
         """Opens the file at `path`, or makes it. A file of the old format is upgraded, and kept as `path`.v0; an
         unsynced tail is cut off, and kept as `path`.cut. A symbolic link is followed to its file, which must
@@ -2172,6 +2173,7 @@ class VisitManager(Handle):
                 timeout_ms=timeout_ms,
                 read_only=read_only,
                 compact_in_thread=compact_in_thread,
+                memory_max=memory_max,
             ),
         ))
 
