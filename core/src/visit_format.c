@@ -211,6 +211,7 @@ sb_status sb_priv_visit_writer_limit(visit_writer *writer, uint32_t max_visits) 
 
 int sb_priv_visit_writer_flush(visit_writer *writer) {
   if (writer->bytes.size == 0) return 0;
+  VISIT_STEPS(writer->bytes.size / 64);
   const int problem = sb_priv_file_write(writer->file, writer->bytes.data, writer->bytes.size, writer->end - writer->bytes.size);
   if (problem == 0) writer->bytes.size = 0;
   return problem;

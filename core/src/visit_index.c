@@ -170,6 +170,7 @@ sb_status sb_priv_visit_index_find(visit_log *log, uint32_t user, const uint8_t 
   const uint32_t row = page_row(page, user);
   if (row == page->count || page_user(page, row) != user) return SB_OK;
   if (row < log->row) log->row = 0, log->row_runs = 0;
+  VISIT_STEPS(row - log->row);
   for (; log->row < row; log->row++)
     log->row_runs += visit_load32(page->payload + 8 * (size_t)log->row + 4); /* a walk goes on from there */
   *count = visit_load32(page->payload + 8 * (size_t)row + 4);

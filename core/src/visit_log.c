@@ -86,6 +86,7 @@ sb_status sb_priv_visit_reader_get(visit_reader *reader, uint32_t seed, uint64_t
   if (visit_load32(data) == 0) return SB_NOT_FOUND;
   if (!sb_priv_visit_head_decode(data, offset, record)) return SB_CORRUPT;
   const uint64_t padded = visit_padded(record->length);
+  VISIT_STEPS(1 + padded / 64);
   if (padded > limit - offset) return SB_CORRUPT;
   const uint32_t expected = visit_load32(data + 4);
   const bool large = padded > CHUNK_SEQUENTIAL;
@@ -338,6 +339,7 @@ sb_status sb_priv_visit_log_open(visit_log *log, uint64_t *tail, sb_error *error
 /* Inserts the `count` visits that are encoded at `items`, the first of which is the visit `first` of a record. */
 static sb_status insert_items(visit_table *table, visit_user *user, uint64_t offset, const uint8_t *items, uint32_t first, uint32_t count) {
   const sb_status status = sb_priv_visit_user_reserve(table, user, count, items);
+  VISIT_STEPS(count);
   for (uint32_t i = first; i < first + count && status == SB_OK; i++) {
     visit_item item;
     items = sb_priv_visit_item_next(items, &item);
@@ -386,6 +388,7 @@ static sb_status run_read(run_reader *reader, uint64_t run, const uint8_t **item
     reader->item = 0;
     reader->at = reader->record.payload;
   }
+  VISIT_STEPS(first - reader->item);
   for (visit_item item; reader->item < first; reader->item++) reader->at = sb_priv_visit_item_next(reader->at, &item);
   *items = reader->at;
   return SB_OK;

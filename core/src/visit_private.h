@@ -15,6 +15,14 @@
 #include "system.h"
 #include <samebytes/visits.h>
 
+/* Builds with assertions count what is done, so that tests can see how much of it is done while others wait. */
+#ifdef NDEBUG
+#define VISIT_STEPS(steps) ((void)0)
+#else
+extern _Thread_local uint64_t sb_priv_visit_steps;
+#define VISIT_STEPS(steps) (sb_priv_visit_steps += (steps))
+#endif
+
 /* ---- format ---- */
 
 #define VISIT_LOG_START 4096u

@@ -7,6 +7,10 @@
 
 #include "visit_private.h"
 
+#ifndef NDEBUG
+_Thread_local uint64_t sb_priv_visit_steps;
+#endif
+
 /* ---- map: linear hashing, which splits one bucket for each item that comes ---- */
 
 #define SEGMENT 512u /* buckets that are allocated together */
@@ -47,7 +51,7 @@ bool sb_priv_visit_map_ready(visit_map *map) {
 visit_link *sb_priv_visit_map_find(const visit_map *map, uint32_t key) {
   if (map->buckets == 0) return NULL;
   visit_link *link = *bucket_at(map, bucket_of(map, key));
-  while (link != NULL && link->key != key) link = link->next;
+  for (; link != NULL && link->key != key; link = link->next) VISIT_STEPS(1);
   return link;
 }
 
@@ -66,6 +70,7 @@ static void split(visit_map *map) {
   visit_link **stays = bucket_at(map, map->buckets - map->low), **goes = bucket_at(map, map->buckets);
   const size_t made = map->buckets++;
   for (visit_link *link = *stays; link != NULL; link = *stays) {
+    VISIT_STEPS(1);
     if (bucket_of(map, link->key) == made) {
       *stays = link->next;
       link->next = NULL;
@@ -87,7 +92,7 @@ void sb_priv_visit_map_insert(visit_map *map, visit_link *link) {
 
 void sb_priv_visit_map_remove(visit_map *map, visit_link *link) {
   visit_link **at = bucket_at(map, bucket_of(map, link->key));
-  while (*at != link) at = &(*at)->next;
+  for (; *at != link; at = &(*at)->next) VISIT_STEPS(1);
   *at = link->next;
   map->used--;
 }
@@ -224,6 +229,7 @@ void sb_priv_visit_order_seek(visit_order_cursor *cursor, const visit_table *tab
 
 visit_user *sb_priv_visit_order_next(visit_order_cursor *cursor) {
   const visit_table *table = cursor->table;
+  VISIT_STEPS(1);
   while (cursor->block < table->block_count && cursor->place == table->blocks[cursor->block]->count) {
     cursor->block++;
     cursor->place = 0;
@@ -241,6 +247,7 @@ visit_user *sb_priv_visit_table_make(visit_table *table, uint32_t user) {
   visit_user *made = sb_priv_visit_table_find(table, user);
   if (made != NULL) return made;
   if (!sb_priv_visit_map_ready(&table->map)) return NULL;
+  VISIT_STEPS(1);
   made = calloc(1, sizeof *made);
   if (made == NULL) return NULL;
   made->user = user;
@@ -266,6 +273,7 @@ visit_user *sb_priv_visit_table_note(visit_table *table, uint32_t user) {
 
 void sb_priv_visit_table_drop(visit_table *table, visit_user *user) {
   assert(user->reserved_count == 0);
+  VISIT_STEPS(1);
   order_remove(table, user);
   sb_priv_visit_map_remove(&table->map, &user->link);
   table->used--;

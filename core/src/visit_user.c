@@ -85,6 +85,7 @@ static void replace(visit_many *many, const visit_node *node, visit_node *with) 
 
 /* Makes `child` the parent of its parent. */
 static void rotate(visit_many *many, visit_node *child) {
+  VISIT_STEPS(1);
   visit_node *parent = child->parent;
   replace(many, parent, child);
   visit_node **middle = child == parent->left ? &child->right : &child->left;
@@ -111,6 +112,7 @@ static void tree_insert(visit_many *many, visit_node *node) {
     parent = many->newest; /* the usual case; it has nothing to its right */
   } else {
     for (visit_node *next = parent; next != NULL; next = left ? parent->left : parent->right) {
+      VISIT_STEPS(1);
       parent = next;
       left = node->entry.time_ns < parent->entry.time_ns;
     }
@@ -135,6 +137,7 @@ static void tree_remove(visit_many *many, visit_node *node) {
 /* ---- many visits ---- */
 
 static visit_node *node_make(visit_many *many, uint32_t size) {
+  VISIT_STEPS(1);
   visit_node *node = malloc(sizeof *node + size);
   if (node == NULL) return NULL;
   node->room = size;
@@ -143,6 +146,7 @@ static visit_node *node_make(visit_many *many, uint32_t size) {
 }
 
 static void node_free(visit_many *many, visit_node *node) {
+  VISIT_STEPS(1);
   many->memory -= sizeof *node + node->room + MALLOC_OVERHEAD;
   free(node);
 }
@@ -204,6 +208,7 @@ static void many_free(visit_many *many, visit_node **trash) {
 
 void sb_priv_visit_trash_empty(visit_node **trash, size_t nodes) {
   for (; *trash != NULL && nodes > 0; nodes--) {
+    VISIT_STEPS(1);
     visit_node *node = *trash, *rest = node->parent;
     visit_node *children[2] = {node->left, node->right};
     for (int i = 0; i < 2; i++) {
@@ -278,6 +283,7 @@ static bool reserve_entries(visit_user *user, uint32_t count) {
   const uint32_t used = user->count + user->reserved_count, needed = used + count;
   if (user->first + needed <= user->capacity) return true;
   if (needed <= user->capacity && user->first >= user->count / 8) {
+    VISIT_STEPS(used);
     memmove(user->entries, user->entries + user->first, used * sizeof *user->entries);
     user->first = 0;
     return true;
@@ -285,6 +291,7 @@ static bool reserve_entries(visit_user *user, uint32_t count) {
   const uint32_t capacity = needed + (user->count > 0 ? needed / 8 + 1 : 0); /* a user read from the file gets what it needs */
   visit_entry *entries = malloc(capacity * sizeof *entries);
   if (entries == NULL) return false;
+  VISIT_STEPS(used);
   if (used > 0) memcpy(entries, user->entries + user->first, used * sizeof *entries);
   free(user->entries);
   user->entries = entries;
@@ -299,6 +306,7 @@ static bool reserve_arena(visit_user *user, uint32_t bytes) {
   const uint32_t live = user->end - user->start, needed = live + user->reserved_bytes + bytes;
   if (user->start + needed <= user->room) return true;
   if (needed <= user->room && user->start >= live / 8) {
+    VISIT_STEPS(live / 64);
     memmove(user->arena, user->arena + user->start, live);
     user->start = 0;
     user->end = live;
@@ -307,6 +315,7 @@ static bool reserve_arena(visit_user *user, uint32_t bytes) {
   const uint32_t room = needed + (live > 0 ? needed / 8 : 0);
   uint8_t *arena = malloc(room > 0 ? room : 1);
   if (arena == NULL) return false;
+  VISIT_STEPS(live / 64);
   if (live > 0) memcpy(arena, user->arena + user->start, live);
   free(user->arena);
   user->arena = arena;
@@ -393,6 +402,7 @@ static visit_node *find_node(const visit_user *user, uint32_t visit_id) {
 
 bool sb_priv_visit_user_has(const visit_user *user, uint32_t visit_id) {
   if (user->many) return find_node(user, visit_id) != NULL;
+  VISIT_STEPS(user->count);
   for (uint32_t i = user->count; i > 0; i--) /* a repeated add is mostly a recent one */
     if (user->entries[user->first + i - 1].visit_id == visit_id) return true;
   return false;
@@ -430,6 +440,7 @@ static void insert_few(visit_user *user, const visit_entry *made, const visit_it
   visit_entry *at = &user->entries[user->first + user->count];
   uint32_t position = user->end, newer = 0; /* bytes and entries that are newer */
   for (; newer < user->count && at[-1].time_ns > item->time_ns; newer++) position -= (--at)->size;
+  VISIT_STEPS(newer + (user->end - position) / 64);
   if (newer > 0) {
     memmove(at + 1, at, newer * sizeof *at);
     memmove(user->arena + position + made->size, user->arena + position, user->end - position);
@@ -480,6 +491,7 @@ void sb_priv_visit_user_insert(visit_table *table, visit_user *user, const visit
 
 static bool delete_few(visit_table *table, visit_user *user, uint32_t visit_id) {
   uint32_t position = user->start;
+  VISIT_STEPS(user->count + (user->end - user->start) / 64);
   for (uint32_t i = 0; i < user->count; i++) {
     visit_entry *entry = &user->entries[user->first + i];
     const uint32_t size = entry->size;
@@ -633,6 +645,7 @@ bool sb_priv_visit_cursor_oldest(visit_cursor *cursor, const visit_user *user) {
 
 bool sb_priv_visit_cursor_later(visit_cursor *cursor) {
   const visit_user *user = cursor->user;
+  VISIT_STEPS(1);
   if (user->many) return at_node(cursor, later(cursor->node));
   cursor->data += cursor->entry->size;
   return ++cursor->entry < user->entries + user->first + user->count;
@@ -667,6 +680,7 @@ sb_status sb_priv_visit_user_show(const visit_user *user, uint32_t max_visits, s
   assert(user->decoded && max_visits > 0);
   if (user->count == 0) return SB_OK;
   const uint32_t count = user->count < max_visits ? user->count : max_visits, older = user->count - count;
+  VISIT_STEPS(user->count);
   if (user->many) return show_many(user, count, visits);
   uint32_t bytes = user->end - user->start;
   for (uint32_t i = 0; i < older; i++) bytes -= user->entries[user->first + i].size;
