@@ -46,8 +46,9 @@ static void *compact_when_due(void *context) {
     (void)pthread_mutex_unlock(&file->thread_mutex);
     sb_priv_visit_lock_read(&file->state_lock);
     const uint64_t wanted = file->copies_done + 1;
+    const bool due = file->copy_file >= 0 || file->log.end >= file->compact_at; /* and it did not fail since it was asked for */
     sb_priv_visit_lock_read_end(&file->state_lock);
-    (void)!sb_priv_visit_compact(file, wanted, NULL); /* one that failed is tried again when the log has grown */
+    if (due) (void)!sb_priv_visit_compact(file, wanted, NULL); /* one that failed is tried again when the log has grown */
     (void)pthread_mutex_lock(&file->thread_mutex);
   }
   (void)pthread_mutex_unlock(&file->thread_mutex);
