@@ -347,8 +347,7 @@ static void *read_stored(void *context) {
   return NULL;
 }
 
-static void changes_beside_users_who_come_into_memory(void **state) {
-  (void)state;
+static void change_beside_readers(uint64_t memory_max) {
   tune_small();
   sb_visit_manager *manager = open_file(SB_DURABILITY_NONE, 2);
   for (uint32_t user = 0; user < STORED_USERS; user++)
@@ -356,6 +355,7 @@ static void changes_beside_users_who_come_into_memory(void **state) {
   close_file(manager);
   sb_visit_manager_options options = options_of(SB_DURABILITY_INTERVAL, 2);
   options.interval_ms = 1;
+  options.memory_max = memory_max;
   assert_ok(sb_visit_manager_open(test_path, &options, &manager, &visit_error));
   worker readers[2];
   for (uint32_t i = 0; i < 2; i++) {
@@ -368,6 +368,16 @@ static void changes_beside_users_who_come_into_memory(void **state) {
     assert_int_equal(readers[i].failures, 0);
   }
   close_file(manager);
+}
+
+static void changes_beside_users_who_come_into_memory(void **state) {
+  (void)state;
+  change_beside_readers(0);
+}
+
+static void changes_beside_users_who_come_into_memory_and_leave_it(void **state) {
+  (void)state;
+  change_beside_readers(1);
 }
 
 int main(void) {
@@ -384,6 +394,7 @@ int main(void) {
       visit_test(a_helper_ends_the_compaction_of_a_large_file),
       visit_test(an_interval_makes_changes_durable),
       visit_test(changes_beside_users_who_come_into_memory),
+      visit_test(changes_beside_users_who_come_into_memory_and_leave_it),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
