@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x16a05bf3f2149a20ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x99ee07629708a03full
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "16a05bf3f2149a20"
+const coreDigest = "99ee07629708a03f"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x16a05bf3f2149a20ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x99ee07629708a03full
 import "C"

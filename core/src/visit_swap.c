@@ -37,57 +37,52 @@ static void try_later(visit_file *file) {
 
 /* ---- steps ---- */
 
-static void set_copy_file(visit_file *file, int copy_file) {
-  sb_priv_fork_hold();
-  file->copy_file = copy_file;
-  sb_priv_fork_release();
-}
-
 void sb_priv_visit_compact_abandon(visit_file *file) {
   if (file->copy_file < 0) return;
-  visit_side_name name;
-  visit_suffixed(file->name, ".new", name);
   file->log.loaded = NULL;
   file->index_blocked = true;
   try_later(file);
-  const int copy_file = file->copy_file;
-  set_copy_file(file, -1);
-  sb_priv_file_close(copy_file);
-  sb_priv_file_remove(file->folder, name);
+  sb_priv_visit_new_remove(file, file->copy_file);
+  sb_priv_fork_hold();
+  sb_priv_lock_close(file->copy_file);
+  file->copy_file = -1;
+  sb_priv_fork_release();
   sb_priv_visit_copy_free(&file->copy);
 }
 
 static void loaded(void *context, visit_user *user) { sb_priv_visit_copy_loaded(context, user); }
 
+/* Makes the new file. It syncs, so the caller does not hold the state. */
+static sb_status make_new(visit_file *file, sb_error *error) {
+  sb_priv_file_facts facts;
+  sb_status status = sb_priv_visit_still_there(file, error);
+  if (status == SB_OK && sb_priv_file_is_mounted(file->folder, file->name)) /* before anything is copied for nothing */
+    status = sb_priv_system_error(error, SB_IO, EBUSY,
+                                  "the path is a mount of this file alone, which no other can replace: mount its folder instead");
+  if (status == SB_OK) status = sb_priv_visit_remove_unfinished(file, error); /* which may be a second name of the file */
+  const int problem = status == SB_OK ? sb_priv_file_look(file->log.file, &facts) : 0;
+  if (problem != 0) status = sb_priv_visit_io(error, problem, "looking at the file");
+  if (status == SB_OK) status = sb_priv_visit_one_name(&facts, error);
+  if (status == SB_OK) status = sb_priv_visit_new_open(file, &facts, &file->replaces, error);
+  if (status != SB_OK) {
+    sb_priv_visit_lock_write(&file->state_lock); /* the thread that compacts looks whether it is time */
+    try_later(file);
+    sb_priv_visit_lock_write_end(&file->state_lock);
+  }
+  return status;
+}
+
 /* The caller holds the state. */
 static sb_status begin(visit_file *file, sb_error *error) {
-  visit_side_name name;
-  visit_suffixed(file->name, ".new", name);
-  sb_priv_file_facts facts;
-  int copy_file = -1;
-  sb_status status = SB_OK;
-  if (sb_priv_file_is_mounted(file->folder, file->name)) /* before anything is copied for nothing */
-    status = sb_priv_system_error(error, SB_IO, EBUSY,
-                                  "the file is mounted by itself, so that no other can take its place; mount the folder that it is in");
-  if (status == SB_OK) status = sb_priv_visit_remove_unfinished(file, error);
-  if (status != SB_OK) {
-    try_later(file);
-    return status;
-  }
   sb_priv_visit_pass_end(&file->pass); /* the copy gets an index of its own */
-  int problem = sb_priv_file_look(file->log.file, &facts);
   sb_priv_fork_hold();
-  if (problem == 0) problem = sb_priv_file_open(file->folder, name, SB_PRIV_REPLACE, &copy_file);
-  if (problem == 0) file->copy_file = copy_file;
+  file->copy_file = sb_priv_visit_new_take(file);
   sb_priv_fork_release();
-  if (problem == 0) problem = sb_priv_file_make_like(copy_file, &facts);
-  status = problem == 0 ? SB_OK : sb_priv_visit_io(error, problem, "making a new file");
-  if (status == SB_OK) status = sb_priv_visit_copy_begin(&file->copy, &file->log, copy_file, error);
+  const sb_status status = sb_priv_visit_copy_begin(&file->copy, &file->log, file->copy_file, error);
   if (status != SB_OK) {
-    const bool blocked = file->index_blocked, opened = file->copy_file >= 0; /* no place has been changed yet */
+    const bool blocked = file->index_blocked; /* no place has been changed yet */
     sb_priv_visit_compact_abandon(file);
     file->index_blocked = blocked;
-    if (!opened) try_later(file);
     return status;
   }
   file->log.loaded = loaded;
@@ -107,6 +102,7 @@ static int exchange(visit_file *file, const visit_slot *slot) {
   sb_priv_fork_hold();
   log->file = file->copy_file;
   file->copy_file = -1;
+  sb_priv_file_unlock(old); /* a child must not share it when it is unlocked */
   sb_priv_fork_release();
   log->table.live_bytes = pass->base.live_bytes + pass->live_after;
   sb_priv_visit_index_take(log, pass->base, pass->put);
@@ -117,12 +113,14 @@ static int exchange(visit_file *file, const visit_slot *slot) {
     readers[i]->bytes.size = 0;
   }
   memcpy(log->uuid, file->copy.uuid, sizeof log->uuid);
+  memcpy(log->header, file->copy.header, sizeof log->header);
   log->slot = *slot;
   log->seed = file->copy.writer.seed;
   log->end = log->durable = file->allocated = file->copy.writer.end;
   log->sequence = file->copy.writer.sequence;
   file->writer.file = log->file;
   file->writer.seed = log->seed;
+  file->writer.header = log->header;
   file->writer.end = log->end;
   file->writer.sequence = log->sequence;
   file->index_blocked = false;
@@ -149,22 +147,20 @@ static sb_status finish(visit_file *file, sb_error *error) {
   int problem = sb_priv_visit_writer_flush(&file->copy.writer);
   sb_priv_visit_lock_write_end(&file->state_lock);
   sb_status status = SB_OK;
-  int old = -1;
-  const visit_slot slot = {
-      .generation = 1, .state = VISIT_SLOT_OPEN, .length = file->copy.writer.end, .index = file->copy.pass.base.offset};
+  int old = -1, left = 0;
+  const visit_slot slot = {.generation = 1,
+                           .state = VISIT_SLOT_OPEN,
+                           .length = file->copy.writer.end,
+                           .index = file->copy.pass.base.offset,
+                           .replaces = file->replaces};
   if (problem == 0) problem = sb_priv_visit_header_write(file->copy_file, file->copy.uuid, &slot);
   if (problem == 0) problem = sb_priv_file_sync(file->copy_file);
   if (problem != 0) status = sb_priv_visit_io(error, problem, "writing the compacted file");
   (void)pthread_mutex_lock(&file->sync_mutex);
   sb_priv_visit_lock_write(&file->state_lock);
   if (status == SB_OK) {
-    visit_side_name name;
-    visit_suffixed(file->name, ".new", name);
-    problem = sb_priv_file_rename(file->folder, name, file->name);
-    if (problem != 0)
-      status = sb_priv_visit_io(error, problem, "putting the compacted file in place");
-    else
-      old = exchange(file, &slot);
+    status = sb_priv_visit_new_replace(file, file->copy_file, &left, error);
+    if (status == SB_OK) old = exchange(file, &slot);
   }
   if (status != SB_OK) sb_priv_visit_compact_abandon(file);
   sb_priv_visit_lock_write_end(&file->state_lock);
@@ -179,7 +175,7 @@ static sb_status finish(visit_file *file, sb_error *error) {
     status = sb_priv_visit_io(error, problem, "syncing the folder");
   }
   (void)pthread_mutex_unlock(&file->sync_mutex);
-  return status;
+  return status == SB_OK ? sb_priv_visit_new_left(left, error) : status;
 }
 
 /* The next piece of the copy. The caller holds the state. */
@@ -195,9 +191,10 @@ static sb_status go_on(visit_file *file, uint64_t bytes, sb_error *error) {
 sb_status sb_priv_visit_compact_step(visit_file *file, uint64_t bytes, sb_error *error) {
   sb_error problem = {0};
   if (atomic_load(&file->poisoned)) return sb_priv_error(error, SB_IO, NULL, "an earlier sync failed, so nothing more is written");
+  sb_status status = file->copy_file < 0 ? make_new(file, &problem) : SB_OK;
   sb_priv_visit_lock_write(&file->state_lock);
   const uint64_t before = file->copy_file >= 0 ? file->copy.writer.end - file->copy.writer.bytes.size : VISIT_LOG_START;
-  sb_status status = go_on(file, bytes, &problem);
+  if (status == SB_OK) status = go_on(file, bytes, &problem);
   if (status != SB_OK) sb_priv_visit_compact_abandon(file);
   const bool copied = status == SB_OK && file->copy.pass.done;
   /* The most of it is synced beforehand, while changes go on: by who compacts, or else by a helper, if it is much. */

@@ -258,13 +258,16 @@ static sb_status become_many(visit_user *user) {
   return SB_OK;
 }
 
+/* Bytes that a visit takes. Where only places are kept, there is in the place of url and text how many bytes they have. */
+static uint32_t size_of(const visit_item *item, bool places_only) { return places_only ? 4 + 1 : item->url_size + 1 + item->text_size; }
+
 static sb_status many_reserve_items(visit_user *user, uint32_t count, const uint8_t *items, bool places_only) {
   visit_many *many = user->nodes;
   int64_t newest = sb_priv_visit_user_newest(user);
   for (uint32_t i = 0; i < count; i++) {
     visit_item item;
     items = sb_priv_visit_item_next(items, &item);
-    const uint32_t size = places_only ? 1 : item.url_size + 1 + item.text_size;
+    const uint32_t size = size_of(&item, places_only);
     const bool fits = many->bytes + many->reserved_bytes + size <= USER_BYTES_MAX;
     visit_node *node = fits ? node_make(many, size) : NULL;
     if (node == NULL) {
@@ -336,7 +339,7 @@ static sb_status few_reserve_items(visit_user *user, uint32_t count, const uint8
     items = sb_priv_visit_item_next(items, &item);
     if (item.time_ns > newest) newest = item.time_ns;
     entry->time_ns = newest;
-    entry->size = places_only ? 1 : item.url_size + 1 + item.text_size;
+    entry->size = size_of(&item, places_only);
   }
   return SB_OK;
 }
@@ -351,12 +354,12 @@ static void evict_few(visit_user *user) {
 
 sb_status sb_priv_visit_user_reserve(visit_table *table, visit_user *user, uint32_t count, const uint8_t *items) {
   assert(user->decoded && count <= VISIT_ITEMS_MAX);
-  uint64_t bytes = count;
+  uint64_t bytes = 0;
   const uint8_t *next = items;
   visit_item item;
-  for (uint32_t i = 0; i < count && !table->places_only; i++) {
+  for (uint32_t i = 0; i < count; i++) {
     next = sb_priv_visit_item_next(next, &item);
-    bytes += item.url_size + item.text_size;
+    bytes += size_of(&item, table->places_only);
   }
   const uint64_t before = memory_of(user);
   sb_status status = SB_OK;
@@ -465,7 +468,11 @@ static void skip(visit_table *table, visit_user *user, uint32_t size) {
 void sb_priv_visit_user_insert(visit_table *table, visit_user *user, const visit_item *given, uint64_t run) {
   assert(user->decoded && user->reserved_count > 0);
   visit_item item = *given;
-  if (table->places_only) item.url_size = item.text_size = 0;
+  uint8_t size[4];
+  if (table->places_only) {
+    visit_store32(size, item.url_size + item.text_size);
+    item = (visit_item){.time_ns = item.time_ns, .visit_id = item.visit_id, .url_size = sizeof size, .bytes = size};
+  }
   const visit_entry made = {
       .time_ns = item.time_ns, .run = run, .visit_id = item.visit_id, .size = item.url_size + 1 + item.text_size};
   if (sb_priv_visit_user_too_old(table, user, item.time_ns) || sb_priv_visit_user_has(user, item.visit_id)) {

@@ -246,11 +246,11 @@ static void a_file_that_is_mounted_by_itself_is_told_of(void **state) {
     memset(&visit_error, 0, sizeof visit_error);
     assert_status(sb_visit_manager_compact(manager, &visit_error), SB_IO);
     assert_int_equal(visit_error.system_error, EBUSY);
-    assert_non_null(strstr(visit_error.message, "mount the folder"));
+    assert_non_null(strstr(visit_error.message, "mount its folder"));
     memset(&visit_error, 0, sizeof visit_error);
     assert_status(sb_visit_manager_finish(manager, &visit_error), SB_IO);
     assert_int_equal(visit_error.system_error, EBUSY);
-    assert_non_null(strstr(visit_error.message, "mount the folder"));
+    assert_non_null(strstr(visit_error.message, "mount its folder"));
     sb_visit_manager_close(manager);
     assert_false(exists(".new"));
     mounted = false;

@@ -489,6 +489,8 @@ class VisitManagerOptions(NamedTuple):
     """Compact in a thread of the library, which starts for this only. Otherwise the calls that change visits do
     it, a piece each.
     """
+    lock_timeout_ms: int = 0
+    """how long an open waits for a file that another handle writes, before LockedError; 0: not at all"""
     memory_max: int = 0
     """Bytes that users in memory may take, 0: VISIT_MEMORY_DEFAULT. Above it users leave the memory, and are
     read from the file when they are asked for; those who were changed stay until the next index, which then
