@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x3e7b6134fc373490ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x0bfdd62785b2113eull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "3e7b6134fc373490"
+const coreDigest = "0bfdd62785b2113e"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x3e7b6134fc373490ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x0bfdd62785b2113eull
 import "C"
