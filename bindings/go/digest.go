@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x99ee07629708a03full
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x0bfdd62785b2113eull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "99ee07629708a03f"
+const coreDigest = "0bfdd62785b2113e"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x99ee07629708a03full
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x0bfdd62785b2113eull
 import "C"
