@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x0bfdd62785b2113eull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x689640c24b8cbf48ull
 import "C"
