@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xcde2214a32f7da8cull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x0dd345ecdc374e90ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "cde2214a32f7da8c"
+const coreDigest = "0dd345ecdc374e90"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xcde2214a32f7da8cull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x0dd345ecdc374e90ull
 import "C"

@@ -344,11 +344,20 @@ enum {
   TMPFS = 0x01021994, /* what memfd_create makes, unless it is of huge pages: those can fail when they are touched */
 };
 
-int sb_priv_segment_create(size_t size, int *file, uint8_t **data) {
+int sb_priv_segment_create(size_t size, int *file, uint8_t **data, const char **refused) {
+  *refused = "memfd_create";
   const int made = memfd_create("samebytes", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (made < 0) return errno;
-  int problem = ftruncate(made, (off_t)size) != 0 || fcntl(made, F_ADD_SEALS, SEALS) != 0 ? errno : 0;
-  if (problem == 0) problem = sb_priv_segment_map(made, size, true, data);
+  *refused = "ftruncate";
+  int problem = ftruncate(made, (off_t)size) != 0 ? errno : 0;
+  if (problem == 0) {
+    *refused = "sealing";
+    problem = fcntl(made, F_ADD_SEALS, SEALS) != 0 ? errno : 0;
+  }
+  if (problem == 0) {
+    *refused = "mmap";
+    problem = sb_priv_segment_map(made, size, true, data);
+  }
   if (problem != 0) {
     (void)close(made);
     return problem;
@@ -360,11 +369,14 @@ int sb_priv_segment_create(size_t size, int *file, uint8_t **data) {
 int sb_priv_segment_look(int file, sb_priv_segment_facts *facts) {
   struct stat status;
   struct statfs system;
+  *facts = (sb_priv_segment_facts){.size = 0};
+  /* First, and of anything else nothing more: only memory has seals, and to look at a file of FUSE or of a network could take for ever. */
+  const int seals = fcntl(file, F_GET_SEALS);
+  if (seals < 0) return 0;
   if (fstat(file, &status) != 0 || fstatfs(file, &system) != 0) return errno;
-  const int seals = fcntl(file, F_GET_SEALS); /* fails for what cannot be sealed */
   facts->size = status.st_size < 0 ? 0 : (uint64_t)status.st_size;
   facts->memory = S_ISREG(status.st_mode) && system.f_type == TMPFS;
-  facts->sealed = seals >= 0 && (seals & SEALS) == SEALS;
+  facts->sealed = (seals & SEALS) == SEALS;
   return 0;
 }
 
@@ -386,6 +398,16 @@ bool sb_priv_socket_fits(int socket) {
   socklen_t type_size = sizeof type;
   return getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &type_size) == 0 && type == SOCK_STREAM &&
          getpeername(socket, (struct sockaddr *)&address, &size) == 0 && address.sun_family == AF_UNIX;
+}
+
+void sb_priv_socket_prepare(int socket) {
+  const int none = 0, off = -1;
+  (void)setsockopt(socket, SOL_SOCKET, SO_PASSCRED, &none, sizeof none);
+  (void)setsockopt(socket, SOL_SOCKET, SO_PASSSEC, &none, sizeof none);
+#ifdef SO_PASSPIDFD
+  (void)setsockopt(socket, SOL_SOCKET, SO_PASSPIDFD, &none, sizeof none);
+#endif
+  (void)setsockopt(socket, SOL_SOCKET, SO_PEEK_OFF, &off, sizeof off);
 }
 
 /* Room for descriptors beside a message. */
@@ -415,24 +437,69 @@ int sb_priv_socket_send(int socket, const void *data, size_t size, const int *fi
   return (size_t)sent == size ? 0 : EMSGSIZE; /* messages are smaller than what Linux takes as one piece */
 }
 
-int sb_priv_socket_receive(int socket, void *data, size_t size, size_t *got, int *files, size_t *file_count) {
-  struct iovec bytes = {data, size};
-  file_room room;
-  struct msghdr message = {.msg_iov = &bytes, .msg_iovlen = 1, .msg_control = room.bytes, .msg_controllen = sizeof room.bytes};
+static int message_receive(int socket, struct msghdr *message, int flags, size_t *got) {
   ssize_t received;
   do {
-    received = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    received = recvmsg(socket, message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC | flags);
   } while (received < 0 && errno == EINTR);
   if (received < 0) return errno == EWOULDBLOCK ? EAGAIN : errno;
   *got = (size_t)received;
+  return 0;
+}
+
+int sb_priv_socket_receive(int socket, void *data, size_t size, size_t *got) {
+  struct iovec bytes = {data, size};
+  struct msghdr message = {.msg_iov = &bytes, .msg_iovlen = 1};
+  const int problem = message_receive(socket, &message, 0, got);
+  return problem == 0 && (message.msg_flags & MSG_CTRUNC) != 0 ? EBADMSG : problem;
+}
+
+static void files_close(const int *files, size_t *count) {
+  for (size_t i = 0; i < *count; i++) (void)close(files[i]);
+  *count = 0;
+}
+
+/* Looks at the bytes that come next, and gets the descriptors that they bring: MSG_PEEK gives copies, and leaves everything where it is. */
+static int files_look(int socket, void *data, size_t size, size_t *got, int *files, size_t *file_count) {
+  struct iovec bytes = {data, size};
+  file_room room;
+  struct msghdr message = {.msg_iov = &bytes, .msg_iovlen = 1, .msg_control = room.bytes, .msg_controllen = sizeof room.bytes};
   *file_count = 0;
+  int problem = message_receive(socket, &message, MSG_PEEK, got);
+  if (problem != 0) return problem;
   for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header != NULL; header = CMSG_NXTHDR(&message, header)) {
     if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
     const size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
     memcpy(files + *file_count, CMSG_DATA(header), count * sizeof(int)); /* the room limits all of them together */
     *file_count += count;
   }
-  return (message.msg_flags & MSG_CTRUNC) != 0 ? EMSGSIZE : 0;
+  if ((message.msg_flags & MSG_CTRUNC) == 0) return 0;
+  problem = EMSGSIZE;
+  if (*file_count < SB_PRIV_FILES_MAX) { /* Linux does not say why there are no more: ask for one more */
+    const int one_more = fcntl(socket, F_DUPFD_CLOEXEC, 3);
+    problem = one_more < 0 ? errno : EACCES; /* there was room, so a security module keeps them, or there was none a moment ago */
+    sb_priv_file_close(one_more);
+  }
+  files_close(files, file_count);
+  return problem;
+}
+
+int sb_priv_socket_receive_files(int socket, void *data, size_t size, size_t *got, int *files, size_t *file_count) {
+  int problem = EACCES;
+  for (int i = 0; i < 3 && problem == EACCES; i++) problem = files_look(socket, data, size, got, files, file_count);
+  if (problem != 0) return problem;
+  bool theirs = false; /* Linux also shows the descriptors of a message that begins where the bytes looked at end */
+  for (size_t taken = 0, some = 0; taken < *got; taken += some) {
+    problem = sb_priv_socket_receive(socket, (uint8_t *)data + taken, *got - taken, &some);
+    if (problem == EBADMSG)
+      theirs = true; /* they are dropped here, and the copies stay */
+    else if (problem != 0 || some == 0) {
+      files_close(files, file_count);
+      return problem == 0 ? ECONNRESET : problem; /* somebody else reads the socket */
+    }
+  }
+  if (!theirs) files_close(files, file_count);
+  return 0;
 }
 
 void sb_priv_socket_end(int socket) { (void)shutdown(socket, SHUT_RDWR); }
@@ -479,14 +546,33 @@ void sb_priv_descriptors_wait(int first, bool to_write, int second, int64_t time
   (void)ppoll(wanted, second < 0 ? 1 : 2, timeout_ns < 0 ? NULL : &time, NULL);
 }
 
-/* ---- fork ---- */
+/* ---- cancelling, fork ---- */
+
+int sb_priv_cancel_hold(void) {
+  int before;
+  (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+  return before;
+}
+
+void sb_priv_cancel_release(int before) { (void)pthread_setcancelstate(before, &before); }
 
 static pthread_mutex_t fork_mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 static sb_priv_fork_entry fork_list = {.next = &fork_list, .before = &fork_list};
 
-static void list_lock(void) { (void)pthread_mutex_lock(&fork_mutex); }
-static void list_unlock(void) { (void)pthread_mutex_unlock(&fork_mutex); }
+static int list_cancel; /* of the thread that holds the list */
+
+static void list_lock(void) {
+  const int before = sb_priv_cancel_hold();
+  (void)pthread_mutex_lock(&fork_mutex);
+  list_cancel = before;
+}
+
+static void list_unlock(void) {
+  const int before = list_cancel;
+  (void)pthread_mutex_unlock(&fork_mutex);
+  sb_priv_cancel_release(before);
+}
 
 static void fork_before(void) {
   list_lock();

@@ -90,12 +90,13 @@ void sb_priv_lock_close(int file);
 /* Whether the errno value says that the file system, or the system, has no locks of this kind. */
 bool sb_priv_lock_missing(int problem);
 
-/* Memory that other processes can map: an anonymous file that neither grows nor shrinks, mapped for writing. */
-int sb_priv_segment_create(size_t size, int *file, uint8_t **data);
+/* Memory that other processes can map: an anonymous file that neither grows nor shrinks, mapped for writing. `*refused` names the step that the
+ * result is about. */
+int sb_priv_segment_create(size_t size, int *file, uint8_t **data, const char **refused);
 /* What a descriptor from elsewhere is: whether it can be memory that does not shrink under a reader, and its size. */
 typedef struct sb_priv_segment_facts {
   uint64_t size;
-  bool memory; /* pages of anonymous memory, nothing that could fail when it is read */
+  bool memory; /* pages of anonymous memory, nothing that could fail when it is read, or make this process wait */
   bool sealed; /* against shrinking, growing and other seals */
 } sb_priv_segment_facts;
 int sb_priv_segment_look(int file, sb_priv_segment_facts *facts);
@@ -106,9 +107,14 @@ void sb_priv_segment_unmap(uint8_t *data, size_t size);
 enum {
   SB_PRIV_FILES_MAX = 32
 }; /* descriptors in one message */
-bool sb_priv_socket_fits(int socket); /* a connected Unix stream socket */
+bool sb_priv_socket_fits(int socket);    /* a connected Unix stream socket */
+void sb_priv_socket_prepare(int socket); /* undoes options that would bring more than bytes and descriptors */
 int sb_priv_socket_send(int socket, const void *data, size_t size, const int *files, size_t file_count);
-int sb_priv_socket_receive(int socket, void *data, size_t size, size_t *got, int *files, size_t *file_count);
+/* Receives bytes that bring no descriptors. Where they do, the descriptors are dropped, and the result is EBADMSG; the bytes count. */
+int sb_priv_socket_receive(int socket, void *data, size_t size, size_t *got);
+/* Receives bytes and all descriptors that they bring, up to the end of the message that brought them. Where this process cannot have them all,
+ * everything stays in the socket, and the result says why: EMFILE, say. EMSGSIZE: more than SB_PRIV_FILES_MAX. */
+int sb_priv_socket_receive_files(int socket, void *data, size_t size, size_t *got, int *files, size_t *file_count);
 void sb_priv_socket_end(int socket);
 
 /* A signal is a descriptor that polls as readable while it is set. A group polls as readable while one of its two members is. */
@@ -123,6 +129,11 @@ void sb_priv_processor_yield(void);
 /* Waits until `first` can be read, or written, or `second`, if it is not -1, can be read; or until the time has passed, -1 being never. */
 void sb_priv_descriptors_wait(int first, bool to_write, int second, int64_t timeout_ns);
 
+/* No thread is cancelled (pthread_cancel) between these two: around what holds a lock, or has changed half of something, and could reach a
+ * cancellation point. `hold` returns what `release` restores, so they may be nested. */
+int sb_priv_cancel_hold(void);
+void sb_priv_cancel_release(int before);
+
 /* Who wants to know of a fork. The list is locked while these run and whenever another thread may fork; whoever opens or exchanges
  * descriptors that a child must not keep holds the list meanwhile. `hold` and `release`, both or none, run before a fork, and after it in the
  * parent and in the child: between them lies a lock that the child needs too. Nobody may wait for the list while holding such a lock. */
@@ -132,7 +143,7 @@ typedef struct sb_priv_fork_entry {
   void (*release)(struct sb_priv_fork_entry *entry);  /* or NULL */
   void (*in_child)(struct sb_priv_fork_entry *entry); /* or NULL */
 } sb_priv_fork_entry;
-void sb_priv_fork_hold(void);
+void sb_priv_fork_hold(void); /* the thread is not cancelled before the release */
 void sb_priv_fork_release(void);
 void sb_priv_fork_add(sb_priv_fork_entry *entry);    /* the list is held */
 void sb_priv_fork_remove(sb_priv_fork_entry *entry); /* the list is held */

@@ -168,8 +168,12 @@ static sb_status encode_some(visit_file *file, const sb_visit *visits, size_t co
       continue;
     sb_priv_visit_writer_item(writer, time_ns, visit->visit_id, visit->url, (uint32_t)visit->url_size, visit->text,
                               (uint32_t)visit->text_size);
+    /* They were checked where they lie, and somebody may have changed them since. A NUL would end the url early when it is read again. */
+    const size_t size = visit->url_size + visit->text_size;
+    if (size > 0 && memchr(writer->bytes.data + writer->bytes.size - size, 0, size) != NULL)
+      return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "a NUL came into url or text while they were added; nothing may change them");
     kept++;
-    kept_bytes += visit->url_size + visit->text_size;
+    kept_bytes += size;
   }
   if (kept == 0) {
     writer->bytes.size = start;
@@ -214,8 +218,9 @@ static sb_status encode_delete(visit_file *file, const visit_change *change) {
     if (status != SB_OK) return sb_priv_error(change->error, status, NULL, "no memory or no room for what to delete");
     for (const size_t end = i + piece; i < end; i++) {
       /* A visit that an add of this batch brings is not there yet. */
-      if (user->reserved_count == 0 && !sb_priv_visit_user_has(user, change->visit_ids[i])) continue;
-      visit_store32(writer->bytes.data + writer->bytes.size, change->visit_ids[i]);
+      const uint32_t visit_id = SB_PRIV_READ_ONCE(change->visit_ids[i]);
+      if (user->reserved_count == 0 && !sb_priv_visit_user_has(user, visit_id)) continue;
+      visit_store32(writer->bytes.data + writer->bytes.size, visit_id);
       writer->bytes.size += 4;
       kept++;
     }

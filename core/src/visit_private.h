@@ -133,6 +133,9 @@ typedef struct visit_writer {
   const uint8_t *header; /* of which limits and indexes get a copy; NULL: of a file that has none */
 } visit_writer;
 
+/* Adds visits whose rows nobody changes; their strings are the caller's. */
+sb_status sb_priv_visit_manager_add(sb_visit_manager *manager, const sb_visit *rows, size_t count, sb_error *error);
+
 /* Begins a record; visit_writer_end gives it length, sequence and checksum. `*start` is its place in `bytes`. */
 sb_status sb_priv_visit_writer_begin(visit_writer *writer, uint8_t type, uint32_t user, size_t payload_max, size_t *start);
 void sb_priv_visit_writer_item(visit_writer *writer, int64_t time_ns, uint32_t visit_id, const void *url, uint32_t url_size,

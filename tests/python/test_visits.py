@@ -105,6 +105,27 @@ def test_a_time_that_cannot_be_is_refused(
     assert manager.get_recent_visits(1) == []
 
 
+def test_opening_without_a_limit_never_deletes(tmp_path: Path) -> None:
+    path = tmp_path / "kept"
+    with VisitManager(path, 1000) as manager:
+        manager.add_visits([(1, i, "u", "t", i) for i in range(100)])
+    for more in ({}, {"max_visits": None}, {"max_visits": 0}):
+        for read_only in (True, False):
+            with VisitManager(path, read_only=read_only, **more) as manager:  # type: ignore[arg-type]
+                manager.get_recent_visits(1)
+                assert (manager.get_stats().max_visits, manager.users()[0].visit_count) == (1000, 100)
+        with VisitManager(path, **more) as manager:  # type: ignore[arg-type]
+            manager.compact()
+            manager.add_visit(1, 100, "u", "t")
+            manager.delete_visits(1, [100])
+    with VisitManager(path, 5, read_only=True) as manager:
+        assert len(manager.get_recent_visits(1)) == 5
+    with VisitManager(path) as manager:
+        assert (manager.get_stats().max_visits, len(manager.get_recent_visits(1))) == (1000, 100)
+    with VisitManager(tmp_path / "new") as manager:
+        assert manager.get_stats().max_visits == 10
+
+
 def test_the_extreme_times_are_kept(manager: VisitManager) -> None:
     for visit_id, extreme in enumerate((-0x7FFFFFFFFFFFFFFE, 0, 0x7FFFFFFFFFFFFFFF)):
         manager.add_visit(1, visit_id, "", "", extreme)
