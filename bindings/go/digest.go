@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x689640c24b8cbf48ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x902c0858f4257da1ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "689640c24b8cbf48"
+const coreDigest = "902c0858f4257da1"

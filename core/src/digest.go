@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x689640c24b8cbf48ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x902c0858f4257da1ull
 import "C"

@@ -2143,8 +2143,10 @@ class VisitManager(Handle):
     forked child, IoError when the system fails, CorruptError with the offset in `error.stream_offset` when
     the file contradicts its format, and NoMemoryError. Changes return UnsupportedError through a read-only
     handle. A change that failed was not made, unless an fsync failed: then every later change fails with
-    IoError, and what a new open finds may include it. A store other than the file may return UnavailableError
-    and TimeoutError, and UnsupportedError for what it cannot do.
+    IoError, and what a new open finds may include it. When the path leads to the open file no longer, because
+    that was moved, replaced or removed, every change, sync and finish return NotFoundError from then on, and
+    reads go on; docs/visits.md has each case. A store other than the file may return UnavailableError and
+    TimeoutError, and UnsupportedError for what it cannot do.
 
     Limits: url and text: VISIT_TEXT_MAX bytes each, any but NUL. The visits of one user: 4 GiB, and a file 8
     TiB; a change that goes beyond is refused with TooLargeError. The last component of the path:
@@ -2168,15 +2170,16 @@ class VisitManager(Handle):
     ) -> None:
         """Opens the file at `path`, or makes it. A file of the old format is upgraded, and kept as `path`.v0; an
         unsynced tail is cut off, and kept as `path`.cut. A symbolic link is followed to its file, which must
-        be there. `path`.new, under which a file that replaces `path` is built, and `path`.lock are the
-        store's own names.
+        be there. `path`.new, under which a file that replaces `path` is built, `path`.lock, `path`.v0 and
+        `path`.cut are the store's own names: no new file is made under such a name beside another file.
 
         Ownership: the caller closes `manager`; None options mean the defaults.
         Threads: any.
-        Errors: LockedError when another handle writes the file; CorruptError for a damaged file, which stays
-        untouched; NotFoundError when there is none and `read_only` is set; UnsupportedError for a file of a
-        newer library; InvalidArgumentError for a path that is no file, or an option out of its range;
-        IoError; NoMemoryError.
+        Errors: LockedError when another handle writes the file, after lock_timeout_ms; CorruptError for a
+        damaged file, which stays untouched; NotFoundError when there is none and `read_only` is set, or when
+        only a mount leads to a file that was removed; UnsupportedError for a file of a newer library;
+        InvalidArgumentError for a path that is no file, or an option out of its range; IoError;
+        NoMemoryError.
         Since: 1.0
         """
         self._own(layer.sb_visit_manager_open(
@@ -2346,8 +2349,9 @@ class VisitManager(Handle):
 
         Ownership: none.
         Threads: any.
-        Errors: InvalidArgumentError when `path` exists; UnsupportedError where the store is no file, or one
-        of the old format; otherwise see the top. Where it fails, there is no new file.
+        Errors: InvalidArgumentError when `path` exists, or is a name that a store beside it takes for itself;
+        UnsupportedError where the store is no file, or one of the old format; otherwise see the top. Where it
+        fails, there is no new file.
         Since: 1.0
         """
         with self._lock:
@@ -2359,7 +2363,8 @@ class VisitManager(Handle):
 
         Ownership: none.
         Threads: any.
-        Errors: see the top; the old file is then still in place, unless the last sync, that of the folder,
+        Errors: see the top; UnsupportedError for a file with several hard links, of which the others would
+        keep the old content. The old file is then still in place, unless the last sync, that of the folder,
         failed, which poisons the handle.
         Since: 1.0
         """
@@ -2371,7 +2376,8 @@ class VisitManager(Handle):
 
         Ownership: none.
         Threads: any.
-        Errors: IoError, and the handle is poisoned; otherwise see the top.
+        Errors: IoError, and the handle is poisoned; NotFoundError when it is on disk, and the path does not
+        lead there; otherwise see the top.
         Since: 1.0
         """
         with self._lock:
@@ -2419,8 +2425,8 @@ class VisitManager(Handle):
 
         Ownership: none.
         Threads: nobody else may use `manager` during or after the call.
-        Errors: IoError; the lock is free all the same, and nothing acknowledged is lost to the end of the
-        process.
+        Errors: IoError; NotFoundError when all is on disk, and the path does not lead there; the lock is free
+        all the same, and nothing acknowledged is lost to the end of the process.
         Since: 1.0
         """
         with self._lock:
@@ -2455,8 +2461,10 @@ class Visits(Handle):
     forked child, IoError when the system fails, CorruptError with the offset in `error.stream_offset` when
     the file contradicts its format, and NoMemoryError. Changes return UnsupportedError through a read-only
     handle. A change that failed was not made, unless an fsync failed: then every later change fails with
-    IoError, and what a new open finds may include it. A store other than the file may return UnavailableError
-    and TimeoutError, and UnsupportedError for what it cannot do.
+    IoError, and what a new open finds may include it. When the path leads to the open file no longer, because
+    that was moved, replaced or removed, every change, sync and finish return NotFoundError from then on, and
+    reads go on; docs/visits.md has each case. A store other than the file may return UnavailableError and
+    TimeoutError, and UnsupportedError for what it cannot do.
 
     Limits: url and text: VISIT_TEXT_MAX bytes each, any but NUL. The visits of one user: 4 GiB, and a file 8
     TiB; a change that goes beyond is refused with TooLargeError. The last component of the path:
@@ -2515,8 +2523,10 @@ class VisitUsers(Handle):
     forked child, IoError when the system fails, CorruptError with the offset in `error.stream_offset` when
     the file contradicts its format, and NoMemoryError. Changes return UnsupportedError through a read-only
     handle. A change that failed was not made, unless an fsync failed: then every later change fails with
-    IoError, and what a new open finds may include it. A store other than the file may return UnavailableError
-    and TimeoutError, and UnsupportedError for what it cannot do.
+    IoError, and what a new open finds may include it. When the path leads to the open file no longer, because
+    that was moved, replaced or removed, every change, sync and finish return NotFoundError from then on, and
+    reads go on; docs/visits.md has each case. A store other than the file may return UnavailableError and
+    TimeoutError, and UnsupportedError for what it cannot do.
 
     Limits: url and text: VISIT_TEXT_MAX bytes each, any but NUL. The visits of one user: 4 GiB, and a file 8
     TiB; a change that goes beyond is refused with TooLargeError. The last component of the path:
@@ -2552,8 +2562,10 @@ class VisitScan(Handle):
     forked child, IoError when the system fails, CorruptError with the offset in `error.stream_offset` when
     the file contradicts its format, and NoMemoryError. Changes return UnsupportedError through a read-only
     handle. A change that failed was not made, unless an fsync failed: then every later change fails with
-    IoError, and what a new open finds may include it. A store other than the file may return UnavailableError
-    and TimeoutError, and UnsupportedError for what it cannot do.
+    IoError, and what a new open finds may include it. When the path leads to the open file no longer, because
+    that was moved, replaced or removed, every change, sync and finish return NotFoundError from then on, and
+    reads go on; docs/visits.md has each case. A store other than the file may return UnavailableError and
+    TimeoutError, and UnsupportedError for what it cannot do.
 
     Limits: url and text: VISIT_TEXT_MAX bytes each, any but NUL. The visits of one user: 4 GiB, and a file 8
     TiB; a change that goes beyond is refused with TooLargeError. The last component of the path:
@@ -2813,7 +2825,7 @@ def salvage_visits(path: str, target: str) -> _records.VisitReport:
     Ownership: `report` is the caller's, and says what was found.
     Threads: any.
     Errors: CorruptError when nothing in the file is of use; NotFoundError; InvalidArgumentError when `target`
-    exists; IoError; NoMemoryError.
+    exists, or is a name that a store beside it takes for itself; IoError; NoMemoryError.
     Since: 1.0
     """
     return layer.sb_salvage_visits(path, target)

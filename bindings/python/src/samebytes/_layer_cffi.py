@@ -3410,15 +3410,15 @@ def sb_visit_manager_open(
 ) -> int:
     """Opens the file at `path`, or makes it. A file of the old format is upgraded, and kept as `path`.v0; an
     unsynced tail is cut off, and kept as `path`.cut. A symbolic link is followed to its file, which must be
-    there. `path`.new, under which a file that replaces `path` is built, and `path`.lock are the store's own
-    names.
+    there. `path`.new, under which a file that replaces `path` is built, `path`.lock, `path`.v0 and `path`.cut
+    are the store's own names: no new file is made under such a name beside another file.
 
     Ownership: the caller closes `*manager`; NULL options mean the defaults.
     Threads: any.
-    Errors: SB_LOCKED when another handle writes the file; SB_CORRUPT for a damaged file, which stays
-    untouched; SB_NOT_FOUND when there is none and `read_only` is set; SB_UNSUPPORTED for a file of a newer
-    library; SB_INVALID_ARGUMENT for a path that is no file, or an option out of its range; SB_IO;
-    SB_NO_MEMORY.
+    Errors: SB_LOCKED when another handle writes the file, after lock_timeout_ms; SB_CORRUPT for a damaged
+    file, which stays untouched; SB_NOT_FOUND when there is none and `read_only` is set, or when only a mount
+    leads to a file that was removed; SB_UNSUPPORTED for a file of a newer library; SB_INVALID_ARGUMENT for a
+    path that is no file, or an option out of its range; SB_IO; SB_NO_MEMORY.
     Since: 1.0
     """
     manager_ = _new("sb_visit_manager **")
@@ -3704,8 +3704,9 @@ def sb_visit_manager_copy_to(manager: int, path: str) -> None:
 
     Ownership: none.
     Threads: any.
-    Errors: SB_INVALID_ARGUMENT when `path` exists; SB_UNSUPPORTED where the store is no file, or one of the
-    old format; otherwise see the top. Where it fails, there is no new file.
+    Errors: SB_INVALID_ARGUMENT when `path` exists, or is a name that a store beside it takes for itself;
+    SB_UNSUPPORTED where the store is no file, or one of the old format; otherwise see the top. Where it
+    fails, there is no new file.
     Since: 1.0
     """
     _error = _new("sb_error *")
@@ -3726,8 +3727,9 @@ def sb_visit_manager_compact(manager: int) -> None:
 
     Ownership: none.
     Threads: any.
-    Errors: see the top; the old file is then still in place, unless the last sync, that of the folder,
-    failed, which poisons the handle.
+    Errors: see the top; SB_UNSUPPORTED for a file with several hard links, of which the others would keep the
+    old content. The old file is then still in place, unless the last sync, that of the folder, failed, which
+    poisons the handle.
     Since: 1.0
     """
     _error = _new("sb_error *")
@@ -3744,7 +3746,8 @@ def sb_visit_manager_sync(manager: int) -> None:
 
     Ownership: none.
     Threads: any.
-    Errors: SB_IO, and the handle is poisoned; otherwise see the top.
+    Errors: SB_IO, and the handle is poisoned; SB_NOT_FOUND when it is on disk, and the path does not lead
+    there; otherwise see the top.
     Since: 1.0
     """
     _error = _new("sb_error *")
@@ -3827,7 +3830,8 @@ def sb_visit_manager_finish(manager: int) -> None:
 
     Ownership: none.
     Threads: nobody else may use `manager` during or after the call.
-    Errors: SB_IO; the lock is free all the same, and nothing acknowledged is lost to the end of the process.
+    Errors: SB_IO; SB_NOT_FOUND when all is on disk, and the path does not lead there; the lock is free all
+    the same, and nothing acknowledged is lost to the end of the process.
     Since: 1.0
     """
     _error = _new("sb_error *")
@@ -3880,7 +3884,7 @@ def sb_salvage_visits(path: str, target: str) -> _records.VisitReport:
     Ownership: `report` is the caller's, and says what was found.
     Threads: any.
     Errors: SB_CORRUPT when nothing in the file is of use; SB_NOT_FOUND; SB_INVALID_ARGUMENT when `target`
-    exists; SB_IO; SB_NO_MEMORY.
+    exists, or is a name that a store beside it takes for itself; SB_IO; SB_NO_MEMORY.
     Since: 1.0
     """
     report_ = _new("sb_visit_report *")
