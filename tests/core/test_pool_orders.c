@@ -1,3 +1,4 @@
+/* timeout: 7200 */
 /* Every order in which two and three threads can take their steps while they get, put, end, close, trim, count, use handles and fork. The calls of
  * each are in pool_orders.h. `make nightly` has more threes. SAMEBYTES_ORDERS=1 in the environment tells how many orders there are of what. */
 #include "memory_testing.h"
