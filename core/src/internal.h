@@ -80,6 +80,7 @@ typedef struct sb_priv_provider {
   void (*put)(sb_block *block);
   void (*retire)(sb_memory *memory);
   void (*count)(sb_memory *memory, sb_memory_stats *stats); /* NULL: memory.c counts */
+  sb_status (*failure)(sb_memory *memory, sb_error *error); /* the last one; SB_NOT_FOUND: none. NULL: it does not know */
 } sb_priv_provider;
 
 /* The part of every provider that memory.c knows; each provider's own structure starts with it. Owners are handles and blocks that are
@@ -197,6 +198,11 @@ static inline const sb_priv_span *sb_priv_spans_at(const sb_priv_spans *spans, s
   return (spans->heap != NULL ? spans->heap + spans->start : &spans->first) + index;
 }
 
+/* How many spans there is room for behind the last one. */
+static inline size_t sb_priv_spans_room(const sb_priv_spans *spans) {
+  return spans->heap != NULL ? spans->capacity - spans->start - spans->count : 1 - spans->count;
+}
+
 /* Makes room for `more` spans. A failure (SB_NO_MEMORY) changes nothing. */
 sb_status sb_priv_spans_reserve(sb_priv_spans *spans, size_t more);
 /* Adds a span, taking over an owner of `block`; it becomes one with the last span where it continues that. The caller has reserved. */
@@ -223,9 +229,11 @@ sb_status sb_priv_view_open_range(const sb_priv_spans *spans, size_t offset, siz
 sb_status sb_priv_view_open_all(sb_priv_spans *spans, sb_view **view);
 /* The spans of a view. */
 const sb_priv_spans *sb_priv_view_spans(const sb_view *view);
-/* Drops what was filled behind the first `size` bytes. Its memory does not become room again, as views may show it. */
+/* Drops what was filled behind the first `size` bytes, which no view shows: where room follows it, it becomes room again. */
 struct sb_buf;
 void sb_priv_buf_cut(struct sb_buf *buf, size_t size);
+/* Whether the buf's first piece of room, and nothing else, is begun, and is this one. */
+bool sb_priv_buf_begun(const struct sb_buf *buf, const void *data, size_t size);
 /* Removes the first `size` bytes of a view, which must be there. */
 void sb_priv_view_skip(sb_view *view, size_t size);
 
@@ -307,11 +315,15 @@ static inline void sb_priv_handle_put(void *handle) {
 /* Gives those that the calling thread keeps back to the system, for tests of failing allocations. */
 void sb_priv_handle_flush(void);
 
+/* Reads a place that somebody may be changing: once, where a compiler could read it again instead of keeping what it read. */
+#define SB_PRIV_READ_ONCE(place) __atomic_load_n(&(place), __ATOMIC_RELAXED)
+
 struct sb_schema {
   sb_priv_owners owners;
   int32_t direction;
   int8_t api_key;
   uint16_t field_count;
+  bool plain;              /* no field is an array of strings: builder_plain.c can write its messages */
   uint32_t smallest_frame; /* bytes of a frame whose strings and arrays are empty, Size and header included */
   char name[SB_FIELD_NAME_MAX + 1];
   uint8_t types[SB_SCHEMA_FIELDS_MAX + 1]; /* SB_TYPE_..., one per field; then 0 */
@@ -351,6 +363,12 @@ __attribute__((format(printf, 4, 5), cold)) sb_status sb_priv_system_error(sb_er
 #define sb_priv_error(error, status, ...) ((void)sb_priv_error(error, status, __VA_ARGS__), (status))
 #define sb_priv_system_error(error, status, ...) ((void)sb_priv_system_error(error, status, __VA_ARGS__), (status))
 #endif
+
+/* The same where the library's own sentence says it better than the system's: `error` carries the errno only. Returns `status`. */
+static inline sb_status sb_priv_caused(sb_status status, int problem, sb_error *error) {
+  if (error != NULL) error->system_error = problem;
+  return status;
+}
 
 /* Integers on the wire are big-endian. memcpy is what makes an unaligned access defined; compilers turn it into one instruction. */
 static inline uint16_t sb_priv_load16(const uint8_t *data) {
