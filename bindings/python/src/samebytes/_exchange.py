@@ -138,14 +138,15 @@ class Requests(Generic[Waiter]):
     def begin(self, waiter: Waiter, values: Any, request: Schema | None) -> None:
         """Adds a request to the frames. Where its values are refused, nothing has changed."""
         pair = self.pair_of(request)
-        sequence = self.pipeline.begin(self.tag)
+        tag = self.tag
+        self.tag += 1  # at once: values may run code that sends as well
+        sequence = self.pipeline.begin(tag)
         try:
             self.builder.add(pair.request, sequence, values_of(pair.request, values))
         except BaseException:
             self.pipeline.finish(sequence)
             raise
-        self.waiting[self.tag] = waiter, pair
-        self.tag += 1
+        self.waiting[tag] = waiter, pair
 
     def finish(self, row: Message) -> None:
         """Gives a response to who waits for it. Who does not wait any more has kept its sequence from younger requests."""

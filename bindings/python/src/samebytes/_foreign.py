@@ -40,6 +40,8 @@ os.register_at_fork(after_in_child=_forked)
 def lend(value: ReadableBuffer) -> int:
     """The address of a view of the memory of *value*, which stays exported until it is back."""
     global _lender
+    if isinstance(value, str):  # some show their code points as a buffer
+        raise TypeError(f"value: a bytes-like object is needed, not {type(value).__name__}; encode the text")
     memory = memoryview(value)
     try:
         if not memory.c_contiguous:
