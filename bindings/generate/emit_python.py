@@ -222,13 +222,13 @@ class Method:
         return lines
 
     def way(self) -> str:
-        """How the call begins: "" for none that is on an object, "now" where nothing has to be converted, which could run code of others,
-        "late" where that comes first, and "first" where it comes first here, because more than the address is looked at."""
+        """How the call begins: "" for none that is on an object, "now" where there is one and nothing has to be converted, which could run
+        code of others, "late" where that comes first, and "first" where it comes first here, because more than the address is looked at."""
         f = self.function
-        if not self.locks():
+        if not self.lock_names():
             return ""
         harmless = (Kind.SELF, Kind.HANDLE, Kind.HANDLES, Kind.COUNT, Kind.ERROR)
-        if all(p.kind in harmless or p.kind in OUTS for p in f.parameters):
+        if self.lock_names() == ["self"] and all(p.kind in harmless or p.kind in OUTS for p in f.parameters):
             return "now"
         if any(p.takes for p in self.shown) or any(p.kind is Kind.SELF and p.nullable for p in f.parameters):
             return "first"
@@ -238,11 +238,7 @@ class Method:
         """The address of an object, or what stands for it."""
         if self.way() == "late":
             return "_call" if name == self.lock_names()[0] else f"_call.of({name})"
-        return "_address" if self.at_once() else f"{name}._open()"
-
-    def at_once(self) -> bool:
-        """Whether the call is on one object only, whose address is there when it begins."""
-        return self.way() == "now" and self.lock_names() == ["self"]
+        return "_address" if self.way() == "now" else f"{name}._open()"
 
     def argument(self, e: Entity) -> str:
         name = safe(e.name)
@@ -266,13 +262,6 @@ class Method:
             names.append(f"*{safe(e.name)}" if e.kind is Kind.HANDLES else safe(e.name))
         return names
 
-    def locks(self) -> str:
-        """What begins the call."""
-        names = self.lock_names()
-        if not names:
-            return ""
-        return f"calling({', '.join(names)})"
-
     def begun(self) -> str:
         """The `with` that the call is in."""
         names = ", ".join(self.lock_names())
@@ -280,10 +269,10 @@ class Method:
         match self.way():
             case "late":
                 return f"late({names}) as _call"
-            case _ if self.at_once():
+            case "now":
                 return "now(self) as _address"
             case _:
-                return self.locks() + (f", giving({', '.join(taken)})" if taken else "")
+                return f"calling({names})" + (f", giving({', '.join(taken)})" if taken else "")
 
     def taken(self) -> set[str]:
         many = {f"*{safe(p.name)}" for p in self.shown if p.takes and p.kind is Kind.HANDLES}

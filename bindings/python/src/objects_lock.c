@@ -22,10 +22,11 @@ struct Lock {
   char gate_is_open;
   char is_shut;       /* no call may begin: the object is being closed or given away */
   char is_concurrent; /* the library allows calls beside each other */
+  char lends;         /* _open does more than to look at _address: what was lent is taken back */
 };
 
 static PyTypeObject *lock_type, *late_type;
-static PyObject *lock_name, *open_name, *acquire_name, *release_name;
+static PyObject *lock_name, *open_name, *address_name, *acquire_name, *release_name;
 
 /* ---- Lock ---- */
 
@@ -94,10 +95,12 @@ Lock *lock_make(bool is_concurrent) {
   return self;
 }
 
-static PyObject *make_lock(PyObject *module, PyObject *concurrent) {
+static PyObject *make_lock(PyObject *module, PyObject *const *args, Py_ssize_t count) {
   (void)module;
-  const int is_concurrent = PyObject_IsTrue(concurrent);
-  return is_concurrent < 0 ? NULL : (PyObject *)lock_make(is_concurrent);
+  if (count != 2) return PyErr_Format(PyExc_TypeError, "lock() takes whether the object is concurrent, and whether it lends");
+  Lock *self = lock_make(args[0] == Py_True);
+  if (self != NULL) self->lends = args[1] == Py_True;
+  return (PyObject *)self;
 }
 
 static int is_mine(const Lock *self, Py_ssize_t count) {
@@ -215,6 +218,16 @@ void handle_end(PyObject *lock) {
 
 PyObject *handle_open(PyObject *handle) { return PyObject_CallMethodObjArgs(handle, open_name, NULL); }
 
+/* The same where its lock says that the address is all there is to look at, which is quicker. */
+static PyObject *handle_open_by(PyObject *lock, PyObject *handle) {
+  if (Py_TYPE(lock) != lock_type || ((Lock *)lock)->lends) return handle_open(handle);
+  PyObject *address = PyObject_GetAttr(handle, address_name);
+  const int is_open = address == NULL ? -1 : PyObject_IsTrue(address);
+  if (is_open == 1) return address;
+  Py_XDECREF(address);
+  return is_open < 0 ? NULL : handle_open(handle);
+}
+
 /* ---- Late ---- */
 
 typedef struct Late Late;
@@ -225,14 +238,16 @@ struct Late {
   PyObject *handle;  /* whose address it stands for */
   PyObject *handles; /* of the first: a tuple of all handles of the call; NULL where there is only its own */
   PyObject **locks;  /* of the first: those that it has */
-  PyObject *only;    /* the same where there is one */
+  PyObject *one;     /* where they lie when there is one */
+  PyObject *only;    /* the lock of the only handle */
   Py_ssize_t count;
   char at_once; /* __enter__ takes the lock and gives the address */
 };
 
 static void late_release(Late *self) {
+  self->only = NULL;
   while (self->count > 0) handle_end(self->locks[--self->count]);
-  if (self->locks != &self->only) PyMem_Free(self->locks);
+  if (self->locks != &self->one) PyMem_Free(self->locks);
   self->locks = NULL;
 }
 
@@ -292,8 +307,8 @@ static int late_take(Late *self) {
   if (self->handles != NULL) return late_take_all(self);
   PyObject *lock = handle_begin(self->handle);
   if (lock == NULL) return -1;
-  self->only = lock;
-  self->locks = &self->only;
+  self->one = self->only = lock;
+  self->locks = &self->one;
   self->count = 1;
   return 0;
 }
@@ -302,7 +317,7 @@ static PyObject *late_open(PyObject *object, PyObject *unused) {
   (void)unused;
   Late *self = (Late *)object;
   if (late_take(self->first != NULL ? self->first : self) != 0) return NULL;
-  return handle_open(self->handle);
+  return self->only != NULL ? handle_open_by(self->only, self->handle) : handle_open(self->handle);
 }
 
 static PyObject *late_enter(PyObject *object, PyObject *unused) {
@@ -335,7 +350,7 @@ static void late_dealloc(PyObject *object) {
   Late *self = (Late *)object;
   PyTypeObject *type = Py_TYPE(object);
   if (self->locks != NULL) late_release(self);
-  Py_XDECREF(self->first);
+  Py_XDECREF((PyObject *)self->first);
   Py_XDECREF(self->handle);
   Py_XDECREF(self->handles);
   ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
@@ -361,9 +376,8 @@ static PyType_Spec late_spec = {"samebytes._objects.Late", sizeof(Late), 0, Py_T
 
 static PyObject *make_late(PyObject *module, PyObject *const *args, Py_ssize_t count) {
   (void)module;
-  if (count == 0) return PyErr_Format(PyExc_TypeError, "late() takes the objects of a call");
-  Late *self = late_new(args[0]);
-  if (self == NULL || count == 1) return (PyObject *)self;
+  Late *self = late_new(count == 0 ? Py_None : args[0]); /* a list of objects may be empty */
+  if (self == NULL || count <= 1) return (PyObject *)self;
   self->handles = PyTuple_New(count);
   for (Py_ssize_t i = 0; self->handles != NULL && i < count; i++) (void)PyTuple_SetItem(self->handles, i, Py_NewRef(args[i]));
   if (self->handles == NULL) Py_CLEAR(self);
@@ -378,7 +392,8 @@ static PyObject *make_now(PyObject *module, PyObject *handle) {
 }
 
 static PyMethodDef functions[] = {
-    {"lock", make_lock, METH_O, "A lock for an object; True where the library allows calls on it beside each other."},
+    {"lock", (PyCFunction)(void (*)(void))make_lock, METH_FASTCALL,
+     "A lock for an object: whether the library allows calls on it beside each other, and whether it lends memory."},
     {"late", (PyCFunction)(void (*)(void))make_late, METH_FASTCALL,
      "A call on objects, of which the first is meant by itself: `with late(self) as handle: layer.f(handle, arguments)`."},
     {"now", make_now, METH_O, "The same where nothing is to be converted: `with now(self) as address: layer.f(address)`."},
@@ -388,9 +403,10 @@ static PyMethodDef functions[] = {
 int lock_add_types(PyObject *module) {
   lock_name = PyUnicode_InternFromString("_lock");
   open_name = PyUnicode_InternFromString("_open");
+  address_name = PyUnicode_InternFromString("_address");
   acquire_name = PyUnicode_InternFromString("acquire");
   release_name = PyUnicode_InternFromString("release");
-  if (lock_name == NULL || open_name == NULL || acquire_name == NULL || release_name == NULL) return -1;
+  if (lock_name == NULL || open_name == NULL || address_name == NULL || acquire_name == NULL || release_name == NULL) return -1;
   if (add_common_type(module, "Lock", &lock_spec, &lock_type) != 0 || add_common_type(module, "Late", &late_spec, &late_type) != 0) return -1;
   return PyModule_AddFunctions(module, functions);
 }

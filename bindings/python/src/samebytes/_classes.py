@@ -82,8 +82,8 @@ class Memory(Handle):
         Since: 1.0
         """
         inner = expect_or_none(inner, Memory, "inner")
-        with calling(inner):
-            return cls._adopt(layer.sb_memory_open_tracing(None if inner is None else inner._open()))
+        with late(inner) as _call:
+            return cls._adopt(layer.sb_memory_open_tracing(None if inner is None else _call))
 
     @classmethod
     def open_shared(cls, segment_size: int, bytes_max: int) -> Self:
@@ -338,8 +338,8 @@ class View(_objects.View, Handle):
         Since: 1.0
         """
         views = expect_all(views, View, "views")
-        with calling(*views):
-            return cls._adopt(layer.sb_view_open_concat([each._open() for each in views]))
+        with late(*views) as _call:
+            return cls._adopt(layer.sb_view_open_concat([_call.of(each) for each in views]))
 
     def size(self) -> int:
         """Returns the number of bytes.
@@ -468,8 +468,8 @@ class View(_objects.View, Handle):
         Since: 1.0
         """
         memory = expect_or_none(memory, Memory, "memory")
-        with calling(self, memory):
-            return public.View._adopt(layer.sb_view_flatten(self._open(), None if memory is None else memory._open()))
+        with late(self, memory) as _call:
+            return public.View._adopt(layer.sb_view_flatten(_call, None if memory is None else _call.of(memory)))
 
     def append(self, other: View) -> None:
         """Adds the bytes of `other`, without copying them, at the end of `view`. `other` may be `view`.
@@ -480,8 +480,8 @@ class View(_objects.View, Handle):
         Since: 1.0
         """
         other = expect(other, View, "other")
-        with calling(self, other):
-            layer.sb_view_append(self._open(), other._open())
+        with late(self, other) as _call:
+            layer.sb_view_append(_call, _call.of(other))
 
     def skip(self, size: int) -> None:
         """Removes the first `size` bytes.
@@ -573,8 +573,8 @@ class View(_objects.View, Handle):
         Since: 1.0
         """
         other = expect(other, View, "other")
-        with calling(self, other):
-            return layer.sb_view_equals(self._open(), other._open())
+        with late(self, other) as _call:
+            return layer.sb_view_equals(_call, _call.of(other))
 
     def compare(self, other: View) -> int:
         """Orders views by their bytes, as memcmp does, however they are cut into spans: -1 when `view` comes
@@ -586,8 +586,8 @@ class View(_objects.View, Handle):
         Since: 1.0
         """
         other = expect(other, View, "other")
-        with calling(self, other):
-            return layer.sb_view_compare(self._open(), other._open())
+        with late(self, other) as _call:
+            return layer.sb_view_compare(_call, _call.of(other))
 
     def hash(self, seed: int) -> int:
         """Returns a hash of the bytes, the same however they are cut into spans. Another `seed` gives another
@@ -641,8 +641,8 @@ class Buf(Handle):
         Since: 1.0
         """
         memory = expect_or_none(memory, Memory, "memory")
-        with calling(memory):
-            self._own(layer.sb_buf_open(None if memory is None else memory._open()))
+        with late(memory) as _call:
+            self._own(layer.sb_buf_open(None if memory is None else _call))
 
     @classmethod
     def from_blocks(cls, blocks: Sequence[Block], memory: Memory | None = None) -> Self:
@@ -770,8 +770,8 @@ class Buf(Handle):
         Since: 1.0
         """
         view = expect(view, View, "view")
-        with calling(self, view):
-            layer.sb_buf_put_view(self._open(), view._open())
+        with late(self, view) as _call:
+            layer.sb_buf_put_view(_call, _call.of(view))
 
     def peek(self) -> public.View:
         """Makes a view of all filled bytes; they stay in the buf as well.
@@ -1026,8 +1026,8 @@ class Builder(Handle):
         Since: 1.0
         """
         memory = expect_or_none(memory, Memory, "memory")
-        with calling(memory):
-            self._own(layer.sb_builder_open(None if memory is None else memory._open()))
+        with late(memory) as _call:
+            self._own(layer.sb_builder_open(None if memory is None else _call))
 
     def add(self, schema: Schema, sequence: int, values: Sequence[_records.Value | tuple[Any, ...]]) -> None:
         """Adds one message. `values` holds one value per field of `schema`, in its order.
@@ -1299,8 +1299,8 @@ class Parser(Handle):
         Since: 1.0
         """
         batch = expect(batch, Batch, "batch")
-        with calling(self, batch):
-            layer.sb_parser_parse(self._open(), batch._open())
+        with late(self, batch) as _call:
+            layer.sb_parser_parse(_call, _call.of(batch))
 
     def end(self) -> int:
         """Returns success while the stream can go on, or the status that ended it.
@@ -1507,8 +1507,8 @@ class Batch(_objects.Batch, Handle):
         Since: 1.0
         """
         other = expect(other, Batch, "other")
-        with calling(self, other):
-            layer.sb_batch_swap(self._open(), other._open())
+        with late(self, other) as _call:
+            layer.sb_batch_swap(_call, _call.of(other))
 
     def clear(self) -> None:
         """Drops rows, errors, and the memory they show.

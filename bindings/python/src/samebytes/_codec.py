@@ -76,6 +76,8 @@ def number_of(value: int | str, names: dict[str, int], what: str) -> int:
 
 def exact(value: int | str) -> int | str:
     """A number without anybody's code in it, or a name."""
+    if type(value) is int or type(value) is str:
+        return value
     if isinstance(value, str):
         return str.__str__(value)
     try:
@@ -483,7 +485,8 @@ class Batch(_classes.Batch):
         Raises NotFoundError for a name that is none, OutOfRangeError for such an index, and InvalidArgumentError for a part that
         columns of that type do not have.
         """
-        schema, column, part = exact(schema), exact(column), number_of(exact(part), PARTS, "the part")
+        if not (type(schema) is int and type(column) is str and type(part) is str):
+            schema, column, part = exact(schema), exact(column), exact(part)
         with now(self) as address:
             index = self._schema_index(schema)
             number = self._shapes[index].column(column)

@@ -33,6 +33,8 @@ class Handle:
     _lock: Any
     _concurrent: bool = False
     """Whether the library allows calls beside each other: then one may be made in the middle of another."""
+    _lends: bool = False
+    """Whether _open takes back what was lent."""
 
     @staticmethod
     def _destroy(address: int | None, /) -> None:
@@ -43,7 +45,7 @@ class Handle:
         raise TypeError(f"{type(self).__name__} is not made by calling it; its documentation says where it comes from")
 
     def _own(self, address: int) -> None:
-        self._lock = _objects.lock(self._concurrent)
+        self._lock = _objects.lock(self._concurrent, self._lends)
         self._address = address
 
     @classmethod

@@ -12,6 +12,7 @@ from .errors import BusyError
 class Lending(_handles.Handle):
     """Takes lent memory back before the next call: the memoryviews are released, and BusyError raised while slices of them live."""
 
+    _lends = True
     _lent: list[tuple[memoryview, _objects.Window]] | None = None
 
     def _lend(self, address: int, size: int) -> memoryview:
