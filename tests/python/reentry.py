@@ -43,6 +43,7 @@ class World:
         self.hits = 0
         self.made: dict[str, Any] = {}
         self.folder: tempfile.TemporaryDirectory[str] | None = None
+        self.kept: list[object] = []
         self.changed: list[Callable[[], None]] = []  # what changes the containers of the call
         self.provider_is_a_point = False
 
@@ -62,6 +63,12 @@ class World:
     def handles(self) -> list[Any]:
         return [made for made in self.made.values() if hasattr(made, "close")]
 
+    def capsule(self, name: str) -> int:
+        """The address of a structure, which lives as long as the world."""
+        capsule, address = samebytes._objects.arrow_capsule(name)
+        self.kept.append(capsule)
+        return address
+
     def path(self, name: str) -> str:
         if self.folder is None:
             self.folder = tempfile.TemporaryDirectory()
@@ -79,11 +86,12 @@ class World:
 
     def I(self, number: int) -> Any:  # noqa: E743
         world = self
+        answers = iter((number,))
 
         class Index:
             def __index__(self) -> int:
                 world.hit()
-                return number
+                return next(answers, number + 5)  # whoever asks twice is told something else
 
         return Index()
 
@@ -235,6 +243,7 @@ FACTORIES: dict[str, Callable[[World], Any]] = {
     "block2": lambda w: samebytes.Memory.open_heap().get_block(64),
     "view": lambda w: samebytes.View(b"the bytes of a view", w.memory),
     "view2": lambda w: samebytes.View(b"the bytes of another view"),
+    "pieces": lambda w: samebytes.View.open_concat([w.view, w.view2]),
     "sent": lambda w: samebytes.View(b"to be sent", w.shared),
     "sent_block": lambda w: w.shared.get_block(16),
     "pin": lambda w: w.view.pin(0),
@@ -331,7 +340,7 @@ CALLS: dict[str, Call] = {
     "View.check_instance": lambda w: w.view.check_instance(),
     "View.copy": lambda w: w.view.copy().close(),
     "View.range": lambda w: w.view.range(w.I(1), w.I(4)).close(),
-    "View.flatten": lambda w: w.P().view.flatten(w.memory).close(),
+    "View.flatten": lambda w: w.P().pieces.flatten(w.memory).close(),
     "View.append": lambda w: w.view.append(w.view2),
     "View.skip": lambda w: w.view.skip(w.I(2)),
     "View.read_bytes": lambda w: w.view.read_bytes(w.B(bytes(4))),
@@ -390,7 +399,7 @@ CALLS: dict[str, Call] = {
     "Schema.get_field": lambda w: w.schema.get_field(w.I(0)),
     "Schema.fields": lambda w: w.schema.fields,
     "Schema.shape": lambda w: w.schema.shape,
-    "Schema.export_arrow": lambda w: w.schema.export_arrow(w.I(1), samebytes._objects.arrow_capsule("arrow_schema")[1]),
+    "Schema.export_arrow": lambda w: w.schema.export_arrow(w.I(1), w.capsule("arrow_schema")),
     "SchemaFile.__init__": lambda w: samebytes.SchemaFile(w.B(SCHEMAS), "name").close(),
     "SchemaFile.count": lambda w: w.schema_file.count(),
     "SchemaFile.get": lambda w: w.schema_file.get(w.I(0)).close(),
@@ -438,11 +447,11 @@ CALLS: dict[str, Call] = {
     ).close(),
     "Parser.feed": lambda w: w.P().parser.feed(w.B(bytes(100_000))),
     "Parser.feed (bytes)": lambda w: w.P().parser.feed(bytes(100_000)),
-    "Parser.buffer": lambda w: w.P().parser.buffer().release(),
+    "Parser.buffer": lambda w: w.parser.buffer().release(),
     "Parser.commit": lambda w: (w.parser.buffer(), w.parser.commit(w.I(2))),
     "Parser.position": lambda w: w.parser.position(w.I(4096)),
     "Parser.receive": lambda w: w.P().parser.receive(w.B(bytes(4096)), w.I(10)),
-    "Parser.parse": lambda w: w.P().parser.parse(w.batch),
+    "Parser.parse": lambda w: w.parser.parse(w.batch),
     "Parser.parse (a new batch)": lambda w: w.parser.parse().close(),
     "Parser.end": lambda w: w.parser.end(),
     "Parser.direction": lambda w: w.parser.direction(),
@@ -466,10 +475,10 @@ CALLS: dict[str, Call] = {
     "Batch.columns": lambda w: release_columns(w.batch.columns(w.I(0))),
     "Batch.arrow": lambda w: arrow(w.batch.arrow(w.I(0))),
     "Batch.export_arrow": lambda w: w.batch.export_arrow(
-        w.I(0), w.I(1), samebytes._objects.arrow_capsule("arrow_schema")[1], samebytes._objects.arrow_capsule("arrow_array")[1]
+        w.I(0), w.I(1), w.capsule("arrow_schema"), w.capsule("arrow_array")
     ),
     "Batch.export_arrow_stream": lambda w: w.batch.export_arrow_stream(
-        w.I(0), w.I(1), samebytes._objects.arrow_capsule("arrow_array_stream")[1]
+        w.I(0), w.I(1), w.capsule("arrow_array_stream")
     ),
     "Batch.__arrow_c_schema__": lambda w: w.batch.__arrow_c_schema__(),
     "Batch.__arrow_c_array__": lambda w: w.batch.__arrow_c_array__(),
@@ -480,6 +489,10 @@ CALLS: dict[str, Call] = {
     "Message.__iter__": lambda w: list(w.row),
     "Message.__len__": lambda w: len(w.row),
     "Message.__eq__": lambda w: (w.row == w.row2, hash(w.row)),
+    "Message.__lt__": lambda w: w.row < w.row2,
+    "Message.__le__": lambda w: w.row <= w.row2,
+    "Message.__gt__": lambda w: w.row > w.row2,
+    "Message.__ge__": lambda w: w.row >= w.row2,
     "Message.__repr__": lambda w: repr(w.row),
     "Message.__reduce__": lambda w: restored(w.row),
     "Message.api_key": lambda w: w.row.api_key,
@@ -511,14 +524,14 @@ CALLS: dict[str, Call] = {
     "Pool.leaks": lambda w: w.pool.leaks(),
     "Pool.handle": lambda w: samebytes.pool_handle_free(w.pool.handle()),
     "Channel.__init__": lambda w: samebytes.Channel(w.sockets[0].fileno(), pins_max=w.I(4), bytes_max=w.I(0)).close(),
-    "Channel.send_view": lambda w: w.channel.send_view(w.sent, w.I(1), w.I(1000)),
-    "Channel.send_block": lambda w: w.channel.send_block(w.sent_block, w.I(8), w.I(1), w.I(1000)),
-    "Channel.next": lambda w: w.channel.next(w.I(1000)),
-    "Channel.receive_view": lambda w: w.channel.receive_view(w.I(1000)).close(),
-    "Channel.receive_block": lambda w: (w.channel.receive_view(1000).close(), w.channel.receive_block(w.I(1000)).close()),
-    "Channel.receive": lambda w: w.channel.receive(w.I(1000))[0].close(),
+    "Channel.send_view": lambda w: w.channel.send_view(w.sent, w.I(1), w.I(1)),
+    "Channel.send_block": lambda w: w.channel.send_block(w.sent_block, w.I(8), w.I(1), w.I(1)),
+    "Channel.next": lambda w: w.channel.next(w.I(1)),
+    "Channel.receive_view": lambda w: w.channel.receive_view(w.I(1)).close(),
+    "Channel.receive_block": lambda w: (w.channel.receive_view(1).close(), w.channel.receive_block(w.I(1)).close()),
+    "Channel.receive": lambda w: w.channel.receive(w.I(1))[0].close(),
     "Channel.pin_count": lambda w: w.channel.pin_count(),
-    "Channel.wait_done": lambda w: w.channel.wait_done(w.I(1000)),
+    "Channel.wait_done": lambda w: w.channel.wait_done(w.I(1)),
     "Channel.descriptor": lambda w: w.channel.descriptor(),
     "Channel.fileno": lambda w: w.channel.fileno(),
     "Channel.stop": lambda w: w.channel.stop(),
@@ -548,7 +561,7 @@ CALLS: dict[str, Call] = {
     "VisitManager.finish": lambda w: w.manager.finish(),
     "VisitManager.arrow": lambda w: arrow(w.manager.arrow()),
     "VisitManager.export_arrow_stream": lambda w: w.manager.export_arrow_stream(
-        w.I(1), samebytes._objects.arrow_capsule("arrow_array_stream")[1]
+        w.I(1), w.capsule("arrow_array_stream")
     ),
     "VisitManager.__arrow_c_stream__": lambda w: w.manager.__arrow_c_stream__(),
     "VisitManager.__iter__": lambda w: list(w.manager),
@@ -558,12 +571,15 @@ CALLS: dict[str, Call] = {
     "Visits.count": lambda w: w.visits.count(),
     "Visits.get_all": lambda w: w.visits.get_all(),
     "Visits.export_arrow_stream": lambda w: w.visits.export_arrow_stream(
-        w.I(1), samebytes._objects.arrow_capsule("arrow_array_stream")[1]
+        w.I(1), w.capsule("arrow_array_stream")
     ),
     "VisitUsers.get_all": lambda w: w.visit_users.get_all(),
     "Visit.__init__": lambda w: samebytes.Visit(w.I(1), "url", "text", time_ns=w.I(5), user=w.I(2)),
     "Visit.__eq__": lambda w: w.visit == samebytes.Visit(1, "url", "text"),
     "Visit.__repr__": lambda w: repr(w.visit),
+    "Visit.user": lambda w: w.visit.user,
+    "Visit.visit_id": lambda w: w.visit.visit_id,
+    "Visit.time_ns": lambda w: w.visit.time_ns,
     "Visit.time": lambda w: w.visit.time,
     "Visit.url": lambda w: w.visit.url,
     "Visit.text": lambda w: w.visit.text,
