@@ -37,6 +37,7 @@ help:
 	@echo 'make conformance       the same vectors through all four bindings'
 	@echo 'make lint              formatting, static checks, types'
 	@echo 'make bench [PART=codec]  benchmarks'
+	@echo 'make bench-against BASE=REVISION [PART=codec]  this tree beside an earlier commit of itself'
 	@echo 'make nightly           the long forms of the tests'
 	@echo 'make install [PREFIX=/usr/local] [DESTDIR=] [LIBDIR=lib]   library, headers, pkg-config and CMake files'
 	@echo 'make dist              sdist and wheel of the Python package, in build/dist'
@@ -242,6 +243,11 @@ build/bench/visits_alone: tests/bench/c/visits_alone.c tests/bench/c/bench.h $(L
 
 bench: build
 	@$(BIN)/python tests/bench/bench.py $(PART)
+
+# The same cases beside those of an earlier commit, in one run: make bench-against BASE=v1.0 [PART=pool]
+.PHONY: bench-against
+bench-against: build
+	@$(BIN)/python tests/bench/against.py $(if $(BASE),'$(BASE)',$(error BASE says which commit to compare with)) $(PART)
 
 # ---------------------------------------------------------------------------------------------------------------------------- results
 

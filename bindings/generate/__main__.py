@@ -6,10 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import emit_abi, emit_cffi, emit_ctypes, emit_docs, emit_go, emit_python, emit_stubs, reader
+from . import emit_abi, emit_cffi, emit_ctypes, emit_docs, emit_go, emit_python, emit_status, emit_stubs, reader
 from .model import Api
 
-EMITTERS = (emit_abi, emit_docs, emit_cffi, emit_ctypes, emit_python, emit_stubs, emit_go)
+EMITTERS = (emit_abi, emit_status, emit_docs, emit_cffi, emit_ctypes, emit_python, emit_stubs, emit_go)
 
 
 def generate(api: Api, root: Path) -> dict[str, str]:

@@ -98,6 +98,7 @@ class Function:
     since: str
     place: Place
     native: bool = False  # for C only
+    calls_back: bool = False  # may call a provider of memory, which may be written in Go
 
     @property
     def short(self) -> str:

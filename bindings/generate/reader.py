@@ -27,7 +27,7 @@ LANGUAGE = "annotations.h"  # defines the annotations; is no part of the API its
 
 SCALARS = {f"{sign}int{bits}_t" for sign in ("", "u") for bits in (8, 16, 32, 64)} | {"size_t", "bool", "double"}
 ROLES = ("function", "constructor", "method", "destructor", "init")
-FUNCTION_ANNOTATIONS = {"api", "api_void", "blocking", "owned", "borrowed", "native", *ROLES}
+FUNCTION_ANNOTATIONS = {"api", "api_void", "blocking", "calls_back", "owned", "borrowed", "native", *ROLES}
 PARAMETER_ANNOTATIONS = {"in", "out", "inout", "count", "nullable", "owned", "borrowed", "takes"}
 FIELD_ANNOTATIONS = {"count", "nullable", "native"}
 STRUCT_ANNOTATIONS = {"native"}
@@ -386,6 +386,7 @@ class Reader:
             since=lines["Since"],
             place=place,
             native=native,
+            calls_back="calls_back" in notes,
         )
         self.check_order(function, places)
         self.check_borrowed(function, places)

@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x06544fa3d6e5653bull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x047e5f8dd4dded04ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "06544fa3d6e5653b"
+const coreDigest = "047e5f8dd4dded04"

@@ -4912,7 +4912,7 @@ func openVisitManager(path string, options *VisitManagerOptions) (*VisitManager,
 	var outError C.sb_error
 	cStatus := C.sb_visit_manager_open((*C.char)(unsafe.Pointer(unsafe.SliceData(cPath))), pOptions, &outManager, &outError)
 	if cStatus != 0 {
-		return nil, failureOf("NewVisitManager", cStatus, &outError)
+		return nil, failureOfFile("NewVisitManager", cStatus, &outError, path)
 	}
 	return newVisitManager(outManager), nil
 }
@@ -5176,7 +5176,7 @@ func (v *VisitManager) CopyTo(path string) error {
 	var outError C.sb_error
 	cStatus := C.sb_visit_manager_copy_to(self, (*C.char)(unsafe.Pointer(unsafe.SliceData(cPath))), &outError)
 	if cStatus != 0 {
-		return failureOf("VisitManager.CopyTo", cStatus, &outError)
+		return failureOfFile("VisitManager.CopyTo", cStatus, &outError, path)
 	}
 	return nil
 }
@@ -5863,7 +5863,7 @@ func VerifyVisits(path string) (VisitReport, error) {
 	var outError C.sb_error
 	cStatus := C.sb_verify_visits((*C.char)(unsafe.Pointer(unsafe.SliceData(cPath))), &outReport, &outError)
 	if cStatus != 0 {
-		return VisitReport{}, failureOf("VerifyVisits", cStatus, &outError)
+		return VisitReport{}, failureOfFile("VerifyVisits", cStatus, &outError, path)
 	}
 	return goVisitReport(&outReport), nil
 }
@@ -5891,7 +5891,7 @@ func SalvageVisits(path string, target string) (VisitReport, error) {
 	var outError C.sb_error
 	cStatus := C.sb_salvage_visits((*C.char)(unsafe.Pointer(unsafe.SliceData(cPath))), (*C.char)(unsafe.Pointer(unsafe.SliceData(cTarget))), &outReport, &outError)
 	if cStatus != 0 {
-		return VisitReport{}, failureOf("SalvageVisits", cStatus, &outError)
+		return VisitReport{}, failureOfFile("SalvageVisits", cStatus, &outError, path)
 	}
 	return goVisitReport(&outReport), nil
 }

@@ -120,9 +120,7 @@ sb_status sb_client_open(int32_t socket, const sb_client_pair *pairs, size_t pai
   if (client == NULL) return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "there is nowhere to store the client: pass its address");
   const int problem = sb_priv_stream_check(socket);
   if (problem != 0) {
-    char text[128];
-    sb_priv_problem_text(problem, text, sizeof text);
-    return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "descriptor %" PRId32 " is no stream socket: %s", socket, text);
+    return sb_priv_system_error(error, SB_INVALID_ARGUMENT, problem, "descriptor %" PRId32 " is no stream socket", socket);
   }
   sb_client_options known;
   sb_status status = read_options(options, &known, error);
@@ -206,7 +204,9 @@ static sb_status system_failed(sb_client *client, const char *what, int problem)
   char text[128];
   if (problem == ETIMEDOUT) return fail(client, SB_TIMEOUT, "nothing moved for %" PRIu32 " ms", client->options.timeout_ms);
   sb_priv_problem_text(problem, text, sizeof text);
-  return fail(client, problem == EPIPE || problem == ECONNRESET ? SB_UNAVAILABLE : SB_IO, "%s: %s", what, text);
+  const sb_status status = fail(client, problem == EPIPE || problem == ECONNRESET ? SB_UNAVAILABLE : SB_IO, "%s: %s", what, text);
+  client->failed.system_error = problem;
+  return status;
 }
 
 /* A response that is not the one of its request's pair. */

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x06544fa3d6e5653bull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x047e5f8dd4dded04ull
 import "C"

@@ -296,6 +296,12 @@ __attribute__((format(printf, 4, 5), cold)) sb_status sb_priv_system_error(sb_er
 #define sb_priv_system_error(error, status, ...) ((void)sb_priv_system_error(error, status, __VA_ARGS__), (status))
 #endif
 
+/* The same where the library's own sentence says it better than the system's: `error` carries the errno only. Returns `status`. */
+static inline sb_status sb_priv_caused(sb_status status, int problem, sb_error *error) {
+  if (error != NULL) error->system_error = problem;
+  return status;
+}
+
 /* Integers on the wire are big-endian. memcpy is what makes an unaligned access defined; compilers turn it into one instruction. */
 static inline uint16_t sb_priv_load16(const uint8_t *data) {
   uint16_t value;

@@ -64,16 +64,25 @@ void sb_priv_problem_text(int problem, char *text, size_t size) {
 static pthread_once_t boot_once = PTHREAD_ONCE_INIT;
 static uint64_t boot_number;
 
+uint64_t sb_priv_boot_number(const char *text, size_t size) {
+  static const char shape[] = "00000000-0000-0000-0000-000000000000";
+  if (size < sizeof shape - 1 || memcmp(text, shape, sizeof shape - 1) == 0) return 0;
+  uint64_t number = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+  for (size_t i = 0; i < sizeof shape - 1; i++) {
+    const bool digit = (text[i] >= '0' && text[i] <= '9') || (text[i] >= 'a' && text[i] <= 'f');
+    if (shape[i] == '-' ? text[i] != '-' : !digit) return 0;
+    number = (number ^ (uint8_t)text[i]) * UINT64_C(0x100000001b3);
+  }
+  return number;
+}
+
 static void boot_read(void) {
   char text[64] = "";
   const int file = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
   if (file < 0) return;
   const ssize_t size = read(file, text, sizeof text);
   (void)close(file);
-  if (size < 36) return;
-  uint64_t number = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
-  for (int i = 0; i < 36; i++) number = (number ^ (uint8_t)text[i]) * UINT64_C(0x100000001b3);
-  boot_number = number;
+  boot_number = size < 0 ? 0 : sb_priv_boot_number(text, (size_t)size);
 }
 
 uint64_t sb_priv_boot(void) {

@@ -14,6 +14,8 @@ int64_t sb_priv_monotonic_ns(void); /* only differences mean something */
 int sb_priv_random(void *data, size_t size);
 /* A number of this start of the system; 0 where it cannot be known. */
 uint64_t sb_priv_boot(void);
+/* The same from the kernel's boot id; 0 for what is none, as a sandbox may show. */
+uint64_t sb_priv_boot_number(const char *text, size_t size);
 
 /* What an errno value means, for people. */
 void sb_priv_problem_text(int problem, char *text, size_t size);

@@ -26,6 +26,8 @@ sb_status sb_priv_visit_copy_begin(visit_copy *copy, visit_log *log, int file, s
   const int problem = sb_priv_random(copy->uuid, sizeof copy->uuid);
   if (problem != 0) return sb_priv_visit_io(error, problem, "getting random bytes");
   copy->writer.seed = sb_priv_visit_seed(copy->uuid);
+  sb_priv_visit_header_fields(copy->header, copy->uuid);
+  copy->writer.header = copy->header;
   const uint64_t users_max = log->base.users + log->table.used;
   copy->users = malloc((users_max + 1) * sizeof *copy->users);
   copy->run_ends = malloc((users_max + 1) * sizeof *copy->run_ends);

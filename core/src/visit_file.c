@@ -13,6 +13,7 @@
 #include "visit_private.h"
 
 #define INTERVAL_MS_DEFAULT 100
+#define CUT_MAX 100000000u /* numbers of files with what was cut off, and one more */
 #define SCAN_ROWS 1024u /* for which a walk makes room at once */
 #define SCAN_BYTES (512u << 10)
 
@@ -124,18 +125,49 @@ static int copy_range(int from, uint64_t offset, uint64_t size, int to, uint64_t
   return 0;
 }
 
-/* Keeps the unsynced tail beside the file, under a name that is free, and cuts it off. */
-static sb_status cut(visit_file *file, uint64_t tail, sb_error *error) {
+static void cut_name(const visit_file *file, uint32_t number, visit_side_name name) {
+  if (number == 0)
+    visit_suffixed(file->name, ".cut", name);
+  else
+    (void)snprintf(name, sizeof(visit_side_name), "%s.cut.%u", file->name, (unsigned)number);
+}
+
+static bool cut_taken(const visit_file *file, uint32_t number) {
   visit_side_name name;
   sb_priv_file_facts facts;
-  int kept = -1, problem = EEXIST;
-  for (unsigned i = 0; problem == EEXIST && i < 100000000; i++) {
-    if (i == 0)
-      visit_suffixed(file->name, ".cut", name);
-    else
-      (void)snprintf(name, sizeof name, "%s.cut.%u", file->name, i);
-    problem = sb_priv_file_open(file->folder, name, SB_PRIV_CREATE, &kept);
+  cut_name(file, number, name);
+  return sb_priv_file_look_at(file->folder, name, &facts) == 0 || sb_priv_file_is_link(file->folder, name);
+}
+
+/* Makes a file for what is cut off, under a name that is free. Where many are taken, few are tried: steps grow until one is free, and then
+ * shrink to one that is free behind one that is taken. So names follow each other where nobody removed any. */
+static int open_cut(const visit_file *file, visit_side_name name, int *kept) {
+  uint32_t taken = 0, untaken = 0;
+  for (uint32_t step = 1; untaken < CUT_MAX && cut_taken(file, untaken); step *= 2) {
+    taken = untaken;
+    untaken += step;
   }
+  while (untaken > taken + 1) {
+    const uint32_t middle = taken + (untaken - taken) / 2;
+    if (cut_taken(file, middle))
+      taken = middle;
+    else
+      untaken = middle;
+  }
+  int problem = EEXIST;
+  for (; problem == EEXIST && untaken < CUT_MAX; untaken++) { /* again where somebody was faster */
+    cut_name(file, untaken, name);
+    problem = sb_priv_file_open(file->folder, name, SB_PRIV_CREATE, kept);
+  }
+  return problem;
+}
+
+/* Keeps the unsynced tail beside the file, and cuts it off. */
+static sb_status cut(visit_file *file, uint64_t tail, sb_error *error) {
+  sb_priv_file_facts facts;
+  visit_side_name name;
+  int kept = -1;
+  int problem = open_cut(file, name, &kept);
   if (problem == 0) {
     problem = sb_priv_file_look(file->log.file, &facts);
     if (problem == 0) problem = sb_priv_file_make_like(kept, &facts);
@@ -165,9 +197,11 @@ static sb_status set_limit(visit_file *file, uint32_t max_visits, sb_error *erro
   if (status != SB_OK) return sb_priv_error(error, status, NULL, "no memory to open the file");
   visit_record record;
   (void)sb_priv_visit_head_decode(writer->bytes.data, file->log.end, &record);
+  record.payload = writer->bytes.data + VISIT_HEAD;
   status = sb_priv_visit_append(file, error);
   (void)pthread_rwlock_wrlock(&file->state_lock);
   if (status == SB_OK) status = sb_priv_visit_log_take(&file->log, &record, error);
+  sb_priv_visit_log_settle(&file->log);
   if (status == SB_OK)
     writer->bytes.size = 0;
   else
@@ -190,6 +224,7 @@ static sb_status open_for_writing(visit_file *file, uint64_t size, uint64_t tail
     log->durable = log->end;
   }
   file->writer = (visit_writer){.file = log->file, .seed = log->seed, .sequence = log->sequence, .end = log->end, .durable = log->durable};
+  if ((visit_load64(log->header + 16) & VISIT_FEATURE_COPIES) != 0) file->writer.header = log->header;
   sb_priv_visit_index_schedule(file);
   status = sb_priv_visit_threads_start(file, error);
   return status == SB_OK ? set_limit(file, max_visits, error) : status;
@@ -215,7 +250,8 @@ static sb_status read_any(visit_file *file, visit_log *log, const sb_priv_file_f
 static sb_status open_data(visit_file *file, int *data, sb_priv_file_facts *facts, sb_error *error) {
   int problem = sb_priv_file_open(file->folder, file->name, file->read_only ? SB_PRIV_READ : SB_PRIV_WRITE, data);
   if (problem == ENOENT) return SB_NOT_FOUND;
-  if (problem == EISDIR) return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "the path is a folder; name a file");
+  if (problem == EISDIR)
+    return sb_priv_caused(sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "the path is a folder; name a file"), problem, error);
   if (problem != 0) return sb_priv_visit_io(error, problem, "opening the file");
   problem = sb_priv_file_look(*data, facts);
   if (problem == 0 && facts->regular) return SB_OK;
@@ -232,7 +268,7 @@ static sb_status attach(visit_file *file, uint32_t max_visits, sb_error *error) 
     sb_priv_file_facts facts = {0};
     sb_status status = open_data(file, &data, &facts, error);
     if (status == SB_NOT_FOUND && file->read_only)
-      return sb_priv_error(error, status, NULL, "there is no such file, and read_only makes none");
+      return sb_priv_caused(sb_priv_error(error, status, NULL, "there is no such file, and read_only makes none"), ENOENT, error);
     if (status != SB_OK && status != SB_NOT_FOUND) return status;
     const bool missing = status == SB_NOT_FOUND;
     if (missing || (facts.size == 0 && !file->read_only)) {
@@ -249,6 +285,7 @@ static sb_status attach(visit_file *file, uint32_t max_visits, sb_error *error) 
     if (max_visits != 0) file->log.table.max_visits = max_visits;
     status = read_any(file, &file->log, &facts, &tail, &old, error);
     file->told = file->log.sequence;
+    if (status == SB_OK && file->read_only) file->log.cut_bytes = tail;
     if (status != SB_OK || (file->read_only && !old)) return status;
     if (!old) return open_for_writing(file, facts.size, tail, max_visits, error);
     file->upgraded = !file->read_only;
@@ -304,7 +341,8 @@ static sb_status open_beside(visit_file *file, const char *path, sb_error *error
     visit_suffixed(name, ".lock", lock);
     problem = sb_priv_lock_open(file->folder, lock, there ? &facts : NULL, &file->lock);
     if (problem == EWOULDBLOCK)
-      status = sb_priv_error(error, SB_LOCKED, NULL, "another handle or process writes this file; close it, or open read_only");
+      status = sb_priv_caused(
+          sb_priv_error(error, SB_LOCKED, NULL, "another handle or process writes this file; close it, or open read_only"), problem, error);
     else if (problem != 0)
       status = sb_priv_visit_io(error, problem,
                                 problem == EROFS || problem == EACCES
@@ -509,7 +547,8 @@ static sb_status file_copy_to(void *context, const char *path, int64_t deadline_
     sb_priv_file_close(folder);
   }
   sb_priv_file_close(source);
-  if (problem == EEXIST) return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "the file to copy to exists; name a new one");
+  if (problem == EEXIST)
+    return sb_priv_caused(sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "the file to copy to exists; name a new one"), problem, error);
   return problem == 0 ? SB_OK : sb_priv_visit_io(error, problem, "copying the file");
 }
 
@@ -530,6 +569,7 @@ static sb_status reopen(visit_file *file, sb_error *error) {
     sb_priv_file_close(data);
     return status;
   }
+  log.cut_bytes = tail;
   sb_priv_fork_hold();
   const visit_log before = file->log;
   file->log = log;
@@ -563,6 +603,7 @@ static sb_status file_refresh(void *context, bool *changed, int64_t deadline_ns,
   } else if (status == SB_OK) {
     uint64_t tail;
     status = sb_priv_visit_log_follow(log, ours.size, &tail, error);
+    if (status == SB_OK) log->cut_bytes = tail;
   }
   if (status == SB_OK) {
     *changed = other || log->sequence != file->told;

@@ -89,12 +89,14 @@ static void exchange(visit_file *file, visit_base base, const visit_slot *slot, 
     readers[i]->bytes.size = 0;
   }
   memcpy(log->uuid, file->copy.uuid, sizeof log->uuid);
+  memcpy(log->header, file->copy.header, sizeof log->header);
   log->slot = *slot;
   log->seed = file->copy.writer.seed;
   log->end = log->durable = file->allocated = file->copy.writer.end;
   log->sequence = file->copy.writer.sequence;
   file->writer.file = log->file;
   file->writer.seed = log->seed;
+  file->writer.header = log->header;
   file->writer.end = log->end;
   file->writer.sequence = log->sequence;
   file->index_blocked = false;

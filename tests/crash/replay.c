@@ -1,7 +1,8 @@
 /* replay RECORDING FOLDER MODE SEED [forget-syncs]: makes the files as a crash at each recorded call could have left them, opens the
  * store in them, and checks that it holds what had been acknowledged. A store that was made from a file of the old format is whole in the
  * old one or in the new one, and then the old one is kept; bytes that were no records are kept when they are cut off; a user who was
- * erased has left nothing.
+ * erased has left nothing. And what a killed process left, or a clean close, is found by salvage when the page with the header and the slots
+ * is lost besides.
  *
  * Killed process: every call up to there took effect, the last write perhaps in part. Power failure: what was synced is there; of each
  * file's writes and truncations since, any were made or not, a write also by sectors of 512 bytes; of the changes of names since the folder
@@ -21,6 +22,7 @@
 
 #define SECTOR 512
 #define POWER_FAILURES 4 /* images per call */
+#define SALVAGES 4       /* of so many images, two are salvaged, as they were left and as they were closed */
 #define OPERATIONS_MAX 2000
 #define FILE_MAX 0x1000000u /* bytes; a recording that has more is none of ours */
 
@@ -75,7 +77,7 @@ static content old;            /* the file of the old format; empty: there was n
 static content torn[TORN_MAX]; /* bytes that were behind the log, each once */
 static size_t torn_count;
 static bool erased[OPERATIONS_MAX]; /* the url of that operation may be nowhere */
-static unsigned images;
+static unsigned images, salvages;
 static uint64_t seed = 1;
 
 static uint32_t random_next(void) {
@@ -244,7 +246,35 @@ static void check_erased(size_t call, const char *what, const char *file_name) {
   }
 }
 
+/* Salvages a store without its first page. */
+static void check_without_header(size_t call, const char *what, const content *store, uint32_t expected) {
+  char lost[500], target[500];
+  sb_error error = {0};
+  sb_visit_manager *manager = NULL;
+  sb_visit_manager_options options;
+  sb_visit_report report = {.struct_size = sizeof report};
+  snprintf(lost, sizeof lost, "%s/lost", folder);
+  snprintf(target, sizeof target, "%s/salvaged", folder);
+  memset(store->data, images % 2 == 0 ? 0 : 0xff, VISIT_LOG_START);
+  FILE *file = fopen(lost, "wb");
+  if (file == NULL || fwrite(store->data, 1, store->size, file) != store->size) abort();
+  fclose(file);
+  if (sb_salvage_visits(lost, target, &report, &error) != SB_OK) wrong(call, what, error.message);
+  sb_visit_manager_options_init(&options, sizeof options);
+  options.read_only = true;
+  if (sb_visit_manager_open(target, &options, &manager, &error) != SB_OK) wrong(call, what, error.message);
+  sb_status status;
+  const uint32_t found = dump(manager, &error, &status);
+  if (status != SB_OK) wrong(call, what, error.message);
+  sb_visit_manager_close(manager);
+  if (found != expected) wrong(call, what, "without its first page the store is not salvaged whole");
+  (void)unlink(lost);
+  (void)unlink(target);
+  salvages++;
+}
+
 static void image_check(size_t call, const char *what) {
+  static content left;
   char path[500];
   sb_error error = {0};
   sb_visit_manager *manager = NULL;
@@ -255,6 +285,10 @@ static void image_check(size_t call, const char *what) {
   sb_visit_manager_options_init(&options, sizeof options);
   options.max_visits = OPERATION_VISITS_MAX;
   snprintf(path, sizeof path, "%s/visits", folder);
+  left.size = 0;
+  const content before = image_read("visits");
+  if (!power && images % SALVAGES == 0 && before.data != NULL && sb_priv_visit_header_is_ours(before.data, before.size))
+    content_copy(&left, &before);
   sb_status status = sb_visit_manager_open(path, &options, &manager, &error);
   if (status != SB_OK) wrong(call, what, error.message);
   const uint32_t found = dump(manager, &error, &status);
@@ -268,6 +302,9 @@ static void image_check(size_t call, const char *what) {
   check_cut(call, what);
   sb_visit_report report = {.struct_size = sizeof report};
   if (sb_verify_visits(path, &report, &error) != SB_OK) wrong(call, what, error.message);
+  if (left.size > 0) check_without_header(call, what, &left, found);
+  const content closed = image_read("visits");
+  if (images % SALVAGES == 1) check_without_header(call, what, &closed, found);
   images++;
 }
 
@@ -443,6 +480,7 @@ int main(int count, char **arguments) {
     replay_call(calls, &head, path, other, data);
   }
   fclose(file);
-  printf("replay: %zu calls, %u images, %u operations acknowledged\n", calls, images, acknowledged);
-  return acknowledged > 0 ? 0 : 1;
+  printf("replay: %zu calls, %u images, %u of them salvaged without a header, %u operations acknowledged\n", calls, images, salvages,
+         acknowledged);
+  return acknowledged > 0 && salvages > 0 ? 0 : 1;
 }

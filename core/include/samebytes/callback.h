@@ -84,7 +84,7 @@ SB_API SB_METHOD sb_status sb_memory_get_failure(sb_memory *memory, SB_OUT sb_er
  *  Ownership: none.      Threads: any.
  *  Errors: none.
  *  Since: 1.0 */
-SB_API_VOID SB_FUNCTION void sb_memory_drain(void);
+SB_API_VOID SB_FUNCTION SB_CALLS_BACK void sb_memory_drain(void);
 
 SB_END_DECLS
 

@@ -91,7 +91,7 @@ SB_API SB_METHOD SB_OWNED sb_memory *sb_memory_retain(sb_memory *memory);
  *  Errors: SB_INVALID_ARGUMENT when `size` is 0 or above SB_BLOCK_SIZE_MAX; SB_NO_MEMORY; SB_PROVIDER when the provider's blocks are
  *  smaller than `size`.
  *  Since: 1.0 */
-SB_API SB_METHOD sb_status sb_memory_get_block(sb_memory *memory, size_t size, SB_OUT SB_OWNED sb_block **block);
+SB_API SB_METHOD SB_CALLS_BACK sb_status sb_memory_get_block(sb_memory *memory, size_t size, SB_OUT SB_OWNED sb_block **block);
 
 /** Tells what the provider did so far. The default pool and pools count too.
  *

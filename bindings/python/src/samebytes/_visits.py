@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from . import _arguments, _classes, _objects, _records, errors
 from ._arrow import ArrowStream, Strings, stream_of, strings_of
 from ._backend import layer
+from ._errors import naming
 from ._objects import late, now
 
 if TYPE_CHECKING:
@@ -175,17 +176,16 @@ class VisitManager(_objects.VisitManager, _classes.VisitManager):  # type: ignor
         is no file, or an option out of its range; IoError; NoMemoryError.
         """
         codecs.lookup_error(errors)
-        address = layer.sb_visit_manager_open(
-            path_text(path),
-            _records.VisitManagerOptions(
-                max_visits=max_visits,
-                durability=durability_of(durability),
-                interval_ms=interval_ms,
-                timeout_ms=timeout_ms,
-                read_only=read_only,
-                compact_in_thread=compact_in_thread,
-            ),
+        options = _records.VisitManagerOptions(
+            max_visits=max_visits,
+            durability=durability_of(durability),
+            interval_ms=interval_ms,
+            timeout_ms=timeout_ms,
+            read_only=read_only,
+            compact_in_thread=compact_in_thread,
         )
+        with naming(path):
+            address = layer.sb_visit_manager_open(path_text(path), options)
         self._pid = os.getpid()
         self._opened(address, Visit, errors, as_bytes)
 
@@ -280,7 +280,8 @@ class VisitManager(_objects.VisitManager, _classes.VisitManager):  # type: ignor
 
         Raises InvalidArgumentError when *path* exists, IoError.
         """
-        super().copy_to(path_text(path))
+        with naming(path):
+            super().copy_to(path_text(path))
 
     def finish(self) -> None:
         """Close the file cleanly, so that close() has nothing left to fail at. Other calls raise ClosedError from then on."""
@@ -374,11 +375,13 @@ def text_bytes(item: Any, index: int, name: str) -> bytes:
 
 
 def verify_visits(path: Path) -> _records.VisitReport:
-    return _classes.verify_visits(path_text(path))
+    with naming(path):
+        return _classes.verify_visits(path_text(path))
 
 
 def salvage_visits(path: Path, target: Path) -> _records.VisitReport:
-    return _classes.salvage_visits(path_text(path), path_text(target))
+    with naming(path, target):
+        return _classes.salvage_visits(path_text(path), path_text(target))
 
 
 verify_visits.__doc__ = _classes.verify_visits.__doc__

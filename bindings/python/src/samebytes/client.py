@@ -293,11 +293,13 @@ class Client:
 
     def _broken(self, error: BaseException) -> None:
         """What is left when a step failed or was interrupted: nobody knows how many bytes went, so the connection ends."""
-        if isinstance(error, OSError) and not isinstance(error, SamebytesError):
+        if isinstance(error, SamebytesError):
+            self._end(error)
+        elif isinstance(error, OSError):
             how = f"the connection was lost ({error})"
             self._end(self._requests.gone(how) or _exchange.ended(how))
-            return
-        self._end(error if isinstance(error, SamebytesError) else errors.ClosedError("this client was interrupted"))
+        else:
+            self._end(errors.ClosedError("this client was interrupted"))
         raise error
 
     def _end(self, error: SamebytesError) -> None:
