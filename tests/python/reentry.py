@@ -29,6 +29,7 @@ import samebytes
 from samebytes import echo
 
 FIELDS = [("number", "int64"), ("text", "string"), ("items", "array<int16>"), ("texts", "array<string>")]
+MEMORY = "/dev/shm"  # a file is made for each try
 PLAIN = [1, b"text", [1, 2, 3], [b"a", b"b"]]
 
 
@@ -71,7 +72,7 @@ class World:
 
     def path(self, name: str) -> str:
         if self.folder is None:
-            self.folder = tempfile.TemporaryDirectory()
+            self.folder = tempfile.TemporaryDirectory(dir=MEMORY if Path(MEMORY).is_dir() else None)
         return f"{self.folder.name}/{name}"
 
     def end(self) -> None:

@@ -144,6 +144,13 @@ def record(value: Any, kind_: type[Record]) -> Record:
     return kind_(*value)
 
 
+def memory(value: Any, name: str) -> memoryview:
+    """The memory of *value*, which stays locked until the memoryview is released."""
+    if isinstance(value, str):  # some show their code points as a buffer
+        raise TypeError(f"{name}: a bytes-like object is needed, not {kind(value)}; encode the text")
+    return memoryview(value)
+
+
 def refused_buffer(error: Exception, value: Any, name: str, *, writable: bool = False) -> Exception:
     """The exception to raise when *value* gave no memory."""
     if isinstance(error, TypeError):

@@ -276,7 +276,7 @@ class Buf(Lending, _classes.Buf):
 
     def write(self, data: ReadableBuffer) -> int:
         """Add a copy of *data*, reserving room where it is missing, and return its size, as a file does: all or nothing."""
-        with memoryview(data) as whole, self._lock:
+        with _arguments.memory(data, "data") as whole, self._lock:
             if self.room() < whole.nbytes:
                 self.reserve(max(whole.nbytes, GROWTH_MIN))
             self.put(whole)

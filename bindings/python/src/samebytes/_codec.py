@@ -104,7 +104,7 @@ def string_value(name: str, value: Any) -> Value:
 
 def strings_value(name: str, values: Any, hold: list[Any]) -> Value:
     items = [
-        item if isinstance(item, bytes) else bytes(memoryview(string_value(f"{name}[{i}]", item).data))  # type: ignore[arg-type]
+        item if type(item) is bytes else bytes(memoryview(string_value(f"{name}[{i}]", item).data))  # type: ignore[arg-type]
         for i, item in enumerate(_arguments.sequence(values, name))
     ]
     hold.append(items)
@@ -171,7 +171,7 @@ def named_values(shape: Shape, message: Any) -> list[Any]:
 def strings_column(name: str, values: Any, counts: list[int] | None = None) -> Column:
     """Strings one behind the other; *counts* says how many each message has, where it has arrays of them."""
     items = [
-        item if isinstance(item, bytes) else bytes(memoryview(string_value(f"{name}[{i}]", item).data))  # type: ignore[arg-type]
+        item if type(item) is bytes else bytes(memoryview(string_value(f"{name}[{i}]", item).data))  # type: ignore[arg-type]
         for i, item in enumerate(_arguments.sequence(values, name))
     ]
     lengths = array("i", map(len, items))
