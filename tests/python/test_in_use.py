@@ -87,13 +87,13 @@ def test_a_schema_that_another_thread_closes_meanwhile_is_kept_by_the_call(schem
 def test_what_a_list_held_is_not_looked_at_after_it_was_changed(schema: samebytes.Schema) -> None:
     with samebytes.Builder() as builder:
         for size in range(20, 60):
-            message: list[Any] = []
+            message: list[Any] = [1, b"", [None] + [7] * size, []]
 
             def empty(message: list[Any] = message) -> None:
-                message[2] = None  # the only owner of the list that is being converted
-                message.append([bytearray(64) for _ in range(50)])
+                message[2] = [bytearray(64) for _ in range(50)]  # the only owner of the list that is being converted
+                message[3] = [b"another"]
 
-            message += [1, b"", [Does(empty)] + [7] * size, []]
+            message[2][0] = Does(empty)
             builder.add(schema, 0, message)
         assert builder.frame_count() == 40
 
@@ -377,8 +377,9 @@ def test_requests_that_values_send_keep_their_own_numbers() -> None:
 # ---- in cycles ----
 
 
+@pytest.mark.parametrize("first", ["holder", "memory"])
 @pytest.mark.parametrize("which", ["parser", "buf", "pieces", "batch", "column", "view", "block"])
-def test_memory_stays_while_a_memoryview_can_reach_it(schema: samebytes.Schema, which: str) -> None:
+def test_memory_stays_while_a_memoryview_can_reach_it(schema: samebytes.Schema, which: str, first: str) -> None:
     """The collector calls the finalizers of a cycle in no order: that of the handle may come first."""
     seen: list[bytes] = []
 
@@ -416,9 +417,11 @@ def test_memory_stays_while_a_memoryview_can_reach_it(schema: samebytes.Schema, 
 
     with samebytes.Memory.open_heap() as heap, samebytes.Memory.open_tracing(heap) as tracing:
         for kept in (False, True):
+            early = make() if first == "memory" else None
             holder = Holder()
             holder.cycle = holder  # type: ignore[attr-defined]
-            holder.memory = make()
+            holder.memory = make() if early is None else early
+            del early
             memory = holder.memory if kept else None  # then the memory outlives the collection
             del holder
             gc.collect()

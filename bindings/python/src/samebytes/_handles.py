@@ -131,7 +131,7 @@ class Handle:
         super().__init_subclass__(**keywords)
         # Some close themselves, and sooner than Python can, or later.
         if Handle in cls.__bases__ and not issubclass(cls, (_objects.Block, _objects.Batch)):
-            cls.__del__ = Handle._forgotten  # type: ignore[attr-defined]
+            cls.__del__ = cls._forgotten  # type: ignore[attr-defined]
 
     def _forgotten(self, finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
         # At the interpreter's end the modules may be gone, and the process gives everything back.
