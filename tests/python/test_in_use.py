@@ -378,7 +378,7 @@ def test_requests_that_values_send_keep_their_own_numbers() -> None:
 
 
 @pytest.mark.parametrize("first", ["holder", "memory"])
-@pytest.mark.parametrize("which", ["parser", "buf", "pieces", "batch", "column", "view", "block"])
+@pytest.mark.parametrize("which", ["parser", "buf", "pieces", "batch", "column", "view", "span", "block"])
 def test_memory_stays_while_a_memoryview_can_reach_it(schema: samebytes.Schema, which: str, first: str) -> None:
     """The collector calls the finalizers of a cycle in no order: that of the handle may come first."""
     seen: list[bytes] = []
@@ -410,6 +410,8 @@ def test_memory_stays_while_a_memoryview_can_reach_it(schema: samebytes.Schema, 
                 return parser.parse().column("number" if which == "batch" else "text")
             case "view":
                 return memoryview(samebytes.View(b"A" * 5000, tracing))
+            case "span":
+                return samebytes.View(b"A" * 5000, tracing).span(0)
             case _:
                 lent = memoryview(tracing.get_block(5000))
         lent[:] = b"A" * lent.nbytes
