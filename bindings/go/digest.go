@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x047e5f8dd4dded04ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x0dd345ecdc374e90ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "047e5f8dd4dded04"
+const coreDigest = "0dd345ecdc374e90"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x047e5f8dd4dded04ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x0dd345ecdc374e90ull
 import "C"
