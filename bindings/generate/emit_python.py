@@ -244,7 +244,11 @@ class Method:
         name = safe(e.name)
         match e.kind:
             case Kind.SELF:
-                return "self._address or None" if e.nullable and self.function.role != "destructor" else self.opened("self")
+                return (
+                    "self._address or None"
+                    if e.nullable and self.function.role != "destructor"
+                    else self.opened("self")
+                )
             case Kind.HANDLE:
                 return f"None if {name} is None else {self.opened(name)}" if e.nullable else self.opened(name)
             case Kind.HANDLES:
@@ -285,7 +289,9 @@ class Method:
             name = safe(p.name)
             if p.kind is Kind.SCALAR:
                 scalar = INTEGERS[p.ctype]
-                lines.append(f'{name} = _arguments.integer({name}, "{p.name}", {limit(scalar.low)}, {limit(scalar.high)})')
+                lines.append(
+                    f'{name} = _arguments.integer({name}, "{p.name}", {limit(scalar.low)}, {limit(scalar.high)})'
+                )
             elif p.kind is Kind.ADDRESS:
                 lines.append(f'{name} = _arguments.address{"_or_null" if p.nullable else ""}({name}, "{p.name}")')
             elif p.kind is Kind.ADDRESSES:
@@ -294,7 +300,9 @@ class Method:
                 lines.append(f'    for index, each in enumerate(_arguments.sequence({name}, "{p.name}"))')
                 lines.append("]")
             elif p.kind not in (Kind.HANDLE, Kind.HANDLES):
-                raise ValueError(f"{self.function.place}: {self.function.name}: emit_python cannot convert {p.name} first")
+                raise ValueError(
+                    f"{self.function.place}: {self.function.name}: emit_python cannot convert {p.name} first"
+                )
         return lines
 
     def result(self) -> tuple[str, str]:

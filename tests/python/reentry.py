@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import socket
 import tempfile
+import threading
 from array import array
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -47,6 +48,11 @@ class World:
         self.kept: list[object] = []
         self.changed: list[Callable[[], None]] = []  # what changes the containers of the call
         self.provider_is_a_point = False
+        # What the acts of reentry_child.py need.
+        self.call: Callable[[World], Any] = lambda world: None
+        self.depth = 0
+        self.taken: list[memoryview] = []
+        self.threads: list[threading.Thread] = []
 
     def hit(self) -> None:
         """Code of others runs."""
@@ -207,14 +213,22 @@ def channel_with_news(world: World) -> samebytes.Channel:
 
 
 def request_batch(_: World) -> samebytes.Batch:
-    with samebytes.Builder() as builder, samebytes.echo_request_schema() as schema, samebytes.Parser([schema]) as parser:
+    with (
+        samebytes.Builder() as builder,
+        samebytes.echo_request_schema() as schema,
+        samebytes.Parser([schema]) as parser,
+    ):
         samebytes.echo_add_request(builder, samebytes.EchoRequest(1, b"s", [1], b"b"))
         parser.feed(bytes(builder))
         return parser.parse()
 
 
 def response_batch(_: World) -> samebytes.Batch:
-    with samebytes.Builder() as builder, samebytes.echo_response_schema() as schema, samebytes.Parser([schema]) as parser:
+    with (
+        samebytes.Builder() as builder,
+        samebytes.echo_response_schema() as schema,
+        samebytes.Parser([schema]) as parser,
+    ):
         samebytes.echo_add_response(builder, samebytes.EchoResponse(1, b"s", b"b", 1))
         parser.feed(bytes(builder))
         return parser.parse()
@@ -264,7 +278,9 @@ FACTORIES: dict[str, Callable[[World], Any]] = {
     "pipeline": used_pipeline,
     "manager": filled_manager,
     "scan": lambda w: w.manager.scan(),
-    "visits": lambda w: samebytes.Visits.adopt(samebytes._backend.layer.sb_visit_manager_get_recent_visits(w.manager.address, 1)),
+    "visits": lambda w: samebytes.Visits.adopt(
+        samebytes._backend.layer.sb_visit_manager_get_recent_visits(w.manager.address, 1)
+    ),
     "visit_users": lambda w: samebytes._classes.VisitManager.users(w.manager),
     "visit": lambda w: w.manager.get_recent_visits(1)[0],
     "sockets": lambda w: socket.socketpair(),
@@ -411,14 +427,23 @@ CALLS: dict[str, Call] = {
         w.I(1),
         w.L([w.I(1), w.B(b"text"), w.L([w.I(1), 2, w.I(3)]), w.L([w.B(b"a"), b"b", w.B(b"c")])]),
     ),
-    "Builder.add (iterated)": lambda w: w.builder.add(w.schema, 1, w.It([w.I(1), w.B(b"text"), w.It([1, w.I(2)]), w.It([w.B(b"a")])])),
+    "Builder.add (iterated)": lambda w: w.builder.add(
+        w.schema, 1, w.It([w.I(1), w.B(b"text"), w.It([1, w.I(2)]), w.It([w.B(b"a")])])
+    ),
     "Builder.add (a row)": lambda w: w.P().fresh_builder.add(w.schema, w.I(1), w.row),
     "Builder.add_rows": lambda w: w.P().fresh_builder.add_rows(
         w.schema,
         w.L([w.I(1), 2]),
-        w.L([w.L([w.I(1), w.B(b"text"), w.L([1, w.I(2)]), w.L([w.B(b"a")])]), w.O(number=1, text=b"", items=[], texts=[w.B(b"")])]),
+        w.L(
+            [
+                w.L([w.I(1), w.B(b"text"), w.L([1, w.I(2)]), w.L([w.B(b"a")])]),
+                w.O(number=1, text=b"", items=[], texts=[w.B(b"")]),
+            ]
+        ),
     ),
-    "Builder.add_rows (iterated)": lambda w: w.builder.add_rows(w.schema, [1], w.It([[1, b"", w.It([w.I(1)]), w.It([w.B(b"")])]])),
+    "Builder.add_rows (iterated)": lambda w: w.builder.add_rows(
+        w.schema, [1], w.It([[1, b"", w.It([w.I(1)]), w.It([w.B(b"")])]])
+    ),
     "Builder.add_columns": lambda w: w.P().fresh_builder.add_columns(
         w.schema,
         w.L([w.I(1), w.I(2)]),
@@ -478,9 +503,7 @@ CALLS: dict[str, Call] = {
     "Batch.export_arrow": lambda w: w.batch.export_arrow(
         w.I(0), w.I(1), w.capsule("arrow_schema"), w.capsule("arrow_array")
     ),
-    "Batch.export_arrow_stream": lambda w: w.batch.export_arrow_stream(
-        w.I(0), w.I(1), w.capsule("arrow_array_stream")
-    ),
+    "Batch.export_arrow_stream": lambda w: w.batch.export_arrow_stream(w.I(0), w.I(1), w.capsule("arrow_array_stream")),
     "Batch.__arrow_c_schema__": lambda w: w.batch.__arrow_c_schema__(),
     "Batch.__arrow_c_array__": lambda w: w.batch.__arrow_c_array__(),
     "Batch.__arrow_c_stream__": lambda w: w.batch.__arrow_c_stream__(),
@@ -571,9 +594,7 @@ CALLS: dict[str, Call] = {
     "VisitScan.__iter__": lambda w: list(w.scan),
     "Visits.count": lambda w: w.visits.count(),
     "Visits.get_all": lambda w: w.visits.get_all(),
-    "Visits.export_arrow_stream": lambda w: w.visits.export_arrow_stream(
-        w.I(1), w.capsule("arrow_array_stream")
-    ),
+    "Visits.export_arrow_stream": lambda w: w.visits.export_arrow_stream(w.I(1), w.capsule("arrow_array_stream")),
     "VisitUsers.get_all": lambda w: w.visit_users.get_all(),
     "Visit.__init__": lambda w: samebytes.Visit(w.I(1), "url", "text", time_ns=w.I(5), user=w.I(2)),
     "Visit.__eq__": lambda w: w.visit == samebytes.Visit(1, "url", "text"),
@@ -588,7 +609,12 @@ CALLS: dict[str, Call] = {
         subject=w.B(b"s"), timestamp=w.I(1), metadata=w.L([w.I(1), 2]), body=w.B(b"b"), sequence=w.I(1)
     ),
     "echo.Builder.add_all": lambda w: w.echo_builder.add_all(
-        w.L([w.O(timestamp=w.I(1), subject=b"s", metadata=[w.I(1)], body=w.B(b"b"), sequence=w.I(1)), {"timestamp": w.I(1), "subject": b"", "metadata": w.L([w.I(1)]), "body": w.B(b"")}])
+        w.L(
+            [
+                w.O(timestamp=w.I(1), subject=b"s", metadata=[w.I(1)], body=w.B(b"b"), sequence=w.I(1)),
+                {"timestamp": w.I(1), "subject": b"", "metadata": w.L([w.I(1)]), "body": w.B(b"")},
+            ]
+        )
     ),
     "echo.Builder.add_response": lambda w: w.echo_builder.add_response(
         id=w.I(1), timestamp=w.I(1), subject=w.B(b"s"), body=w.B(b"b"), sequence=w.I(1)
@@ -623,10 +649,16 @@ CALLS: dict[str, Call] = {
     "load_schemas": lambda w: [schema.close() for schema in samebytes.load_schemas(write_schema_file(w)).values()],
     "memory_drain": lambda w: samebytes.memory_drain(),
     "memory_live_blocks": lambda w: samebytes.memory_live_blocks(),
-    "message": lambda w: samebytes.message(direction="request", api_key=1)(type("Made", (), {"__annotations__": {"a": samebytes.int8}})),
+    "message": lambda w: samebytes.message(direction="request", api_key=1)(
+        type("Made", (), {"__annotations__": {"a": samebytes.int8}})
+    ),
     "pool_handle_free": lambda w: samebytes.pool_handle_free(w.I(w.pool.handle())),
-    "pool_handle_get": lambda w: with_pool_handle(w, lambda h: samebytes.pool_handle_put(h, samebytes.pool_handle_get(w.I(h), w.I(10)))),
-    "pool_handle_put": lambda w: with_pool_handle(w, lambda h: samebytes.pool_handle_put(w.I(h), samebytes.pool_handle_get(h, 10))),
+    "pool_handle_get": lambda w: with_pool_handle(
+        w, lambda h: samebytes.pool_handle_put(h, samebytes.pool_handle_get(w.I(h), w.I(10)))
+    ),
+    "pool_handle_put": lambda w: with_pool_handle(
+        w, lambda h: samebytes.pool_handle_put(w.I(h), samebytes.pool_handle_get(h, 10))
+    ),
     "release_foreign": lambda w: samebytes.release_foreign(),
     "salvage_visits": lambda w: (w.manager.sync(), samebytes.salvage_visits(w.path("visits"), w.path("salvaged"))),
     "schema_of": lambda w: samebytes.schema_of(Declared).close(),

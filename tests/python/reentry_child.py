@@ -1,6 +1,6 @@
 """Runs calls of the table with hostile code in the middle: `python -m tests.python.reentry_child FOLDER SHARE CALL...`.
 
-FOLDER has the module of hostile_buffer.c. What is tried is printed before it is, so that a crash has a name. SHARE is how many of the places
+FOLDER has the module of hostile_buffer.c. What is tried is printed before it is, so that a crash has a name. SHARE is how many places
 between two instructions are tried, at most, for each call and act; 0 is all.
 """
 
@@ -29,7 +29,16 @@ class Hostile(Exception):
     """Raised in the middle."""
 
 
-EXPECTED = (Hostile, samebytes.SamebytesError, TypeError, ValueError, LookupError, OverflowError, BufferError, AttributeError)
+EXPECTED = (
+    Hostile,
+    samebytes.SamebytesError,
+    TypeError,
+    ValueError,
+    LookupError,
+    OverflowError,
+    BufferError,
+    AttributeError,
+)
 # Not SystemError, which says that a function of C broke the rules; nor MemoryError, which says that it took a number for a size.
 # AttributeError is what an object of Python says that was not opened, because its opening was interrupted.
 
@@ -146,7 +155,6 @@ def run(name: str, prepare: Callable[[World], contextlib.AbstractContextManager[
     """Makes the call once, and all of its objects go afterwards."""
     world = World()
     world.call = CALLS[name]
-    world.depth, world.taken, world.threads = 0, [], []
     for made in reentry.needs(name):
         getattr(world, made)
     try:
@@ -262,8 +270,6 @@ def main() -> None:
     import hostile_buffer
 
     World.exporter = hostile_buffer.Exporter
-    gc.disable()
-    gc.enable()
     for name in names:
         try_call(name, int(share))
     print("done", flush=True)

@@ -7,7 +7,6 @@ import ast
 import gc
 import pickle
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -46,23 +45,28 @@ class Does:
 # ---- converting comes first ----
 
 
-@pytest.mark.parametrize("call", ["add", "sequence", "add_rows", "add_columns", "add_packets"])
+def packet(sequence: Any) -> dict[str, Any]:
+    return {"sequence": sequence, "number": 1, "text": b"", "items": [], "texts": []}
+
+
+ADDING: dict[str, Callable[[samebytes.Builder, samebytes.Schema, Any], object]] = {
+    "add": lambda builder, schema, evil: builder.add(schema, 0, [evil, b"", [], []]),
+    "sequence": lambda builder, schema, evil: builder.add(schema, evil, [1, b"", [], []]),
+    "add_rows": lambda builder, schema, evil: builder.add_rows(
+        schema, [0, 0], [[1, b"", [evil], []], [1, b"", [], []]]
+    ),
+    "add_columns": lambda builder, schema, evil: builder.add_columns(
+        schema, [0, 0], [[evil, 1], [b""] * 2, [[]] * 2, [[]] * 2]
+    ),
+    "packets": lambda builder, schema, evil: builder._add_messages(schema, schema.shape, None, [packet(evil)]),
+}
+
+
+@pytest.mark.parametrize("call", ADDING)
 def test_a_builder_that_a_value_closes_says_so(schema: samebytes.Schema, call: str) -> None:
     builder = samebytes.Builder()
-    evil = Does(builder.close)
     with pytest.raises(samebytes.ClosedError, match="this Builder has been closed"):
-        match call:
-            case "add":
-                builder.add(schema, 0, [evil, b"", [], []])
-            case "sequence":
-                builder.add(schema, evil, [1, b"", [], []])  # type: ignore[arg-type]
-            case "add_rows":
-                builder.add_rows(schema, [0, 0], [[1, b"", [evil], []], [1, b"", [], []]])
-            case "add_columns":
-                builder.add_columns(schema, [0, 0], [[evil, 1], [b""] * 2, [[]] * 2, [[]] * 2])
-            case _:
-                packet = {"sequence": evil, "number": 1, "text": b"", "items": [], "texts": []}
-                builder._add_messages(schema, schema.shape, None, [packet])
+        ADDING[call](builder, schema, Does(builder.close))
 
 
 def test_a_schema_that_a_value_closes_is_kept_by_the_call(schema: samebytes.Schema) -> None:
@@ -148,7 +152,17 @@ def layer_functions(name: str) -> list[ast.FunctionDef]:
     return [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("sb_")]
 
 
-CONVERSIONS = {"_integer", "_real", "_boolean", "readable", "readable_or_null", "writable", "writable_or_null", "text", "text_or_null"}
+CONVERSIONS = {
+    "_integer",
+    "_real",
+    "_boolean",
+    "readable",
+    "readable_or_null",
+    "writable",
+    "writable_or_null",
+    "text",
+    "text_or_null",
+}
 CONVERSIONS |= {"integers", "integers_or_null"}
 
 
@@ -192,7 +206,13 @@ def test_what_a_provider_of_memory_does_with_the_object_that_needs_it_is_refused
     refused: list[str] = []
 
     def reserve(size: int) -> list[bytearray]:
-        for act in (builder.clear, builder.close, builder.detach, lambda: builder.add(schema, 0, [1, b"", [], []]), builder.take):
+        for act in (
+            builder.clear,
+            builder.close,
+            builder.detach,
+            lambda: builder.add(schema, 0, [1, b"", [], []]),
+            builder.take,
+        ):
             with pytest.raises(samebytes.BusyError) as error:
                 act()
             refused.append(str(error.value))
@@ -220,7 +240,12 @@ def test_what_may_run_beside_itself_may_be_used_and_not_closed() -> None:
 
 
 def test_memory_is_not_lent_while_its_object_is_in_use(schema: samebytes.Schema) -> None:
-    with samebytes.Parser([schema]) as parser, parser.parse() as batch, samebytes.View(b"view") as view, samebytes.Buf() as buf:
+    with (
+        samebytes.Parser([schema]) as parser,
+        parser.parse() as batch,
+        samebytes.View(b"view") as view,
+        samebytes.Buf() as buf,
+    ):
         buf.reserve(10)
         lends: list[tuple[Any, Callable[[], object]]] = [
             (parser, parser.buffer),
@@ -456,7 +481,11 @@ def test_rows_stay_when_their_batch_is_collected(schema: samebytes.Schema) -> No
 
 @pytest.mark.parametrize("backwards", [False, True])
 def test_an_empty_array_is_a_value_wherever_it_lies(schema: samebytes.Schema, backwards: bool) -> None:
-    empties: list[Any] = [array.array("h"), memoryview(bytearray(3))[1:1].cast("h"), memoryview(bytearray(3))[2:2].cast("h")]
+    empties: list[Any] = [
+        array.array("h"),
+        memoryview(bytearray(3))[1:1].cast("h"),
+        memoryview(bytearray(3))[2:2].cast("h"),
+    ]
     with samebytes.Builder() as builder, samebytes.Builder() as expected:
         for empty in reversed(empties) if backwards else empties:
             builder.add(schema, 0, [1, array.array("b"), empty, []])
@@ -516,11 +545,15 @@ def run(code):
         _interpreters.run_string(made, code)
     _interpreters.destroy(made)
 """
-REFUSED = "samebytes works in the main interpreter only, and this is a sub-interpreter: import it there, or use processes"
+REFUSED = (
+    "samebytes works in the main interpreter only, and this is a sub-interpreter: import it there, or use processes"
+)
 
 
 def test_a_sub_interpreter_is_refused_and_does_no_harm_to_the_main_one() -> None:
-    code = SUB + f"""
+    code = (
+        SUB
+        + f"""
 attempt = '''
 try:
     import samebytes
@@ -535,6 +568,7 @@ run(attempt)
 memory.get_block(100).close()
 print("works")
 """
+    )
     assert output_of(code) == "refused\nrefused\nworks\n"
 
 

@@ -1,8 +1,9 @@
-"""Code of others in the middle of every call: reentry.py is the table, reentry_child.py runs what this asks for, in processes of its own."""
+"""Code of others in the middle of every call: reentry.py is the table, reentry_child.py runs it, in processes of its own."""
 
 from __future__ import annotations
 
 import inspect
+import itertools
 import os
 import subprocess
 import sys
@@ -21,7 +22,19 @@ from .conftest import ROOT
 
 NIGHTLY = bool(os.environ.get("SAMEBYTES_NIGHTLY"))
 PLACES = 0 if NIGHTLY else 12  # between instructions, per call and act; 0 is all
-SPECIAL = {"__init__", "__len__", "__bytes__", "__getitem__", "__eq__", "__lt__", "__le__", "__gt__", "__ge__", "__add__", "__iter__"}
+SPECIAL = {
+    "__init__",
+    "__len__",
+    "__bytes__",
+    "__getitem__",
+    "__eq__",
+    "__lt__",
+    "__le__",
+    "__gt__",
+    "__ge__",
+    "__add__",
+    "__iter__",
+}
 SPECIAL |= {"__repr__", "__enter__", "__arrow_c_schema__", "__arrow_c_array__", "__arrow_c_stream__"}
 # What runs nothing of others, because it only says what a field is.
 MARKS = {"array", "int8", "int16", "int32", "int64", "string"}
@@ -33,7 +46,7 @@ def public_names(made: type) -> set[str]:
     found = set()
     for name in dir(made):
         value = inspect.getattr_static(made, name)
-        if name.startswith("_") and name not in SPECIAL or value is inspect.getattr_static(object, name, None):
+        if (name.startswith("_") and name not in SPECIAL) or value is inspect.getattr_static(object, name, None):
             continue
         if callable(getattr(made, name, None)) or inspect.isdatadescriptor(value):
             found.add(name)
@@ -54,7 +67,9 @@ def surface() -> set[str]:
         elif callable(value) and not isinstance(value, type) and name not in MARKS:
             found.add(name)
     for face in (echo.Builder, echo.Parser):
-        found |= {f"echo.{face.__name__}.{method}" for method in public_names(face)} - {f"echo.{face.__name__}.__enter__"}
+        found |= {f"echo.{face.__name__}.{method}" for method in public_names(face)} - {
+            f"echo.{face.__name__}.__enter__"
+        }
     return found
 
 
@@ -67,7 +82,9 @@ def test_every_call_is_in_the_table() -> None:
     table = {plain(name) for name in reentry.CALLS}
     missing = surface() - table
     assert sorted(missing) == [], "calls that reentry.py does not have"
-    assert sorted(table - surface() - {"Message.__reduce__", "Visit.__init__"}) == [], "calls of reentry.py that there are not"
+    assert sorted(table - surface() - {"Message.__reduce__", "Visit.__init__"}) == [], (
+        "calls of reentry.py that there are not"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +93,18 @@ def hostile_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("hostile")
     source = Path(__file__).with_name("hostile_buffer.c")
     include = sysconfig.get_paths()["include"]
-    command = [os.environ.get("CC", "gcc"), "-shared", "-fPIC", "-O1", "-g", "-Wall", "-Wextra", "-Werror", f"-I{include}", str(source)]
+    command = [
+        os.environ.get("CC", "gcc"),
+        "-shared",
+        "-fPIC",
+        "-O1",
+        "-g",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        f"-I{include}",
+        str(source),
+    ]
     # Not under the sanitizers' libraries that a run may be preloaded with.
     environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
     subprocess.run([*command, "-o", str(folder / "hostile_buffer.abi3.so")], check=True, env=environment)
@@ -116,7 +144,7 @@ def points_written(name: str) -> int:
 def test_hostile_code_in_the_middle_of_every_call_does_no_harm(group: str, hostile_folder: Path) -> None:
     said = run_child(hostile_folder, GROUPS[group])
     reached = {}
-    for name, line in zip(said, said[1:]):
+    for name, line in itertools.pairwise(said):
         if line.startswith("points: "):
             reached[name.removesuffix(": undisturbed")] = int(line.removeprefix("points: "))
     assert reached.keys() == set(GROUPS[group])

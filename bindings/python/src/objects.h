@@ -82,7 +82,7 @@ typedef struct {
 /* objects.c */
 int raise_error(const char *name, const char *message);
 int add_type(PyObject *module, const char *name, PyType_Spec *spec);
-int add_common_type(PyObject *module, const char *name, PyType_Spec *spec, PyTypeObject **type); /* made once per process */
+int add_common_type(PyObject *module, const char *name, PyType_Spec *spec, PyTypeObject **type);        /* made once per process */
 PyObject *column_memory(Exporter *batch, const void *data, size_t size, size_t item_size, char format); /* a memoryview */
 PyObject *exporter_get_address(PyObject *object, void *closure);
 int exporter_set_address(PyObject *object, PyObject *value, void *closure);
@@ -94,7 +94,7 @@ int lock_hold(Lock *self); /* keeps other threads out; may let them run before *
 void lock_let_go(Lock *self);
 int lock_begin(Lock *self); /* the object is in use from now on; BusyError where this thread uses it already */
 void lock_end(Lock *self);
-bool lock_is_used(const Lock *self); /* by a call of the thread that has the lock */
+bool lock_is_used(const Lock *self);      /* by a call of the thread that has the lock */
 PyObject *handle_begin(PyObject *handle); /* the same for an object of a class of Python: its lock, for handle_end */
 void handle_end(PyObject *lock);
 PyObject *handle_open(PyObject *handle); /* its address, or ClosedError */

@@ -68,9 +68,7 @@ void lock_let_go(Lock *self) {
   PyThread_release_lock(self->gate);
 }
 
-static int refuse_busy(void) {
-  return raise_error("BusyError", "the object is in use by a call that this thread is inside");
-}
+static int refuse_busy(void) { return raise_error("BusyError", "the object is in use by a call that this thread is inside"); }
 
 int lock_begin(Lock *self) {
   if (lock_hold(self) != 0) return -1;
@@ -168,7 +166,8 @@ static PyMethodDef lock_methods[] = {
     {"acquire", lock_acquire, METH_NOARGS, "Begin a call. Raises BusyError inside a call of the same thread."},
     {"release", lock_release, METH_NOARGS, "End it."},
     {"shut", lock_shut, METH_O,
-     "Let no call begin: the object is being closed or given away. The argument is the number of the caller's own calls. Raises BusyError."},
+     "Let no call begin: the object is being closed or given away. The argument is the number of the caller's own calls. Raises "
+     "BusyError."},
     {"reopen", lock_reopen, METH_NOARGS, "Let calls begin again."},
     {NULL, NULL, 0, NULL},
 };
@@ -180,7 +179,8 @@ static PyType_Slot lock_slots[] = {
     {0, NULL},
 };
 
-static PyType_Spec lock_spec = {"samebytes._objects.Lock", sizeof(Lock), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, lock_slots};
+static PyType_Spec lock_spec = {"samebytes._objects.Lock", sizeof(Lock), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                                lock_slots};
 
 /* ---- the lock of an object, whatever it is: a VisitManager counts calls instead ---- */
 
@@ -372,7 +372,8 @@ static PyType_Slot late_slots[] = {
     {0, NULL},
 };
 
-static PyType_Spec late_spec = {"samebytes._objects.Late", sizeof(Late), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, late_slots};
+static PyType_Spec late_spec = {"samebytes._objects.Late", sizeof(Late), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                                late_slots};
 
 static PyObject *make_late(PyObject *module, PyObject *const *args, Py_ssize_t count) {
   (void)module;
@@ -407,6 +408,7 @@ int lock_add_types(PyObject *module) {
   acquire_name = PyUnicode_InternFromString("acquire");
   release_name = PyUnicode_InternFromString("release");
   if (lock_name == NULL || open_name == NULL || address_name == NULL || acquire_name == NULL || release_name == NULL) return -1;
-  if (add_common_type(module, "Lock", &lock_spec, &lock_type) != 0 || add_common_type(module, "Late", &late_spec, &late_type) != 0) return -1;
+  if (add_common_type(module, "Lock", &lock_spec, &lock_type) != 0 || add_common_type(module, "Late", &late_spec, &late_type) != 0)
+    return -1;
   return PyModule_AddFunctions(module, functions);
 }

@@ -666,7 +666,8 @@ int rows_add_types(PyObject *module) {
   array_type = module_array == NULL ? NULL : PyObject_GetAttrString(module_array, "array");
   Py_XDECREF(module_array);
   if (sequence_name == NULL || tolist_name == NULL || array_type == NULL) return -1;
-  if (add_common_type(module, "Row", &row_spec, &row_type) != 0 || add_common_type(module, "Shape", &shape_spec, &shape_type) != 0) return -1;
+  if (add_common_type(module, "Row", &row_spec, &row_type) != 0 || add_common_type(module, "Shape", &shape_spec, &shape_type) != 0)
+    return -1;
   if (add_common_type(module, "Field", &field_spec, &field_type) != 0) return -1;
   return PyModule_AddFunctions(module, rows_methods);
 }

@@ -555,8 +555,7 @@ static PyObject *add_columns(PyObject *module, PyObject *args) {
   const Shape *shape = (Shape *)self.shape;
   sb_column *columns = NULL;
   const Py_ssize_t count = PyObject_Size(self.sequences);
-  if (count < 0 || add_sequences(&self.values, self.sequences, count) != 0 ||
-      columns_of(&self.values, shape, self.items, &columns) != 0)
+  if (count < 0 || add_sequences(&self.values, self.sequences, count) != 0 || columns_of(&self.values, shape, self.items, &columns) != 0)
     return not_plain(&self);
   PyObject *lock = NULL;
   sb_error error;

@@ -69,12 +69,12 @@ def address(value: Any, name: str) -> int:
         return value.open()
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name}: an address is needed, not {kind(value)}")
-    value = int.__index__(value)
-    if not 0 <= value <= ADDRESS_MAX:
-        raise OverflowError(f"{name}: {value} is no address")
-    if value == 0:
+    number = int.__index__(value)
+    if not 0 <= number <= ADDRESS_MAX:
+        raise OverflowError(f"{name}: {number} is no address")
+    if number == 0:
         raise ValueError(f"{name}: the address is 0 (NULL)")
-    return value
+    return number
 
 
 def address_or_null(value: Any, name: str) -> int:
@@ -85,10 +85,10 @@ def encoded(value: Any, name: str) -> bytes:
     """Text as C takes it; CFFI and ctypes put the NUL behind it."""
     if not isinstance(value, str):
         raise TypeError(f"{name}: a str is needed, not {kind(value)}")
-    value = str.__str__(value)  # of str itself, whatever a class derived from it says
-    if "\0" in value:
-        raise ValueError(f"{name}: the text has a NUL in it at {value.index(chr(0))}, where C would end it")
-    return value.encode(errors="surrogateescape")  # a path may hold any bytes, which Python says with surrogates
+    text = str.__str__(value)  # of str itself, whatever a class derived from it says
+    if "\0" in text:
+        raise ValueError(f"{name}: the text has a NUL in it at {text.index(chr(0))}, where C would end it")
+    return text.encode(errors="surrogateescape")  # a path may hold any bytes, which Python says with surrogates
 
 
 def decoded(value: bytes) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
+import operator
 import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from operator import index
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _arguments, _classes, _objects, _records, errors
@@ -81,7 +81,7 @@ def exact(value: int | str) -> int | str:
     if isinstance(value, str):
         return str.__str__(value)
     try:
-        return int.__index__(index(value))
+        return int.__index__(operator.index(value))
     except TypeError:
         return value  # to be refused by whoever needs it
 

@@ -4,8 +4,8 @@ Calls on one object wait for each other, so that threads may share it: each hold
 close() waits for a running call. A call on several objects takes their locks in one order. A forked child leaves alone what another
 thread was using at the fork: that thread's lock is never released there.
 
-Code of others may run in the middle of a call, on its thread: __index__ of an argument, a buffer that is asked for its memory, a finalizer, the
-handler of a signal, a provider of memory. So no address is read before everything else has been converted (_objects.late), and from
+Code of others may run in the middle of a call, on its thread: __index__ of an argument, a buffer that is asked for its memory, a finalizer,
+the handler of a signal, a provider of memory. So no address is read before everything else has been converted (_objects.late), and from
 then on the object is in use: in the same thread whatever would use, close or give it away raises BusyError (src/objects_lock.c).
 tests/python/reentry.py lists what may run in the middle of each call.
 """

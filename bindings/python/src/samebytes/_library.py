@@ -16,7 +16,6 @@ SONAME = "libsamebytes.so.1"
 PACKAGED = Path(__file__).with_name(SONAME)
 
 
-
 def check_python(abiflags: str) -> None:
     """Raises ImportError for a Python that samebytes does not support."""
     if "t" in abiflags:
