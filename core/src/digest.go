@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x0dd345ecdc374e90ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x689640c24b8cbf48ull
 import "C"
