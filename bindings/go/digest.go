@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xdd0b16b496b0b10cull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x86ebe0af06c1a127ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "dd0b16b496b0b10c"
+const coreDigest = "86ebe0af06c1a127"

@@ -187,7 +187,7 @@ static void callback_put(sb_block *block) {
     block_release(memory, back);
     return;
   }
-  atomic_fetch_add_explicit(&memory->base.owners, 1, memory_order_relaxed); /* it waits for the block, too */
+  sb_priv_owners_add(&memory->base.owners, 1); /* it waits for the block, too */
   back->next = atomic_load_explicit(&waiting_blocks, memory_order_relaxed);
   while (!atomic_compare_exchange_weak(&waiting_blocks, &back->next, back)) {
   }

@@ -3,6 +3,9 @@
 /* A client is a parser, a builder and a pipeline around one socket. It sends and receives at the same time, so that neither side waits for
  * the other one to read, and it waits only when it has to: for room in the pipeline, or for the last answers.
  *
+ * A response counts only when its request has been sent to the last byte: whatever comes before is no answer to it, and would free its
+ * sequence for a request that then gets the answer to this one.
+ *
  * Invariant: a sequence is in flight in the pipeline exactly while its place in `requests` is not FREE: from when the request is queued until
  * its response comes. Its callback is called once, when the place is WAITING no more. `failed` is why the connection ended; then nothing is
  * in flight. */
@@ -33,6 +36,7 @@ typedef enum request_state {
 typedef struct flying_request {
   uint64_t tag;
   int64_t deadline; /* of sb_priv_monotonic_ns; NEVER: none */
+  uint64_t end;     /* bytes of this and all earlier requests */
   const sb_client_pair *pair;
   request_state state;
 } flying_request;
@@ -55,6 +59,7 @@ struct sb_client {
   int64_t next_deadline; /* no request that waits has an earlier one */
   int64_t idle_since;    /* nothing has moved since then; NEVER: not known yet */
   sb_view *frames;       /* what is being sent; NULL: nothing */
+  uint64_t queued, sent; /* bytes of all requests, and of those that the system has taken */
   sb_error failed;       /* status OK: the connection goes on */
 };
 
@@ -231,6 +236,8 @@ static sb_status answer_row(sb_client *client, size_t index) {
   if (status != SB_OK) return fail(client, status, "a response cannot be read");
   flying_request *request = &client->requests[(uint8_t)row.sequence];
   if (request->state == FREE) return fail(client, SB_NOT_FOUND, "a response with sequence %d, which nobody waits for", row.sequence);
+  if (request->end > client->sent)
+    return fail(client, SB_NOT_FOUND, "a response with sequence %d came before its request was sent", row.sequence);
   if (row.api_key != request->pair->response->api_key) return mismatched(client, request, &row);
   if (end_request(client, request)) call_back(client, request->tag, SB_OK, &row, values, value_count);
   return SB_OK;
@@ -292,6 +299,7 @@ static sb_status transmit(sb_client *client, bool *moved) {
     if (problem == EAGAIN) return SB_OK;
     if (problem != 0) return sending_failed(client, problem);
     *moved = true;
+    client->sent += sent;
     status = sb_view_skip(client->frames, sent);
     if (status != SB_OK) return fail(client, status, "sending went wrong");
     if (sb_view_size(client->frames) == 0) {
@@ -319,8 +327,8 @@ static sb_status move_or_wait(sb_client *client, int64_t until) {
   for (;;) {
     bool moved = false;
     sb_status status = transmit(client, &moved);
-    /* Also when all answers came before their requests were sent to the end: what arrives then would end each wait at once. */
-    if (status == SB_OK && (sb_client_in_flight(client) > 0 || client->frames != NULL)) status = receive(client, &moved);
+    assert(status != SB_OK || client->frames == NULL || sb_client_in_flight(client) > 0); /* what is being sent has not been answered */
+    if (status == SB_OK && sb_client_in_flight(client) > 0) status = receive(client, &moved);
     if (moved) client->idle_since = NEVER;
     if (status != SB_OK || moved) return status;
     const int64_t now = sb_priv_monotonic_ns();
@@ -389,6 +397,7 @@ sb_status sb_client_send(sb_client *client, const sb_schema *schema, const sb_va
   int8_t sequence;
   status = sb_pipeline_begin(client->pipeline, tag, &sequence);
   assert(status == SB_OK); /* there is room */
+  const size_t queued = sb_builder_size(client->builder);
   status = sb_builder_add(client->builder, schema, sequence, values, value_count, error);
   if (status != SB_OK) {
     const sb_status forgotten = sb_pipeline_finish(client->pipeline, sequence, &tag);
@@ -396,7 +405,9 @@ sb_status sb_client_send(sb_client *client, const sb_schema *schema, const sb_va
     (void)forgotten;
     return status;
   }
-  client->requests[(uint8_t)sequence] = (flying_request){.tag = tag, .deadline = deadline, .pair = pair, .state = WAITING};
+  client->queued += sb_builder_size(client->builder) - queued;
+  client->requests[(uint8_t)sequence] = (flying_request){
+      .tag = tag, .deadline = deadline, .end = client->queued, .pair = pair, .state = WAITING};
   if (deadline < client->next_deadline) client->next_deadline = deadline;
   /* Sending may fail, but this request is in flight by now: its callback tells, and so does the next call. */
   if (sb_builder_size(client->builder) >= SEND_MIN) (void)move(client, 0);

@@ -70,7 +70,7 @@ static void segment_unlink(sb_priv_shared *shared, sb_priv_segment *segment) {
 }
 
 void sb_priv_segment_release(sb_priv_segment *segment) {
-  if (atomic_fetch_sub_explicit(&segment->owners, 1, memory_order_acq_rel) != 1) return;
+  if (!sb_priv_owners_remove(&segment->owners, 1)) return;
   sb_priv_segment_unmap(segment->data, segment->size);
   sb_priv_file_close(segment->file);
   free(segment->free);

@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/vfs.h>
 #include <time.h>
@@ -38,6 +40,12 @@ static int64_t clock_read(clockid_t which) {
 
 int64_t sb_priv_clock_ns(void) { return clock_read(CLOCK_REALTIME); }
 int64_t sb_priv_monotonic_ns(void) { return clock_read(CLOCK_MONOTONIC); }
+int64_t sb_priv_coarse_ns(void) { return clock_read(CLOCK_MONOTONIC_COARSE); }
+
+void sb_priv_sleep_ns(int64_t time_ns) {
+  struct timespec left = {.tv_sec = time_ns / NS_PER_S, .tv_nsec = time_ns % NS_PER_S};
+  while (nanosleep(&left, &left) != 0 && errno == EINTR) continue;
+}
 
 int sb_priv_random(void *data, size_t size) {
   uint8_t *bytes = data;
@@ -92,6 +100,19 @@ uint64_t sb_priv_boot(void) {
 
 char *sb_priv_path_resolve(const char *path) { return realpath(path, NULL); }
 
+static bool starts_with(const char *text, const char *start) { return strncmp(text, start, strlen(start)) == 0; }
+
+char *sb_priv_path_absolute(const char *path) {
+  if (path[0] == '/') return starts_with(path, "/proc/") || starts_with(path, "/dev/fd/") ? NULL : strdup(path);
+  char *folder = getcwd(NULL, 0);
+  if (folder == NULL) return NULL;
+  const size_t size = strlen(folder) + strlen(path) + 2;
+  char *whole = folder[0] == '/' ? malloc(size) : NULL; /* "(unreachable)": the folder is outside of the root */
+  if (whole != NULL) (void)snprintf(whole, size, "%s/%s", folder, path);
+  free(folder);
+  return whole;
+}
+
 int sb_priv_folder_open(const char *path, int *folder, const char **name) {
   const char *slash = strrchr(path, '/');
   *name = slash == NULL ? path : slash + 1;
@@ -119,15 +140,12 @@ int sb_priv_file_open(int folder, const char *name, int how, int *file) {
       [SB_PRIV_READ] = O_RDONLY,
       [SB_PRIV_WRITE] = O_RDWR,
       [SB_PRIV_CREATE] = O_RDWR | O_CREAT | O_EXCL,
-      [SB_PRIV_REPLACE] = O_RDWR | O_CREAT | O_EXCL,
-      [SB_PRIV_REPLACE_SHARED] = O_RDWR | O_CREAT | O_EXCL,
+      [SB_PRIV_CREATE_SHARED] = O_RDWR | O_CREAT | O_EXCL,
   };
-  /* Never through a link that somebody left under this name: what it leads to would be emptied, and might be given away. */
-  if (how == SB_PRIV_REPLACE || how == SB_PRIV_REPLACE_SHARED) sb_priv_file_remove(folder, name);
   do {
     /* What copies a file gives the new one that file's mode; until then nobody else may open it, who could read what comes later.
      * O_NONBLOCK: a pipe or device under this name must not make the open wait. It means nothing for a file. */
-    *file = openat(folder, name, flags[how] | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, how == SB_PRIV_REPLACE_SHARED ? 0666 : 0600);
+    *file = openat(folder, name, flags[how] | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, how == SB_PRIV_CREATE_SHARED ? 0666 : 0600);
   } while (*file < 0 && errno == EINTR);
   return *file < 0 ? errno : 0;
 }
@@ -143,6 +161,7 @@ void sb_priv_file_close(int file) {
 
 static void facts_fill(const struct stat *status, sb_priv_file_facts *facts) {
   facts->size = (uint64_t)status->st_size;
+  facts->links = (uint64_t)status->st_nlink;
   facts->device = (uint64_t)status->st_dev;
   facts->inode = (uint64_t)status->st_ino;
   facts->mode = (uint32_t)status->st_mode & 07777u;
@@ -158,16 +177,50 @@ int sb_priv_file_look(int file, sb_priv_file_facts *facts) {
   return 0;
 }
 
-int sb_priv_file_look_at(int folder, const char *name, sb_priv_file_facts *facts) {
+static int look_at(int folder, const char *name, int flags, sb_priv_file_facts *facts) {
   struct stat status;
-  if (fstatat(folder, name, &status, 0) != 0) return errno;
+  if (fstatat(folder, name, &status, flags) != 0) return errno;
   facts_fill(&status, facts);
   return 0;
 }
 
+int sb_priv_file_look_at(int folder, const char *name, sb_priv_file_facts *facts) { return look_at(folder, name, 0, facts); }
+
+int sb_priv_name_look(int folder, const char *name, sb_priv_file_facts *facts) { return look_at(folder, name, AT_SYMLINK_NOFOLLOW, facts); }
+
+int sb_priv_path_look(const char *path, sb_priv_file_facts *facts) { return look_at(AT_FDCWD, path, 0, facts); }
+
 bool sb_priv_file_is_link(int folder, const char *name) {
   struct stat status;
   return fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(status.st_mode);
+}
+
+/* The number of the mount that a name leads into; 0 where the system does not tell, as before Linux 5.8. */
+static uint64_t mount_of(int folder, const char *name, int flags) {
+#ifdef SYS_statx
+  enum {
+    STATX_MOUNT = 0x1000, /* its name and its place are younger than what the headers of this system may know */
+    MOUNT_AT = 0x90
+  };
+  union {
+    uint8_t bytes[256];
+    uint64_t aligned;
+  } found = {{0}};
+  uint32_t mask;
+  uint64_t mount;
+  if (syscall(SYS_statx, folder, name, flags, STATX_MOUNT, &found) != 0) return 0;
+  memcpy(&mask, found.bytes, sizeof mask);
+  memcpy(&mount, found.bytes + MOUNT_AT, sizeof mount);
+  return (mask & STATX_MOUNT) != 0 ? mount : 0;
+#else
+  (void)folder, (void)name, (void)flags;
+  return 0;
+#endif
+}
+
+bool sb_priv_file_is_mounted(int folder, const char *name) {
+  const uint64_t file = mount_of(folder, name, AT_SYMLINK_NOFOLLOW), around = mount_of(folder, "", AT_EMPTY_PATH);
+  return file != 0 && around != 0 && file != around;
 }
 
 int sb_priv_file_read(int file, void *data, size_t size, uint64_t offset, size_t *got) {
@@ -235,9 +288,61 @@ int sb_priv_file_make_like(int file, const sb_priv_file_facts *other) {
 
 int sb_priv_file_rename(int folder, const char *from, const char *to) { return renameat(folder, from, folder, to) != 0 ? errno : 0; }
 
+int sb_priv_file_move(int folder, const char *from, const char *to, int how) {
+#if defined(SYS_renameat2)
+  /* By its number, because not every C library has it; `how` is RENAME_NOREPLACE or RENAME_EXCHANGE. */
+  if (syscall(SYS_renameat2, folder, from, folder, to, how) == 0) return 0;
+  return errno == ENOSYS || errno == EOPNOTSUPP || errno == EPERM ? EINVAL : errno; /* EPERM: a filter of system calls */
+#else
+  (void)folder, (void)from, (void)to, (void)how;
+  return EINVAL;
+#endif
+}
+
 int sb_priv_file_link(int folder, const char *from, const char *to) { return linkat(folder, from, folder, to, 0) != 0 ? errno : 0; }
 
-void sb_priv_file_remove(int folder, const char *name) { (void)unlinkat(folder, name, 0); }
+int sb_priv_file_remove(int folder, const char *name) { return unlinkat(folder, name, 0) != 0 ? errno : 0; }
+
+/* A lock belongs to the open file description, not to the process: two handles in one process exclude each other, too, and closing some other
+ * descriptor of the file does not end it. */
+static int lock_set(int file, struct flock *lock) {
+  int result;
+  do {
+    result = fcntl(file, F_OFD_SETLK, lock);
+  } while (result != 0 && errno == EINTR); /* a network's file system may wait */
+  if (result == 0) return 0;
+  return errno == EACCES || errno == EAGAIN ? EWOULDBLOCK : errno;
+}
+
+static struct flock far_byte(short type) {
+  return (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)(INT64_C(1) << 62), .l_len = 1};
+}
+
+int sb_priv_file_lock(int file) {
+  struct flock lock = far_byte(F_WRLCK);
+  return lock_set(file, &lock);
+}
+
+int sb_priv_file_locked(int file, bool *locked) {
+  struct flock lock = far_byte(F_WRLCK);
+  while (fcntl(file, F_OFD_GETLK, &lock) != 0)
+    if (errno != EINTR) return errno;
+  *locked = lock.l_type != F_UNLCK;
+  return 0;
+}
+
+void sb_priv_file_unlock(int file) {
+  struct flock whole = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+  (void)lock_set(file, &whole);
+}
+
+void sb_priv_lock_close(int file) {
+  if (file < 0) return;
+  sb_priv_file_unlock(file);
+  (void)close(file);
+}
+
+bool sb_priv_lock_missing(int problem) { return problem == EINVAL || problem == ENOLCK || problem == ENOSYS || problem == EOPNOTSUPP; }
 
 int sb_priv_lock_open(int folder, const char *name, const sb_priv_file_facts *guarded, int *lock) {
   static const int flags = O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW;
@@ -256,20 +361,13 @@ int sb_priv_lock_open(int folder, const char *name, const sb_priv_file_facts *gu
     (void)set_group(file, &now, guarded->group);
     set_owner(file, &now, guarded->owner);
   }
-  /* The lock belongs to the open file description, not to the process: two handles in one process exclude each other, too, and closing
-   * some other descriptor of the file does not end it. */
   struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-  int result;
-  do {
-    result = fcntl(file, F_OFD_SETLK, &whole);
-  } while (result != 0 && errno == EINTR); /* a network's file system may wait */
-  if (result != 0) {
-    const int problem = errno == EACCES || errno == EAGAIN ? EWOULDBLOCK : errno;
+  const int problem = lock_set(file, &whole);
+  if (problem == 0)
+    *lock = file;
+  else
     (void)close(file);
-    return problem;
-  }
-  *lock = file;
-  return 0;
+  return problem;
 }
 
 /* ---- memory that other processes can map ---- */
@@ -493,6 +591,7 @@ void sb_priv_cancel_release(int before) { (void)pthread_setcancelstate(before, &
 
 static pthread_mutex_t fork_mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+static _Atomic uint32_t generation = 1;
 static sb_priv_fork_entry fork_list = {.next = &fork_list, .before = &fork_list};
 
 static int list_cancel; /* of the thread that holds the list */
@@ -522,6 +621,7 @@ static void fork_in_parent(void) {
 }
 
 static void fork_in_child(void) {
+  (void)atomic_fetch_add(&generation, 1);
   for (sb_priv_fork_entry *entry = fork_list.next; entry != &fork_list; entry = entry->next) {
     if (entry->release != NULL) entry->release(entry);
     if (entry->in_child != NULL) entry->in_child(entry);
@@ -537,6 +637,8 @@ void sb_priv_fork_hold(void) {
 }
 
 void sb_priv_fork_release(void) { list_unlock(); }
+
+uint32_t sb_priv_fork_generation(void) { return atomic_load_explicit(&generation, memory_order_relaxed); }
 
 void sb_priv_fork_add(sb_priv_fork_entry *entry) {
   entry->next = fork_list.next;
