@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x0bfdd62785b2113eull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xe134136bd9c04978ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "0bfdd62785b2113e"
+const coreDigest = "e134136bd9c04978"

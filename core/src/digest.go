@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x0bfdd62785b2113eull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xe134136bd9c04978ull
 import "C"
