@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xe134136bd9c04978ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x0c4814b1bb58255full
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "e134136bd9c04978"
+const coreDigest = "0c4814b1bb58255f"

@@ -554,6 +554,8 @@ const (
 	VisitPathMax = 240
 	// VisitsMaxDefault: max_visits of a new file, where the options do not say
 	VisitsMaxDefault = 10
+	// VisitMemoryDefault: bytes of users in memory, where the options do not say
+	VisitMemoryDefault = 1073741824
 	// VisitNow: as time_ns of a visit to add: now, and never earlier than the user's newest
 	VisitNow = -9223372036854775807
 	// DurabilityNone: when the system likes, at sync, and at a clean close
@@ -562,6 +564,11 @@ const (
 	DurabilityInterval = 1
 	// DurabilityAlways: before the call returns; concurrent calls share one sync
 	DurabilityAlways = 2
+	// VisitWorkCompaction: writes the file anew where more than half of it is dead
+	VisitWorkCompaction = 1
+	// VisitWorkIndex: notes where the visits of each user lie, so that opening is fast and users can leave the
+	// memory
+	VisitWorkIndex = 2
 	// ArrowRowsMax: visits in one array of a stream
 	ArrowRowsMax = 65536
 	// StringsBinary: Arrow's binary: any bytes
@@ -1099,6 +1106,24 @@ type VisitStats struct {
 	Compacting bool
 	// an fsync failed; changes are refused
 	Poisoned bool
+	// of file_bytes, what is not live: visits that are no more, indexes, padding
+	DeadBytes uint64
+	// that users in memory take
+	MemoryBytes uint64
+	// whom the last compaction by this handle could not read, and copied as they are
+	DamagedUsers uint64
+	// of compactions and indexes, by this handle
+	Failures uint64
+	// of the last of them, since the Unix epoch; this and what follows: 0 when that has succeeded since
+	FailureTimeNs int64
+	// SB_VISIT_WORK_...
+	FailureWork int32
+	// sb_status; ErrCorrupt: the rest was compacted
+	FailureStatus int32
+	// errno, where the system refused something; EBUSY: the file is mounted by itself
+	FailureSystemError int32
+	// 0
+	ReservedToo uint32
 }
 
 func goVisitStats(c *C.sb_visit_stats) VisitStats {
@@ -1116,6 +1141,15 @@ func goVisitStats(c *C.sb_visit_stats) VisitStats {
 	s.Upgraded = bool(c.upgraded)
 	s.Compacting = bool(c.compacting)
 	s.Poisoned = bool(c.poisoned)
+	s.DeadBytes = uint64(c.dead_bytes)
+	s.MemoryBytes = uint64(c.memory_bytes)
+	s.DamagedUsers = uint64(c.damaged_users)
+	s.Failures = uint64(c.failures)
+	s.FailureTimeNs = int64(c.failure_time_ns)
+	s.FailureWork = int32(c.failure_work)
+	s.FailureStatus = int32(c.failure_status)
+	s.FailureSystemError = int32(c.failure_system_error)
+	s.ReservedToo = uint32(c.reserved_too)
 	return s
 }
 
@@ -1134,6 +1168,12 @@ type VisitManagerOptions struct {
 	// Compact in a thread of the library, which starts for this only. Otherwise the calls that change visits do
 	// it, a piece each.
 	CompactInThread bool
+	// how long an open waits for a file that another handle writes, before ErrLocked; 0: not at all
+	LockTimeoutMs uint32
+	// Bytes that users in memory may take, 0: VisitMemoryDefault. Above it users leave the memory, and are read
+	// from the file when they are asked for; those who were changed stay until the next index, which then comes
+	// earlier.
+	MemoryMax uint64
 }
 
 func (s *VisitManagerOptions) fill(op string, c *C.sb_visit_manager_options, held *holder) error {
@@ -1144,6 +1184,8 @@ func (s *VisitManagerOptions) fill(op string, c *C.sb_visit_manager_options, hel
 	c.timeout_ms = C.uint32_t(s.TimeoutMs)
 	c.read_only = C.bool(s.ReadOnly)
 	c.compact_in_thread = C.bool(s.CompactInThread)
+	c.lock_timeout_ms = C.uint32_t(s.LockTimeoutMs)
+	c.memory_max = C.uint64_t(s.MemoryMax)
 	return nil
 }
 
@@ -1267,7 +1309,8 @@ func OpenMemoryTracing(inner *Memory) (*Memory, error) {
 //   - Ownership: the caller closes memory.
 //   - Threads: any.
 //   - Errors: ErrInvalidArgument when segmentSize is above 1 GiB, or bytesMax smaller than a segment;
-//     ErrNoMemory.
+//     ErrNoMemory. Segments are made when blocks are asked for, so it is then that the system may refuse
+//     them: ErrIO, and Memory.GetFailure says what.
 //   - Since: 1.0
 func OpenMemoryShared(segmentSize uint32, bytesMax uint64) (*Memory, error) {
 	var outMemory *C.sb_memory
@@ -1298,7 +1341,8 @@ func (m *Memory) Retain() (*Memory, error) {
 //   - Ownership: the caller closes block.
 //   - Threads: any.
 //   - Errors: ErrInvalidArgument when size is 0 or above BlockSizeMax; ErrNoMemory; ErrProvider when the
-//     provider's blocks are smaller than size.
+//     provider's blocks are smaller than size; ErrIO when the system refuses shared memory for another reason
+//     than lack of memory.
 //   - Since: 1.0
 func (m *Memory) GetBlock(size int) (*Block, error) {
 	if size < 0 {
@@ -1379,7 +1423,8 @@ func (m *Memory) CheckInstance() error {
 	return nil
 }
 
-// GetFailure tells the last failure of a provider of functions; what wraps one tells that of the one inside.
+// GetFailure tells the last failure of a provider of functions, or of shared memory: for that, which call the
+// system refused, with its errno as systemError. What wraps a provider tells the failure of the one inside.
 //
 //   - Ownership: error is the caller's.
 //   - Threads: any.
@@ -4617,6 +4662,7 @@ func (c *Channel) enter(op string) (*C.sb_channel, error) {
 }
 
 // Close closes the channel. nil is allowed. What was received stays valid; what was not yet received is gone.
+// The peer is told: its sends fail from then on, and its pins stay until what was received is closed.
 //
 //   - Ownership: takes channel.
 //   - Threads: nobody may use channel during or after the call.
@@ -4668,7 +4714,8 @@ func NewChannel(socket int32, options *ChannelOptions) (*Channel, error) {
 //   - Threads: any; one user of view at a time.
 //   - Errors: ErrUnsupported when a span is not in memory of a shared provider of this process; ErrTooLarge
 //     above ChannelSpansMax spans; ErrOutOfRange when it is empty; ErrTimeout; ErrUnavailable; ErrClosed;
-//     ErrCorrupt; ErrNoMemory. Nothing was sent then.
+//     ErrCorrupt; ErrNoMemory; ErrIO when the system refuses to send, or to take in what the peer says about
+//     the pins that are waited for. Nothing was sent then.
 //   - Since: 1.0
 func (c *Channel) SendView(view *View, tag uint64, timeoutMs int64) error {
 	self, err := c.enter("Channel.SendView")
@@ -4724,8 +4771,10 @@ func (c *Channel) SendBlock(block *Block, size int, tag uint64, timeoutMs int64)
 //
 //   - Ownership: none.
 //   - Threads: any.
-//   - Errors: ErrTimeout; ErrUnavailable when the peer has ended the socket, and all that came before was
-//     received; ErrClosed; ErrCorrupt, and ErrTooLarge at options.bytes_max: the channel has ended.
+//   - Errors: ErrTimeout; ErrUnavailable when the peer has ended the socket or its channel, and all that came
+//     before was received; ErrClosed; ErrCorrupt, and ErrTooLarge at options.bytes_max: the channel has
+//     ended. ErrIO and ErrNoMemory when this process has no descriptor or memory for what comes next, which
+//     stays there: a later call gets it.
 //   - Since: 1.0
 func (c *Channel) Next(timeoutMs int64) (int32, uint64, error) {
 	self, err := c.enter("Channel.Next")
@@ -4790,7 +4839,7 @@ func (c *Channel) ReceiveBlock(timeoutMs int64) (*Block, error) {
 //
 //   - Ownership: blocks that the peer is done with, and nobody else owns, go back to their provider.
 //   - Threads: any.
-//   - Errors: none; 0 when the channel has ended.
+//   - Errors: none; 0 in a forked child. After Channel.Stop nothing is heard any more, and the number stays.
 //   - Since: 1.0
 func (c *Channel) PinCount() int {
 	self, err := c.enter("Channel.PinCount")
@@ -4807,7 +4856,8 @@ func (c *Channel) PinCount() int {
 //   - Ownership: as Channel.PinCount.
 //   - Threads: any.
 //   - Errors: ErrTimeout; ErrUnavailable when the peer ended the socket instead of saying that it is done;
-//     ErrClosed; ErrCorrupt.
+//     ErrClosed; ErrCorrupt; ErrIO and ErrNoMemory as for Channel.Next. A channel that has ended still hears
+//     that the peer is done, unless the peer lied.
 //   - Since: 1.0
 func (c *Channel) WaitDone(timeoutMs int64) error {
 	self, err := c.enter("Channel.WaitDone")
@@ -4883,15 +4933,15 @@ func (v *VisitManager) enter(op string) (*C.sb_visit_manager, error) {
 
 // openVisitManager opens the file at path, or makes it. A file of the old format is upgraded, and kept as
 // path.v0; an unsynced tail is cut off, and kept as path.cut. A symbolic link is followed to its file, which
-// must be there. path.new, under which a file that replaces path is built, and path.lock are the store's own
-// names.
+// must be there. path.new, under which a file that replaces path is built, path.lock, path.v0 and path.cut
+// are the store's own names: no new file is made under such a name beside another file.
 //
 //   - Ownership: the caller closes manager; nil options mean the defaults.
 //   - Threads: any.
-//   - Errors: ErrLocked when another handle writes the file; ErrCorrupt for a damaged file, which stays
-//     untouched; ErrNotFound when there is none and readOnly is set; ErrUnsupported for a file of a newer
-//     library; ErrInvalidArgument for a path that is no file, or an option out of its range; ErrIO;
-//     ErrNoMemory.
+//   - Errors: ErrLocked when another handle writes the file, after lock_timeout_ms; ErrCorrupt for a damaged
+//     file, which stays untouched; ErrNotFound when there is none and readOnly is set, or when only a mount
+//     leads to a file that was removed; ErrUnsupported for a file of a newer library; ErrInvalidArgument for
+//     a path that is no file, or an option out of its range; ErrIO; ErrNoMemory.
 //   - Since: 1.0
 func openVisitManager(path string, options *VisitManagerOptions) (*VisitManager, error) {
 	cPath, err := cText("NewVisitManager", "path", path)
@@ -5160,8 +5210,9 @@ func (v *VisitManager) scan() (*VisitScan, error) {
 //
 //   - Ownership: none.
 //   - Threads: any.
-//   - Errors: ErrInvalidArgument when path exists; ErrUnsupported where the store is no file, or one of the
-//     old format; otherwise see the top. Where it fails, there is no new file.
+//   - Errors: ErrInvalidArgument when path exists, or is a name that a store beside it takes for itself;
+//     ErrUnsupported where the store is no file, or one of the old format; otherwise see the top. Where it
+//     fails, there is no new file.
 //   - Since: 1.0
 func (v *VisitManager) CopyTo(path string) error {
 	cPath, err := cText("VisitManager.CopyTo", "path", path)
@@ -5186,8 +5237,9 @@ func (v *VisitManager) CopyTo(path string) error {
 //
 //   - Ownership: none.
 //   - Threads: any.
-//   - Errors: see the top; the old file is then still in place, unless the last sync, that of the folder,
-//     failed, which poisons the handle.
+//   - Errors: see the top; ErrUnsupported for a file with several hard links, of which the others would keep
+//     the old content. The old file is then still in place, unless the last sync, that of the folder, failed,
+//     which poisons the handle.
 //   - Since: 1.0
 func (v *VisitManager) Compact() error {
 	self, err := v.enter("VisitManager.Compact")
@@ -5207,7 +5259,8 @@ func (v *VisitManager) Compact() error {
 //
 //   - Ownership: none.
 //   - Threads: any.
-//   - Errors: ErrIO, and the handle is poisoned; otherwise see the top.
+//   - Errors: ErrIO, and the handle is poisoned; ErrNotFound when it is on disk, and the path does not lead
+//     there; otherwise see the top.
 //   - Since: 1.0
 func (v *VisitManager) Sync() error {
 	self, err := v.enter("VisitManager.Sync")
@@ -5296,8 +5349,8 @@ func (v *VisitManager) GetStats() (VisitStats, error) {
 //
 //   - Ownership: none.
 //   - Threads: nobody else may use manager during or after the call.
-//   - Errors: ErrIO; the lock is free all the same, and nothing acknowledged is lost to the end of the
-//     process.
+//   - Errors: ErrIO; ErrNotFound when all is on disk, and the path does not lead there; the lock is free all
+//     the same, and nothing acknowledged is lost to the end of the process.
 //   - Since: 1.0
 func (v *VisitManager) finish() error {
 	self, err := v.enter("VisitManager.Finish")
@@ -5875,7 +5928,7 @@ func VerifyVisits(path string) (VisitReport, error) {
 //   - Ownership: report is the caller's, and says what was found.
 //   - Threads: any.
 //   - Errors: ErrCorrupt when nothing in the file is of use; ErrNotFound; ErrInvalidArgument when target
-//     exists; ErrIO; ErrNoMemory.
+//     exists, or is a name that a store beside it takes for itself; ErrIO; ErrNoMemory.
 //   - Since: 1.0
 func SalvageVisits(path string, target string) (VisitReport, error) {
 	cPath, err := cText("SalvageVisits", "path", path)

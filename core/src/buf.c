@@ -48,7 +48,7 @@ static inline sb_status buf_begin(sb_buf *made, sb_memory *memory, sb_buf **buf)
   made->room_heap = NULL;
   made->room_count = made->room_bytes = made->begun = 0;
   made->memory = memory;
-  if (memory != NULL) atomic_fetch_add_explicit(&memory->owners, 1, memory_order_relaxed);
+  if (memory != NULL) sb_priv_owners_add(&memory->owners, 1);
   *buf = made;
   return SB_OK;
 }
@@ -120,14 +120,14 @@ static void buf_check(const sb_buf *buf) {
 /* Gives `count` owners of a block back. */
 static void shares_release(sb_block *block, uint32_t count) {
   if (atomic_load_explicit(&block->owners, memory_order_acquire) == count ||
-      atomic_fetch_sub_explicit(&block->owners, count, memory_order_acq_rel) == count)
+      sb_priv_owners_remove(&block->owners, count))
     sb_priv_block_free(block);
 }
 
 /* Makes sure that a piece has an owner to give away and one to keep. */
 static void shares_reserve(room_piece *piece) {
   if (piece->shares > 1) return;
-  atomic_fetch_add_explicit(&piece->block->owners, SHARES, memory_order_relaxed);
+  sb_priv_owners_add(&piece->block->owners, SHARES);
   piece->shares += SHARES;
 }
 
@@ -225,7 +225,7 @@ static sb_status blocks_check(sb_block *const *blocks, size_t count) {
   for (size_t i = 0; i < count; i++) (void)sb_priv_block_retain(blocks[i]);
   sb_status status = SB_OK;
   for (size_t i = 0; i < count; i++) {
-    const uint32_t owners = atomic_load_explicit(&blocks[i]->owners, memory_order_acquire);
+    const uint64_t owners = atomic_load_explicit(&blocks[i]->owners, memory_order_acquire);
     if (owners == 2) continue;
     size_t times = 0;
     for (size_t j = 0; j < count; j++) times += blocks[j] == blocks[i];

@@ -46,6 +46,7 @@ typedef struct flying_request {
 struct sb_client {
   int socket;
   bool calling;   /* a callback runs */
+  int cancel;     /* whether the thread that moves it could be cancelled before */
   bool finishing; /* no more requests come: half-closes when all are sent */
   sb_client_options options;
   sb_parser *parser;
@@ -316,12 +317,13 @@ static sb_status wait_to_move(sb_client *client, int64_t now, int64_t until) {
   if (now >= idle_end) return system_failed(client, "waiting", ETIMEDOUT);
   if (client->next_deadline < until) until = client->next_deadline;
   if (idle_end < until) until = idle_end;
+  sb_priv_cancel_release(client->cancel); /* here nothing is half done */
   const int problem = sb_priv_stream_wait(client->socket, client->frames != NULL, until);
+  (void)sb_priv_cancel_hold();
   return problem == 0 || problem == ETIMEDOUT ? SB_OK : system_failed(client, "waiting", problem);
 }
 
-/* Moves what can be moved, or else gives up what is late; waits until one of them happens, or until `until`, 0 being not at all. */
-static sb_status move(sb_client *client, int64_t until) {
+static sb_status move_or_wait(sb_client *client, int64_t until) {
   for (;;) {
     bool moved = false;
     sb_status status = transmit(client, &moved);
@@ -334,6 +336,15 @@ static sb_status move(sb_client *client, int64_t until) {
     status = wait_to_move(client, now, until);
     if (status != SB_OK) return status;
   }
+}
+
+/* Moves what can be moved, or else gives up what is late; waits until one of them happens, or until `until`, 0 being not at all. A thread that
+ * is cancelled ends in the wait: a callback that was cut short would leave the client calling for ever. */
+static sb_status move(sb_client *client, int64_t until) {
+  client->cancel = sb_priv_cancel_hold();
+  const sb_status status = move_or_wait(client, until);
+  sb_priv_cancel_release(client->cancel);
+  return status;
 }
 
 /* Whether there is something to send or somebody to answer. */

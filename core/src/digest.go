@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xe134136bd9c04978ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x0c4814b1bb58255full
 import "C"

@@ -3,13 +3,15 @@
 /* Memory of somebody else becomes a block whose bytes lie elsewhere. All such blocks have one provider, which gives none by itself.
  *
  * What is back at a lender waits in a list that any thread adds to without a lock, because a view may be closed anywhere. Only one thread at a
- * time takes from it: so what it sees at the head stays there until it is taken, and nothing is freed under it. */
+ * time takes from it: so what it sees at the head stays there until it is taken, and nothing is freed under it. A child of a fork knows by the
+ * generation that a thread which was taking is not there; what that had in hand is lost to the child. */
 
 #include <stdlib.h>
 
 #include <samebytes/lender.h>
 
 #include "internal.h"
+#include "system.h"
 
 typedef struct foreign_block {
   sb_block block;
@@ -25,9 +27,9 @@ typedef struct loan {
 
 struct sb_lender {
   _Atomic(loan *) back;
-  atomic_size_t owners; /* the handle, and each loan that is not back */
+  sb_priv_owners owners; /* the handle, and each loan that is not back */
   atomic_size_t lent;
-  atomic_bool taking;
+  _Atomic uint32_t taking; /* 0, or the generation of the process in which a thread takes */
 };
 
 /* ---- blocks ---- */
@@ -75,7 +77,7 @@ sb_status sb_view_open_foreign(const sb_foreign *foreign, sb_view **view) {
 /* ---- lenders ---- */
 
 static void lender_release(sb_lender *lender) {
-  if (atomic_fetch_sub_explicit(&lender->owners, 1, memory_order_acq_rel) != 1) return;
+  if (!sb_priv_owners_remove(&lender->owners, 1)) return;
   for (loan *next, *it = atomic_load(&lender->back); it != NULL; it = next) {
     next = it->next;
     free(it);
@@ -98,6 +100,8 @@ sb_status sb_lender_open(sb_lender **lender) {
   sb_lender *made = calloc(1, sizeof *made);
   if (made == NULL) return SB_NO_MEMORY;
   atomic_init(&made->owners, 1);
+  sb_priv_fork_hold(); /* so that forks are counted */
+  sb_priv_fork_release();
   *lender = made;
   return SB_OK;
 }
@@ -107,7 +111,7 @@ sb_status sb_lender_lend(sb_lender *lender, const void *data, size_t size, uint6
   loan *made = malloc(sizeof *made);
   if (made == NULL) return SB_NO_MEMORY;
   *made = (loan){.lender = lender, .token = token};
-  atomic_fetch_add(&lender->owners, 1); /* before the view is there: it may be gone again in this call */
+  sb_priv_owners_add(&lender->owners, 1); /* before the view is there: it may be gone again in this call */
   atomic_fetch_add(&lender->lent, 1);
   const sb_foreign foreign = {.data = data, .size = size, .release = loan_is_back, .context = made};
   const sb_status status = sb_view_open_foreign(&foreign, view);
@@ -121,11 +125,14 @@ sb_status sb_lender_lend(sb_lender *lender, const void *data, size_t size, uint6
 sb_status sb_lender_take(sb_lender *lender, uint64_t *token) {
   if (lender == NULL || token == NULL) return SB_INVALID_ARGUMENT;
   if (atomic_load_explicit(&lender->back, memory_order_relaxed) == NULL) return SB_NOT_FOUND;
-  if (atomic_exchange_explicit(&lender->taking, true, memory_order_acquire)) return SB_NOT_FOUND;
+  const uint32_t generation = sb_priv_fork_generation();
+  uint32_t taking = atomic_load_explicit(&lender->taking, memory_order_relaxed);
+  if (taking == generation || !atomic_compare_exchange_strong(&lender->taking, &taking, generation)) return SB_NOT_FOUND;
+  SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, lender);
   loan *first = atomic_load_explicit(&lender->back, memory_order_acquire);
   while (first != NULL && !atomic_compare_exchange_weak(&lender->back, &first, first->next)) {
   }
-  atomic_store_explicit(&lender->taking, false, memory_order_release);
+  atomic_store_explicit(&lender->taking, 0, memory_order_release);
   if (first == NULL) return SB_NOT_FOUND;
   *token = first->token;
   free(first);

@@ -84,7 +84,7 @@ sb_status sb_schema_open(const char *name, int32_t direction, int8_t api_key, co
 }
 
 sb_schema *sb_schema_retain(sb_schema *schema) {
-  if (schema != NULL) atomic_fetch_add_explicit(&schema->owners, 1, memory_order_relaxed);
+  if (schema != NULL) sb_priv_owners_add(&schema->owners, 1);
   return schema;
 }
 
@@ -104,7 +104,7 @@ sb_status sb_schema_get_field(const sb_schema *schema, size_t index, sb_schema_f
 }
 
 void sb_schema_close(sb_schema *schema) {
-  if (schema != NULL && atomic_fetch_sub_explicit(&schema->owners, 1, memory_order_acq_rel) == 1) free(schema);
+  if (schema != NULL && sb_priv_owners_remove(&schema->owners, 1)) free(schema);
 }
 
 void sb_priv_swap_copy(void *target, const void *source, size_t width, size_t count) {

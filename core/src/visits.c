@@ -11,7 +11,7 @@
 
 struct sb_visit_manager {
   sb_visit_store store;
-  atomic_size_t owners; /* the caller and the scans: the last one frees it, so that a scan may be closed late */
+  sb_priv_owners owners; /* the caller and the scans: the last one frees it, so that a scan may be closed late */
   uint32_t timeout_ms;
   bool finished;
   sb_status finish_status;
@@ -198,7 +198,7 @@ sb_status sb_visit_manager_scan(sb_visit_manager *manager, sb_visit_scan **scan,
   if (status != SB_OK) return status;
   sb_visit_scan *made = calloc(1, sizeof *made);
   if (made == NULL) return sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory for a scan");
-  atomic_fetch_add_explicit(&manager->owners, 1, memory_order_relaxed);
+  sb_priv_owners_add(&manager->owners, 1);
   made->manager = manager;
   *scan = made;
   return SB_OK;
@@ -226,7 +226,7 @@ sb_status sb_visit_scan_next(sb_visit_scan *scan, size_t visits_min, sb_visits *
 }
 
 static void leave(sb_visit_manager *manager) {
-  if (atomic_fetch_sub_explicit(&manager->owners, 1, memory_order_acq_rel) == 1) free(manager);
+  if (sb_priv_owners_remove(&manager->owners, 1)) free(manager);
 }
 
 void sb_visit_scan_close(sb_visit_scan *scan) {

@@ -9,9 +9,9 @@ import codecs
 import os
 import time as clock
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from threading import Event
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -19,6 +19,8 @@ from . import _arguments, _classes, _objects, _records, errors
 from ._arrow import ArrowStream, Strings, stream_of, strings_of
 from ._backend import layer
 from ._errors import naming
+from ._objects import late, now
+from ._times import EPOCH, time_ns_of, times_column
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -26,28 +28,11 @@ if TYPE_CHECKING:
     Path = str | bytes | PathLike[str] | PathLike[bytes]
     Row = tuple[int, int, str | bytes, str | bytes] | tuple[int, int, str | bytes, str | bytes, datetime | int | None]
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-INT64_MAX = 0x7FFFFFFFFFFFFFFF
-MICROSECOND = timedelta(microseconds=1)
 DURABILITIES = {
     "none": _records.DURABILITY_NONE,
     "interval": _records.DURABILITY_INTERVAL,
     "always": _records.DURABILITY_ALWAYS,
 }
-
-
-def time_ns_of(time: datetime | int) -> int:
-    """*time* in nanoseconds since the Unix epoch; an int is that already."""
-    if isinstance(time, datetime):
-        if time.tzinfo is None:
-            raise ValueError(f"time: {time.isoformat()} has no time zone; use datetime.now(UTC) or time.astimezone()")
-        number = (time - EPOCH) // MICROSECOND * 1000
-        if not -INT64_MAX < number <= INT64_MAX:
-            raise OverflowError(f"time: {time.isoformat()} is not between the years 1678 and 2262")
-        return number
-    if isinstance(time, bool) or not hasattr(time, "__index__"):
-        raise TypeError(f"time: a datetime, or an int of nanoseconds, is needed, not {_arguments.kind(time)}")
-    return _arguments.integer(time, "time", -INT64_MAX, INT64_MAX)
 
 
 def path_text(path: Path) -> str:
@@ -98,7 +83,7 @@ class Visit(_Row):
             exact = clock.time_ns() if time is None else time_ns_of(time)
         else:
             exact = time_ns_of(time_ns)
-            if time is not None and time_ns_of(time) != exact // 1000 * 1000:
+            if time is not None and time_ns_of(time) not in (exact, exact // 1000 * 1000):
                 raise ValueError(f"time and time_ns differ: {time.isoformat()}, {time_ns}; give one of them")
         user = _arguments.integer(user, "user", 0, 0xFFFFFFFF)
         visit_id = _arguments.integer(visit_id, "visit_id", 0, 0xFFFFFFFF)
@@ -125,8 +110,8 @@ class VisitScan(_classes.VisitScan):
 
         A failed call leaves the walk where it was. Raises ClosedError after close() of the walk or of its manager.
         """
-        with self._lock if self._manager is None else self._manager._lock, self._lock:
-            address = layer.sb_visit_scan_next(self._open(), visits_min)
+        with late(self, self._manager) as call:
+            address = layer.sb_visit_scan_next(call, visits_min)
             return (self._manager or _strict())._visits_of(address)
 
     def arrow(self, visits_min: int = 0, strings: Strings = "utf8") -> Iterator[ArrowStream]:
@@ -136,8 +121,8 @@ class VisitScan(_classes.VisitScan):
         """
         chosen = strings_of(strings)
         while True:
-            with self._lock if self._manager is None else self._manager._lock, self._lock:
-                visits = _classes.Visits._adopt(layer.sb_visit_scan_next(self._open(), visits_min))
+            with late(self, self._manager) as call:
+                visits = _classes.Visits._adopt(layer.sb_visit_scan_next(call, visits_min))
             if visits.count() == 0:
                 return
             yield ArrowStream(visits.export_arrow_stream, chosen)
@@ -151,24 +136,33 @@ class VisitManager(_objects.VisitManager, _classes.VisitManager):  # type: ignor
     def __init__(
         self,
         path: Path,
-        max_visits: int = 10,
+        max_visits: int | None = None,
         *,
         durability: int | Literal["none", "interval", "always"] = 0,
         interval_ms: int = 0,
         timeout_ms: int = 0,
+        lock_timeout_ms: int = 0,
         read_only: bool = False,
         compact_in_thread: bool = False,
+        memory_max: int = 0,
         errors: str = "strict",
         as_bytes: bool = False,
     ) -> None:
-        """Open the file at *path*, or make it, and keep the newest *max_visits* visits per user; 0 means as many as the file says.
+        """Open the file at *path*, or make it, and keep the newest *max_visits* visits per user.
+
+        None, or 0, keeps as many as the file says, and 10 per user in a new one. A number lower than the file's deletes, at once and for
+        good, the oldest visits of users who have more; with *read_only* it only limits what is shown.
 
         A file of the old format is upgraded, and kept as PATH.v0; an unsynced tail is cut off, and kept as PATH.cut. *durability* says
         when an acknowledged change is on disk: "none", "interval" (within *interval_ms*, 0 meaning 100), or "always". With
-        *compact_in_thread* a thread of the library compacts; otherwise the calls that change visits do, a piece each.
+        *compact_in_thread* a thread of the library compacts; otherwise the calls that change visits do, a piece each. *memory_max* is how
+        many bytes users in memory may take, 0 meaning 1 GiB; above it they are read from the file when they are asked for.
 
         url and text are str. Where a file has bytes that are no UTF-8, reading raises UnicodeDecodeError, which names visit and field;
         errors="replace" or another handler of decode() reads them all the same, and with as_bytes=True they are bytes.
+
+        Where another handle writes the file, this waits up to *lock_timeout_ms* for it to close. A handle whose file is moved, replaced
+        or removed while it is open raises NotFoundError for every change from then on, and from close(); reads go on.
 
         Raises LockedError when another handle writes the file; CorruptError for a damaged file, which stays untouched; NotFoundError
         when there is none and *read_only* is set; UnsupportedError for a file of a newer library; InvalidArgumentError for a path that
@@ -176,12 +170,14 @@ class VisitManager(_objects.VisitManager, _classes.VisitManager):  # type: ignor
         """
         codecs.lookup_error(errors)
         options = _records.VisitManagerOptions(
-            max_visits=max_visits,
+            max_visits=0 if max_visits is None else max_visits,
             durability=durability_of(durability),
             interval_ms=interval_ms,
             timeout_ms=timeout_ms,
+            lock_timeout_ms=lock_timeout_ms,
             read_only=read_only,
             compact_in_thread=compact_in_thread,
+            memory_max=memory_max,
         )
         with naming(path):
             address = layer.sb_visit_manager_open(path_text(path), options)
@@ -215,13 +211,13 @@ class VisitManager(_objects.VisitManager, _classes.VisitManager):  # type: ignor
         add_visits(), with the index of the visit in the error's `frame`.
         """
         when = () if times is None else times_column(times)
-        user_numbers = _arguments.integers(plain(users), "uint32_t", "users")
-        ids = _arguments.integers(plain(visit_ids), "uint32_t", "visit_ids")
+        user_numbers = _arguments.integers(_arguments.plain(users), "uint32_t", "users")
+        ids = _arguments.integers(_arguments.plain(visit_ids), "uint32_t", "visit_ids")
         url, text = strings_column(urls, "url"), strings_column(texts, "text")
         if times is not None and len(when) == 0 and len(user_numbers) > 0:  # which would mean now
             raise errors.InvalidArgumentError(f"0 times for {len(user_numbers)} visits", field="times_ns")
-        with self._lock:
-            layer.sb_visit_manager_add_visit_columns(self._address, user_numbers, ids, url, text, when)
+        with late(self) as handle:
+            layer.sb_visit_manager_add_visit_columns(handle, user_numbers, ids, url, text, when)
         return True
 
     def get_recent_visits_of(self, users: Iterable[int]) -> list[Visit]:  # type: ignore[override]
@@ -229,12 +225,13 @@ class VisitManager(_objects.VisitManager, _classes.VisitManager):  # type: ignor
 
         Errors as get_recent_visits().
         """
-        with self._lock:
-            return self._visits_of(layer.sb_visit_manager_get_recent_visits_of(self._address, plain(users)))
+        asked = _arguments.plain(users)
+        with late(self) as handle:
+            return self._visits_of(layer.sb_visit_manager_get_recent_visits_of(handle, asked))
 
     def delete_visits(self, user: int, visit_ids: Iterable[int]) -> bool:
         """Delete visits of *user*; return whether any of them was there. No ids at all is True: nothing had to be done."""
-        ids = plain(visit_ids)
+        ids = _arguments.plain(visit_ids)
         return super().delete_visits(user, ids) or not ids
 
     def clear_user(self, user: int, erase: bool = False) -> Literal[True]:  # type: ignore[override]
@@ -252,8 +249,8 @@ class VisitManager(_objects.VisitManager, _classes.VisitManager):  # type: ignor
 
     def scan(self) -> VisitScan:
         """Begin a walk over all visits: `for visit in manager.scan()`."""
-        with self._lock:
-            scan = VisitScan._adopt(layer.sb_visit_manager_scan(self._address))
+        with now(self) as address:
+            scan = VisitScan._adopt(layer.sb_visit_manager_scan(address))
         scan._manager = self
         return scan
 
@@ -314,13 +311,7 @@ class VisitManager(_objects.VisitManager, _classes.VisitManager):  # type: ignor
 
         Raises BusyError while a call is inside.
         """
-        address = self._open()
-        if self._calls:
-            from .errors import BusyError
-
-            raise BusyError("a call on this VisitManager is running in another thread")
-        self._address = 0
-        return address
+        return self._detach()
 
 
 def _strict() -> VisitManager:
@@ -338,27 +329,11 @@ def durability_of(value: int | str) -> int:
     return DURABILITIES[value]
 
 
-def plain(values: Iterable[Any]) -> Sequence[Any]:
-    """A column as a list, arrays at once."""
-    if isinstance(values, (str, bytes, bytearray)):
-        raise TypeError(f"a column is needed, not {_arguments.kind(values)}")
-    tolist = getattr(values, "tolist", None)
-    return list(tolist() if callable(tolist) else values)
-
-
-def times_column(values: Iterable[Any]) -> Sequence[int]:
-    """Times in nanoseconds, None meaning now."""
-    exact = _arguments.same_integers(values, _arguments.TYPECODES["int64_t"])
-    if exact is not None:
-        return exact
-    return array("q", [_records.VISIT_NOW if time is None else time_ns_of(time) for time in plain(values)])
-
-
 def strings_column(values: Any, name: str) -> _records.Column:
     """Strings one behind the other, or as a Column has them; its bytes are copied where somebody could change them during the call."""
     if isinstance(values, _records.Column):
         return values if isinstance(values.values, bytes | None) else values._replace(values=bytes(values.values))
-    items = plain(values)
+    items = _arguments.plain(values)
     try:
         joined = "".join(items)
         if joined.isascii():  # mostly; then each character is a byte
