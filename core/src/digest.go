@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x86ebe0af06c1a127ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x0c4814b1bb58255full
 import "C"

@@ -24,7 +24,8 @@ SB_BEGIN_DECLS
  *  A builder owns what was added until it is taken; values are copied into it.
  *
  *  ## Threads and fork
- *  One user of a builder at a time.
+ *  One user of a builder at a time. What others change of the values during a call, a provider's code included, is refused or is in the
+ *  frames, as with columns (column.h).
  *
  *  ## Errors
  *  SB_OUT_OF_RANGE for an integer that does not fit its field, SB_TOO_LARGE for a string or array that its length prefix cannot count,

@@ -18,7 +18,8 @@ SB_BEGIN_DECLS
  *  A column borrows its arrays.
  *
  *  ## Threads and fork
- *  Nobody may change an array while a call reads it.
+ *  Nobody should change an array while a call reads it. Where somebody does, the call is refused, mostly with SB_OUT_OF_RANGE, or what it
+ *  adds is what the arrays held at one moment or another; nothing is written past the room for it.
  *
  *  ## Errors
  *  A function that takes columns checks them: SB_INVALID_ARGUMENT where an array has not what is needed, SB_OUT_OF_RANGE for an offset and
