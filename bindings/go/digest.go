@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x0dd345ecdc374e90ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xe37dbeb04a1639a7ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "0dd345ecdc374e90"
+const coreDigest = "e37dbeb04a1639a7"
