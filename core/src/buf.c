@@ -119,8 +119,7 @@ static void buf_check(const sb_buf *buf) {
 
 /* Gives `count` owners of a block back. */
 static void shares_release(sb_block *block, uint32_t count) {
-  if (atomic_load_explicit(&block->owners, memory_order_acquire) == count ||
-      sb_priv_owners_remove(&block->owners, count))
+  if (atomic_load_explicit(&block->owners, memory_order_acquire) == count || sb_priv_owners_remove(&block->owners, count))
     sb_priv_block_free(block);
 }
 

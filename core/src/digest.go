@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x0c4814b1bb58255full
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x81604ef6194f9f52ull
 import "C"

@@ -156,7 +156,8 @@ static inline void sb_priv_block_release(sb_block *block) {
   /* The last owner must see what the others wrote before the memory is used for something else. An only owner need not count down: nobody
    * else can become one, and counting costs more than the rest. */
   SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, block);
-  if (atomic_load_explicit(&block->owners, memory_order_acquire) == 1 || sb_priv_owners_remove(&block->owners, 1)) sb_priv_block_free(block);
+  if (atomic_load_explicit(&block->owners, memory_order_acquire) == 1 || sb_priv_owners_remove(&block->owners, 1))
+    sb_priv_block_free(block);
 }
 
 /* Whether nobody but the asking owner can see the block. */

@@ -36,7 +36,8 @@ static void fork_prepare(void) {
   sb_priv_lock(&default_lock);
   sb_priv_handles_lock();
   sb_priv_lock(&pools_lock);
-  for (sb_pool *pool = all_pools; pool != NULL; pool = pool->next_made) sb_priv_lock(&pool->lock); /* of a free one somebody may find that out */
+  for (sb_pool *pool = all_pools; pool != NULL; pool = pool->next_made)
+    sb_priv_lock(&pool->lock); /* of a free one somebody may find that out */
   sb_priv_thread_revoke_all();
   sb_priv_slab_lock();
 }

@@ -30,7 +30,8 @@ static void cache_check(const sb_pool *pool, const sb_priv_cache *cache) {
   assert(cache->next == NULL || cache->next->previous == cache);
   assert(cache->previous == NULL ? pool->caches == cache : cache->previous->next == cache);
   for (uint32_t i = 0; i <= pool->class_count; i++)
-    assert(cache->magazines[i].capacity <= SB_PRIV_MAGAZINE_MAX * sizeof(sb_priv_item) && (i < pool->class_count || cache->magazines[i].capacity == 0));
+    assert(cache->magazines[i].capacity <= SB_PRIV_MAGAZINE_MAX * sizeof(sb_priv_item) &&
+           (i < pool->class_count || cache->magazines[i].capacity == 0));
 }
 
 static void class_check_lists(const sb_priv_class *class) {

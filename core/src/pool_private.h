@@ -39,7 +39,8 @@ struct sb_priv_place;
 /* What is known of a block. It has a cache line of its own, so that threads with neighbouring blocks do not wait for each other, and it
  * lies apart from the data, so that an overrun does not reach it. `block` says where the data is, also while it is not handed out as one. */
 typedef struct sb_priv_record {
-  _Alignas(SB_PRIV_CACHE_LINE) sb_block block; /* first, so that one is found from the other; `next` is the next one's index in the slab's list */
+  _Alignas(SB_PRIV_CACHE_LINE)
+      sb_block block;          /* first, so that one is found from the other; `next` is the next one's index in the slab's list */
   struct sb_priv_place *place; /* where it was taken, while it is out of a pool that traces; under the lock */
 } sb_priv_record;
 

@@ -41,7 +41,7 @@ static struct {
   bool guarded;
   sb_priv_gate inside[3]; /* busy: the calls inside of each pool, and of the further provider */
   uint64_t outcome;       /* what the calls returned, as one number that does not depend on whose came first */
-  uint32_t slot; /* of the first pool in the first run: none is lost */
+  uint32_t slot;          /* of the first pool in the first run: none is lost */
   bool begun;
 } pool_orders;
 
@@ -115,7 +115,8 @@ static inline void child_has_recycled(const sb_pool *gone) {
 static inline void child_uses_all(void) {
   (void)alarm(20);
   for (int i = 0; i < 2; i++)
-    if (pool_orders.closed[i] && pool_orders.pools[i]->retired && pool_orders.pools[i]->taken == 0) child_has_recycled(pool_orders.pools[i]);
+    if (pool_orders.closed[i] && pool_orders.pools[i]->retired && pool_orders.pools[i]->taken == 0)
+      child_has_recycled(pool_orders.pools[i]);
   sb_pool *fresh = pool_orders_open();
   sb_pool *pools[] = {pool_orders.closed[0] ? NULL : pool_orders.pools[0], pool_orders.closed[1] ? NULL : pool_orders.pools[1], fresh};
   sb_priv_gate *own = sb_priv_thread_own;
@@ -211,13 +212,9 @@ static inline void pool_orders_call(int party, char call) {
     if (data != NULL) block_put(data);
     break;
   case 't':
-  case 'T':
-    sb_pool_trim(pool);
-    break;
+  case 'T': sb_pool_trim(pool); break;
   case 's':
-  case 'S':
-    ORDERS_HOLDS(sb_pool_get_stats(pool, &stats) == SB_OK && stats.outstanding < 100);
-    break;
+  case 'S': ORDERS_HOLDS(sb_pool_get_stats(pool, &stats) == SB_OK && stats.outstanding < 100); break;
   case 'c':
   case 'C':
     pool_orders.closed[which] = true;
@@ -231,9 +228,7 @@ static inline void pool_orders_call(int party, char call) {
     ORDERS_HOLDS(sb_memory_get_stats(pool_orders.memory, &memory_stats) == SB_OK && memory_stats.live_bytes < 100 * POOL_ORDERS_SIZE);
     break;
   case 'h':
-  case 'i':
-    by_handle(party, call == 'h');
-    break;
+  case 'i': by_handle(party, call == 'h'); break;
   case 'f':
     pool_orders.handle_freed = true;
     ORDERS_HOLDS(sb_pool_handle_free(pool_orders.handle) == SB_OK);
@@ -243,17 +238,10 @@ static inline void pool_orders_call(int party, char call) {
     get_and_put(pool);
     sb_pool_close(pool);
     break;
-  case 'n':
-    orders_thread_anew();
-    break;
-  case 'k':
-    fork_and_look();
-    break;
-  case '|':
-    orders_ready();
-    break;
-  default:
-    ORDERS_HOLDS(!"a letter that means something");
+  case 'n': orders_thread_anew(); break;
+  case 'k': fork_and_look(); break;
+  case '|': orders_ready(); break;
+  default: ORDERS_HOLDS(!"a letter that means something");
   }
 }
 
@@ -270,7 +258,7 @@ static inline bool is_closed(int what) { return what == 2 ? pool_orders.memory_c
 
 static inline void pool_orders_do(int party, char call) {
   const int used = used_by(call), closing = closed_by(call);
-  if (!pool_orders.guarded) {
+  if (!pool_orders.guarded || (used < 0 && closing < 0 && call != 'f')) {
     pool_orders_call(party, call);
   } else if (used >= 0) {
     _Atomic uint32_t *inside = &pool_orders.inside[used].busy;
@@ -283,11 +271,9 @@ static inline void pool_orders_do(int party, char call) {
   } else if (closing >= 0) {
     orders_hook(SB_PRIV_STEP_BUSY, &pool_orders.inside[closing].busy, "test");
     if (!is_closed(closing)) pool_orders_call(party, call);
-  } else if (call == 'f') {
+  } else {
     orders_touch(&pool_orders.handle_freed);
     if (!pool_orders.handle_freed) pool_orders_call(party, call);
-  } else {
-    pool_orders_call(party, call);
   }
 }
 

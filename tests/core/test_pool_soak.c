@@ -111,15 +111,9 @@ static void use_pool(random_source *random, sb_pool *pool, uint64_t handle, uint
     sb_pool_trim(pool);
     atomic_fetch_add(&trims, 1);
     break;
-  case 1:
-    note(sb_pool_get_stats(pool, &stats) == SB_OK);
-    break;
-  case 2:
-    count_some(random, pool, owner);
-    break;
-  default:
-    get_and_put_some(random, pool, handle, owner);
-    break;
+  case 1: note(sb_pool_get_stats(pool, &stats) == SB_OK); break;
+  case 2: count_some(random, pool, owner); break;
+  default: get_and_put_some(random, pool, handle, owner); break;
   }
 }
 

@@ -40,6 +40,7 @@ BELOW = {
 BELOW_PRIVATE = {
     "callback": {"system"},
     "client": {"system"},
+    "lender": {"system"},
     "shared": {"system"},
     "status": {"system"},
     "visits": {"system"},
@@ -81,6 +82,21 @@ def test_visits_stand_on_status_and_crc32c_and_nothing_of_the_codec() -> None:
     found = {name for file in SOURCES.glob("visit*.[ch]") for name in includes(file, r"<samebytes/(\w+)\.h>")}
     assert found == {"visits", "crc32c"}
     assert {name for file in SOURCES.glob("system.[ch]") for name in includes(file, r"<samebytes/(\w+)\.h>")} == set()
+
+
+def test_every_count_of_owners_is_of_the_type_that_cannot_be_counted_round() -> None:
+    declared = [
+        (file.name, found[1])
+        for file in SOURCES.glob("*.[ch]")
+        for found in re.finditer(
+            r"^\s+(?:static )?([\w() ]+[ )])\w*(?:owners|refs|references)(?: = \d+)?;", file.read_text(), re.M
+        )
+    ]
+    assert len(declared) >= 7
+    assert {type_.strip() for _, type_ in declared} == {"sb_priv_owners"}, declared
+    for file in SOURCES.glob("*.[ch]"):
+        changed = re.findall(r"atomic_fetch_\w+\(&[\w>.-]*owners\b", file.read_text())
+        assert not changed, f"{file.name} counts by hand: {changed}"
 
 
 def test_the_core_depends_on_the_c_library_only() -> None:
