@@ -592,7 +592,7 @@ static sb_status reopen(visit_file *file, sb_error *error) {
   if (status == SB_NOT_FOUND) return sb_priv_error(error, status, NULL, "the file is gone");
   if (status != SB_OK) return status;
   visit_log log;
-  uint64_t tail;
+  uint64_t tail = 0;
   bool old;
   sb_priv_visit_log_init(&log, data, true);
   status = read_any(file, &log, &facts, &tail, &old, error);

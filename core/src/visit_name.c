@@ -166,17 +166,16 @@ static sb_status somebody_builds(sb_error *error, const char *name) {
 sb_status sb_priv_visit_remove_unfinished(visit_file *file, sb_error *error) {
   visit_side_name name, lock;
   sb_priv_file_facts facts, other;
-  bool unfinished = false, locked = false;
+  bool unfinished, locked = false;
   int found = -1;
   new_name(file, name);
   visit_suffixed(file->name, ".new.lock", lock);
   int problem = sb_priv_name_look(file->folder, name, &facts);
   if (problem == ENOENT) return SB_OK;
-  if (problem == 0 && sb_priv_file_is_link(file->folder, name)) {
-    unfinished = true; /* which holds nothing itself */
-  } else if (problem == 0 && facts.regular && file->log.file >= 0 && sb_priv_file_same(&facts, &file->held)) {
-    unfinished = true; /* a second name of the store itself: the process was killed before it took that away */
-  } else if (problem == 0 && facts.regular) {
+  /* A link holds nothing itself, and a second name of the store no more than the first. */
+  const bool own = problem == 0 && file->log.file >= 0 && sb_priv_file_same(&facts, &file->held);
+  unfinished = problem == 0 && (own || sb_priv_file_is_link(file->folder, name));
+  if (problem == 0 && !unfinished && facts.regular) {
     problem = sb_priv_name_look(file->folder, lock, &other); /* says that it is a store of its own */
     if (problem == ENOENT) {
       problem = sb_priv_file_open(file->folder, name, SB_PRIV_READ, &found);

@@ -432,7 +432,7 @@ static int add_without_rights(bool root_changes) {
   if (!root && root_changes && unshare(CLONE_NEWUSER) != 0) return 1;
   if (open_at(test_path, SB_DURABILITY_ALWAYS, &manager) != SB_OK || try_add(manager, 1) != SB_OK) return 2;
   if (root_changes) {
-    if (chroot(test_folder) != 0) return 3;
+    if (chroot(test_folder) != 0 || chdir("/") != 0) return 3;
   } else {
     if (chmod(test_folder, 0) != 0) return 4;
     if (root && seteuid(65534) != 0) return 5;
