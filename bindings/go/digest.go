@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x81604ef6194f9f52ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xe98d801b8ceaefdeull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "81604ef6194f9f52"
+const coreDigest = "e98d801b8ceaefde"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x81604ef6194f9f52ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xe98d801b8ceaefdeull
 import "C"
