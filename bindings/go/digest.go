@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x47371ad52e0b7423ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x7dc81f668f94f073ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "47371ad52e0b7423"
+const coreDigest = "7dc81f668f94f073"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x47371ad52e0b7423ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x7dc81f668f94f073ull
 import "C"

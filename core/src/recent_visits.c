@@ -3,31 +3,30 @@
 /* The drop-in face. It shows each user through a snapshot that it keeps until the user is changed, because the programs written for it
  * take memory that belongs to the manager, and compare pointers.
  *
- * The names have no prefix, so they are weak: a program's own functions of these names win, and nothing here calls another of them. Go
- * compiles this file only with the build tag samebytes_recent_visits, because a Go program exports what its C code does not hide: a
- * library in the same process that has a `Free` of its own would then call this one.
+ * The names do not begin with sb_, so they are weak: a program's own functions of these names win, and nothing here calls another of them.
+ * Go compiles this file only with the build tag samebytes_recent_visits, because a Go program exports what its C code does not hide: the
+ * known implementation, loaded into the same process, would then call these functions instead of its own.
  *
  * Invariant: a user is in the table when their visits were shown and have not changed since. */
 
 #define RECENT_VISITS_API __attribute__((weak, visibility("default")))
 #include <recent_visits.h>
 
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
+#include <assert.h>
 
 #include <samebytes/visits.h>
 
 #define NS_PER_S 1000000000
 #define BUCKETS_MIN 64u
 
-/* What was shown of one user: the array, and behind it the strings it points to. */
+/* What was shown of one user: the array, behind it the visits it points to, and behind them their strings. */
 typedef struct shown {
   struct shown *next;
   uint32_t user;
   size_t count;
-  Visit visits[];
+  Visit *visits[];
 } shown;
+static_assert(sizeof(shown) % _Alignof(Visit) == 0 && sizeof(Visit *) % _Alignof(Visit) == 0, "a visit may follow any number of pointers");
 
 struct VisitManager {
   sb_visit_manager *manager;
@@ -88,7 +87,7 @@ VisitManager *VisitManagerCreate(const char *path, size_t max_visits) {
   return NULL;
 }
 
-void Free(VisitManager *manager) {
+void VisitManagerFree(VisitManager *manager) {
   if (manager == NULL) return;
   for (size_t i = 0; i < manager->bucket_count; i++)
     while (manager->buckets[i] != NULL) forget(manager, manager->buckets[i]->user);
@@ -97,13 +96,13 @@ void Free(VisitManager *manager) {
   free(manager);
 }
 
-bool AddVisit(VisitManager *manager, unsigned int user, unsigned int visit_id, const char *url, const char *text) {
+bool VisitManagerAddVisit(VisitManager *manager, uint32_t user_id, uint32_t visit_id, const char *url, const char *text) {
   if (manager == NULL || url == NULL || text == NULL) return false;
-  if (sb_visit_manager_add_visit(manager->manager, user, visit_id, url, strlen(url), text, strlen(text), NULL) != SB_OK) return false;
-  const shown *known = *place_of(manager, user);
+  if (sb_visit_manager_add_visit(manager->manager, user_id, visit_id, url, strlen(url), text, strlen(text), NULL) != SB_OK) return false;
+  const shown *known = *place_of(manager, user_id);
   for (size_t i = 0; known != NULL && i < known->count; i++)
-    if (known->visits[i].visit_id == visit_id) return true; /* nothing was changed, so what was shown stays */
-  forget(manager, user);
+    if (known->visits[i]->visit_id == visit_id) return true; /* nothing was changed, so what was shown stays */
+  forget(manager, user_id);
   return true;
 }
 
@@ -126,18 +125,20 @@ static struct timespec time_of(int64_t time_ns) {
 }
 
 static shown *show(const sb_visit *rows, size_t count) {
-  size_t size = sizeof(shown) + count * sizeof(Visit);
+  size_t size = sizeof(shown) + count * (sizeof(Visit *) + sizeof(Visit));
   for (size_t i = 0; i < count; i++) size += rows[i].url_size + rows[i].text_size + 2;
   shown *made = malloc(size);
   if (made == NULL) return NULL;
   made->user = rows[0].user;
   made->count = count;
-  char *room = (char *)&made->visits[count];
+  Visit *visits = (Visit *)(void *)&made->visits[count];
+  char *room = (char *)&visits[count];
   for (size_t i = 0; i < count; i++) {
-    made->visits[i].visit_id = rows[i].visit_id;
-    made->visits[i].url = text_copy(&room, rows[i].url, rows[i].url_size);
-    made->visits[i].text = text_copy(&room, rows[i].text, rows[i].text_size);
-    made->visits[i].time = time_of(rows[i].time_ns);
+    visits[i].visit_id = rows[i].visit_id;
+    visits[i].url = text_copy(&room, rows[i].url, rows[i].url_size);
+    visits[i].text = text_copy(&room, rows[i].text, rows[i].text_size);
+    visits[i].time = time_of(rows[i].time_ns);
+    made->visits[i] = &visits[i];
   }
   return made;
 }
@@ -159,26 +160,24 @@ static shown *read_user(VisitManager *manager, uint32_t user) {
   return made;
 }
 
-Visit *GetRecentVisits(VisitManager *manager, unsigned int user, size_t *count) {
+Visit **VisitManagerGetRecentVisits(VisitManager *manager, uint32_t user_id, size_t *count) {
   if (count != NULL) *count = 0;
   if (manager == NULL || count == NULL) return NULL;
-  shown *known = *place_of(manager, user);
-  if (known == NULL) known = read_user(manager, user);
+  shown *known = *place_of(manager, user_id);
+  if (known == NULL) known = read_user(manager, user_id);
   if (known == NULL) return NULL;
   *count = known->count;
   return known->visits;
 }
 
-bool Delete(VisitManager *manager, unsigned int user, const unsigned int *visit_ids, size_t count) {
+bool VisitManagerDelete(VisitManager *manager, uint32_t user_id, uint32_t *visitIds, size_t visit_count) {
   bool found = false;
-  if (manager == NULL || visit_ids == NULL || count == 0) return false;
-  if (sb_visit_manager_delete_visits(manager->manager, user, visit_ids, count, &found, NULL) != SB_OK) return false;
-  if (found) forget(manager, user);
+  if (manager == NULL || visitIds == NULL || visit_count == 0) return false;
+  if (sb_visit_manager_delete_visits(manager->manager, user_id, visitIds, visit_count, &found, NULL) != SB_OK) return false;
+  if (found) forget(manager, user_id);
   return found;
 }
 
-bool Clear(VisitManager *manager, unsigned int user) {
-  if (manager == NULL || sb_visit_manager_clear_user(manager->manager, user, false, NULL) != SB_OK) return false;
-  forget(manager, user);
-  return true;
+void VisitManagerClear(VisitManager *manager, uint32_t user_id) {
+  if (manager != NULL && sb_visit_manager_clear_user(manager->manager, user_id, false, NULL) == SB_OK) forget(manager, user_id);
 }

@@ -124,7 +124,8 @@ static sb_status check_page(visit_log *log, const uint8_t *page, uint64_t *torn,
   *torn = 0;
   sb_status status = sb_priv_visit_header_decode(page, true, log->uuid, &log->slot, error);
   if (status != SB_OK) return status;
-  if (!sb_priv_visit_header_zeros(page, &offset)) return sb_priv_visit_corrupt(error, offset, "a byte of the header that must be zero is not");
+  if (!sb_priv_visit_header_zeros(page, &offset))
+    return sb_priv_visit_corrupt(error, offset, "a byte of the header that must be zero is not");
   for (unsigned i = 0; i < 2; i++) {
     visit_slot slot;
     const size_t place = VISIT_SECTOR * (1 + (size_t)i);
@@ -219,7 +220,7 @@ static sb_status open_file(const char *path, int *file, sb_priv_file_facts *fact
     problem = sb_priv_file_open(folder, name, SB_PRIV_READ, file);
     sb_priv_file_close(folder);
   }
-  if (problem == ENOENT) return sb_priv_error(error, SB_NOT_FOUND, NULL, "there is no file %s", path);
+  if (problem == ENOENT) return sb_priv_caused(sb_priv_error(error, SB_NOT_FOUND, NULL, "there is no file %s", path), problem, error);
   if (problem != 0) return sb_priv_visit_io(error, problem, "opening the file");
   problem = sb_priv_file_look(*file, facts);
   if (problem == 0 && facts->regular) return SB_OK;
@@ -268,7 +269,8 @@ static void note_damage(sb_visit_report *found, uint64_t from, uint64_t to) {
 static sb_status take_limit_of_index(visit_log *log, const visit_record *index, sb_error *error) {
   const uint32_t max_visits = visit_load32(index->payload + 4);
   if (index->type != VISIT_INDEX || log->limit_count > 0 || max_visits == 0) return SB_OK;
-  const visit_record limit = {.offset = index->offset, .sequence = index->sequence, .type = VISIT_LIMIT, .user = max_visits, .length = VISIT_HEAD};
+  const visit_record limit = {
+      .offset = index->offset, .sequence = index->sequence, .type = VISIT_LIMIT, .user = max_visits, .length = VISIT_HEAD};
   return sb_priv_visit_log_take(log, &limit, error);
 }
 
@@ -412,25 +414,16 @@ static sb_status salvage_any(visit_log *log, const char *path, uint64_t size, sb
 
 /* Makes the new file `path` with what `log` holds. */
 static sb_status write_target(visit_log *log, const char *path, const sb_priv_file_facts *facts, sb_error *error) {
-  int folder, file = -1;
+  int folder, file;
   const char *name;
-  int problem = sb_priv_folder_open(path, &folder, &name);
-  if (problem != 0) return sb_priv_visit_io(error, problem, "opening the folder of the new file");
-  problem = sb_priv_file_open(folder, name, SB_PRIV_CREATE, &file);
-  sb_status status = SB_OK;
-  if (problem == EEXIST)
-    status = sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "%s exists; name a new file", path);
-  else if (problem != 0)
-    status = sb_priv_visit_io(error, problem, "making the new file");
-  else {
-    problem = sb_priv_file_make_like(file, facts);
-    status = problem == 0 ? sb_priv_visit_write_closed(log, file, error)
-                          : sb_priv_visit_io(error, problem, "setting the mode of the new file");
-    if (status == SB_OK && (problem = sb_priv_folder_sync(folder)) != 0) status = sb_priv_visit_io(error, problem, "syncing the folder");
-    if (status != SB_OK) sb_priv_file_remove(folder, name);
-  }
-  sb_priv_file_close(file);
-  sb_priv_file_close(folder);
+  sb_status status = sb_priv_visit_target_open(path, &folder, &name, &file, error);
+  if (status != SB_OK) return status;
+  int problem = sb_priv_file_make_like(file, facts);
+  status = problem == 0 ? sb_priv_visit_write_closed(log, file, 0, error)
+                        : sb_priv_visit_io(error, problem, "setting the mode of the new file");
+  if (status == SB_OK && (problem = sb_priv_folder_sync(folder)) != 0) status = sb_priv_visit_io(error, problem, "syncing the folder");
+  if (status == SB_OK) status = sb_priv_visit_target_check(folder, name, file, error);
+  sb_priv_visit_target_close(folder, name, file, status != SB_OK);
   return status;
 }
 

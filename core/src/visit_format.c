@@ -31,6 +31,7 @@ void sb_priv_visit_slot_encode(uint8_t *data, const uint8_t uuid[16], const visi
   memset(data, 0, VISIT_SLOT_SIZE);
   visit_store64(data, slot->generation);
   visit_store32(data + 8, slot->state);
+  visit_store32(data + 12, slot->replaces);
   visit_store64(data + 16, slot->length);
   visit_store64(data + 24, slot->index);
   memcpy(data + 32, uuid, 16);
@@ -46,6 +47,7 @@ bool sb_priv_visit_slot_decode(const uint8_t *data, visit_slot *slot, uint8_t uu
   if (visit_load32(data + 60) != sb_crc32c(0, data, 60)) return false;
   slot->generation = visit_load64(data);
   slot->state = visit_load32(data + 8);
+  slot->replaces = visit_load32(data + 12);
   slot->length = visit_load64(data + 16);
   slot->index = visit_load64(data + 24);
   slot->boot = visit_load64(data + 48);
@@ -105,8 +107,8 @@ bool sb_priv_visit_header_zeros(const uint8_t *page, uint64_t *offset) {
     visit_slot slot;
     const size_t start = VISIT_SECTOR * (1 + (size_t)i);
     if (!sb_priv_visit_header_slot(page, i, &slot)) continue;
-    *offset = start + (visit_load32(page + start + 12) != 0 ? 12 : 56);
-    if (visit_load32(page + *offset) != 0) return false;
+    *offset = start + (slot.replaces != 0 ? 12 : 56);
+    if ((slot.replaces != 0 && slot.generation > 1) || visit_load32(page + start + 56) != 0) return false; /* a file is built once */
   }
   return true;
 }

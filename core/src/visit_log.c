@@ -657,7 +657,8 @@ sb_status sb_priv_visit_log_prepare(visit_log *log, const visit_record *record, 
   visit_user *user = NULL;
   sb_status status = sb_priv_visit_log_load(log, record->user, true, &user, error);
   if (status != SB_OK || record->type != VISIT_VISITS) return status;
-  const uint64_t bytes = log->places_only ? UINT64_C(4) * record->count : record->length - VISIT_HEAD - (uint64_t)VISIT_ITEM_HEAD * record->count;
+  const uint64_t bytes = log->places_only ? UINT64_C(4) * record->count
+                                          : record->length - VISIT_HEAD - (uint64_t)VISIT_ITEM_HEAD * record->count;
   status = sb_priv_visit_user_reserve(user, record->count, bytes);
   if (status != SB_OK)
     return sb_priv_error(error, status, NULL,

@@ -2,8 +2,8 @@
 #define SB_VISIT_PRIVATE_H
 
 /* What the .c files of VisitManager share: visit_format (bytes), visit_table (users in memory), visit_log (reading a file), visit_scan
- * (finding records where nothing says where they are), visit_index,
- * visit_compact, visit_swap, visit_thread, visit_old (format 0), visit_check (verify, salvage), visit_file (the store), visit_snapshot, visits (the API). They
+ * (finding records where nothing says where they are), visit_index, visit_compact, visit_name (whose the names are), visit_swap,
+ * visit_thread, visit_old (format 0), visit_check (verify, salvage), visit_file (the store), visit_snapshot, visits (the API). They
  * stand on each other in about this order. docs/file-format.md has the byte tables that the numbers here come from. */
 
 #include <pthread.h>
@@ -63,7 +63,8 @@ typedef struct visit_slot {
   uint32_t state;
   uint64_t length; /* of the log, as known to be on disk */
   uint64_t index;
-  uint64_t boot; /* under which start of the system it was written */
+  uint64_t boot;     /* under which start of the system it was written */
+  uint32_t replaces; /* the mark of the file in whose place it is being built; 0: it is not being built */
 } visit_slot;
 
 typedef struct visit_record {
@@ -131,6 +132,9 @@ typedef struct visit_writer {
   visit_bytes bytes;
   const uint8_t *header; /* of which limits and indexes get a copy; NULL: of a file that has none */
 } visit_writer;
+
+/* Adds visits whose rows nobody changes; their strings are the caller's. */
+sb_status sb_priv_visit_manager_add(sb_visit_manager *manager, const sb_visit *rows, size_t count, sb_error *error);
 
 /* Begins a record; visit_writer_end gives it length, sequence and checksum. `*start` is its place in `bytes`. */
 sb_status sb_priv_visit_writer_begin(visit_writer *writer, uint8_t type, uint32_t user, size_t payload_max, size_t *start);
@@ -422,8 +426,8 @@ sb_status sb_priv_visit_copy_index(visit_copy *copy, visit_log *log, visit_base 
 void sb_priv_visit_copy_free(visit_copy *copy);
 
 int sb_priv_visit_header_write(int file, const uint8_t uuid[16], const visit_slot *slot);
-/* Writes a file, closed and on disk, with everything that `log` holds. */
-sb_status sb_priv_visit_write_closed(visit_log *log, int file, sb_error *error);
+/* Writes a file, closed and on disk, with everything that `log` holds. `replaces` is the mark of the file in whose place it is built. */
+sb_status sb_priv_visit_write_closed(visit_log *log, int file, uint32_t replaces, sb_error *error);
 
 /* A file of the old format. SB_CORRUPT when it is none. Fills the table of `log`, and its max_visits with the file's if that is 0. */
 sb_status sb_priv_visit_old_read(visit_log *log, uint64_t size, sb_error *error);
@@ -477,7 +481,12 @@ typedef struct visit_file {
   uint64_t told;     /* sequence that a reader knows of: a refresh that failed may have read further */
   int durability;
   char *name; /* last component of the path */
+  char *path; /* as it was given, from the root on; NULL: not known */
   int folder, lock;
+  int made;                      /* PATH.new, locked, before it is a copy or the file; -1: none */
+  sb_priv_file_facts held, root; /* of the locked file, and of the root folder at that time */
+  int64_t looked_ns;             /* when the path was looked at last; the leader's */
+  atomic_int displaced;          /* not 0: the path leads elsewhere by now, and changes are refused */
 
   pthread_rwlock_t state_lock;
   visit_log log;
@@ -496,7 +505,8 @@ typedef struct visit_file {
   bool index_blocked;  /* places in memory are those of a copy that was given up */
   uint64_t compact_at; /* not before, after a failure */
   visit_copy copy;
-  int copy_file; /* -1: no compaction under way */
+  int copy_file;     /* -1: no compaction under way */
+  uint32_t replaces; /* the mark that the copy bears */
   uint64_t copies_begun, copies_done;
 
   pthread_mutex_t sync_mutex;
@@ -538,9 +548,42 @@ typedef char visit_side_name[SB_VISIT_PATH_MAX + 16]; /* ".cut.99999999" and the
 static inline void visit_suffixed(const char *name, const char *suffix, visit_side_name result) {
   (void)snprintf(result, sizeof(visit_side_name), "%s%s", name, suffix);
 }
+
+/* ---- names (visit_name.c) ---- */
+
+/* Notes the file that is open and locked as the one that PATH leads to. */
+void sb_priv_visit_hold(visit_file *file, const sb_priv_file_facts *facts);
+/* Whether PATH leads to the file still; else SB_NOT_FOUND, now and for good. */
+sb_status sb_priv_visit_still_there(visit_file *file, sb_error *error);
+/* The same, before a write: it looks each time in the mode always, and now and then in the others. The caller leads. */
+sb_status sb_priv_visit_may_write(visit_file *file, sb_error *error);
 /* Makes the name PATH.new free: removes what a process that was killed was building there. Any other file is somebody's: it stays, which is
  * an error. */
 sb_status sb_priv_visit_remove_unfinished(visit_file *file, sb_error *error);
+/* Makes PATH.new as file->made: empty, locked, marked as made for the file under PATH, with the mode and owner of `like`; NULL: of a new file.
+ * The mark is in `*replaces`. */
+sb_status sb_priv_visit_new_open(visit_file *file, const sb_priv_file_facts *like, uint32_t *replaces, sb_error *error);
+/* Gives file->made to the caller, who holds the list of forks. */
+int sb_priv_visit_new_take(visit_file *file);
+/* Removes PATH.new if that is the file `made`. */
+void sb_priv_visit_new_remove(visit_file *file, int made);
+void sb_priv_visit_new_abandon(visit_file *file);
+/* Puts PATH.new, which is the file `made`, in the place of the file that is held, if both names still lead to these two. `*left`: why the old
+ * one could not be removed, and is PATH.new now; mostly 0. */
+sb_status sb_priv_visit_new_replace(visit_file *file, int made, int *left, sb_error *error);
+sb_status sb_priv_visit_new_left(int left, sb_error *error);
+/* Gives it the name PATH, which nobody has; `*taken`: somebody has it by now. */
+sb_status sb_priv_visit_new_place(visit_file *file, int made, bool *taken, sb_error *error);
+/* SB_UNSUPPORTED for a file with several names, of which a compaction would change one. */
+sb_status sb_priv_visit_one_name(const sb_priv_file_facts *facts, sb_error *error);
+/* SB_INVALID_ARGUMENT for a name that a store beside it takes for itself, such as its lock. */
+sb_status sb_priv_visit_name_is_free(int folder, const char *name, sb_error *error);
+/* A new file at a path that somebody named: made, locked, and under no store's own name; then whether it still has its name. Closing it may
+ * remove it. */
+sb_status sb_priv_visit_target_open(const char *path, int *folder, const char **name, int *file, sb_error *error);
+sb_status sb_priv_visit_target_check(int folder, const char *name, int file, sb_error *error);
+void sb_priv_visit_target_close(int folder, const char *name, int file, bool remove);
+
 sb_status sb_priv_visit_index_append(visit_file *file, sb_error *error);
 /* Where an index is due after the one that the log builds on. */
 void sb_priv_visit_index_schedule(visit_file *file);

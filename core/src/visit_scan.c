@@ -15,12 +15,12 @@
 #include "visit_private.h"
 
 #define PIECE (256u << 10)
-#define ONE 0x80000000u            /* the polynomial 1; the lowest bit is that of the highest power */
-#define X 0x40000000u              /* the polynomial x */
-#define X_INVERSE 0x05ec76f1u      /* x times this is 1 */
-#define POLYNOMIAL 0x82f63b78u     /* CRC-32C */
-#define VOTES 32u                  /* seeds that are counted at a time */
-#define PAIRS_ENOUGH 16u           /* neighbours that agree, after which nobody else is asked */
+#define ONE 0x80000000u              /* the polynomial 1; the lowest bit is that of the highest power */
+#define X 0x40000000u                /* the polynomial x */
+#define X_INVERSE 0x05ec76f1u        /* x times this is 1 */
+#define POLYNOMIAL 0x82f63b78u       /* CRC-32C */
+#define VOTES 32u                    /* seeds that are counted at a time */
+#define PAIRS_ENOUGH 16u             /* neighbours that agree, after which nobody else is asked */
 #define TRIED_MAX(size) (4 * (size)) /* bytes of records that are looked into for the seed of the only one */
 
 /* ---- the algebra of a CRC ---- */
@@ -131,7 +131,8 @@ static sb_status head_at(visit_scan *scan, visit_reader *reader, uint64_t offset
   if (offset > scan->size || scan->size - offset < VISIT_HEAD) return SB_NOT_FOUND;
   const sb_status status = sb_priv_visit_reader_fetch(reader, offset, VISIT_HEAD, scan->size, head);
   if (status != SB_OK) return status;
-  const bool fits = reader->moved ? sb_priv_visit_head_decode_moved(*head, offset, record) : sb_priv_visit_head_decode(*head, offset, record);
+  const bool fits = reader->moved ? sb_priv_visit_head_decode_moved(*head, offset, record)
+                                  : sb_priv_visit_head_decode(*head, offset, record);
   if (!fits || record->sequence <= scan->sequence || visit_padded(record->length) > scan->size - offset) return SB_NOT_FOUND;
   return registers_until(scan, offset + visit_padded(record->length));
 }

@@ -38,7 +38,12 @@ class Made:
 def random_visits(chance: random.Random, next_id: int) -> list[Visit]:
     count = chance.choice((1, 1, 1, 2, 3))
     return [
-        Visit(chance.randrange(100), next_id + chance.randrange(4), b"/" * chance.randrange(4), b"t" * chance.choice((0, 5, 30)))
+        Visit(
+            chance.randrange(100),
+            next_id + chance.randrange(4),
+            b"/" * chance.randrange(4),
+            b"t" * chance.choice((0, 5, 30)),
+        )
         for _ in range(count)
     ]
 
@@ -90,7 +95,9 @@ def checksum_record(made: Made, at: int) -> None:
         return
     end = at + reader.padded(struct.unpack_from("<I", data, at)[0])
     if at + HEAD <= end <= len(data):
-        struct.pack_into("<I", data, at + 4, reader.crc32c(data[at + 8 : end], reader.crc32c(data[at : at + 4], made.seed)))
+        struct.pack_into(
+            "<I", data, at + 4, reader.crc32c(data[at + 8 : end], reader.crc32c(data[at : at + 4], made.seed))
+        )
 
 
 def checksum_page(made: Made) -> None:
@@ -99,15 +106,40 @@ def checksum_page(made: Made) -> None:
             struct.pack_into("<I", made.data, at + 60, reader.crc32c(made.data[at : at + 60]))
 
 
-VALUES = (0, 1, 2, 3, 7, 8, 31, 32, 33, 64, 4095, 4096, 4097, 4128, 4192, 0xFFFF, 0x20000000, 0x7FFFFFFF, 0xFFFFFFFF, 1 << 40, 1 << 43, (1 << 64) - 1)
+VALUES = (
+    0,
+    1,
+    2,
+    3,
+    7,
+    8,
+    31,
+    32,
+    33,
+    64,
+    4095,
+    4096,
+    4097,
+    4128,
+    4192,
+    0xFFFF,
+    0x20000000,
+    0x7FFFFFFF,
+    0xFFFFFFFF,
+    1 << 40,
+    1 << 43,
+    (1 << 64) - 1,
+)
 FIELDS = {  # of a record: offset in it, and format
     "length": (0, "I"), "sequence": (8, "Q"), "durable": (16, "Q"), "type": (24, "B"), "reserved": (25, "B"), "count": (26, "H"),
     "user": (28, "I"), "first": (32, "Q"), "second": (40, "Q"), "third": (48, "Q"), "row": (64, "I"), "row last": (68, "I"),
     "row offset": (72, "Q"), "row length": (80, "I"), "row users": (84, "I"), "copy": (56, "Q"),
 }  # fmt: skip
 PAGE_FIELDS = {
-    "version": (8, "H"), "reserved": (10, "H"), "start": (12, "I"), "read": (16, "Q"), "write": (24, "Q"), "uuid": (32, "Q"), "end": (48, "Q"),
-    "generation 0": (512, "Q"), "state 0": (520, "I"), "gap 0": (524, "I"), "length 0": (528, "Q"), "index 0": (536, "Q"), "boot 0": (560, "Q"),
+    "version": (8, "H"), "reserved": (10, "H"), "start": (12, "I"), "read": (16, "Q"),
+    "write": (24, "Q"), "uuid": (32, "Q"), "end": (48, "Q"),
+    "generation 0": (512, "Q"), "state 0": (520, "I"), "gap 0": (524, "I"), "length 0": (528, "Q"), "index 0": (536, "Q"),
+    "boot 0": (560, "Q"),
     "rest 0": (568, "I"), "generation 1": (1024, "Q"), "state 1": (1032, "I"), "length 1": (1040, "Q"), "index 1": (1048, "Q"),
     "boot 1": (1072, "Q"), "rest 1": (1080, "I"), "nothing": (2000, "Q"),
 }  # fmt: skip
@@ -119,7 +151,9 @@ def change_value(chance: random.Random, data: bytearray, at: int, kind: str) -> 
         return
     old = struct.unpack_from(f"<{kind}", data, at)[0]
     places = records_of(data)
-    value = chance.choice((*VALUES, old + 1, old - 1, old + 8, old - 8, old ^ 1 << chance.randrange(8 * size), *places, len(data)))
+    value = chance.choice(
+        (*VALUES, old + 1, old - 1, old + 8, old - 8, old ^ 1 << chance.randrange(8 * size), *places, len(data))
+    )
     struct.pack_into(f"<{kind}", data, at, value % (1 << 8 * size))
 
 
@@ -155,7 +189,10 @@ def change(chance: random.Random, made: Made, other: bytearray) -> None:
         del data[place:end]
     elif what == 8:
         name = "records exchanged"
-        data[place : place + 64], data[place + 64 : place + 128] = data[place + 64 : place + 128], data[place : place + 64]
+        data[place : place + 64], data[place + 64 : place + 128] = (
+            data[place + 64 : place + 128],
+            data[place : place + 64],
+        )
     elif what == 9:
         name = "cut"
         del data[chance.randrange(START, len(data)) if chance.random() < 0.95 else chance.randrange(1, START) :]
@@ -284,7 +321,7 @@ def test_what_the_core_writes_is_what_the_reader_reads(core: Path, tmp_path: Pat
         opened = reader.open_file(data, program.boot, read_only=True)
         assert opened.tail == 0
         assert opened.visits is not None
-        assert sum(map(len, opened.visits.values())) == (8 if "closed" in path.name else 8), path
+        assert sum(map(len, opened.visits.values())) == 8, path
 
 
 def test_the_reader_tells_a_file_from_another(program: Program) -> None:

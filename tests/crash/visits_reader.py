@@ -1,11 +1,12 @@
 """The file of visits, read and written from docs/file-format.md alone: nothing here is shared with the core.
 
-`open_file` says what an open does with any bytes, and `is_sound` what verify says; `Writer` makes files. All is done the simplest way, which
-takes the square of the size for some files.
+`open_file` says what an open does with any bytes, and `is_sound` what verify says; `Writer` makes files. All is done the simplest way,
+which takes the square of the size for some files.
 """
 
 from __future__ import annotations
 
+import itertools
 import struct
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -133,8 +134,13 @@ def payload_fits(kind: int, count: int, user: int, payload: bytes) -> bool:
         if count == 0 or size < 8 * count:
             return False
         rows = [struct.unpack_from("<II", payload, 8 * i) for i in range(count)]
-        ascending = all(a[0] < b[0] for a, b in zip(rows, rows[1:], strict=False))
-        return ascending and rows[0][0] == user and all(runs > 0 for _, runs in rows) and size == 8 * count + 8 * sum(runs for _, runs in rows)
+        if (
+            rows[0][0] != user
+            or any(runs == 0 for _, runs in rows)
+            or any(a[0] >= b[0] for a, b in itertools.pairwise(rows))
+        ):
+            return False
+        return size == 8 * count + 8 * sum(runs for _, runs in rows)
     if count != 0 or user != 0 or size < 32:
         return False
     rest = size - 32 - 24 * struct.unpack_from("<I", payload)[0]
@@ -163,7 +169,13 @@ class Reader:
             return None
         length, checksum, sequence, durable, kind, zero, count, user = struct.unpack_from("<IIQQBBHI", data, offset)
         end = offset + padded(length)
-        if not HEAD <= length <= RECORD_MAX or end > len(data) or zero != 0 or not 1 <= kind <= INDEX or count > ITEMS_MAX:
+        if (
+            not HEAD <= length <= RECORD_MAX
+            or end > len(data)
+            or zero != 0
+            or not 1 <= kind <= INDEX
+            or count > ITEMS_MAX
+        ):
             return None
         if not 1 <= sequence <= (offset - START) // HEAD + 1 or durable > offset:
             return None
@@ -179,7 +191,12 @@ class Reader:
         at = SECTOR * (1 + number)
         raw = self.data[at : at + 64]
         generation, state, _, length, index, uuid, boot, _, checksum = struct.unpack("<QIIQQ16sQII", raw)
-        if crc32c(raw[:60]) != checksum or uuid != self.header[32:48] or generation % 2 != number or state not in (1, 2):
+        if (
+            crc32c(raw[:60]) != checksum
+            or uuid != self.header[32:48]
+            or generation % 2 != number
+            or state not in (1, 2)
+        ):
             return None
         if not START <= length <= FILE_MAX or length % 8 or index % 8 or (index and not START <= index < FILE_MAX):
             return None
@@ -218,7 +235,13 @@ class Reader:
         for i in range(count):
             page = Page(*struct.unpack_from("<IIQII", record.payload, 32 + 24 * i))
             wrong = page.first > page.last or (i > 0 and page.first <= base.pages[-1].last)
-            wrong = wrong or page.offset < free or page.offset % 8 or not 1 <= page.users <= ITEMS_MAX or page.length < HEAD + 16 * page.users
+            wrong = (
+                wrong
+                or page.offset < free
+                or page.offset % 8
+                or not 1 <= page.users <= ITEMS_MAX
+                or page.length < HEAD + 16 * page.users
+            )
             free = page.offset + padded(page.length)
             if wrong or free > offset:
                 raise Refused("SB_CORRUPT", offset)
@@ -402,7 +425,10 @@ def is_sound(data: bytes, boot: int) -> bool:
         indexes = {found.index for found in slots if holds(found, boot)}
         if tail or any(found.length not in ends for found in slots):
             return False
-        if any(index < end and index not in {record.offset for record in records if record.type == INDEX} for index in indexes):
+        if any(
+            index < end and index not in {record.offset for record in records if record.type == INDEX}
+            for index in indexes
+        ):
             return False
         state = State(0)
         for record in records:
@@ -453,7 +479,9 @@ class Writer:
         self.sequence += 1
         offset = self.end
         record = bytearray(padded(HEAD + len(payload)))
-        struct.pack_into("<IIQQBBHI", record, 0, HEAD + len(payload), 0, self.sequence, self.durable, kind, 0, count, user)
+        struct.pack_into(
+            "<IIQQBBHI", record, 0, HEAD + len(payload), 0, self.sequence, self.durable, kind, 0, count, user
+        )
         record[HEAD : HEAD + len(payload)] = payload
         struct.pack_into("<I", record, 4, crc32c(record[8:], crc32c(record[:4], self.seed)))
         self.log += record
@@ -464,7 +492,9 @@ class Writer:
         self.record(LIMIT, 0, max_visits, self.copy)
 
     def visits(self, user: int, visits: list[Visit]) -> None:
-        payload = b"".join(struct.pack("<qIII", v.time, v.visit_id, len(v.url), len(v.text)) + v.url + v.text for v in visits)
+        payload = b"".join(
+            struct.pack("<qIII", v.time, v.visit_id, len(v.url), len(v.text)) + v.url + v.text for v in visits
+        )
         self.record(VISITS, len(visits), user, payload)
 
     def delete(self, user: int, ids: list[int]) -> None:
@@ -494,7 +524,9 @@ class Writer:
                 heads += struct.pack("<II", user, len(runs))
                 runs_of_page += struct.pack(f"<{len(runs)}Q", *runs)
             offset = self.record(PAGE, len(part), part[0][0], heads + runs_of_page)
-            pages.append(struct.pack("<IIQII", part[0][0], part[-1][0], offset, HEAD + len(heads + runs_of_page), len(part)))
+            pages.append(
+                struct.pack("<IIQII", part[0][0], part[-1][0], offset, HEAD + len(heads + runs_of_page), len(part))
+            )
         payload = struct.pack("<IIQQQ", len(pages), self.state.max_visits, len(users), visits, live) + b"".join(pages)
         return self.record(INDEX, 0, 0, payload + self.copy)
 

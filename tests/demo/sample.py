@@ -2,7 +2,7 @@
 
     python tests/demo/sample.py FILE
 
-The seed is fixed, so that everybody gets the same lines. A few are out of shape, as in a real log.
+The seed is fixed, so that everybody gets the same lines. A few are odd, and some of these out of shape, as in a real log.
 """
 
 from __future__ import annotations
@@ -26,14 +26,18 @@ PAGES = [
     "/style.css",
 ]
 AGENTS = ["ExampleBrowser/1.0 (synthetic)", "example-bot/2.1 (+http://bot.example/)", "-"]
-OUT_OF_SHAPE = [
-    "",
+HOME = "192.0.2.7 - - [17/May/2015:10:05:03 +0000]"
+ODD = [
     "this line is no request",
     '192.0.2.7 - - [31/Feb/2015:10:05:03 +0000] "GET / HTTP/1.1" 200 12 "-" "-"',
-    '192.0.2.7 - - [17/May/2015:10:05:60 +0000] "GET / HTTP/1.1" 200 12 "-" "-"',
-    '192.0.2.7 - - [17/May/2015:10:05:03 +0000] "-" 408 - "-" "-"',
-    '192.0.2.7 - - [17/May/2015:10:05:03 +0000] "GET /a page HTTP/1.1" 400 0 "-" "-"',
-    '192.0.2.7 - - [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" 200 4294967296 "-" "-"',
+    '192.0.2.7 - - [30/Jun/2015:23:59:60 +0000] "GET / HTTP/1.1" 200 12 "-" "-"',
+    f'{HOME} "-" 408 - "-" "-"',
+    f'{HOME} "GET /a page HTTP/1.1" 400 0 "-" "-"',
+    f'{HOME} "GET /big.iso HTTP/1.1" 200 5368709120 "-" "-"',
+    f'{HOME} "GET /a?q=\\"x\\" HTTP/1.1" 200 12 "-" "-"',
+    f'{HOME} "\\x16\\x03\\x01" 400 173 "-" "-"\r',
+    'www.example.org 192.0.2.8 - john smith [17/May/2015:10:05:03.125 +0000] "GET / HTTP/2" 200 12',
+    "",
 ]
 
 
@@ -63,7 +67,7 @@ def sample(lines: int = LINES, seed: int = SEED) -> bytes:
     out = []
     for number in range(lines):
         odd = number % 101 == 50
-        out.append(OUT_OF_SHAPE[number // 101 % len(OUT_OF_SHAPE)] if odd else line(source, START + 17 * number))
+        out.append(ODD[number // 101 % len(ODD)] if odd else line(source, START + 17 * number))
     return "\n".join(out).encode() + b"\n"
 
 

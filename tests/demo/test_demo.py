@@ -353,10 +353,86 @@ def test_a_line_becomes_the_request_that_the_design_says() -> None:
     )  # fmt: skip
 
 
+HOME = b"h - - [17/May/2015:10:05:03 +0130]"
+SHAPES: list[tuple[bytes, tuple[int, bytes, list[int]] | None]] = [
+    (HOME + b' "GET /a HTTP/1.1" 200 5', (0, b"/a", [200, 0, 5])),
+    (HOME + b' "GET /a HTTP/1.1" 200 5\r', (0, b"/a", [200, 0, 5])),
+    (HOME + b' "GET /a HTTP/1.1" 200 5"', (0, b"/a", [200, 0, 5])),
+    (HOME + b' "GET /a HTTP/1.1" 200 5368709120 "-"', (0, b"/a", [200, -1, -1])),
+    (HOME + b' "GET /a HTTP/1.1" 200 ' + b"9" * 5000, (0, b"/a", [200, -1, -1])),
+    (HOME + b' "GET /a HTTP/1.1" 200 ' + b"0" * 5000 + b"7", (0, b"/a", [200, 0, 7])),
+    (HOME + b' "GET /a HTTP/1.1" - -', (0, b"/a", [0, 0, 0])),
+    (HOME + rb' "GET /a?q=\"x\" HTTP/1.1" 200 5', (0, rb"/a?q=\"x\"", [200, 0, 5])),
+    (HOME + rb' "GET /a\" 200 6 HTTP/1.1" 404 5', (0, rb"/a\" 200 6", [404, 0, 5])),
+    (HOME + rb' "GET /a\\" 200 5 "x"', (0, rb"/a\\", [200, 0, 5])),
+    (HOME + rb' "GET /a\" 200 5 "x"', (0, b"/a\\", [200, 0, 5])),
+    (HOME + b' "GET /a\\', None),
+    (HOME + b' "GET /a"b"c HTTP/1.1" 200 5', (0, b'/a"b"c', [200, 0, 5])),
+    (HOME + b' "GET /a\xff\xfe\n HTTP/1.1" 200 5', (0, b"/a\xff\xfe\n", [200, 0, 5])),
+    (HOME + b' "GET  /a b  c  HTTP/1.1" 200 5', (0, b"/a b  c", [200, 0, 5])),
+    (HOME + b' "GET /a HTTP/1.1 HTTP/1.1" 200 5', (0, b"/a HTTP/1.1", [200, 0, 5])),
+    (HOME + b' "GET HTTP/1.1" 200 5', (0, b"HTTP/1.1", [200, 0, 5])),
+    (HOME + b' "GET /a HTTP/x" 200 5', (0, b"/a HTTP/x", [200, 0, 5])),
+    (HOME + b' "GET /a HTTP/" 200 5', (0, b"/a HTTP/", [200, 0, 5])),
+    (HOME + b' "GET /a " 200 5', (0, b"/a ", [200, 0, 5])),
+    (HOME + b' "GET  " 200 5', (0, b"", [200, 0, 5])),
+    (HOME + b' "GET" 200 5', (0, b"", [200, 0, 5])),
+    (HOME + b' " /a" 200 5', (0, b"", [200, 0, 5])),
+    (HOME + b' "" 400 0', (0, b"", [400, 0, 0])),
+    (HOME + b' "-" 408 -', (0, b"", [408, 0, 0])),
+    (HOME + b' "\x16\x03\x01 \x02" 400 0', (0, b"", [400, 0, 0])),
+    (HOME + rb' "\x16\x03 \x01" 400 0', (0, b"", [400, 0, 0])),
+    (HOME + b' "G\xc3\xa4T /a" 400 0', (0, b"", [400, 0, 0])),
+    (HOME + b' "G_T /a" 400 0', (0, b"/a", [400, 0, 0])),
+    (HOME + b' "GET /a" 200 5x', None),
+    (HOME + b' "GET /a" 2000 5', None),
+    (HOME + b' "GET /a" 200', None),
+    (HOME + b" GET /a 200 5", None),
+    (HOME + b'"GET /a" 200 5', None),
+    (b"v h - john smith [17/May/2015:10:05:03.0419 +0130]" + b' "GET /a" 200 5', (41, b"/a", [200, 0, 5])),
+    (b"h [17/May/2015:10:05:03,5 +0130]" + b' "GET /a" 200 5', (500, b"/a", [200, 0, 5])),
+    (b"h [17/May/2015:10:05:03. +0130]" + b' "GET /a" 200 5', None),
+    (b"[17/May/2015:10:05:03 +0130]" + b' "GET /a" 200 5', None),
+    (b"h [x [17/May/2015:10:05:03 +0130]" + b' "GET /a" 200 5', (0, b"/a", [200, 0, 5])),
+    (b"h [99/May/2015:10:05:03 +0130] [17/May/2015:10:05:03 +0130]" + b' "GET /a" 200 5', None),
+    (b"h [17/May/2015:10:04:60 +0130]" + b' "GET /a" 200 5', (-3000, b"/a", [200, 0, 5])),
+    (b"h [17/May/2015:10:04:61 +0130]" + b' "GET /a" 200 5', None),
+    (b"\xef\xbb\xbfh [17/May/2015:10:05:03 +0130]" + b' "GET /a" 200 5', (0, b"/a", [200, 0, 5])),
+]
+
+
+@pytest.mark.parametrize(("line", "expected"), SHAPES)
+def test_what_a_line_says(line: bytes, expected: tuple[int, bytes, list[int]] | None) -> None:
+    wanted = expected and (1431851703000 + expected[0], *expected[1:], line)
+    assert weblog.request_of(line) == wanted
+
+
+ODD_BYTES = [b"", b'"', b"\\", b" ", b"[", b"-", b"\r", b"\t", b"\xff", b"0", b"HTTP/1", b"\0"]
+
+
+def test_all_languages_read_odd_lines_as_the_independent_check_does(tmp_path: Path) -> None:
+    """Those above, and what comes of them when bytes are changed, added and left out."""
+    draw = random.Random(5)
+    lines = [line.replace(b"\n", b"\v") for line, _ in SHAPES]
+    for line in list(lines) * 40:
+        changed = bytearray(line[:300])
+        for _ in range(draw.randrange(1, 4)):
+            at = draw.randrange(len(changed) + 1)
+            changed[at : at + draw.randrange(2)] = draw.choice(ODD_BYTES)
+        lines.append(bytes(changed).replace(b"\n", b""))
+    log = tmp_path / "log"
+    log.write_bytes(b"\n".join(lines) + b"\n")
+    run = run_demo(log)
+    assert run.returncode == 0, run.stdout
+    assert last_line(run).startswith(f"demo: {len(lines)} lines, ")
+    assert last_line(run).endswith(" users, 16/16 pairs identical")
+
+
 @pytest.mark.parametrize(
     ("field", "user"),
     [
         (b"1.2.3.4", 0x01020304),
+        (b"\xef\xbb\xbf1.2.3.4", 0x01020304),
         (b"255.255.255.255", 0xFFFFFFFF),
         (b"0.0.0.0", 0),
         (b"", 0),

@@ -16,12 +16,10 @@ import reference_codec
 from reference_codec import ECHO_REQUEST, STRING_SIZE_MAX
 
 MONTHS = [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"]
-TIME = rb"(\d\d)/(" + b"|".join(MONTHS) + rb")/(\d{4}):(\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)"
-SHAPE = re.compile(
-    rb"\S+ \S+ \S+ \["
-    + TIME
-    + rb'\] "[^ "]+ (?P<target>[^ "]+)(?: [^ "]+)?" (?P<status>\d{3}) (?P<size>\d{1,10}|-)(?: |\Z)'
-)
+TIME = rb"\[(\d\d)/(" + b"|".join(MONTHS) + rb")/(\d{4}):(\d\d):(\d\d):(\d\d)(?:[.,](\d+))? ([+-])(\d\d)(\d\d)\]"
+NUMBERS = rb'" (?P<status>\d{3}|-) (?P<size>\d+|-)(?:[ \t"\r]|\Z)'
+SIZE_MAX = 0xFFFFFFFF
+BOM = b"\xef\xbb\xbf"
 EPOCH = datetime.datetime(1970, 1, 1)
 CALENDAR_CYCLE = datetime.timedelta(days=146097)  # 400 years; datetime has no year 0
 FIELDS = ("stream_offset", "api_key", "sequence", *(field.name for field in ECHO_REQUEST.fields))
@@ -55,33 +53,71 @@ class Weblog:
 
 
 def _time_ms(match: re.Match[bytes]) -> int | None:
-    """Milliseconds since the epoch; None where there is no such time."""
-    day, hour, minute, second, offset_hours, offset_minutes = (int(match[group]) for group in (1, 4, 5, 6, 8, 9))
+    """Milliseconds since the epoch; None where there is no such time. A leap second is the second after it."""
+    day, hour, minute, second, offset_hours, offset_minutes = (int(match[group]) for group in (1, 4, 5, 6, 9, 10))
     year, cycles = int(match[3]), 0
     if year == 0:
         year, cycles = 400, 1
-    if offset_hours > 23 or offset_minutes > 59:
+    if offset_hours > 23 or offset_minutes > 59 or second > 60:
         return None
     try:
-        local = datetime.datetime(year, MONTHS.index(match[2]) + 1, day, hour, minute, second)
+        local = datetime.datetime(year, MONTHS.index(match[2]) + 1, day, hour, minute)
     except ValueError:
         return None
-    offset = datetime.timedelta(hours=offset_hours, minutes=offset_minutes) * (-1 if match[7] == b"-" else 1)
+    offset = datetime.timedelta(hours=offset_hours, minutes=offset_minutes) * (-1 if match[8] == b"-" else 1)
     since_epoch = local - EPOCH - cycles * CALENDAR_CYCLE - offset
-    return since_epoch // datetime.timedelta(milliseconds=1)
+    return since_epoch // datetime.timedelta(milliseconds=1) + second * 1000 + int((match[7] or b"")[:3].ljust(3, b"0"))
+
+
+def _request_and_numbers(rest: bytes) -> tuple[bytes, re.Match[bytes]] | None:
+    """What stands in quotes behind the time, and the numbers behind that. A quote ends a request when it is not escaped and numbers follow;
+    where there is no such quote in its place, the first after which they follow."""
+    if not rest.startswith(b' "'):
+        return None
+    at = 2
+    while at < len(rest) and rest[at] != ord('"'):
+        at += 2 if rest[at] == ord("\\") else 1
+    ends = [at] if at < len(rest) else []
+    for end in [*ends, *(match.start() for match in re.finditer(b'"', rest) if match.start() > 1)]:
+        numbers = re.compile(NUMBERS).match(rest, end)
+        if numbers:
+            return rest[2:end], numbers
+    return None
+
+
+def target_of(request: bytes) -> bytes:
+    """What a request asks for: all between method and version, which stand apart; nothing where it is no request."""
+    words = request.split(b" ")
+    method = words.pop(0)
+    while words and not words[0]:
+        words.pop(0)
+    if not words or not re.fullmatch(rb"[\w!#$%&'*+.^`|~-]+", method, re.ASCII):
+        return b""
+    if len(words) > 1 and re.fullmatch(rb"HTTP/[\d.]+", words[-1]):
+        words.pop()
+        while not words[-1]:
+            words.pop()
+    return b" ".join(words)
 
 
 def request_of(line: bytes) -> Request | None:
     """The request of a line in shape, else None."""
-    match = SHAPE.match(line)
-    if not match:
+    time = re.compile(TIME).search(line, 1)
+    time_ms = _time_ms(time) if time else None
+    found = _request_and_numbers(line[time.end() :]) if time else None
+    if time_ms is None or found is None:
         return None
-    size = 0 if match["size"] == b"-" else int(match["size"])
-    time_ms = _time_ms(match)
-    if size > 0xFFFFFFFF or time_ms is None:
-        return None
+    request, numbers = found
+    digits = numbers["size"].removeprefix(b"-").lstrip(b"0")
+    size = SIZE_MAX if len(digits) > 10 else min(int(digits or b"0"), SIZE_MAX)
     high, low = struct.unpack(">hh", struct.pack(">I", size))
-    return Request(time_ms, match["target"], [int(match["status"]), high, low], line)
+    status = 0 if numbers["status"] == b"-" else int(numbers["status"])
+    return Request(time_ms, target_of(request), [status, high, low], line)
+
+
+def first_field(line: bytes) -> bytes:
+    """Whose line it is; a byte order mark is nobody's."""
+    return line.removeprefix(BOM).split(b" ", 1)[0]
 
 
 def parse(data: bytes) -> Weblog:
@@ -93,7 +129,7 @@ def parse(data: bytes) -> Weblog:
         lines,
         [request or Request(0, b"", [], line) for request, line in zip(requests, lines, strict=True)],
         requests.count(None),
-        len({line.split(b" ", 1)[0] for line in lines}),
+        len({first_field(line) for line in lines}),
     )
 
 
@@ -152,7 +188,7 @@ def crc32c(data: bytes) -> int:
 
 def user_of(line: bytes) -> int:
     """Whose visit a line is: its first field as a big-endian number where that is an IPv4 address, otherwise its CRC-32C."""
-    field = line.split(b" ", 1)[0]
+    field = first_field(line)
     try:
         return int(ipaddress.IPv4Address(field.decode("ascii")))
     except ValueError:

@@ -27,13 +27,17 @@ SILENCE_SECONDS_MAX = 60  # after which a peer counts as gone
 FRAME_SIZE_MAX = 2**31 - 1  # lines may be long
 
 MONTHS = (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec")
-SHAPE = re.compile(
-    rb"\S+ \S+ \S+ "
+TIME = re.compile(
     rb"\[(?P<day>[0-9]{2})/(?P<month>" + b"|".join(MONTHS) + rb")/(?P<year>[0-9]{4})"
-    rb":(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})"
+    rb":(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})(?:[.,](?P<fraction>[0-9]{1,3})[0-9]*)?"
     rb" (?P<sign>[+-])(?P<east_hours>[0-9]{2})(?P<east_minutes>[0-9]{2})\]"
-    rb' "[^ "]+ (?P<target>[^ "]+)(?: [^ "]+)?" (?P<status>[0-9]{3}) (?P<size>[0-9]{1,10}|-)(?: |\Z)'
 )
+NUMBERS = rb'" (?P<status>[0-9]{3}|-) (?P<size>[0-9]+|-)(?=[ \t"\r]|\Z)'
+# A request ends at the first quote that is not escaped, if numbers follow; otherwise at the first quote after which they do.
+ESCAPED = re.compile(rb' "(?P<request>[^"\\]*(?:\\.[^"\\]*)*)' + NUMBERS, re.DOTALL)
+UNESCAPED = re.compile(rb' "(?P<request>.*?)' + NUMBERS, re.DOTALL)
+METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ +(?=[^ ])")
+VERSION = re.compile(rb"HTTP/[0-9.]+")
 SIZE_MAX = 2**32 - 1
 EPOCH_DAY = datetime.date(1970, 1, 1).toordinal()
 DAYS_OF_400_YEARS = 146097
@@ -59,7 +63,7 @@ def time_ms(match: re.Match[bytes]) -> int | None:
     """Milliseconds since the epoch; None where the calendar has no such time."""
     hour, minute, second = int(match["hour"]), int(match["minute"]), int(match["second"])
     east_hours, east_minutes = int(match["east_hours"]), int(match["east_minutes"])
-    if hour > 23 or minute > 59 or second > 59 or east_hours > 23 or east_minutes > 59:
+    if hour > 23 or minute > 59 or second > 60 or east_hours > 23 or east_minutes > 59:
         return None
     try:
         # The calendar repeats after 400 years, and datetime has no year 0.
@@ -68,19 +72,33 @@ def time_ms(match: re.Match[bytes]) -> int | None:
         return None
     days = date.toordinal() - EPOCH_DAY + (int(match["year"]) // 400 - 1) * DAYS_OF_400_YEARS
     east = (east_hours * 60 + east_minutes) * (-1 if match["sign"] == b"-" else 1)
-    return ((days * 24 + hour) * 3600 + (minute - east) * 60 + second) * 1000
+    ms = int((match["fraction"] or b"").ljust(3, b"0"))
+    return ((days * 24 + hour) * 3600 + (minute - east) * 60 + second) * 1000 + ms
+
+
+def target_of(request: bytes) -> bytes:
+    """What a request asks for: all between method and version; nothing where it is no request."""
+    method = METHOD.match(request)
+    if method is None:
+        return b""
+    target = request[method.end() :]
+    before, _, last = target.rpartition(b" ")
+    return before.rstrip(b" ") if before and VERSION.fullmatch(last) else target
 
 
 def request_of(line: bytes) -> Request | None:
     """The request of a line in shape; None otherwise."""
-    match = SHAPE.match(line)
-    timestamp = match and time_ms(match)
-    if match is None or timestamp is None:
+    time = TIME.search(line, 1)
+    timestamp = time and time_ms(time)
+    if time is None or timestamp is None:
         return None
-    size = 0 if match["size"] == b"-" else int(match["size"])
-    if size > SIZE_MAX:
+    match = ESCAPED.match(line, time.end()) or UNESCAPED.match(line, time.end())
+    if match is None:
         return None
-    return Request(timestamp, match["target"], (int(match["status"]), *struct.unpack(">hh", size.to_bytes(4))), line)
+    digits = match["size"].lstrip(b"-0") or b"0"
+    size = SIZE_MAX if len(digits) > len(str(SIZE_MAX)) else min(int(digits), SIZE_MAX)
+    status = 0 if match["status"] == b"-" else int(match["status"])
+    return Request(timestamp, target_of(match["request"]), (status, *struct.unpack(">hh", size.to_bytes(4))), line)
 
 
 def read_log(path: str) -> tuple[list[Request], int]:
@@ -378,7 +396,7 @@ TIME_MS_MAX = (2**63 - 1) // 10**6  # that 64-bit nanoseconds reach
 
 def user_of(line: bytes) -> int:
     """Whose visit a line is: its first field as a big-endian number where it is an IPv4 address, otherwise its CRC-32C."""
-    field = line.split(b" ", 1)[0]
+    field = line.removeprefix(b"\xef\xbb\xbf").split(b" ", 1)[0]  # a byte order mark is nobody's
     try:
         return int.from_bytes(socket.inet_pton(socket.AF_INET, field.decode()))
     except (OSError, UnicodeDecodeError):

@@ -26,7 +26,7 @@ func openVisits(path string, readOnly bool) (*samebytes.VisitManager, error) {
 
 // userOf tells whose visit a line is: its first field as a big-endian number where that is an IPv4 address, otherwise its CRC-32C.
 func userOf(line []byte) uint32 {
-	field, _, _ := bytes.Cut(line, []byte(" "))
+	field, _, _ := bytes.Cut(bytes.TrimPrefix(line, []byte("\xef\xbb\xbf")), []byte(" ")) // a byte order mark is nobody's
 	if address, err := netip.ParseAddr(string(field)); err == nil && address.Is4() {
 		bytes := address.As4()
 		return binary.BigEndian.Uint32(bytes[:])

@@ -4,11 +4,11 @@
 
 #include <recent_visits.h>
 
-void Free(VisitManager *manager) { printf("its own Free, of %s\n", manager == NULL ? "nothing" : "a manager"); }
+void VisitManagerFree(VisitManager *manager) { printf("its own VisitManagerFree, of %s\n", manager == NULL ? "nothing" : "a manager"); }
 
 int main(int count, char **arguments) {
   VisitManager *manager = VisitManagerCreate(arguments[count - 1], 2);
-  if (!AddVisit(manager, 1, 1, "/", "")) return 1;
-  Free(manager);
+  if (!VisitManagerAddVisit(manager, 1, 1, "/", "")) return 1;
+  VisitManagerFree(manager);
   return 0;
 }

@@ -1,6 +1,7 @@
-"""A program as its author wrote it against recent_visits.h, by ctypes: it knows nothing of samebytes."""
+"""A module as its author wrote it against recent_visits.h, by ctypes: it knows no samebytes, and looks for librv.so beside itself."""
 
 import ctypes
+import os
 import sys
 
 
@@ -10,48 +11,70 @@ class Timespec(ctypes.Structure):
 
 class Visit(ctypes.Structure):
     _fields_ = [
-        ("visit_id", ctypes.c_uint),
+        ("visit_id", ctypes.c_uint32),
         ("url", ctypes.c_char_p),
         ("text", ctypes.c_char_p),
         ("time", Timespec),
     ]
 
 
-rv = ctypes.CDLL("librv.so")
-rv.VisitManagerCreate.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
-rv.VisitManagerCreate.restype = ctypes.c_void_p
-rv.Free.argtypes = [ctypes.c_void_p]
-rv.Free.restype = None
-rv.AddVisit.argtypes = [ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint, ctypes.c_char_p, ctypes.c_char_p]
-rv.AddVisit.restype = ctypes.c_bool
-rv.GetRecentVisits.argtypes = [ctypes.c_void_p, ctypes.c_uint, ctypes.POINTER(ctypes.c_size_t)]
-rv.GetRecentVisits.restype = ctypes.POINTER(Visit)
-rv.Delete.argtypes = [ctypes.c_void_p, ctypes.c_uint, ctypes.POINTER(ctypes.c_uint), ctypes.c_size_t]
-rv.Delete.restype = ctypes.c_bool
-rv.Clear.argtypes = [ctypes.c_void_p, ctypes.c_uint]
-rv.Clear.restype = ctypes.c_bool
+rv = ctypes.CDLL(os.path.join(os.path.dirname(__file__), "librv.so"))
+manager_t, number, text = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_char_p
+rv.VisitManagerCreate.argtypes = [text, ctypes.c_size_t]
+rv.VisitManagerCreate.restype = manager_t
+rv.VisitManagerFree.argtypes = [manager_t]
+rv.VisitManagerAddVisit.argtypes = [manager_t, number, number, text, text]
+rv.VisitManagerAddVisit.restype = ctypes.c_bool
+rv.VisitManagerGetRecentVisits.argtypes = [manager_t, number, ctypes.POINTER(ctypes.c_size_t)]
+rv.VisitManagerGetRecentVisits.restype = ctypes.POINTER(ctypes.POINTER(Visit))
+rv.VisitManagerDelete.argtypes = [manager_t, number, ctypes.POINTER(number), ctypes.c_size_t]
+rv.VisitManagerDelete.restype = ctypes.c_bool
+rv.VisitManagerClear.argtypes = [manager_t, number]
 
 
-def show(manager, user):
-    count = ctypes.c_size_t()
-    visits = rv.GetRecentVisits(manager, user, ctypes.byref(count))
-    words = [f"{user}:"]
-    for visit in visits[: count.value] if visits else []:
+class Manager:
+    def __init__(self, path, max_visits=10):
+        self.handle = rv.VisitManagerCreate(path.encode(), max_visits)
+        if not self.handle:
+            raise RuntimeError("no manager")
+
+    def close(self):
+        rv.VisitManagerFree(self.handle)
+
+    def add(self, user_id, visit_id, url, text):
+        return rv.VisitManagerAddVisit(self.handle, number(user_id), number(visit_id), url.encode(), text.encode())
+
+    def recent(self, user_id):
+        count = ctypes.c_size_t(0)
+        visits = rv.VisitManagerGetRecentVisits(self.handle, user_id, ctypes.byref(count))
+        return [visits[i].contents for i in range(count.value)] if visits else []
+
+    def delete(self, user_id, visit_ids):
+        return rv.VisitManagerDelete(self.handle, user_id, (number * len(visit_ids))(*visit_ids), len(visit_ids))
+
+    def clear(self, user_id):
+        rv.VisitManagerClear(self.handle, user_id)
+
+
+def show(manager, user_id):
+    words = [f"{user_id}:"]
+    for visit in manager.recent(user_id):
+        if visit.time.tv_sec == 0 or visit.time.tv_nsec < 0:
+            sys.exit("no time")
         words += [str(visit.visit_id), visit.url.decode(), visit.text.decode()]
     print(*words)
 
 
-manager = rv.VisitManagerCreate(sys.argv[1].encode(), 2)
-if not manager:
-    sys.exit(1)
-unwanted = (ctypes.c_uint * 1)(2)
-good = rv.AddVisit(manager, 7, 1, b"/one", b"first")
-good &= rv.AddVisit(manager, 7, 2, b"/two", b"second")
-good &= rv.AddVisit(manager, 7, 3, b"/three", b"third")
-show(manager, 7)
-good &= rv.Delete(manager, 7, unwanted, 1) and not rv.Delete(manager, 7, unwanted, 1)
-show(manager, 7)
-good &= rv.AddVisit(manager, 8, 1, b"/", b"") and rv.Clear(manager, 8)
-show(manager, 8)
-rv.Free(manager)
-sys.exit(not good)
+if __name__ == "__main__":
+    manager = Manager(sys.argv[1], 2)
+    good = manager.add(7, 1, "/one", "first")
+    good &= manager.add(7, 2, "/two", "second")
+    good &= manager.add(7, 3, "/three", "third")
+    show(manager, 7)
+    good &= manager.delete(7, [2]) and not manager.delete(7, [2])
+    show(manager, 7)
+    good &= manager.add(8, 1, "/", "")
+    manager.clear(8)
+    show(manager, 8)
+    manager.close()
+    sys.exit(not good)

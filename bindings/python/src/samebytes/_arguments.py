@@ -96,13 +96,21 @@ def sequence(values: Any, name: str) -> Sequence[Any]:
     return values if isinstance(values, (list, tuple)) else list(values)
 
 
+def plain(values: Iterable[Any]) -> Sequence[Any]:
+    """A column as a list, arrays at once."""
+    if isinstance(values, (str, bytes, bytearray)):
+        raise TypeError(f"a column is needed, not {kind(values)}")
+    tolist = getattr(values, "tolist", None)
+    return list(tolist() if callable(tolist) else values)
+
+
 def same_integers(values: Any, typecode: str) -> array[int] | None:
     """A copy of *values*, made at once, where it is a buffer of just these signed integers; otherwise None."""
     if isinstance(values, (list, tuple)):
         return None
     try:
         view = memoryview(values)
-    except (TypeError, BufferError):
+    except (TypeError, BufferError, ValueError):  # numpy's datetime64 is no format of buffers, a ValueError
         return None
     items = array(typecode)
     if view.format not in SIGNED or view.itemsize != items.itemsize or view.ndim != 1 or not typecode.islower():

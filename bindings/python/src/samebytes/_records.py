@@ -437,7 +437,7 @@ class VisitStats(NamedTuple):
     compactions: int = 0
     """by this handle"""
     cut_bytes: int = 0
-    """unsynced bytes that this open cut off and kept beside the file"""
+    """unsynced bytes that this open cut off and kept beside the file; read_only: that it does not show"""
     replayed_records: int = 0
     """by this open, without those that an index made unnecessary"""
     upgraded: bool = False
@@ -465,6 +465,8 @@ class VisitManagerOptions(NamedTuple):
     """Compact in a thread of the library, which starts for this only. Otherwise the calls that change visits do
     it, a piece each.
     """
+    lock_timeout_ms: int = 0
+    """how long an open waits for a file that another handle writes, before LockedError; 0: not at all"""
 
 
 __all__ = [

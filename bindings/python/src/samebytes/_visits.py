@@ -9,15 +9,17 @@ import codecs
 import os
 import time as clock
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from threading import Event
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from . import _arguments, _classes, _objects, _records, errors
 from ._arrow import ArrowStream, Strings, stream_of, strings_of
 from ._backend import layer
+from ._errors import naming
+from ._times import EPOCH, time_ns_of, times_column
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -25,28 +27,11 @@ if TYPE_CHECKING:
     Path = str | bytes | PathLike[str] | PathLike[bytes]
     Row = tuple[int, int, str | bytes, str | bytes] | tuple[int, int, str | bytes, str | bytes, datetime | int | None]
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-INT64_MAX = 0x7FFFFFFFFFFFFFFF
-MICROSECOND = timedelta(microseconds=1)
 DURABILITIES = {
     "none": _records.DURABILITY_NONE,
     "interval": _records.DURABILITY_INTERVAL,
     "always": _records.DURABILITY_ALWAYS,
 }
-
-
-def time_ns_of(time: datetime | int) -> int:
-    """*time* in nanoseconds since the Unix epoch; an int is that already."""
-    if isinstance(time, datetime):
-        if time.tzinfo is None:
-            raise ValueError(f"time: {time.isoformat()} has no time zone; use datetime.now(UTC) or time.astimezone()")
-        number = (time - EPOCH) // MICROSECOND * 1000
-        if not -INT64_MAX < number <= INT64_MAX:
-            raise OverflowError(f"time: {time.isoformat()} is not between the years 1678 and 2262")
-        return number
-    if isinstance(time, bool) or not hasattr(time, "__index__"):
-        raise TypeError(f"time: a datetime, or an int of nanoseconds, is needed, not {_arguments.kind(time)}")
-    return _arguments.integer(time, "time", -INT64_MAX, INT64_MAX)
 
 
 def path_text(path: Path) -> str:
@@ -97,7 +82,7 @@ class Visit(_Row):
             exact = clock.time_ns() if time is None else time_ns_of(time)
         else:
             exact = time_ns_of(time_ns)
-            if time is not None and time_ns_of(time) != exact // 1000 * 1000:
+            if time is not None and time_ns_of(time) not in (exact, exact // 1000 * 1000):
                 raise ValueError(f"time and time_ns differ: {time.isoformat()}, {time_ns}; give one of them")
         user = _arguments.integer(user, "user", 0, 0xFFFFFFFF)
         visit_id = _arguments.integer(visit_id, "visit_id", 0, 0xFFFFFFFF)
@@ -150,17 +135,21 @@ class VisitManager(_objects.VisitManager, _classes.VisitManager):  # type: ignor
     def __init__(
         self,
         path: Path,
-        max_visits: int = 10,
+        max_visits: int | None = None,
         *,
         durability: int | Literal["none", "interval", "always"] = 0,
         interval_ms: int = 0,
         timeout_ms: int = 0,
+        lock_timeout_ms: int = 0,
         read_only: bool = False,
         compact_in_thread: bool = False,
         errors: str = "strict",
         as_bytes: bool = False,
     ) -> None:
-        """Open the file at *path*, or make it, and keep the newest *max_visits* visits per user; 0 means as many as the file says.
+        """Open the file at *path*, or make it, and keep the newest *max_visits* visits per user.
+
+        None, or 0, keeps as many as the file says, and 10 per user in a new one. A number lower than the file's deletes, at once and for
+        good, the oldest visits of users who have more; with *read_only* it only limits what is shown.
 
         A file of the old format is upgraded, and kept as PATH.v0; an unsynced tail is cut off, and kept as PATH.cut. *durability* says
         when an acknowledged change is on disk: "none", "interval" (within *interval_ms*, 0 meaning 100), or "always". With
@@ -169,22 +158,25 @@ class VisitManager(_objects.VisitManager, _classes.VisitManager):  # type: ignor
         url and text are str. Where a file has bytes that are no UTF-8, reading raises UnicodeDecodeError, which names visit and field;
         errors="replace" or another handler of decode() reads them all the same, and with as_bytes=True they are bytes.
 
+        Where another handle writes the file, this waits up to *lock_timeout_ms* for it to close. A handle whose file is moved, replaced
+        or removed while it is open raises NotFoundError for every change from then on, and from close(); reads go on.
+
         Raises LockedError when another handle writes the file; CorruptError for a damaged file, which stays untouched; NotFoundError
         when there is none and *read_only* is set; UnsupportedError for a file of a newer library; InvalidArgumentError for a path that
         is no file, or an option out of its range; IoError; NoMemoryError.
         """
         codecs.lookup_error(errors)
-        address = layer.sb_visit_manager_open(
-            path_text(path),
-            _records.VisitManagerOptions(
-                max_visits=max_visits,
-                durability=durability_of(durability),
-                interval_ms=interval_ms,
-                timeout_ms=timeout_ms,
-                read_only=read_only,
-                compact_in_thread=compact_in_thread,
-            ),
+        options = _records.VisitManagerOptions(
+            max_visits=0 if max_visits is None else max_visits,
+            durability=durability_of(durability),
+            interval_ms=interval_ms,
+            timeout_ms=timeout_ms,
+            lock_timeout_ms=lock_timeout_ms,
+            read_only=read_only,
+            compact_in_thread=compact_in_thread,
         )
+        with naming(path):
+            address = layer.sb_visit_manager_open(path_text(path), options)
         self._pid = os.getpid()
         self._opened(address, Visit, errors, as_bytes)
 
@@ -215,8 +207,8 @@ class VisitManager(_objects.VisitManager, _classes.VisitManager):  # type: ignor
         add_visits(), with the index of the visit in the error's `frame`.
         """
         when = () if times is None else times_column(times)
-        user_numbers = _arguments.integers(plain(users), "uint32_t", "users")
-        ids = _arguments.integers(plain(visit_ids), "uint32_t", "visit_ids")
+        user_numbers = _arguments.integers(_arguments.plain(users), "uint32_t", "users")
+        ids = _arguments.integers(_arguments.plain(visit_ids), "uint32_t", "visit_ids")
         url, text = strings_column(urls, "url"), strings_column(texts, "text")
         if times is not None and len(when) == 0 and len(user_numbers) > 0:  # which would mean now
             raise errors.InvalidArgumentError(f"0 times for {len(user_numbers)} visits", field="times_ns")
@@ -230,11 +222,11 @@ class VisitManager(_objects.VisitManager, _classes.VisitManager):  # type: ignor
         Errors as get_recent_visits().
         """
         with self._lock:
-            return self._visits_of(layer.sb_visit_manager_get_recent_visits_of(self._address, plain(users)))
+            return self._visits_of(layer.sb_visit_manager_get_recent_visits_of(self._address, _arguments.plain(users)))
 
     def delete_visits(self, user: int, visit_ids: Iterable[int]) -> bool:
         """Delete visits of *user*; return whether any of them was there. No ids at all is True: nothing had to be done."""
-        ids = plain(visit_ids)
+        ids = _arguments.plain(visit_ids)
         return super().delete_visits(user, ids) or not ids
 
     def clear_user(self, user: int, erase: bool = False) -> Literal[True]:  # type: ignore[override]
@@ -278,7 +270,8 @@ class VisitManager(_objects.VisitManager, _classes.VisitManager):  # type: ignor
 
         Raises InvalidArgumentError when *path* exists, IoError.
         """
-        super().copy_to(path_text(path))
+        with naming(path):
+            super().copy_to(path_text(path))
 
     def finish(self) -> None:
         """Close the file cleanly, so that close() has nothing left to fail at. Other calls raise ClosedError from then on."""
@@ -337,27 +330,11 @@ def durability_of(value: int | str) -> int:
     return DURABILITIES[value]
 
 
-def plain(values: Iterable[Any]) -> Sequence[Any]:
-    """A column as a list, arrays at once."""
-    if isinstance(values, (str, bytes, bytearray)):
-        raise TypeError(f"a column is needed, not {_arguments.kind(values)}")
-    tolist = getattr(values, "tolist", None)
-    return list(tolist() if callable(tolist) else values)
-
-
-def times_column(values: Iterable[Any]) -> Sequence[int]:
-    """Times in nanoseconds, None meaning now."""
-    exact = _arguments.same_integers(values, _arguments.TYPECODES["int64_t"])
-    if exact is not None:
-        return exact
-    return array("q", [_records.VISIT_NOW if time is None else time_ns_of(time) for time in plain(values)])
-
-
 def strings_column(values: Any, name: str) -> _records.Column:
     """Strings one behind the other, or as a Column has them; its bytes are copied where somebody could change them during the call."""
     if isinstance(values, _records.Column):
         return values if isinstance(values.values, bytes | None) else values._replace(values=bytes(values.values))
-    items = plain(values)
+    items = _arguments.plain(values)
     try:
         joined = "".join(items)
         if joined.isascii():  # mostly; then each character is a byte
@@ -378,11 +355,13 @@ def text_bytes(item: Any, index: int, name: str) -> bytes:
 
 
 def verify_visits(path: Path) -> _records.VisitReport:
-    return _classes.verify_visits(path_text(path))
+    with naming(path):
+        return _classes.verify_visits(path_text(path))
 
 
 def salvage_visits(path: Path, target: Path) -> _records.VisitReport:
-    return _classes.salvage_visits(path_text(path), path_text(target))
+    with naming(path, target):
+        return _classes.salvage_visits(path_text(path), path_text(target))
 
 
 verify_visits.__doc__ = _classes.verify_visits.__doc__

@@ -11,7 +11,7 @@ import click
 
 from .. import _backend, _layer_cffi, _layer_ctypes, _library, _objects
 from .._version import __version__
-from . import _show
+from . import _show, _status
 
 MAPS = Path("/proc/self/maps")
 
@@ -68,4 +68,4 @@ def doctor(as_json: bool) -> None:
         if not found:
             click.echo("All parts belong together.")
     if found:
-        click.get_current_context().exit(1)
+        click.get_current_context().exit(_status.DAMAGE)

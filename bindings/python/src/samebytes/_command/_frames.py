@@ -14,7 +14,7 @@ from .. import _codec, _records
 from .._classes import echo_request_schema, echo_response_schema, status_name
 from .._errors import SamebytesError
 from .._schema_file import load_schemas
-from . import _show
+from . import _show, _status
 
 PIECE = 1 << 20
 FIELDS_AT = 6  # offset of the first field in a frame: Size, api_key, sequence
@@ -292,4 +292,4 @@ def frames(
                 printer.show(found, reader)
         printer.end(reader, total)
     if printer.damaged:
-        click.get_current_context().exit(1)
+        click.get_current_context().exit(_status.DAMAGE)

@@ -2,40 +2,42 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
-from collections.abc import Callable, Iterator
+import re
+from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .. import _records
 from .._visits import VisitManager, salvage_visits, verify_visits
-from . import _show, _weblog
+from . import _import, _show, _sources, _status, _weblog
 
 MAGIC = b"\x89SBVIS\r\n"
-BATCH = 1024  # visits that are added at once
-DAMAGE, TROUBLE = 1, 2
+RATIO_MAX = 250  # of a compressed log; those of real ones are below 100
+OWN_NAME = re.compile(r"(.+)\.(new|lock|v0|cut|cut\.[0-9]+)")
 
 if TYPE_CHECKING:
-    NumberType = click.ParamType[int]
+    UserType = click.ParamType[int | bytes]
 else:
-    NumberType = click.ParamType  # older releases do not say of what
+    UserType = click.ParamType  # older releases do not say of what
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="JSON: one object per line.")
-
-
-def fail(message: str) -> None:
-    click.echo(f"samebytes: {message}", err=True)
-    click.get_current_context().exit(TROUBLE)
 
 
 def existing(path: Path) -> Path:
     """*path*, if there is a file: opening for writing would make one."""
     if not path.exists():
-        fail(f"{path}: there is no such file")
+        raise click.UsageError(f"{path}: there is no such file")
     return path
+
+
+def refuse_own_name(path: Path) -> None:
+    """A store takes, moves and removes files of these names beside it, so that nothing is written to one."""
+    found = OWN_NAME.fullmatch(path.name)
+    if found:
+        raise click.UsageError(f"{path}: a store named {found[1]} keeps that name for itself; choose another")
 
 
 def reader(path: Path) -> VisitManager:
@@ -59,21 +61,30 @@ def is_kept(suffix: str) -> bool:
     return suffix in (".cut", ".v0") or (suffix.startswith(".cut.") and suffix[5:].isdecimal())
 
 
-class User(NumberType):
-    """A user's number, or the IPv4 address that it stands for."""
+class User(UserType):
+    """A user's number, or the client that an import has made a user of, by address or name."""
 
     name = "user"
 
-    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> int:
-        if isinstance(value, int):
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> int | bytes:
+        if isinstance(value, int | bytes):
             return value
-        try:
-            number = int(value) if value.isdecimal() else int(ipaddress.IPv4Address(value))
-        except ValueError:
-            self.fail(f"{value!r} is neither a number nor an IPv4 address", param, context)
-        if number > 0xFFFFFFFF:
-            self.fail(f"{value} is above {0xFFFFFFFF}", param, context)
-        return number
+        if value.isdecimal():
+            if int(value) > 0xFFFFFFFF:
+                self.fail(f"{value} is above {0xFFFFFFFF}", param, context)
+            return int(value)
+        client = value.encode("utf-8", "surrogateescape")
+        if _weblog.is_address(client) or re.fullmatch(r"[^\s.]+(\.[^\s.]+)*\.[a-zA-Z][^\s.]*\.?", value):
+            return _weblog.client_name(client)
+        raise click.BadParameter(f"{value!r} is neither a number nor an address or a host's name", context, param)
+
+
+def number_of(manager: VisitManager, user: int | bytes) -> int:
+    """The user's number; of a client whom no import has seen, the one that it would get."""
+    if isinstance(user, int):
+        return user
+    found = _import.number_of(manager, user)
+    return _import.candidates(user)[0] if found is None else found
 
 
 @click.group()
@@ -130,22 +141,23 @@ def users(path: Path, as_json: bool) -> None:
 @click.option("--full", is_flag=True, help="Show long texts whole.")
 @as_json_option
 @click.pass_obj
-def show(path: Path, user: int, full: bool, as_json: bool) -> None:
-    """Show the visits of USER, newest first. USER is a number, or an IPv4 address that stands for one."""
+def show(path: Path, user: int | bytes, full: bool, as_json: bool) -> None:
+    """Show the visits of USER, newest first. USER is a number, or a client that was imported: an address or a host's name."""
     with reader(path) as manager:
-        found = manager.get_recent_visits(user)
+        number = number_of(manager, user)
+        found = manager.get_recent_visits(number)
     shown_max = None if full else _show.SHOWN_MAX
     for visit in found:
         url, text = bytes_of(visit.url), bytes_of(visit.text)
         time = _show.time_text(visit.time_ns)
         if as_json:
-            values = {"user": user, "visit_id": visit.visit_id, "time": time, "time_ns": visit.time_ns}
+            values = {"user": number, "visit_id": visit.visit_id, "time": time, "time_ns": visit.time_ns}
             _show.json_line(values | {"url": _show.json_bytes(url), "text": _show.json_bytes(text)})
         else:
             click.echo(f"{time}  {visit.visit_id}  {_show.escaped(url, shown_max)}")
             click.echo(f"    {_show.escaped(text, shown_max)}")
     if not found and not as_json:
-        click.echo(f"user {user} has no visits")
+        click.echo(f"user {user if isinstance(user, int) else user.decode()} has no visits")
 
 
 def bytes_of(value: str | bytes) -> bytes:
@@ -165,7 +177,7 @@ def verify(path: Path, as_json: bool) -> None:
     report = _show.with_progress(lambda: verify_visits(path), size, "verify")
     show_report(report, as_json)
     if report.damaged_bytes:
-        click.get_current_context().exit(DAMAGE)
+        click.get_current_context().exit(_status.DAMAGE)
 
 
 @visits.command()
@@ -188,82 +200,73 @@ def salvage(path: Path, out: Path, as_json: bool) -> None:
 
     FILE stays as it is. The exit status is 0 when OUT was written, and 1 when nothing in FILE is of use.
     """
+    refuse_own_name(out)
     size = existing(path).stat().st_size
     report = _show.with_progress(lambda: salvage_visits(path, out), 2 * size, "salvage")
     show_report(report, as_json)
 
 
-class Line(NamedTuple):
-    number: int
-    bytes: bytes
+class Odd(click.ClickException):
+    """A log was not understood."""
+
+    exit_code = _status.NOT_UNDERSTOOD
 
 
-def lines_of(source: IO[bytes], advance: Callable[[int], None]) -> Iterator[Line]:
-    """The lines of a log without their LF, counted from 1."""
-    for number, line in enumerate(source, start=1):
-        advance(len(line))
-        yield Line(number, line.removesuffix(b"\n"))
+def warn(message: str) -> None:
+    click.echo(f"samebytes: {message}", err=True)
 
 
-class Import:
-    """Adds the lines of a log to a store, many at once, and counts what was odd."""
-
-    def __init__(self, manager: VisitManager, first_id: int) -> None:
-        self.manager = manager
-        self.first_id = first_id
-        self.pending: list[tuple[int, int, bytes, bytes, int]] = []
-        self.counts = {"lines": 0, "added": 0, "out_of_shape": 0, "with_nul": 0, "too_long": 0}
-
-    def line(self, line: Line) -> None:
-        self.counts["lines"] += 1
-        if b"\0" in line.bytes:
-            self.counts["with_nul"] += 1
-            return
-        if len(line.bytes) > _records.VISIT_TEXT_MAX:
-            self.counts["too_long"] += 1
-            return
-        parsed = _weblog.parsed(line.bytes)
-        self.counts["out_of_shape"] += not parsed.in_shape
-        visit_id = self.first_id + line.number - 1
-        if visit_id > 0xFFFFFFFF:
-            raise click.UsageError(
-                f"line {line.number} would have the visit_id {visit_id}, which is above {0xFFFFFFFF}"
-            )
-        self.pending.append((parsed.user, visit_id, parsed.url, line.bytes, parsed.time_ns))
-        if len(self.pending) == BATCH:
-            self.flush()
-
-    def flush(self) -> None:
-        self.manager.add_visits(self.pending)
-        self.counts["added"] += len(self.pending)
-        self.pending.clear()
+def import_log(work: _import.Import, log: Path, format: str, strict: bool, ratio_max: int) -> bool:
+    """Whether most of the log was understood. With *strict* the first line that is not ends the work."""
+    before = work.counts.understandable
+    first = ""
+    size = log.stat().st_size if str(log) != "-" else 0
+    with _show.progress(size, "import", size > 0) as advance, _sources.opened(log, advance, ratio_max) as source:
+        for number, why in work.log(source, format):
+            first = first or f"line {number}: {why}"
+            if strict:
+                raise Odd(f"{log}: {first}; nothing after it was added")
+    refused, understandable = (now - then for now, then in zip(work.counts.understandable, before))
+    if refused * 2 <= understandable:
+        return True
+    warn(f"{log}: {refused} of {understandable} lines were not understood, first {first}. --format names a format")
+    return False
 
 
 @visits.command("import")
-@click.argument("log", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
+@click.argument("logs", nargs=-1, required=True, metavar="LOG...",
+                type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))  # fmt: skip
+@click.option("--format", type=click.Choice(_weblog.FORMATS), default="auto", show_default=True, help="Of the lines.")
+@click.option("--strict", is_flag=True, help="End at the first line that is refused.")
 @click.option(
-    "--first-id", type=click.IntRange(0, 0xFFFFFFFF), default=1, show_default=True, help="visit_id of the first line."
+    "--first-id", type=click.IntRange(0, 0xFFFFFFFF), help="visit_id of the first line, whatever was imported before."
 )
-@click.option(
-    "--max-visits", type=click.IntRange(1, 0xFFFFFFFF), help="Visits kept per user; as FILE says, 10 for a new one."
-)
+@click.option("--max-visits", type=click.IntRange(1, 0xFFFFFFFF),
+              help="Visits kept per user; as FILE says, 10 for a new one. Fewer than FILE says deletes the older ones.")  # fmt: skip
+@click.option("--max-ratio", type=click.IntRange(1), default=RATIO_MAX, show_default=True,
+              help="How much a compressed log may expand, beyond 64 MiB.")  # fmt: skip
 @as_json_option
 @click.pass_obj
-def import_(path: Path, log: Path, first_id: int, max_visits: int | None, as_json: bool) -> None:
-    """Add the lines of LOG, a web server's log, to FILE, which is made if there is none.
+def import_(path: Path, logs: tuple[Path, ...], format: str, strict: bool, first_id: int | None, max_visits: int | None,
+            max_ratio: int, as_json: bool) -> None:  # fmt: skip
+    """Add the lines of each LOG, of a web server, to FILE, which is made if there is none.
 
-    Each line is a visit of its first field: of the user with that number where it is an IPv4 address, otherwise with its CRC-32C. The
-    visit_id is the number of the line, so that importing a log twice adds nothing; a second log wants another --first-id.
-    LOG may be - for the standard input.
+    Each line is a visit of its client, in one of the formats common, combined, JSON, W3C and HAProxy, which tell themselves apart. A LOG
+    may be compressed (.gz, .bz2, .xz, .zst), and - for the standard input. Lines that are in FILE already are not added again, so a log
+    may have grown, been rotated or renamed; give rotated ones from the oldest on.
+
+    The exit status is 4 when most lines of a LOG were not understood, or with --strict any.
     """
-    size = log.stat().st_size if str(log) != "-" else 0
-    with (
-        click.open_file(str(log), "rb") as source,
-        VisitManager(path, max_visits or 0, as_bytes=True) as manager,
-        _show.progress(size, "import", size > 0) as advance,
-    ):
-        work = Import(manager, first_id)
-        for line in lines_of(source, advance):
-            work.line(line)
-        work.flush()
-    _show.show_record(work.counts, as_json)
+    refuse_own_name(path)
+    with ExitStack() as keep:
+        work = _import.Import(lambda: keep.enter_context(VisitManager(path, max_visits, as_bytes=True)), first_id)
+        try:
+            understood = [import_log(work, log, format, strict, max_ratio) for log in logs]
+        except click.ClickException:  # what came before it is good
+            work.flush()
+            raise
+        if work.manager is None and not work.counts.refused:
+            work.open_store()
+    _show.show_record(work.counts.values(), as_json)
+    if not all(understood):
+        click.get_current_context().exit(_status.NOT_UNDERSTOOD)
