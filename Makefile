@@ -128,7 +128,7 @@ endef
 SANITIZERS := address,undefined
 # The tests with threads; of the others ThreadSanitizer could say nothing.
 THREADED := test_bytes test_callback test_channel test_channel_random test_client test_client_pairs test_handle_cache test_memory \
-	test_pool test_pool_handle test_pool_misuse test_pool_threads test_shared test_visits_threads
+	test_pool test_pool_handle test_pool_misuse test_pool_threads test_shared test_visits_lock test_visits_threads
 EMPTY :=
 SPACE := $(EMPTY) $(EMPTY)
 PYTEST := $(BIN)/python -m pytest -q -p no:cacheprovider

@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x7dc81f668f94f073ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xae1fffa7a0c708bcull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "7dc81f668f94f073"
+const coreDigest = "ae1fffa7a0c708bc"

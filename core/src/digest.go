@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x7dc81f668f94f073ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xae1fffa7a0c708bcull
 import "C"

@@ -194,6 +194,34 @@ bool sb_priv_file_is_link(int folder, const char *name) {
   return fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(status.st_mode);
 }
 
+/* The number of the mount that a name leads into; 0 where the system does not tell, as before Linux 5.8. */
+static uint64_t mount_of(int folder, const char *name, int flags) {
+#ifdef SYS_statx
+  enum {
+    STATX_MOUNT = 0x1000, /* its name and its place are younger than what the headers of this system may know */
+    MOUNT_AT = 0x90
+  };
+  union {
+    uint8_t bytes[256];
+    uint64_t aligned;
+  } found = {{0}};
+  uint32_t mask;
+  uint64_t mount;
+  if (syscall(SYS_statx, folder, name, flags, STATX_MOUNT, &found) != 0) return 0;
+  memcpy(&mask, found.bytes, sizeof mask);
+  memcpy(&mount, found.bytes + MOUNT_AT, sizeof mount);
+  return (mask & STATX_MOUNT) != 0 ? mount : 0;
+#else
+  (void)folder, (void)name, (void)flags;
+  return 0;
+#endif
+}
+
+bool sb_priv_file_is_mounted(int folder, const char *name) {
+  const uint64_t file = mount_of(folder, name, AT_SYMLINK_NOFOLLOW), around = mount_of(folder, "", AT_EMPTY_PATH);
+  return file != 0 && around != 0 && file != around;
+}
+
 int sb_priv_file_read(int file, void *data, size_t size, uint64_t offset, size_t *got) {
   uint8_t *bytes = data;
   *got = 0;
@@ -302,10 +330,14 @@ int sb_priv_file_locked(int file, bool *locked) {
   return 0;
 }
 
-void sb_priv_lock_close(int file) {
+void sb_priv_file_unlock(int file) {
   struct flock whole = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
-  if (file < 0) return;
   (void)lock_set(file, &whole);
+}
+
+void sb_priv_lock_close(int file) {
+  if (file < 0) return;
+  sb_priv_file_unlock(file);
   (void)close(file);
 }
 

@@ -134,7 +134,9 @@ class Channel(_classes.Channel):
                 if timeout_ms >= 0 and time.monotonic() >= deadline:
                     raise
             if self._poll(poller, timeout_ms, deadline, poll_ms_max) and poll_ms_max != POLL_MS_MAX:
-                time.sleep(rest_s)  # there is something to receive, or the channel has ended, which does not concern this call
+                time.sleep(
+                    rest_s
+                )  # there is something to receive, or the channel has ended, which does not concern this call
                 rest_s = min(2 * rest_s, REST_S_MAX)
 
     def _poll(self, poller: select.poll, timeout_ms: int, deadline: float, poll_ms_max: int) -> bool:

@@ -2164,6 +2164,7 @@ class VisitManager(Handle):
         read_only: bool = False,
         compact_in_thread: bool = False,
         lock_timeout_ms: int = 0,
+        memory_max: int = 0,
     ) -> None:
         """Opens the file at `path`, or makes it. A file of the old format is upgraded, and kept as `path`.v0; an
         unsynced tail is cut off, and kept as `path`.cut. A symbolic link is followed to its file, which must
@@ -2188,6 +2189,7 @@ class VisitManager(Handle):
                 read_only=read_only,
                 compact_in_thread=compact_in_thread,
                 lock_timeout_ms=lock_timeout_ms,
+                memory_max=memory_max,
             ),
         ))
 

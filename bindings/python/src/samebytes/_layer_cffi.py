@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 BACKEND = "cffi"
-ABI_DIGEST = 0xe331ac0a0f7d0cb6
+ABI_DIGEST = 0x760142eada71a786
 _library.check_part("_layer_cffi", ABI_DIGEST)
 
 _ARRAY_MAX = _arguments.ARRAY_MAX
@@ -220,11 +220,12 @@ def _put_sb_visit_manager_options(pins, target, value):
     target.read_only = _boolean(value.read_only, "read_only")
     target.compact_in_thread = _boolean(value.compact_in_thread, "compact_in_thread")
     target.lock_timeout_ms = _integer(value.lock_timeout_ms, "lock_timeout_ms", 0, 0xffffffff)
+    target.memory_max = _integer(value.memory_max, "memory_max", 0, 0xffffffffffffffff)
 
 
 def _options_sb_visit_manager_options(pins, value):
     target = pins.hold(_new("sb_visit_manager_options *"))
-    _lib.sb_visit_manager_options_init(target, 40)
+    _lib.sb_visit_manager_options_init(target, 48)
     if value is not None:
         _put_sb_visit_manager_options(pins, target, value)
     return target
@@ -416,6 +417,15 @@ def _get_sb_visit_stats(source):
         source.upgraded,
         source.compacting,
         source.poisoned,
+        source.dead_bytes,
+        source.memory_bytes,
+        source.damaged_users,
+        source.failures,
+        source.failure_time_ns,
+        source.failure_work,
+        source.failure_status,
+        source.failure_system_error,
+        source.reserved_too,
     )
 
 
@@ -428,6 +438,7 @@ def _get_sb_visit_manager_options(source):
         source.read_only,
         source.compact_in_thread,
         source.lock_timeout_ms,
+        source.memory_max,
     )
 
 
@@ -3389,7 +3400,7 @@ def sb_visit_manager_options_init() -> _records.VisitManagerOptions:
     Since: 1.0
     """
     options_ = _new("sb_visit_manager_options *")
-    _lib.sb_visit_manager_options_init(options_, 40)
+    _lib.sb_visit_manager_options_init(options_, 48)
     return _get_sb_visit_manager_options(options_)
 
 
@@ -3798,7 +3809,7 @@ def sb_visit_manager_get_stats(manager: int) -> _records.VisitStats:
     Since: 1.0
     """
     stats_ = _new("sb_visit_stats *")
-    stats_.struct_size = 88
+    stats_.struct_size = 144
     _error = _new("sb_error *")
     _status = _lib.sb_visit_manager_get_stats(
         _cast("sb_visit_manager *", _address(manager, "manager")),

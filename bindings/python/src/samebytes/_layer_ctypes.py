@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 BACKEND = "ctypes"
-ABI_DIGEST = 0xe331ac0a0f7d0cb6
+ABI_DIGEST = 0x760142eada71a786
 _library.check_part("_layer_ctypes", ABI_DIGEST)
 
 _ARRAY_MAX = _arguments.ARRAY_MAX
@@ -275,6 +275,15 @@ class _sb_visit_stats(_ctypes.Structure):
         ("compacting", _ctypes.c_bool),
         ("poisoned", _ctypes.c_bool),
         ("reserved", _ctypes.c_uint8 * 5),
+        ("dead_bytes", _ctypes.c_uint64),
+        ("memory_bytes", _ctypes.c_uint64),
+        ("damaged_users", _ctypes.c_uint64),
+        ("failures", _ctypes.c_uint64),
+        ("failure_time_ns", _ctypes.c_int64),
+        ("failure_work", _ctypes.c_int32),
+        ("failure_status", _ctypes.c_int32),
+        ("failure_system_error", _ctypes.c_int32),
+        ("reserved_too", _ctypes.c_uint32),
     )
 
 
@@ -290,6 +299,7 @@ class _sb_visit_manager_options(_ctypes.Structure):
         ("reserved", _ctypes.c_uint8 * 2),
         ("store", _ctypes.c_void_p),
         ("lock_timeout_ms", _ctypes.c_uint32),
+        ("memory_max", _ctypes.c_uint64),
     )
 
 
@@ -1229,11 +1239,12 @@ def _put_sb_visit_manager_options(pins, target, value):
     target.read_only = _boolean(value.read_only, "read_only")
     target.compact_in_thread = _boolean(value.compact_in_thread, "compact_in_thread")
     target.lock_timeout_ms = _integer(value.lock_timeout_ms, "lock_timeout_ms", 0, 0xffffffff)
+    target.memory_max = _integer(value.memory_max, "memory_max", 0, 0xffffffffffffffff)
 
 
 def _options_sb_visit_manager_options(pins, value):
     target = pins.hold(_sb_visit_manager_options())
-    _lib.sb_visit_manager_options_init(_byref(target), 40)
+    _lib.sb_visit_manager_options_init(_byref(target), 48)
     if value is not None:
         _put_sb_visit_manager_options(pins, target, value)
     return _byref(target)
@@ -1425,6 +1436,15 @@ def _get_sb_visit_stats(source):
         source.upgraded,
         source.compacting,
         source.poisoned,
+        source.dead_bytes,
+        source.memory_bytes,
+        source.damaged_users,
+        source.failures,
+        source.failure_time_ns,
+        source.failure_work,
+        source.failure_status,
+        source.failure_system_error,
+        source.reserved_too,
     )
 
 
@@ -1437,6 +1457,7 @@ def _get_sb_visit_manager_options(source):
         source.read_only,
         source.compact_in_thread,
         source.lock_timeout_ms,
+        source.memory_max,
     )
 
 
@@ -4333,7 +4354,7 @@ def sb_visit_manager_options_init() -> _records.VisitManagerOptions:
     Since: 1.0
     """
     options_ = _sb_visit_manager_options()
-    _lib.sb_visit_manager_options_init(_byref(options_), 40)
+    _lib.sb_visit_manager_options_init(_byref(options_), 48)
     return _get_sb_visit_manager_options(options_)
 
 
@@ -4724,7 +4745,7 @@ def sb_visit_manager_get_stats(manager: int) -> _records.VisitStats:
     Since: 1.0
     """
     stats_ = _sb_visit_stats()
-    stats_.struct_size = 88
+    stats_.struct_size = 144
     _error = _sb_error()
     _status = _lib.sb_visit_manager_get_stats(
         _address(manager, "manager"),

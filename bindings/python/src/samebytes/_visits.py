@@ -143,6 +143,7 @@ class VisitManager(_objects.VisitManager, _classes.VisitManager):  # type: ignor
         lock_timeout_ms: int = 0,
         read_only: bool = False,
         compact_in_thread: bool = False,
+        memory_max: int = 0,
         errors: str = "strict",
         as_bytes: bool = False,
     ) -> None:
@@ -153,7 +154,8 @@ class VisitManager(_objects.VisitManager, _classes.VisitManager):  # type: ignor
 
         A file of the old format is upgraded, and kept as PATH.v0; an unsynced tail is cut off, and kept as PATH.cut. *durability* says
         when an acknowledged change is on disk: "none", "interval" (within *interval_ms*, 0 meaning 100), or "always". With
-        *compact_in_thread* a thread of the library compacts; otherwise the calls that change visits do, a piece each.
+        *compact_in_thread* a thread of the library compacts; otherwise the calls that change visits do, a piece each. *memory_max* is how
+        many bytes users in memory may take, 0 meaning 1 GiB; above it they are read from the file when they are asked for.
 
         url and text are str. Where a file has bytes that are no UTF-8, reading raises UnicodeDecodeError, which names visit and field;
         errors="replace" or another handler of decode() reads them all the same, and with as_bytes=True they are bytes.
@@ -174,6 +176,7 @@ class VisitManager(_objects.VisitManager, _classes.VisitManager):  # type: ignor
             lock_timeout_ms=lock_timeout_ms,
             read_only=read_only,
             compact_in_thread=compact_in_thread,
+            memory_max=memory_max,
         )
         with naming(path):
             address = layer.sb_visit_manager_open(path_text(path), options)
