@@ -21,7 +21,7 @@ from tests.crash.build import compiled
 from tests.crash.visits_reader import HEAD, INDEX, LIMIT, PAGE, START, VISITS, Slot, Visit, Writer
 
 NIGHTLY = bool(os.environ.get("SAMEBYTES_NIGHTLY"))
-FILES = int(os.environ.get("HOSTILE_FILES") or (300_000 if NIGHTLY else 3_000))
+FILES = int(os.environ.get("HOSTILE_FILES") or (300_000 if NIGHTLY else 2_000))
 SEED = int(os.environ.get("HOSTILE_SEED") or (time.time_ns() if NIGHTLY else 12))
 AT_ONCE = 500
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
@@ -48,6 +48,17 @@ def random_visits(chance: random.Random, next_id: int) -> list[Visit]:
     ]
 
 
+def between(chance: random.Random, writer: Writer) -> None:
+    """What may come while an index is written."""
+    what = chance.random()
+    if what < 0.2:
+        writer.visits(chance.randrange(4), random_visits(chance, 50 + chance.randrange(50)))
+    elif what < 0.25:
+        writer.clear(chance.randrange(4))
+    elif what < 0.3:
+        writer.delete(chance.randrange(4), [chance.randrange(50)])
+
+
 def make(chance: random.Random, boot: int) -> tuple[Writer, list[Slot]]:
     """A store as a library could have left it, which says that it was written under *boot*."""
     writer = Writer(chance.randbytes(16), copies=chance.random() < 0.9)
@@ -66,7 +77,7 @@ def make(chance: random.Random, boot: int) -> tuple[Writer, list[Slot]]:
         elif what < 0.83:
             writer.limit(chance.choice((1, 2, 4, 8)))
         elif what < 0.93:
-            index = writer.index(chance.choice((1, 2, 10)))
+            index = writer.index(chance.choice((1, 2, 10)), lambda: between(chance, writer))
         if chance.random() < 0.15:
             writer.durable = writer.end
         if chance.random() < 0.15:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -250,6 +251,29 @@ class Reader:
             raise Refused("SB_CORRUPT", offset)
         return base
 
+    def between(self, base: Base) -> list[Record]:
+        """The records that lie between the pages of an index, and are of users whose page does not know of them."""
+        found = []
+        last = 0
+        for page, following in itertools.zip_longest(base.pages, base.pages[1:]):
+            at = page.offset + padded(page.length)
+            end = following.offset if following else base.record.offset
+            while at < end:
+                record = self.record(at)
+                if (
+                    record is None
+                    or record.end > end
+                    or record.type == LIMIT
+                    or not last < record.sequence < base.record.sequence
+                ):
+                    raise Refused("SB_CORRUPT", at)
+                last = record.sequence
+                own = next((page.offset for page in base.pages if page.last >= record.user), base.record.offset)
+                if record.type < LIMIT and record.offset >= own:
+                    found.append(record)
+                at = record.end
+        return found
+
     def runs(self, base: Base) -> dict[int, list[int]]:
         """What all pages of an index say."""
         found: dict[int, list[int]] = {}
@@ -362,39 +386,49 @@ def open_file(data: bytes, boot: int, *, read_only: bool) -> Opened:
     if len(data) < slot.length:
         raise Refused("SB_CORRUPT", len(data))
     base = None
+    records: list[Record] = []
     if holds(slot, boot):
         try:
             base = reader.index(slot.index)
+            records = reader.between(base)
         except Refused:
             if slot.index < slot.length:
                 raise
-    records: list[Record] = []
+            base = None
     start, sequence = (base.record.end, base.record.sequence) if base else (START, 0)
     end, tail = log_end(reader, start, sequence, slot, boot, records)
     opened = Opened(tail, end)
     state = State(base.max_visits if base else 0)
     try:
         if base:
+            # Clearing a user gives up what is damaged of it.
+            cleared = {record.user for record in records if record.type == CLEAR}
             for user, runs in reader.runs(base).items():
-                for run in runs:
-                    place, first, count = (run >> 24) * 8, run >> 12 & 0xFFF, (run & 0xFFF) + 1
-                    record = reader.record(place)
-                    if (
-                        record is None
-                        or record.end > base.record.offset
-                        or (record.type, record.user) != (VISITS, user)
-                        or first + count > record.count
-                        or record.sequence >= base.record.sequence
-                    ):
-                        raise Refused("SB_CORRUPT", place)
-                    for i, visit in enumerate(record.visits()[first : first + count]):
-                        state.add(user, visit, (place // 8 << 24) | (first + i) << 12)
+                take_runs(reader, base, state, user, runs, given_up=user in cleared)
         for record in records:
             state.take(record)
         opened.visits = state.shown()
     except Refused:
         opened.visits = None
     return opened
+
+
+def take_runs(reader: Reader, base: Base, state: State, user: int, runs: list[int], *, given_up: bool) -> None:
+    for run in runs:
+        place, first, count = (run >> 24) * 8, run >> 12 & 0xFFF, (run & 0xFFF) + 1
+        record = reader.record(place)
+        if (
+            record is None
+            or record.end > base.record.offset
+            or (record.type, record.user) != (VISITS, user)
+            or first + count > record.count
+            or record.sequence >= base.record.sequence
+        ):
+            if given_up:
+                return
+            raise Refused("SB_CORRUPT", place)
+        for i, visit in enumerate(record.visits()[first : first + count]):
+            state.add(user, visit, (place // 8 << 24) | (first + i) << 12)
 
 
 def is_sound(data: bytes, boot: int) -> bool:
@@ -431,26 +465,53 @@ def is_sound(data: bytes, boot: int) -> bool:
         ):
             return False
         state = State(0)
+        limits = 0
+        pages: dict[
+            int, tuple[int, dict[int, list[tuple[Visit, int]]]]
+        ] = {}  # how many limits, and what users had, at the place of each
         for record in records:
-            if record.type == INDEX and record.offset in indexes and not index_agrees(reader, record.offset, state):
+            if record.type == PAGE:
+                pages[record.offset] = limits, {user: list(have) for user, have in state.users.items() if have}
+            if (
+                record.type == INDEX
+                and record.offset in indexes
+                and not index_agrees(reader, record.offset, state, limits, pages)
+            ):
                 return False
+            limits += record.type == LIMIT
             state.take(record)
     except Refused:
         return False
     return True
 
 
-def index_agrees(reader: Reader, offset: int, state: State) -> bool:
+def index_agrees(
+    reader: Reader,
+    offset: int,
+    state: State,
+    limits: int,
+    pages: dict[int, tuple[int, dict[int, list[tuple[Visit, int]]]]],
+) -> bool:
+    """Whether each page says of its users, and of all up to the next page's, what they had at its place, and the index the sums."""
     base = reader.index(offset)
-    live = 0
-    for have in state.users.values():
-        live += HEAD * bool(have) + sum(ITEM_HEAD + len(visit.url) + len(visit.text) for visit, _ in have)
-    there = {user: [place for _, place in have] for user, have in state.users.items() if have}
-    said = {}
-    for user, runs in reader.runs(base).items():
-        said[user] = [(run & ~0xFFF) + (i << 12) for run in runs for i in range((run & 0xFFF) + 1)]
-    visits = sum(map(len, there.values()))
-    return said == there and (base.max_visits, base.visits, base.live) == (state.max_visits, visits, live)
+    said = reader.runs(base)
+    live = visits = first = 0
+    for page in base.pages:
+        if page.offset not in pages or pages[page.offset][0] != limits:
+            return False
+        there = {user: have for user, have in pages[page.offset][1].items() if first <= user <= page.last}
+        if there.keys() != {user for user in said if page.first <= user <= page.last}:
+            return False
+        for user, have in there.items():
+            if [place for _, place in have] != [
+                (run & ~0xFFF) + (i << 12) for run in said[user] for i in range((run & 0xFFF) + 1)
+            ]:
+                return False
+            live += HEAD + sum(ITEM_HEAD + len(visit.url) + len(visit.text) for visit, _ in have)
+            visits += len(have)
+        first = page.last + 1
+    more = any(have and user >= first for user, have in state.users.items())
+    return not more and (base.max_visits, base.visits, base.live) == (state.max_visits, visits, live)
 
 
 # ---- writing ----
@@ -503,12 +564,13 @@ class Writer:
     def clear(self, user: int) -> None:
         self.record(CLEAR, 0, user, b"")
 
-    def index(self, users_per_page: int) -> int:
-        users = [(user, have) for user, have in sorted(self.state.users.items()) if have]
+    def index(self, users_per_page: int, between: Callable[[], None] = lambda: None) -> int:
+        """Writes an index; *between* may write records behind each page."""
         pages = []
-        live = visits = 0
-        for first in range(0, len(users), users_per_page):
-            part = users[first : first + users_per_page]
+        live = visits = users = first = 0
+        while part := [(user, have) for user, have in sorted(self.state.users.items()) if have and user >= first][
+            :users_per_page
+        ]:
             heads = runs_of_page = b""
             for user, have in part:
                 runs: list[int] = []
@@ -523,11 +585,13 @@ class Writer:
                 visits += len(have)
                 heads += struct.pack("<II", user, len(runs))
                 runs_of_page += struct.pack(f"<{len(runs)}Q", *runs)
+            last = part[-1][0]
             offset = self.record(PAGE, len(part), part[0][0], heads + runs_of_page)
-            pages.append(
-                struct.pack("<IIQII", part[0][0], part[-1][0], offset, HEAD + len(heads + runs_of_page), len(part))
-            )
-        payload = struct.pack("<IIQQQ", len(pages), self.state.max_visits, len(users), visits, live) + b"".join(pages)
+            pages.append(struct.pack("<IIQII", part[0][0], last, offset, HEAD + len(heads + runs_of_page), len(part)))
+            users += len(part)
+            first = last + 1
+            between()
+        payload = struct.pack("<IIQQQ", len(pages), self.state.max_visits, users, visits, live) + b"".join(pages)
         return self.record(INDEX, 0, 0, payload + self.copy)
 
     def file(self, slots: list[Slot]) -> bytearray:
