@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xe98d801b8ceaefdeull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xfea86f4933003cd1ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "e98d801b8ceaefde"
+const coreDigest = "fea86f4933003cd1"

@@ -1096,7 +1096,7 @@ type VisitStats struct {
 	Syncs uint64
 	// by this handle
 	Compactions uint64
-	// unsynced bytes that this open cut off and kept beside the file
+	// unsynced bytes that this open cut off and kept beside the file; read_only: that it does not show
 	CutBytes uint64
 	// by this open, without those that an index made unnecessary
 	ReplayedRecords uint64
@@ -5901,6 +5901,9 @@ func PoolHandleFree(handle uint64) error {
 
 // VerifyVisits checks every byte of the file at path, which nobody need have open.
 //
+// A slot of the header that a kill or a power failure has torn, and an unsynced tail, are told in
+// damagedBytes: the next open for writing does without them.
+//
 //   - Ownership: report is the caller's.
 //   - Threads: any.
 //   - Errors: ErrCorrupt with the offset of the first damage; ErrNotFound; ErrUnsupported for a file of a
@@ -5922,8 +5925,10 @@ func VerifyVisits(path string) (VisitReport, error) {
 }
 
 // SalvageVisits copies whatever is valid in the damaged file at path into a new file at target; the damaged
-// one stays as it is. Of a damaged file of the old format nothing can be copied. What a damaged record said
-// is missing: visits may be absent, and visits that it deleted may be back.
+// one stays as it is. Any whole record is found, also when nothing else of the file is left; so a file of
+// what recovery cut off (path.cut) is salvaged as well. Of a damaged file of the old format nothing can be
+// copied. What a damaged record said is missing: visits may be absent, and visits that it deleted may be
+// back.
 //
 //   - Ownership: report is the caller's, and says what was found.
 //   - Threads: any.

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xe98d801b8ceaefdeull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xfea86f4933003cd1ull
 import "C"

@@ -740,8 +740,28 @@ void sb_priv_visit_log_evict(visit_log *log, uint64_t bytes, size_t users) {
   }
 }
 
-/* Puts a whole record of visits, oldest first, into a snapshot, newest first. A record that is in another order is not shown: an index
- * names none as a whole, but a file may say anything. */
+/* Whether no visit of a record has the id of another one. */
+static bool ids_differ(const visit_record *record) {
+  uint32_t ids[2 * VISIT_ITEMS_MAX]; /* by open addressing; half of it stays free */
+  uint8_t used[2 * VISIT_ITEMS_MAX / 8];
+  uint32_t mask = 15;
+  while (mask + 1 < 2 * (uint32_t)record->count) mask = 2 * mask + 1;
+  memset(used, 0, (mask + 1) / 8);
+  const uint8_t *data = record->payload;
+  for (uint32_t i = 0; i < record->count; i++) {
+    visit_item item;
+    data = sb_priv_visit_item_next(data, &item);
+    uint32_t at = (item.visit_id * 0x9e3779b1u >> 16) & mask;
+    for (; (used[at / 8] >> at % 8 & 1) != 0; at = (at + 1) & mask)
+      if (ids[at] == item.visit_id) return false;
+    used[at / 8] |= (uint8_t)(1u << at % 8);
+    ids[at] = item.visit_id;
+  }
+  return true;
+}
+
+/* Puts a whole record of visits, oldest first, into a snapshot, newest first. A record that is in another order, or has an id twice, is not
+ * shown: an index names none as a whole, but a file may say anything. */
 static sb_status show_record(const visit_record *record, sb_visits *visits, bool *shown) {
   int64_t before = INT64_MIN;
   const uint8_t *end = record->payload;
@@ -751,6 +771,7 @@ static sb_status show_record(const visit_record *record, sb_visits *visits, bool
     if (item.time_ns < before) return SB_OK;
     before = item.time_ns;
   }
+  if (!ids_differ(record)) return SB_OK;
   *shown = true;
   sb_visit *rows;
   uint8_t *data;

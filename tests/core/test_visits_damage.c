@@ -126,8 +126,8 @@ typedef struct craft {
 static void craft_begin(craft *made, uint32_t max_visits) {
   *made = (craft){.uuid = "sixteen bytes..."};
   sb_priv_visit_header_fields(made->header, made->uuid);
-  made->writer = (visit_writer){.file = -1, .seed = sb_priv_visit_seed(made->uuid), .end = VISIT_LOG_START, .durable = VISIT_LOG_START,
-                                .header = made->header};
+  made->writer = (visit_writer){
+      .file = -1, .seed = sb_priv_visit_seed(made->uuid), .end = VISIT_LOG_START, .durable = VISIT_LOG_START, .header = made->header};
   if (max_visits > 0) assert_ok(sb_priv_visit_writer_limit(&made->writer, max_visits));
 }
 
@@ -660,8 +660,12 @@ static void a_reader_that_came_before_its_writer_tells_of_damage(void **state) {
 static void a_boot_id_that_is_none_is_unknown(void **state) {
   (void)state;
   static const char good[] = "5f1d6cc7-0b62-4b1c-8c7e-9d25ab0fd1c3\n";
-  static const char *const bad[] = {"", "5f1d6cc7", "00000000-0000-0000-0000-000000000000\n", "5f1d6cc7-0b62-4b1c-8c7e-9d25ab0fd1cX\n",
-                                    "5f1d6cc70b62-4b1c-8c7e-9d25ab0fd1c333\n", "not available, not available, not at all"};
+  static const char *const bad[] = {"",
+                                    "5f1d6cc7",
+                                    "00000000-0000-0000-0000-000000000000\n",
+                                    "5f1d6cc7-0b62-4b1c-8c7e-9d25ab0fd1cX\n",
+                                    "5f1d6cc70b62-4b1c-8c7e-9d25ab0fd1c333\n",
+                                    "not available, not available, not at all"};
   assert_int_not_equal(sb_priv_boot_number(good, strlen(good)), 0);
   for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) assert_int_equal(sb_priv_boot_number(bad[i], strlen(bad[i])), 0);
 }
@@ -682,7 +686,7 @@ static void a_file_without_a_limit_is_refused(void **state) {
   craft made;
   craft_begin(&made, 0);
   assert_crafted_is_refused(&made, VISIT_LOG_START, 0, VISIT_LOG_START); /* no record at all */
-  (void)craft_bytes(&made, 4096); /* zeros */
+  (void)craft_bytes(&made, 4096);                                        /* zeros */
   assert_crafted_is_refused(&made, VISIT_LOG_START, 0, VISIT_LOG_START);
   craft_end(&made);
   craft_begin(&made, 0);
@@ -880,9 +884,9 @@ static void verify_finds_what_checksums_do_not(void **state) {
     case 7: visit_store64(other + 16, FIRST + 8); break;
     case 8: bytes[10] = 1; break;
     case 9: bytes[50] = 1; break;
-    case 10: visit_store64(other + 24, FIRST); break; /* an index that is none */
+    case 10: visit_store64(other + 24, FIRST); break;    /* an index that is none */
     case 11: visit_store64(other + 16, size + 8); break; /* once more was on disk */
-    default: visit_store32(other + 8, 3); break;          /* a state that is none: the slot is not valid */
+    default: visit_store32(other + 8, 3); break;         /* a state that is none: the slot is not valid */
     }
     checksum_again(bytes, padded);
     checksum_again(bytes, index);
@@ -943,7 +947,8 @@ static void a_scan_finds_what_trying_each_place_finds(void **state) {
       if (kind < 2)
         (void)craft_visit(&made, i, i, random_next(&seed) % 900);
       else
-        for (uint8_t *at = craft_bytes(&made, 8 * (1 + (size_t)random_next(&seed) % 60)), *end = made.writer.bytes.data + made.writer.bytes.size;
+        for (uint8_t *at = craft_bytes(&made, 8 * (1 + (size_t)random_next(&seed) % 60)),
+                     *end = made.writer.bytes.data + made.writer.bytes.size;
              at < end; at += 8)
           visit_store64(at, kind == 2 ? 0x10001 : random_next(&seed) % 3 == 0 ? random_next(&seed) % 2000 : 0);
     }
@@ -1017,7 +1022,8 @@ static void assert_linear(const char *what, size_t size) {
     if (act < 2 && try_open(act == 0, &manager) == SB_OK) sb_visit_manager_close(manager);
     if (act == 2) (void)verify(&report);
     if (act == 3) (void)salvage(test_path, &report);
-    if (bytes_read > READS_MAX * size + 65536) fail_msg("%s: %s of %zu bytes reads %llu", what, acts[act], size, (unsigned long long)bytes_read);
+    if (bytes_read > READS_MAX * size + 65536)
+      fail_msg("%s: %s of %zu bytes reads %llu", what, acts[act], size, (unsigned long long)bytes_read);
     if (bytes_summed > READS_MAX * size + 65536)
       fail_msg("%s: %s of %zu bytes checks %llu", what, acts[act], size, (unsigned long long)bytes_summed);
     if (trims > size / 4) fail_msg("%s: %s of %zu bytes trims %llu times", what, acts[act], size, (unsigned long long)trims);

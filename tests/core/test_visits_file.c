@@ -244,7 +244,8 @@ static void a_bad_record_before_a_place_that_was_durable_is_damage(void **state)
   (void)state;
   size_t size;
   uint8_t *data = open_copy(SB_DURABILITY_ALWAYS, 5, &size);
-  const size_t second = 4096 + 32 + 64 + visit_padded(32 + 20 + 13); /* the record of the second add; a limit with its copy of the header is first */
+  const size_t second = 4096 + 32 + 64 +
+                        visit_padded(32 + 20 + 13); /* the record of the second add; a limit with its copy of the header is first */
   sb_visit_manager *manager;
   data[second + 40] ^= 4;
   write_whole(test_path, data, size);

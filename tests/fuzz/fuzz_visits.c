@@ -24,8 +24,8 @@
  * >     if (status == SB_OK && log->sequence == 0 && record.type == VISIT_INDEX)
  *
  * bug: core/src/visit_check.c
- * <   if (live != indexed->base.live_bytes)
- * >   if (live > indexed->base.live_bytes)
+ * <   if (index->live != base->live_bytes)
+ * >   if (index->live > base->live_bytes)
  *
  * bug: core/src/visit_check.c
  * <   if (index->type != VISIT_INDEX || log->limit_count > 0 || max_visits == 0) return SB_OK;

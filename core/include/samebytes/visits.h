@@ -115,7 +115,7 @@ typedef struct sb_visit_stats {
   uint64_t users_loaded;     /**< users in memory; others are read when they are asked for */
   uint64_t syncs;            /**< by this handle */
   uint64_t compactions;      /**< by this handle */
-  uint64_t cut_bytes;        /**< unsynced bytes that this open cut off and kept beside the file */
+  uint64_t cut_bytes;        /**< unsynced bytes that this open cut off and kept beside the file; read_only: that it does not show */
   uint64_t replayed_records; /**< by this open, without those that an index made unnecessary */
   bool upgraded;             /**< this open made the file from one of the old format */
   bool compacting;           /**< a compaction is under way */
@@ -372,6 +372,9 @@ SB_API_VOID SB_DESTRUCTOR SB_BLOCKING void sb_visit_manager_close(SB_TAKES SB_NU
 
 /** Checks every byte of the file at `path`, which nobody need have open.
  *
+ *  A slot of the header that a kill or a power failure has torn, and an unsynced tail, are told in `damaged_bytes`: the next open for
+ *  writing does without them.
+ *
  *  Ownership: `report` is the caller's.      Threads: any.
  *  Errors: SB_CORRUPT with the offset of the first damage; SB_NOT_FOUND; SB_UNSUPPORTED for a file of a newer library;
  *  SB_INVALID_ARGUMENT; SB_IO; SB_NO_MEMORY.
@@ -379,9 +382,10 @@ SB_API_VOID SB_DESTRUCTOR SB_BLOCKING void sb_visit_manager_close(SB_TAKES SB_NU
 SB_API SB_FUNCTION SB_BLOCKING sb_status sb_verify_visits(SB_IN const char *path, SB_OUT sb_visit_report *report,
                                                           SB_OUT SB_NULLABLE sb_error *error);
 
-/** Copies whatever is valid in the damaged file at `path` into a new file at `target`; the damaged one stays as it is. Of a damaged
- *  file of the old format nothing can be copied. What a damaged
- *  record said is missing: visits may be absent, and visits that it deleted may be back.
+/** Copies whatever is valid in the damaged file at `path` into a new file at `target`; the damaged one stays as it is. Any whole record
+ *  is found, also when nothing else of the file is left; so a file of what recovery cut off (`path`.cut) is salvaged as well. Of a damaged
+ *  file of the old format nothing can be copied. What a damaged record said is missing: visits may be absent, and visits that it deleted may
+ *  be back.
  *
  *  Ownership: `report` is the caller's, and says what was found.      Threads: any.
  *  Errors: SB_CORRUPT when nothing in the file is of use; SB_NOT_FOUND; SB_INVALID_ARGUMENT when `target` exists, or is a name that a

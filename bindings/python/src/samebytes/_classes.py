@@ -2809,6 +2809,9 @@ def pool_handle_free(handle: int) -> None:
 def verify_visits(path: str) -> _records.VisitReport:
     """Checks every byte of the file at `path`, which nobody need have open.
 
+    A slot of the header that a kill or a power failure has torn, and an unsynced tail, are told in
+    `damaged_bytes`: the next open for writing does without them.
+
     Ownership: `report` is the caller's.
     Threads: any.
     Errors: CorruptError with the offset of the first damage; NotFoundError; UnsupportedError for a file of a
@@ -2820,8 +2823,10 @@ def verify_visits(path: str) -> _records.VisitReport:
 
 def salvage_visits(path: str, target: str) -> _records.VisitReport:
     """Copies whatever is valid in the damaged file at `path` into a new file at `target`; the damaged one stays
-    as it is. Of a damaged file of the old format nothing can be copied. What a damaged record said is
-    missing: visits may be absent, and visits that it deleted may be back.
+    as it is. Any whole record is found, also when nothing else of the file is left; so a file of what
+    recovery cut off (`path`.cut) is salvaged as well. Of a damaged file of the old format nothing can be
+    copied. What a damaged record said is missing: visits may be absent, and visits that it deleted may be
+    back.
 
     Ownership: `report` is the caller's, and says what was found.
     Threads: any.

@@ -3815,6 +3815,9 @@ def sb_visit_manager_close(manager: int | None = None) -> None:
 def sb_verify_visits(path: str) -> _records.VisitReport:
     """Checks every byte of the file at `path`, which nobody need have open.
 
+    A slot of the header that a kill or a power failure has torn, and an unsynced tail, are told in
+    `damaged_bytes`: the next open for writing does without them.
+
     Ownership: `report` is the caller's.
     Threads: any.
     Errors: SB_CORRUPT with the offset of the first damage; SB_NOT_FOUND; SB_UNSUPPORTED for a file of a newer
@@ -3834,8 +3837,10 @@ def sb_verify_visits(path: str) -> _records.VisitReport:
 
 def sb_salvage_visits(path: str, target: str) -> _records.VisitReport:
     """Copies whatever is valid in the damaged file at `path` into a new file at `target`; the damaged one stays
-    as it is. Of a damaged file of the old format nothing can be copied. What a damaged record said is
-    missing: visits may be absent, and visits that it deleted may be back.
+    as it is. Any whole record is found, also when nothing else of the file is left; so a file of what
+    recovery cut off (`path`.cut) is salvaged as well. Of a damaged file of the old format nothing can be
+    copied. What a damaged record said is missing: visits may be absent, and visits that it deleted may be
+    back.
 
     Ownership: `report` is the caller's, and says what was found.
     Threads: any.

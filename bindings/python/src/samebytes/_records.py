@@ -443,7 +443,7 @@ class VisitStats(NamedTuple):
     compactions: int = 0
     """by this handle"""
     cut_bytes: int = 0
-    """unsynced bytes that this open cut off and kept beside the file"""
+    """unsynced bytes that this open cut off and kept beside the file; read_only: that it does not show"""
     replayed_records: int = 0
     """by this open, without those that an index made unnecessary"""
     upgraded: bool = False
