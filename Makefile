@@ -37,6 +37,7 @@ help:
 	@echo 'make conformance       the same vectors through all four bindings'
 	@echo 'make lint              formatting, static checks, types'
 	@echo 'make bench [PART=codec]  benchmarks'
+	@echo 'make bench-against BASE=REVISION [PART=codec]  this tree beside an earlier commit of itself'
 	@echo 'make nightly           the long forms of the tests'
 	@echo 'make install [PREFIX=/usr/local] [DESTDIR=] [LIBDIR=lib]   library, headers, pkg-config and CMake files'
 	@echo 'make dist              sdist and wheel of the Python package, in build/dist'
@@ -126,8 +127,8 @@ define heading
 endef
 SANITIZERS := address,undefined
 # The tests with threads; of the others ThreadSanitizer could say nothing.
-THREADED := test_bytes test_callback test_client test_client_pairs test_handle_cache test_memory test_pool test_pool_handle \
-	test_pool_misuse test_pool_threads test_shared test_visits_threads
+THREADED := test_bytes test_callback test_channel test_channel_random test_client test_client_pairs test_handle_cache test_memory \
+	test_pool test_pool_handle test_pool_misuse test_pool_threads test_shared test_visits_threads
 EMPTY :=
 SPACE := $(EMPTY) $(EMPTY)
 PYTEST := $(BIN)/python -m pytest -q -p no:cacheprovider
@@ -219,6 +220,9 @@ nightly: export SAMEBYTES_NIGHTLY := 1
 nightly: test
 	$(call heading,C with more seeds)
 	SAMEBYTES_SEEDS=20 ctest --test-dir build/check/sanitize --output-on-failure --no-tests=error -j2 --repeat until-fail:3
+	$(call heading,channels at random)
+	@pids=; for check in sanitize thread; do CHANNEL_SECONDS=$${CHANNEL_SECONDS:-1800} build/check/$$check/test_channel_random > build/channels-$$check.log 2>&1 & \
+		pids="$$pids $$!"; done; for pid in $$pids; do wait $$pid || { tail -n 20 build/channels-*.log; exit 1; }; done
 	$(call heading,C under Valgrind)
 	@for test in $$(find build/check/debug -maxdepth 1 -name 'test_*' -not -name test_pool_guard -executable -type f | sort); do \
 		echo "valgrind $$test"; SAMEBYTES_NIGHTLY= valgrind $(VALGRIND) $$test > build/valgrind.log 2>&1 || { cat build/valgrind.log; exit 1; }; done
@@ -242,6 +246,11 @@ build/bench/visits_alone: tests/bench/c/visits_alone.c tests/bench/c/bench.h $(L
 
 bench: build
 	@$(BIN)/python tests/bench/bench.py $(PART)
+
+# The same cases beside those of an earlier commit, in one run: make bench-against BASE=v1.0 [PART=pool]
+.PHONY: bench-against
+bench-against: build
+	@$(BIN)/python tests/bench/against.py $(if $(BASE),'$(BASE)',$(error BASE says which commit to compare with)) $(PART)
 
 # ---------------------------------------------------------------------------------------------------------------------------- results
 

@@ -1,9 +1,10 @@
-"""What the linker and the tests need to know of the ABI: the version script, the list of symbols, and the digest of the headers."""
+"""What the linker, the C compiler and the tests need to know of the ABI: version script, list of symbols, layouts, digest."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from . import layout
 from .model import Api, DropIn, Function
 
 
@@ -56,5 +57,7 @@ def emit(api: Api, root: Path) -> dict[str, str]:
         "core/abi/libsamebytes.map": version_script(api),
         "core/abi/symbols.txt": symbols(api),
         "core/abi/native.txt": native(api),
+        "core/abi/layout.txt": layout.text(api),
         "core/src/abi_digest.h": digest_header(api),
+        "core/src/abi_layout.h": layout.header(api),
     }

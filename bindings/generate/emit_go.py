@@ -13,8 +13,7 @@ import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import emit_abi
-from .calls_back import CALLS_BACK
+from . import emit_abi, emit_status
 from .model import (
     Api,
     Class,
@@ -467,11 +466,12 @@ def finish(body: Body) -> list[str]:
     call = f"C.{function.name}({', '.join(body.arguments)})"
     success = ["nil"] if body.fails else []
     if function.fallible:
-        error = (
-            "failureOf(" + body.op + ", cStatus, &outError)"
-            if "&outError" in body.arguments
-            else f"failure({body.op}, cStatus)"
-        )
+        if "&outError" not in body.arguments:
+            error = f"failure({body.op}, cStatus)"
+        elif any(entity.kind is Kind.TEXT and entity.name == "path" for entity in function.parameters):
+            error = f"failureOfFile({body.op}, cStatus, &outError, path)"
+        else:
+            error = f"failureOf({body.op}, cStatus, &outError)"
         lines = [f"cStatus := {call}", *body.after, *block("if cStatus != 0", body.bail(error))]
         return [*lines, "return " + ", ".join(body.values + success)]
     if result.kind is Kind.VOID:
@@ -719,7 +719,7 @@ def raw(api: Api) -> str:
     lines += ["#cgo CFLAGS: -I${SRCDIR}/../../core/include"]
     for function in api.functions:
         lines.append(f"#cgo noescape {function.name}")
-        if function.name not in CALLS_BACK:
+        if not function.calls_back:
             lines.append(f"#cgo nocallback {function.name}")
     imports = ["import (", '\t"slices"', '\t"unsafe"', ")"] if many else ['import "unsafe"']
     lines += ["", "#define SB_BINDING", "#include <samebytes/samebytes.h>", "*/", 'import "C"', "", *imports, ""]
@@ -742,7 +742,8 @@ def raw(api: Api) -> str:
 
 def core_digest(api: Api, root: Path) -> str:
     """Over name and content of every file that Go compiles the core from. bindings/go/digest_test.go computes the same."""
-    pending = {name: text.encode() for name, text in emit_abi.emit(api, root).items() if name.startswith("core/src/")}
+    written = emit_abi.emit(api, root) | emit_status.emit(api, root)
+    pending = {name: text.encode() for name, text in written.items() if name.startswith("core/src/")}
     for folder in ("core/src", "core/include"):
         for path in (root / folder).rglob("*"):
             if path.is_file() and path.suffix != ".go" and not path.name.startswith("."):

@@ -7,6 +7,7 @@ order of the headers, so that the output is deterministic.
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 
@@ -98,6 +99,7 @@ class Function:
     since: str
     place: Place
     native: bool = False  # for C only
+    calls_back: bool = False  # may call a provider of memory, which may be written in Go
 
     @property
     def short(self) -> str:
@@ -162,6 +164,25 @@ class DropIn:
 
 
 @dataclass(frozen=True)
+class LayoutField:
+    name: str
+    ctype: str  # "const sb_pool_class *"
+    offset: int  # bytes
+    size: int  # bytes
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a structure lies in memory: each of the headers, also those that are no part of the API that bindings have."""
+
+    name: str  # the tag: "sb_pool_stats", "ArrowSchema", "Visit"
+    size: int  # bytes
+    alignment: int  # bytes
+    sized: bool  # starts with uint32_t struct_size
+    fields: Sequence[LayoutField]
+
+
+@dataclass(frozen=True)
 class Api:
     version: tuple[int, int, int]
     headers: tuple[Header, ...]
@@ -172,6 +193,7 @@ class Api:
     digest: int  # 64 bits, over everything above that a binding depends on
     texts: dict[str, str] = field(default_factory=dict, hash=False, compare=False)  # header name -> source text
     drop_ins: tuple[DropIn, ...] = ()  # what the headers beside the folder samebytes/ declare
+    layouts: tuple[Layout, ...] = ()  # of all structures, in the order of the headers
 
     def struct(self, name: str) -> Struct:
         return next(s for s in self.structs if s.name == name)

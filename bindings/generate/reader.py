@@ -18,7 +18,7 @@ from typing import Any
 from clang import cindex
 
 from . import model
-from .model import Api, Class, Constant, DropIn, Entity, Function, Header, Kind, Place, Struct
+from .model import Api, Class, Constant, DropIn, Entity, Function, Header, Kind, Layout, LayoutField, Place, Struct
 
 INCLUDE = Path("core/include")
 FOLDER = INCLUDE / "samebytes"
@@ -27,7 +27,7 @@ LANGUAGE = "annotations.h"  # defines the annotations; is no part of the API its
 
 SCALARS = {f"{sign}int{bits}_t" for sign in ("", "u") for bits in (8, 16, 32, 64)} | {"size_t", "bool", "double"}
 ROLES = ("function", "constructor", "method", "destructor", "init")
-FUNCTION_ANNOTATIONS = {"api", "api_void", "blocking", "owned", "borrowed", "native", *ROLES}
+FUNCTION_ANNOTATIONS = {"api", "api_void", "blocking", "calls_back", "owned", "borrowed", "native", *ROLES}
 PARAMETER_ANNOTATIONS = {"in", "out", "inout", "count", "nullable", "owned", "borrowed", "takes"}
 FIELD_ANNOTATIONS = {"count", "nullable", "native"}
 STRUCT_ANNOTATIONS = {"native"}
@@ -386,6 +386,7 @@ class Reader:
             since=lines["Since"],
             place=place,
             native=native,
+            calls_back="calls_back" in notes,
         )
         self.check_order(function, places)
         self.check_borrowed(function, places)
@@ -696,6 +697,39 @@ class Reader:
                 else:
                     yield DropIn(name, path.name, since[1])
 
+    def layouts(self) -> Iterator[Layout]:
+        """Every structure as C programs see it: without SB_GENERATE, also those of Arrow and of the drop-in headers."""
+        folder = (self.root / INCLUDE).resolve()
+        seen = set()
+        for path in (self.root / FOLDER / UMBRELLA, *sorted((self.root / INCLUDE).glob("*.h"))):
+            for cursor in self.translate(path, "-w").cursor.get_children():
+                file = cursor.location.file
+                if (
+                    cursor.kind != cindex.CursorKind.STRUCT_DECL
+                    or not cursor.is_definition()
+                    or cursor.spelling in seen
+                ):
+                    continue
+                if folder not in Path(file.name).resolve().parents:
+                    continue
+                seen.add(cursor.spelling)
+                yield self.layout(cursor)
+
+    def layout(self, cursor: cindex.Cursor) -> Layout:
+        fields = []
+        for child in cursor.get_children():
+            if child.kind == cindex.CursorKind.FIELD_DECL and not child.is_bitfield():
+                offset, size = cursor.type.get_offset(child.spelling) // 8, child.type.get_size()
+                fields.append(LayoutField(child.spelling, declaration(child.type), offset, size))
+            else:
+                self.refuse(
+                    place_of(child),
+                    cursor.spelling,
+                    "holds something that is not a plain field; its layout cannot be told",
+                )
+        sized = bool(fields) and (fields[0].name, fields[0].ctype) == ("struct_size", "uint32_t")
+        return Layout(cursor.spelling, cursor.type.get_size(), cursor.type.get_align(), sized, tuple(fields))
+
     def declarations(self, unit: cindex.TranslationUnit) -> Iterator[cindex.Cursor]:
         """What the headers of the API declare, in their order."""
         folder = (self.root / FOLDER).resolve()
@@ -755,6 +789,8 @@ class Reader:
         self.check_names()
         drop_ins = tuple(self.drop_ins())
         self.finish()
+        layouts = tuple(self.layouts())
+        self.finish()
         api = Api(
             version=version,  # type: ignore[arg-type]
             headers=tuple(self.headers),
@@ -765,6 +801,7 @@ class Reader:
             digest=0,
             texts=self.texts,
             drop_ins=drop_ins,
+            layouts=layouts,
         )
         return replace(api, digest=digest(api))
 

@@ -9,13 +9,16 @@ import "C"
 
 import (
 	"fmt"
+	"log"
 	"runtime"
 	"runtime/cgo"
+	"runtime/debug"
 	"unsafe"
 )
 
 // Provider gives memory to the library, as a Memory that OpenMemoryCallback makes. Its methods are called on any goroutine or thread that
-// needs memory, several at the same time, and must not use the object that needs it. What they panic with becomes an error.
+// needs memory, several at the same time, and must not use the object that needs it. What they panic with becomes an error of
+// Reserve; from Release and Retire, which nobody waits for, it is logged.
 type Provider interface {
 	// Reserve adds blocks of minBytes bytes in total, or more, to sink. ErrNoMemory stays what it is for whoever needed the memory, other
 	// errors become ErrProvider; Memory.GetFailure tells their text.
@@ -105,9 +108,16 @@ func (s *Sink) say(message string) {
 	freeText(text)
 }
 
+// logPanic ends a panic that cannot reach anybody: C must not be unwound, and has no error to return.
+func logPanic(where string) {
+	if value := recover(); value != nil {
+		log.Printf("samebytes: panic in %s: %v\n%s", where, value, debug.Stack())
+	}
+}
+
 //export samebytesProviderRelease
 func samebytesProviderRelease(token C.uintptr_t) {
-	defer func() { _ = recover() }() // there is nobody to tell, and C must not be unwound
+	defer logPanic("Provider.Release")
 	handle := cgo.Handle(token)
 	block := handle.Value().(*given)
 	handle.Delete()
@@ -117,7 +127,7 @@ func samebytesProviderRelease(token C.uintptr_t) {
 
 //export samebytesProviderRetire
 func samebytesProviderRetire(context C.uintptr_t) {
-	defer func() { _ = recover() }()
+	defer logPanic("Provider.Retire")
 	handle := cgo.Handle(context)
 	provider := handle.Value().(Provider)
 	handle.Delete()

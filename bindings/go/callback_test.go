@@ -4,6 +4,8 @@ package samebytes
 
 import (
 	"errors"
+	"log"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -142,6 +144,42 @@ func TestWhatAGoProviderGetsWrongIsTold(t *testing.T) {
 	arena.ended(t)
 	if _, err := OpenMemoryCallback(nil); !errors.Is(err, ErrInvalidArgument) {
 		t.Errorf("no provider: %v", err)
+	}
+}
+
+// brokenArena panics where nobody waits for it.
+type brokenArena struct{ testArena }
+
+func (a *brokenArena) Release(token uint64) {
+	a.testArena.Release(token)
+	panic("a block that came back")
+}
+
+func (a *brokenArena) Retire() {
+	a.testArena.Retire()
+	panic("the end of the provider")
+}
+
+func TestPanicsOfAGoProviderThatNobodyWaitsForAreLogged(t *testing.T) {
+	var text strings.Builder // everything happens on this goroutine
+	log.SetOutput(&text)
+	defer log.SetOutput(os.Stderr)
+	arena := &brokenArena{testArena: testArena{given: map[uint64][]byte{}}}
+	memory, err := OpenMemoryCallback(arena)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, err := memory.GetBlock(100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block.Close()
+	memory.Close()
+	arena.ended(t)
+	for _, part := range []string{"panic in Provider.Release: a block that came back", "panic in Provider.Retire: the end of the provider"} {
+		if !strings.Contains(text.String(), part) {
+			t.Errorf("logged, without %q:\n%s", part, text.String())
+		}
 	}
 }
 

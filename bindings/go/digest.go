@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xab01119f3b73e966ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xbf62cc44a5dacc89ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "ab01119f3b73e966"
+const coreDigest = "bf62cc44a5dacc89"

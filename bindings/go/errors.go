@@ -6,7 +6,9 @@ package samebytes
 import "C"
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"syscall"
 )
@@ -38,6 +40,8 @@ type Error struct {
 	Frame int64
 	// Field is the name of the field that failed; empty if none.
 	Field string
+	// Path is the file that the call named; empty if none.
+	Path string
 	// Message is a sentence for people.
 	Message string
 
@@ -59,6 +63,9 @@ func (e *Error) Error() string {
 	}
 	if e.cause != nil {
 		text.WriteString(": " + e.cause.Error())
+	}
+	if e.Path != "" && !strings.Contains(e.Message, e.Path) {
+		text.WriteString(": " + e.Path)
 	}
 	if e.Frame != NoFrame {
 		fmt.Fprintf(&text, " (frame %d, stream offset %d)", e.Frame, e.StreamOffset)
@@ -94,6 +101,30 @@ func failureOf(op string, status C.sb_status, explained *C.sb_error) error {
 	}
 	err := goError(explained)
 	err.op = op
+	return err
+}
+
+// failureOfFile is failureOf for a call that named a file.
+func failureOfFile(op string, status C.sb_status, explained *C.sb_error, path string) error {
+	err := failureOf(op, status, explained)
+	err.(*Error).Path = path
+	return err
+}
+
+// refusedFile is the error for a file that Go could not read: the same as for one that the library could not.
+func refusedFile(op, path string, cause error) error {
+	err := &Error{Status: ErrIO, Frame: NoFrame, op: op, Path: path, Message: "reading the file"}
+	var number syscall.Errno
+	if errors.As(cause, &number) {
+		err.SystemError = number
+	}
+	if errors.Is(cause, fs.ErrNotExist) {
+		err.Status = ErrNotFound
+	}
+	err.cause = cause
+	if wrapped := (*fs.PathError)(nil); errors.As(cause, &wrapped) {
+		err.cause = wrapped.Err // which file is said already
+	}
 	return err
 }
 

@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
+	"os"
 	"reflect"
 	"runtime"
 	"strings"
@@ -628,4 +630,115 @@ func TestAReplyWithTheWrongValuesMaySendTheRightOnes(t *testing.T) {
 	if err := result(t, server); err != nil {
 		t.Error(err)
 	}
+}
+
+// logged catches what the standard logger writes while a test runs.
+func logged(t *testing.T) func() string {
+	t.Helper()
+	var mutex sync.Mutex
+	var text strings.Builder
+	log.SetOutput(writerFunc(func(data []byte) (int, error) {
+		mutex.Lock()
+		defer mutex.Unlock()
+		return text.Write(data)
+	}))
+	t.Cleanup(func() { log.SetOutput(os.Stderr) })
+	return func() string {
+		mutex.Lock()
+		defer mutex.Unlock()
+		return text.String()
+	}
+}
+
+type writerFunc func(data []byte) (int, error)
+
+func (w writerFunc) Write(data []byte) (int, error) { return w(data) }
+
+// wantClosed fails the test unless the other side has ended the connection.
+func wantClosed(t *testing.T, conn net.Conn) {
+	t.Helper()
+	conn.SetReadDeadline(time.Now().Add(patience))
+	if _, err := io.Copy(io.Discard, conn); errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the connection is still open: %v", err)
+	}
+}
+
+func TestAPanicOfAHandlerEndsItsConnectionOnly(t *testing.T) {
+	own := errors.New("an error of the handler")
+	var hollow map[string]int
+	for _, c := range []struct {
+		name  string
+		fails func()
+		text  string
+		is    error
+	}{
+		{"a text", func() { panic("a text of the handler") }, "a text of the handler", nil},
+		{"an error", func() { panic(own) }, own.Error(), own},
+		{"nil", func() { panic(nil) }, "panic called with nil argument", nil}, //nolint:govet // it is one as well
+		{"an error of the runtime", func() { hollow["x"] = 1 }, "assignment to entry in nil map", nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			leaves(t)
+			output := logged(t)
+			otherNear, otherFar := tcpPair(t)
+			other := served(context.Background(), otherFar, exchanges(t), answerBoth)
+			client := must(samebytes.NewClient(otherNear, exchanges(t), nil))
+			near, far := tcpPair(t)
+			var late *samebytes.Reply
+			server := served(context.Background(), far, exchanges(t), func(_ context.Context, request samebytes.Message, reply *samebytes.Reply) {
+				if request.Values[0] == int64(0) {
+					late = reply
+					return
+				}
+				c.fails()
+			})
+			peer{near, t}.send(append(append(askFrame(0, 0), askFrame(1, 1)...), askFrame(2, 2)...))
+			err := result(t, server)
+			wantError(t, "Serve", err, samebytes.ErrProvider)
+			var panicked *samebytes.PanicError
+			if !errors.As(err, &panicked) || !strings.Contains(fmt.Sprint(panicked.Value), c.text) || !strings.Contains(err.Error(), c.text) {
+				t.Errorf("Serve: %v", err)
+			}
+			if c.is != nil && !errors.Is(err, c.is) {
+				t.Errorf("Serve: %v is not %v", err, c.is)
+			}
+			const place = "TestAPanicOfAHandlerEndsItsConnectionOnly"
+			if !strings.Contains(string(panicked.Stack), place) {
+				t.Errorf("the stack does not say where it was:\n%s", panicked.Stack)
+			}
+			if text := output(); !strings.Contains(text, "samebytes: panic serving "+near.LocalAddr().String()+": ") ||
+				!strings.Contains(text, c.text) || !strings.Contains(text, place) {
+				t.Errorf("logged:\n%s", text)
+			}
+			wantError(t, "a reply after the panic", late.Send("", 0), samebytes.ErrProvider)
+			wantClosed(t, near)
+			if answer, err := client.Call(soon(t), 3, 4, []string{"on"}); err != nil || answer.Values[1] != int64(-4) {
+				t.Errorf("another connection: %v, %v", answer, err)
+			}
+			client.Close()
+			if err := result(t, other); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A handler that calls runtime.Goexit, as FailNow of a test does, takes Serve's goroutine with it, and nothing else stays behind.
+func TestAHandlerThatEndsItsGoroutineLeavesNothing(t *testing.T) {
+	leaves(t)
+	near, far := tcpPair(t)
+	ended := make(chan error, 1)
+	var late *samebytes.Reply
+	go func() {
+		defer func() { ended <- nil }()
+		_ = samebytes.Serve(context.Background(), far, exchanges(t), func(_ context.Context, _ samebytes.Message, reply *samebytes.Reply) {
+			late = reply
+			runtime.Goexit()
+		}, nil)
+		t.Error("Serve has returned")
+	}()
+	peer{near, t}.send(askFrame(0, 0))
+	_ = result(t, ended)
+	wantClosed(t, near)
+	wantError(t, "a reply after the end", late.Send("", 0), samebytes.ErrClosed)
 }

@@ -1134,6 +1134,8 @@ type VisitManagerOptions struct {
 	// Compact in a thread of the library, which starts for this only. Otherwise the calls that change visits do
 	// it, a piece each.
 	CompactInThread bool
+	// how long an open waits for a file that another handle writes, before ErrLocked; 0: not at all
+	LockTimeoutMs uint32
 }
 
 func (s *VisitManagerOptions) fill(op string, c *C.sb_visit_manager_options, held *holder) error {
@@ -1144,6 +1146,7 @@ func (s *VisitManagerOptions) fill(op string, c *C.sb_visit_manager_options, hel
 	c.timeout_ms = C.uint32_t(s.TimeoutMs)
 	c.read_only = C.bool(s.ReadOnly)
 	c.compact_in_thread = C.bool(s.CompactInThread)
+	c.lock_timeout_ms = C.uint32_t(s.LockTimeoutMs)
 	return nil
 }
 
@@ -1267,7 +1270,8 @@ func OpenMemoryTracing(inner *Memory) (*Memory, error) {
 //   - Ownership: the caller closes memory.
 //   - Threads: any.
 //   - Errors: ErrInvalidArgument when segmentSize is above 1 GiB, or bytesMax smaller than a segment;
-//     ErrNoMemory.
+//     ErrNoMemory. Segments are made when blocks are asked for, so it is then that the system may refuse
+//     them: ErrIO, and Memory.GetFailure says what.
 //   - Since: 1.0
 func OpenMemoryShared(segmentSize uint32, bytesMax uint64) (*Memory, error) {
 	var outMemory *C.sb_memory
@@ -1298,7 +1302,8 @@ func (m *Memory) Retain() (*Memory, error) {
 //   - Ownership: the caller closes block.
 //   - Threads: any.
 //   - Errors: ErrInvalidArgument when size is 0 or above BlockSizeMax; ErrNoMemory; ErrProvider when the
-//     provider's blocks are smaller than size.
+//     provider's blocks are smaller than size; ErrIO when the system refuses shared memory for another reason
+//     than lack of memory.
 //   - Since: 1.0
 func (m *Memory) GetBlock(size int) (*Block, error) {
 	if size < 0 {
@@ -1379,7 +1384,8 @@ func (m *Memory) CheckInstance() error {
 	return nil
 }
 
-// GetFailure tells the last failure of a provider of functions; what wraps one tells that of the one inside.
+// GetFailure tells the last failure of a provider of functions, or of shared memory: for that, which call the
+// system refused, with its errno as systemError. What wraps a provider tells the failure of the one inside.
 //
 //   - Ownership: error is the caller's.
 //   - Threads: any.
@@ -4617,6 +4623,7 @@ func (c *Channel) enter(op string) (*C.sb_channel, error) {
 }
 
 // Close closes the channel. nil is allowed. What was received stays valid; what was not yet received is gone.
+// The peer is told: its sends fail from then on, and its pins stay until what was received is closed.
 //
 //   - Ownership: takes channel.
 //   - Threads: nobody may use channel during or after the call.
@@ -4668,7 +4675,8 @@ func NewChannel(socket int32, options *ChannelOptions) (*Channel, error) {
 //   - Threads: any; one user of view at a time.
 //   - Errors: ErrUnsupported when a span is not in memory of a shared provider of this process; ErrTooLarge
 //     above ChannelSpansMax spans; ErrOutOfRange when it is empty; ErrTimeout; ErrUnavailable; ErrClosed;
-//     ErrCorrupt; ErrNoMemory. Nothing was sent then.
+//     ErrCorrupt; ErrNoMemory; ErrIO when the system refuses to send, or to take in what the peer says about
+//     the pins that are waited for. Nothing was sent then.
 //   - Since: 1.0
 func (c *Channel) SendView(view *View, tag uint64, timeoutMs int64) error {
 	self, err := c.enter("Channel.SendView")
@@ -4724,8 +4732,10 @@ func (c *Channel) SendBlock(block *Block, size int, tag uint64, timeoutMs int64)
 //
 //   - Ownership: none.
 //   - Threads: any.
-//   - Errors: ErrTimeout; ErrUnavailable when the peer has ended the socket, and all that came before was
-//     received; ErrClosed; ErrCorrupt, and ErrTooLarge at options.bytes_max: the channel has ended.
+//   - Errors: ErrTimeout; ErrUnavailable when the peer has ended the socket or its channel, and all that came
+//     before was received; ErrClosed; ErrCorrupt, and ErrTooLarge at options.bytes_max: the channel has
+//     ended. ErrIO and ErrNoMemory when this process has no descriptor or memory for what comes next, which
+//     stays there: a later call gets it.
 //   - Since: 1.0
 func (c *Channel) Next(timeoutMs int64) (int32, uint64, error) {
 	self, err := c.enter("Channel.Next")
@@ -4790,7 +4800,7 @@ func (c *Channel) ReceiveBlock(timeoutMs int64) (*Block, error) {
 //
 //   - Ownership: blocks that the peer is done with, and nobody else owns, go back to their provider.
 //   - Threads: any.
-//   - Errors: none; 0 when the channel has ended.
+//   - Errors: none; 0 in a forked child. After Channel.Stop nothing is heard any more, and the number stays.
 //   - Since: 1.0
 func (c *Channel) PinCount() int {
 	self, err := c.enter("Channel.PinCount")
@@ -4807,7 +4817,8 @@ func (c *Channel) PinCount() int {
 //   - Ownership: as Channel.PinCount.
 //   - Threads: any.
 //   - Errors: ErrTimeout; ErrUnavailable when the peer ended the socket instead of saying that it is done;
-//     ErrClosed; ErrCorrupt.
+//     ErrClosed; ErrCorrupt; ErrIO and ErrNoMemory as for Channel.Next. A channel that has ended still hears
+//     that the peer is done, unless the peer lied.
 //   - Since: 1.0
 func (c *Channel) WaitDone(timeoutMs int64) error {
 	self, err := c.enter("Channel.WaitDone")
@@ -4912,7 +4923,7 @@ func openVisitManager(path string, options *VisitManagerOptions) (*VisitManager,
 	var outError C.sb_error
 	cStatus := C.sb_visit_manager_open((*C.char)(unsafe.Pointer(unsafe.SliceData(cPath))), pOptions, &outManager, &outError)
 	if cStatus != 0 {
-		return nil, failureOf("NewVisitManager", cStatus, &outError)
+		return nil, failureOfFile("NewVisitManager", cStatus, &outError, path)
 	}
 	return newVisitManager(outManager), nil
 }
@@ -5176,7 +5187,7 @@ func (v *VisitManager) CopyTo(path string) error {
 	var outError C.sb_error
 	cStatus := C.sb_visit_manager_copy_to(self, (*C.char)(unsafe.Pointer(unsafe.SliceData(cPath))), &outError)
 	if cStatus != 0 {
-		return failureOf("VisitManager.CopyTo", cStatus, &outError)
+		return failureOfFile("VisitManager.CopyTo", cStatus, &outError, path)
 	}
 	return nil
 }
@@ -5863,7 +5874,7 @@ func VerifyVisits(path string) (VisitReport, error) {
 	var outError C.sb_error
 	cStatus := C.sb_verify_visits((*C.char)(unsafe.Pointer(unsafe.SliceData(cPath))), &outReport, &outError)
 	if cStatus != 0 {
-		return VisitReport{}, failureOf("VerifyVisits", cStatus, &outError)
+		return VisitReport{}, failureOfFile("VerifyVisits", cStatus, &outError, path)
 	}
 	return goVisitReport(&outReport), nil
 }
@@ -5891,7 +5902,7 @@ func SalvageVisits(path string, target string) (VisitReport, error) {
 	var outError C.sb_error
 	cStatus := C.sb_salvage_visits((*C.char)(unsafe.Pointer(unsafe.SliceData(cPath))), (*C.char)(unsafe.Pointer(unsafe.SliceData(cTarget))), &outReport, &outError)
 	if cStatus != 0 {
-		return VisitReport{}, failureOf("SalvageVisits", cStatus, &outError)
+		return VisitReport{}, failureOfFile("SalvageVisits", cStatus, &outError, path)
 	}
 	return goVisitReport(&outReport), nil
 }

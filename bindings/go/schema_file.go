@@ -12,13 +12,13 @@ import (
 //
 // Ownership: the caller closes the schemas.
 // Threads: any.
-// Errors: ErrInvalidArgument with file, line and reason when the text is wrong; ErrTooLarge when it is too long; the error of the
-// operating system when the file cannot be read.
+// Errors: ErrInvalidArgument with file, line and reason when the text is wrong; ErrTooLarge when it is too long; ErrNotFound, which is
+// fs.ErrNotExist too, when there is no such file; ErrIO, with the error of the operating system, when it cannot be read.
 // Since: 1.0
 func LoadSchemas(path string) (map[string]*Schema, error) {
 	text, err := readSchemaFile(path)
 	if err != nil {
-		return nil, err
+		return nil, refusedFile("LoadSchemas", path, err)
 	}
 	file, err := NewSchemaFile(text, path)
 	if err != nil {

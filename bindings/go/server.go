@@ -4,12 +4,16 @@ package samebytes
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"log"
 	"net"
+	"runtime/debug"
 )
 
 // Handler is called for each request, in the order of the stream, by one goroutine. It answers by reply, at once or later, from any
-// goroutine; the requests behind it come when it returns. ctx ends when Serve knows that the connection has.
+// goroutine; the requests behind it come when it returns. ctx ends when Serve knows that the connection has. A panic of it ends its connection
+// only; Serve says how it is told.
 type Handler func(ctx context.Context, request Message, reply *Reply)
 
 // server answers the requests of one connection.
@@ -33,10 +37,13 @@ type Reply struct {
 //
 // At most PipelineMax requests are unanswered or have answers that the peer has not taken; then Serve stops reading until it has.
 //
+// When handle panics, Serve ends the connection, logs the panic with its stack as net/http does, and returns an error that matches ErrProvider
+// and in which errors.As finds the *PanicError. Nothing else is touched: other connections go on.
+//
 // It returns an error when ctx ends: one that matches ctx.Err(), and ErrTimeout for a deadline; ErrUnavailable when the connection
 // fails, or ends within a frame; ErrCorrupt for a request with the sequence of an unanswered one; and the frame's own error for a request that
 // cannot be read.
-func Serve(ctx context.Context, conn net.Conn, exchanges []Exchange, handle Handler, options *ParserOptions) error {
+func Serve(ctx context.Context, conn net.Conn, exchanges []Exchange, handle Handler, options *ParserOptions) (err error) {
 	const op = "Serve"
 	s := &server{slots: make(chan struct{}, PipelineMax)}
 	if err := s.open(op, conn, exchanges, DirectionRequest, options); err != nil {
@@ -47,9 +54,21 @@ func Serve(ctx context.Context, conn net.Conn, exchanges []Exchange, handle Hand
 	}
 	// The handler's context ends after the link, so that a reply that follows on it is refused for certain.
 	inside, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
 	unwatch := context.AfterFunc(ctx, func() { s.stop(stopped(op, ctx)); cancel() })
-	defer unwatch()
+	end := errAbandoned
+	// Deferred, because the handler may end this goroutine: by runtime.Goexit, as t.FailNow does.
+	defer func() {
+		unwatch()
+		end = s.stop(end)
+		cancel()
+		s.workers.Wait()
+		s.mutex.Lock() // whoever is sending a reply
+		defer s.mutex.Unlock()
+		s.release()
+		if end != errServed {
+			err = end
+		}
+	}()
 	s.workers.Add(1)
 	go func() {
 		defer s.workers.Done()
@@ -58,23 +77,34 @@ func Serve(ctx context.Context, conn net.Conn, exchanges []Exchange, handle Hand
 			cancel()
 		}
 	}()
-	err := s.read(op, func(requests []Message) error { return s.handle(inside, requests, handle) })
-	if err == io.EOF {
-		if err = s.drain(); err == nil {
-			err = errServed
+	end = s.read(op, func(requests []Message) error { return s.handle(inside, requests, handle) })
+	if end == io.EOF {
+		if end = s.drain(); end == nil {
+			end = errServed
 		}
 	}
-	err = s.stop(err)
-	cancel()
-	s.workers.Wait()
-	s.mutex.Lock() // whoever is sending a reply
-	defer s.mutex.Unlock()
-	s.release()
-	if err == errServed {
-		return nil
-	}
+	return nil
+}
+
+// PanicError is what a Handler panicked with.
+type PanicError struct {
+	Value any    // the argument of panic
+	Stack []byte // of the goroutine, as debug.Stack formats it
+}
+
+// Error returns the value as text, without the stack.
+func (p *PanicError) Error() string {
+	return fmt.Sprintf("panic: %v", p.Value)
+}
+
+// Unwrap returns the value where it is an error.
+func (p *PanicError) Unwrap() error {
+	err, _ := p.Value.(error)
 	return err
 }
+
+// errAbandoned ends the connection when its goroutine ends without a word.
+var errAbandoned error = &Error{Status: ErrClosed, Frame: NoFrame, op: "Serve", Message: "the handler has ended its goroutine"}
 
 // errServed ends the connection when everything was answered.
 var errServed error = &Error{Status: ErrClosed, Frame: NoFrame, op: "Serve", Message: "the connection has been served"}
@@ -112,8 +142,26 @@ func (s *server) handle(ctx context.Context, requests []Message, handle Handler)
 		case <-s.ended:
 			return s.reason()
 		}
-		handle(ctx, request, &Reply{server: s, response: s.exchanges[request.APIKey].Response, sequence: request.Sequence})
+		reply := &Reply{server: s, response: s.exchanges[request.APIKey].Response, sequence: request.Sequence}
+		if err := s.call(ctx, request, reply, handle); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// call calls the handler. A panic becomes an error, and is logged: whoever starts Serve by a go statement drops what it returns.
+func (s *server) call(ctx context.Context, request Message, reply *Reply, handle Handler) (err error) {
+	defer func() {
+		value := recover()
+		if value == nil {
+			return
+		}
+		panicked := &PanicError{Value: value, Stack: debug.Stack()}
+		log.Printf("samebytes: panic serving %v: %v\n%s", s.conn.RemoteAddr(), value, panicked.Stack)
+		err = &Error{Status: ErrProvider, Frame: NoFrame, op: "Serve", Message: "the handler failed", cause: panicked}
+	}()
+	handle(ctx, request, reply)
 	return nil
 }
 

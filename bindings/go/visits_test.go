@@ -249,6 +249,37 @@ func TestOneWriterAndManyReaders(t *testing.T) {
 	wants(t, "refreshing a writer", err, ErrUnsupported)
 }
 
+func TestAnOpenWaitsForTheLockAsLongAsItIsTold(t *testing.T) {
+	path := visitPath(t)
+	first := visitStore(t, path, 3)
+	begin := time.Now()
+	_, err := OpenVisitManager(path, &VisitManagerOptions{LockTimeoutMs: 50})
+	wants(t, "a locked file", err, ErrLocked)
+	if waited := time.Since(begin); waited < 50*time.Millisecond {
+		t.Errorf("the open waited %v", waited)
+	}
+	closed := make(chan error)
+	go func() {
+		time.Sleep(20 * time.Millisecond)
+		closed <- first.Close()
+	}()
+	second, err := OpenVisitManager(path, &VisitManagerOptions{LockTimeoutMs: math.MaxUint32})
+	must(t, err)
+	must(t, <-closed)
+	must(t, second.Close())
+}
+
+func TestAManagerWhoseFileIsGoneStopsAndSaysSo(t *testing.T) {
+	path := visitPath(t)
+	manager, err := OpenVisitManager(path, &VisitManagerOptions{Durability: DurabilityAlways})
+	must(t, err)
+	must(t, manager.AddVisit(1, 1, "u", "t"))
+	must(t, os.Rename(path, path+".away"))
+	wants(t, "adding", manager.AddVisit(1, 2, "u", "t"), ErrNotFound)
+	wantIDs(t, manager, 1, "[1]")
+	wants(t, "closing", manager.Close(), ErrNotFound)
+}
+
 func TestADamagedFileIsRefusedAndStaysAsItIs(t *testing.T) {
 	path := visitPath(t)
 	manager := visitStore(t, path, 3)

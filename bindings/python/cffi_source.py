@@ -209,6 +209,7 @@ typedef struct sb_visit_manager_options {
   bool compact_in_thread;
   uint8_t reserved[2];
   const sb_visit_store *store;
+  uint32_t lock_timeout_ms;
 } sb_visit_manager_options;
 const char *sb_status_name(sb_status status);
 const char *sb_status_message(sb_status status);

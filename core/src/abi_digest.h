@@ -2,6 +2,6 @@
 #ifndef SB_ABI_DIGEST_H
 #define SB_ABI_DIGEST_H
 
-#define SB_ABI_DIGEST 0x783068d7a780212cull
+#define SB_ABI_DIGEST 0xe331ac0a0f7d0cb6ull
 
 #endif

@@ -180,9 +180,10 @@ static size_t utf8_end(const uint8_t *data, size_t size) {
   return size;
 }
 
-static sb_status check_text(const source *from, size_t row, const sb_bytes *string) {
-  const size_t end = string->size > 0 ? utf8_end(string->data, string->size) : 0;
-  if (end == string->size) return SB_OK;
+/* Checks a string of a row as it was copied: the frame that it came from may lie in memory that others write. */
+static sb_status check_text(const source *from, size_t row, const uint8_t *copy, size_t size) {
+  const size_t end = utf8_end(copy, size);
+  if (end == size) return SB_OK;
   const char *name = from->table->columns[from->column].name;
   char where[96];
   sb_error scratch, *error = from->error != NULL ? from->error : &scratch;
@@ -199,7 +200,7 @@ static sb_status too_large(const source *from) {
                        sb_priv_arrow_tuning.bytes_max);
 }
 
-/* Counts all strings, and their bytes, and checks them. */
+/* Counts all strings, and their bytes. */
 static sb_status measure_strings(const source *from, size_t *count, size_t *bytes) {
   *count = *bytes = 0;
   for (size_t row = 0; row < from->table->row_count; row++) {
@@ -207,11 +208,7 @@ static sb_status measure_strings(const source *from, size_t *count, size_t *byte
     size_t here;
     const sb_bytes *strings = strings_of(from, row, &one, &here);
     *count += here;
-    for (size_t i = 0; i < here; i++) {
-      *bytes += strings[i].size;
-      const sb_status status = from->table->strings == SB_STRINGS_UTF8 ? check_text(from, row, &strings[i]) : SB_OK;
-      if (status != SB_OK) return status;
-    }
+    for (size_t i = 0; i < here; i++) *bytes += strings[i].size;
     if (*bytes > (size_t)sb_priv_arrow_tuning.bytes_max || *count > (size_t)sb_priv_arrow_tuning.bytes_max) return too_large(from);
   }
   return SB_OK;
@@ -219,7 +216,7 @@ static sb_status measure_strings(const source *from, size_t *count, size_t *byte
 
 static sb_status fill_strings(const source *from, struct ArrowArray *array) {
   size_t count, bytes;
-  const sb_status status = measure_strings(from, &count, &bytes);
+  sb_status status = measure_strings(from, &count, &bytes);
   if (status != SB_OK) return status;
   kept_array *kept = make_array(array, count, 3, 0);
   int32_t *offsets = kept != NULL ? make_buffer(kept, 1, (count + 1) * sizeof *offsets) : NULL;
@@ -233,6 +230,8 @@ static sb_status fill_strings(const source *from, struct ArrowArray *array) {
     const sb_bytes *strings = strings_of(from, row, &one, &here);
     for (size_t i = 0; i < here; i++) {
       if (strings[i].size > 0) memcpy(data + end, strings[i].data, strings[i].size);
+      if (from->table->strings == SB_STRINGS_UTF8) status = check_text(from, row, data + end, strings[i].size);
+      if (status != SB_OK) return status;
       end += strings[i].size;
       offsets[++index] = (int32_t)end;
     }

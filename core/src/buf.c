@@ -3,8 +3,8 @@
 /* The filled part is a list of spans, as in a view; the room is a list of pieces of blocks. A block that is both filled and room has an owner
  * in each list.
  *
- * Writing never allocates: whatever adds room reserves the spans that filling it can need. Invariant: filled has room for one more span per
- * piece of room.
+ * Writing never allocates: whatever adds room reserves the spans that filling it can need. Invariant (buf_check): filled has room for one
+ * more span per piece of room; for one fewer where the first piece continues the last span, which filling it makes longer.
  *
  * A view shows only filled bytes, so the room of a block stays exclusive to the buf although views share the block.
  *
@@ -48,7 +48,7 @@ static inline sb_status buf_begin(sb_buf *made, sb_memory *memory, sb_buf **buf)
   made->room_heap = NULL;
   made->room_count = made->room_bytes = made->begun = 0;
   made->memory = memory;
-  if (memory != NULL) atomic_fetch_add_explicit(&memory->owners, 1, memory_order_relaxed);
+  if (memory != NULL) sb_priv_owners_add(&memory->owners, 1);
   *buf = made;
   return SB_OK;
 }
@@ -85,17 +85,49 @@ static size_t places(const sb_buf *buf) {
   return buf->room_heap != NULL ? buf->room_capacity - buf->room_start - buf->room_count : 1 - buf->room_count;
 }
 
+/* Whether the first piece of room lies behind the last bytes that are filled, in the same block. */
+static bool room_continues(const sb_buf *buf) {
+  if (buf->room_count == 0 || buf->filled.count == 0) return false;
+  const room_piece *piece = buf->room_heap != NULL ? buf->room_heap + buf->room_start : &buf->first_room;
+  const sb_priv_span *last = sb_priv_spans_at(&buf->filled, buf->filled.count - 1);
+  return last->block == piece->block && last->data + last->size == piece->data;
+}
+
+#ifdef NDEBUG
+static inline void buf_check(const sb_buf *buf) { (void)buf; }
+#else
+/* Called where a function that changes the buf begins and ends; looks at all pieces and spans every 64th time. */
+static void buf_check(const sb_buf *buf) {
+  static _Thread_local unsigned times;
+  assert(buf->room_heap != NULL || buf->room_count <= 1);
+  assert(buf->room_heap == NULL || (buf->room_start <= buf->room_capacity && buf->room_count <= buf->room_capacity - buf->room_start));
+  assert(buf->room_heap != NULL ? buf->first_room.size == 0 : (buf->first_room.size > 0) == (buf->room_count == 1));
+  assert((buf->room_count == 0) == (buf->room_bytes == 0) && (buf->filled.count == 0) == (buf->filled.bytes == 0));
+  assert(buf->begun <= buf->room_bytes);
+  assert(sb_priv_spans_room(&buf->filled) + room_continues(buf) >= buf->room_count);
+  if (++times % 64 != 0) return;
+  size_t room = 0, filled = 0;
+  for (size_t i = 0; i < buf->room_count; i++) {
+    const room_piece *piece = (buf->room_heap != NULL ? buf->room_heap + buf->room_start : &buf->first_room) + i;
+    assert(piece->size > 0 && piece->shares > 0 && piece->shares <= atomic_load_explicit(&piece->block->owners, memory_order_relaxed));
+    room += piece->size;
+  }
+  for (size_t i = 0; i < buf->filled.count; i++) filled += sb_priv_spans_at(&buf->filled, i)->size;
+  assert(room == buf->room_bytes && filled == buf->filled.bytes);
+}
+#endif
+
 /* Gives `count` owners of a block back. */
 static void shares_release(sb_block *block, uint32_t count) {
   if (atomic_load_explicit(&block->owners, memory_order_acquire) == count ||
-      atomic_fetch_sub_explicit(&block->owners, count, memory_order_acq_rel) == count)
+      sb_priv_owners_remove(&block->owners, count))
     sb_priv_block_free(block);
 }
 
 /* Makes sure that a piece has an owner to give away and one to keep. */
 static void shares_reserve(room_piece *piece) {
   if (piece->shares > 1) return;
-  atomic_fetch_add_explicit(&piece->block->owners, SHARES, memory_order_relaxed);
+  sb_priv_owners_add(&piece->block->owners, SHARES);
   piece->shares += SHARES;
 }
 
@@ -152,16 +184,19 @@ static void room_cut(sb_buf *buf, size_t count) {
 
 /* On failure the room has as many pieces as before. */
 static __attribute__((noinline)) sb_status reserve_slowly(sb_buf *buf, size_t size, size_t count_before) {
+  buf_check(buf);
   while (buf->room_bytes < size) {
     sb_block *block = NULL;
     sb_status status = room_reserve(buf, 1);
     if (status == SB_OK) status = sb_priv_block_get(buf->memory, size - buf->room_bytes, &block);
     if (status != SB_OK) {
       room_cut(buf, count_before);
+      buf_check(buf);
       return status;
     }
     room_push_block(buf, block);
   }
+  buf_check(buf);
   return SB_OK;
 }
 
@@ -190,7 +225,7 @@ static sb_status blocks_check(sb_block *const *blocks, size_t count) {
   for (size_t i = 0; i < count; i++) (void)sb_priv_block_retain(blocks[i]);
   sb_status status = SB_OK;
   for (size_t i = 0; i < count; i++) {
-    const uint32_t owners = atomic_load_explicit(&blocks[i]->owners, memory_order_acquire);
+    const uint64_t owners = atomic_load_explicit(&blocks[i]->owners, memory_order_acquire);
     if (owners == 2) continue;
     size_t times = 0;
     for (size_t j = 0; j < count; j++) times += blocks[j] == blocks[i];
@@ -266,12 +301,15 @@ static void room_fill_any(sb_buf *buf, size_t size) {
 }
 
 static inline void room_fill(sb_buf *buf, size_t size) {
+  buf_check(buf);
   if (!room_fill_quickly(buf, size)) room_fill_any(buf, size);
+  buf_check(buf);
 }
 
 sb_status sb_buf_split_room(sb_buf *buf, size_t size, sb_buf **other) {
   if (buf == NULL || other == NULL) return SB_INVALID_ARGUMENT;
   if (size > buf->room_bytes) return SB_OUT_OF_RANGE;
+  buf_check(buf);
   size_t first = buf->room_count, found = 0; /* the first piece that goes, and the bytes from there on */
   while (found < size) found += pieces(buf)[--first].size;
   const size_t stays = found - size; /* of that piece */
@@ -297,6 +335,8 @@ sb_status sb_buf_split_room(sb_buf *buf, size_t size, sb_buf **other) {
   buf->room_bytes -= size;
   if (buf->room_count == 0) buf->room_start = buf->first_room.size = 0;
   buf->begun = 0;
+  buf_check(buf);
+  buf_check(made);
   *other = made;
   return SB_OK;
 }
@@ -401,6 +441,7 @@ sb_status sb_buf_put_view(sb_buf *buf, const sb_view *view) {
   const sb_status status = sb_priv_spans_reserve(&buf->filled, spans->count + buf->room_count);
   if (status != SB_OK) return status;
   sb_priv_spans_push_range(&buf->filled, spans, 0, spans->bytes);
+  buf_check(buf);
   return SB_OK;
 }
 
@@ -457,11 +498,13 @@ static __attribute__((noinline)) sb_status take_slowly(sb_buf *buf, size_t size,
   const sb_status status = sb_priv_view_open_range(&buf->filled, 0, size, view);
   if (status != SB_OK) return status;
   sb_priv_spans_skip(&buf->filled, size);
+  buf_check(buf);
   return SB_OK;
 }
 
 sb_status sb_buf_take(sb_buf *buf, size_t size, sb_view **view) {
   if (buf == NULL || view == NULL) return SB_INVALID_ARGUMENT;
+  buf_check(buf);
   /* All of it moves without counting, where the list that is left has room enough: it has one span then. */
   if (size == buf->filled.bytes && buf->room_count <= 1) return sb_priv_view_open_all(&buf->filled, view);
   return take_slowly(buf, size, view);
@@ -469,12 +512,32 @@ sb_status sb_buf_take(sb_buf *buf, size_t size, sb_view **view) {
 
 void sb_buf_clear(sb_buf *buf) {
   if (buf == NULL) return;
+  buf_check(buf);
   sb_priv_spans_skip(&buf->filled, buf->filled.bytes);
+  buf_check(buf);
 }
 
 void sb_priv_buf_cut(sb_buf *buf, size_t size) {
+  assert(size <= buf->filled.bytes);
+  buf_check(buf);
   buf->begun = 0;
+  /* What the last span loses goes back to the room that continues it; or else that room would need a span of its own, for which there may
+   * be no memory. */
+  if (room_continues(buf)) {
+    room_piece *piece = pieces(buf);
+    const size_t last = sb_priv_spans_at(&buf->filled, buf->filled.count - 1)->size, over = buf->filled.bytes - size;
+    const size_t back = over < last ? over : last;
+    piece->data -= back;
+    piece->size += back;
+    buf->room_bytes += back;
+  }
   sb_priv_spans_cut(&buf->filled, size);
+  buf_check(buf);
+}
+
+bool sb_priv_buf_begun(const sb_buf *buf, const void *data, size_t size) {
+  const room_piece *piece = buf->room_heap != NULL ? buf->room_heap + buf->room_start : &buf->first_room;
+  return buf->room_count > 0 && piece->data == data && piece->size == size && buf->begun == size;
 }
 
 sb_status sb_buf_check_instance(const sb_buf *buf, sb_error *error) {
@@ -490,6 +553,7 @@ sb_status sb_buf_check_instance(const sb_buf *buf, sb_error *error) {
 void sb_buf_close(sb_buf *buf) {
   if (buf == NULL) return;
   sb_priv_handle_check(buf);
+  buf_check(buf);
   if (buf->filled.count > 0 || buf->filled.heap != NULL) sb_priv_spans_clear(&buf->filled);
   if (buf->room_heap == NULL) {
     if (buf->room_count > 0) shares_release(buf->first_room.block, buf->first_room.shares);

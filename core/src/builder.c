@@ -3,10 +3,14 @@
 /* A message is measured first and written second, so that a message that is refused leaves nothing behind and no buffer grows by copying.
  * Frames are written to a piece of the buf's room that stays begun over many messages, and is committed when a frame does not fit any
  * more or somebody looks. A frame that no piece can hold is written apart and put across the pieces, which happens once per block.
- * Messages from columns are all measured, and have room, before the first of them is written.
+ * Messages that are added together are all measured, and have room, before the first of them is written.
  *
- * Invariant: piece == NULL and piece_size == piece_used == 0, or the buf's first piece of room is begun and its first piece_used bytes are
- * frames. */
+ * What is added lies in memory of the caller, and a provider's code, or another thread, may change it between the two. So what is written is
+ * what is read then: each place is read once and checked before it is used, nothing is written past the room, and where the second look
+ * refuses a message, those of the call that were written before it are dropped again.
+ *
+ * Invariant (builder_check): piece == NULL and piece_size == piece_used == 0, or the buf's first piece of room is begun and its first
+ * piece_used bytes are frames; committed is what the buf holds. */
 
 #include "internal.h"
 
@@ -32,6 +36,16 @@ struct sb_builder {
   size_t committed; /* bytes in the buf */
   size_t frame_count;
 };
+
+/* Called where a function that changes the builder begins and ends. */
+static inline void builder_check(const sb_builder *builder) {
+  assert(builder->committed == sb_buf_size(builder->buf));
+  assert(builder->piece_used <= builder->piece_size);
+  assert(builder->piece != NULL ? sb_priv_buf_begun(builder->buf, builder->piece, builder->piece_size) : builder->piece_size == 0);
+  const size_t size = builder->committed + builder->piece_used;
+  assert(builder->frame_count <= size / HEADER_SIZE && (builder->frame_count > 0 || size == 0));
+  (void)size;
+}
 
 sb_status sb_builder_open(sb_memory *memory, sb_builder **builder) {
   if (builder == NULL) return SB_INVALID_ARGUMENT;
@@ -78,17 +92,23 @@ static sb_status measure_string(const measure *message, size_t field, const void
   return SB_OK;
 }
 
-static sb_status measure_array(measure *message, size_t field, const sb_value *value) {
-  if (value->size > SB_ARRAY_ITEMS_MAX)
-    return refuse(message, SB_TOO_LARGE, field, "an array of %zu items; at most %d are allowed", value->size, SB_ARRAY_ITEMS_MAX);
-  if (value->data == NULL && value->size > 0)
-    return refuse(message, SB_INVALID_ARGUMENT, field, "data is NULL though size is %zu", value->size);
+/* Checks an array by itself, not its items. */
+static sb_status check_array(const measure *message, size_t field, const void *data, size_t count) {
+  if (count > SB_ARRAY_ITEMS_MAX)
+    return refuse(message, SB_TOO_LARGE, field, "an array of %zu items; at most %d are allowed", count, SB_ARRAY_ITEMS_MAX);
+  if (data == NULL && count > 0) return refuse(message, SB_INVALID_ARGUMENT, field, "data is NULL though size is %zu", count);
+  return SB_OK;
+}
+
+static sb_status measure_array(measure *message, size_t field, const void *data, size_t count) {
+  sb_status status = check_array(message, field, data, count);
+  if (status != SB_OK) return status;
   size_t width = sb_priv_type_width(message->schema->types[field]);
-  size_t total = 2 + width * value->size;
+  size_t total = 2 + width * count;
   if (width == 0) {
-    const sb_bytes *items = value->data;
-    for (size_t i = 0; i < value->size; i++) {
-      sb_status status = measure_string(message, field, items[i].data, items[i].size, &total);
+    const sb_bytes *items = data;
+    for (size_t i = 0; i < count; i++) {
+      status = measure_string(message, field, SB_PRIV_READ_ONCE(items[i].data), SB_PRIV_READ_ONCE(items[i].size), &total);
       if (status != SB_OK) return status;
     }
   }
@@ -113,13 +133,13 @@ static sb_status measure_message(measure *message, const sb_value *values) {
     sb_status status;
     uint8_t type = message->schema->types[i];
     if (type <= SB_TYPE_INT64) {
-      status = measure_integer(message, i, values[i].number);
+      status = measure_integer(message, i, SB_PRIV_READ_ONCE(values[i].number));
     } else if (type == SB_TYPE_STRING) {
       size_t size = 0;
-      status = measure_string(message, i, values[i].data, values[i].size, &size);
+      status = measure_string(message, i, SB_PRIV_READ_ONCE(values[i].data), SB_PRIV_READ_ONCE(values[i].size), &size);
       message->size += size;
     } else {
-      status = measure_array(message, i, &values[i]);
+      status = measure_array(message, i, SB_PRIV_READ_ONCE(values[i].data), SB_PRIV_READ_ONCE(values[i].size));
     }
     if (status != SB_OK) return status;
     /* Checked per field: at most 256 fields of at most 32,767 strings below 2^31 cannot wrap 64 bits before. */
@@ -129,52 +149,83 @@ static sb_status measure_message(measure *message, const sb_value *values) {
   return SB_OK;
 }
 
-static uint8_t *write_string(uint8_t *at, const void *data, size_t size) {
-  sb_priv_store32(at, (uint32_t)size);
-  if (size > 0) memcpy(at + 4, data, size);
-  return at + 4 + size;
-}
-
-static uint8_t *write_integer(uint8_t *at, size_t width, int64_t number) {
+static void write_integer(uint8_t *at, size_t width, int64_t number) {
   switch (width) {
   case 1: *at = (uint8_t)number; break;
   case 2: sb_priv_store16(at, (uint16_t)number); break;
   case 4: sb_priv_store32(at, (uint32_t)number); break;
   default: sb_priv_store64(at, (uint64_t)number);
   }
-  return at + width;
 }
 
-static uint8_t *write_array(uint8_t *at, uint8_t type, const sb_value *value) {
-  sb_priv_store16(at, (uint16_t)value->size);
-  at += 2;
-  size_t width = sb_priv_type_width(type);
-  if (width > 0) {
-    sb_priv_swap_copy(at, value->data, width, value->size);
-    return at + width * value->size;
-  }
-  const sb_bytes *items = value->data;
-  for (size_t i = 0; i < value->size; i++) at = write_string(at, items[i].data, items[i].size);
-  return at;
+/* Where a frame is written. */
+typedef struct frame_room {
+  uint8_t *frame;
+  size_t size;
+} frame_room;
+
+/* What writing says where the frame is larger than the room; no caller of the library sees it. */
+#define DOES_NOT_FIT SB_NEED_MORE
+
+/* Writes a string at `*at`, and moves that on; message->size stays where the field begins, which is what errors tell. */
+static sb_status write_string(const measure *message, const frame_room *room, size_t field, const void *data, size_t size, size_t *at) {
+  size_t total = 0;
+  const sb_status status = measure_string(message, field, data, size, &total);
+  if (status != SB_OK) return status;
+  if (total > room->size - *at) return DOES_NOT_FIT;
+  sb_priv_store32(room->frame + *at, (uint32_t)size);
+  if (size > 0) memcpy(room->frame + *at + 4, data, size);
+  *at += total;
+  return SB_OK;
 }
 
-static void write_frame(uint8_t *at, const sb_schema *schema, int8_t sequence, const sb_value *values, size_t size) {
-  const uint8_t *end = at + size;
-  sb_priv_store32(at, (uint32_t)(size - 4));
-  at[4] = (uint8_t)schema->api_key;
-  at[5] = (uint8_t)sequence;
-  at += HEADER_SIZE;
-  for (size_t i = 0; i < schema->field_count; i++) {
-    uint8_t type = schema->types[i];
-    if (type <= SB_TYPE_INT64)
-      at = write_integer(at, sb_priv_type_width(type), values[i].number);
-    else if (type == SB_TYPE_STRING)
-      at = write_string(at, values[i].data, values[i].size);
-    else
-      at = write_array(at, type, &values[i]);
+static sb_status write_array(const measure *message, const frame_room *room, size_t field, const void *data, size_t count, size_t *at) {
+  sb_status status = check_array(message, field, data, count);
+  if (status != SB_OK) return status;
+  const size_t width = sb_priv_type_width(message->schema->types[field]), total = 2 + width * count;
+  if (total > room->size - *at) return DOES_NOT_FIT;
+  sb_priv_store16(room->frame + *at, (uint16_t)count);
+  if (width > 0) sb_priv_swap_copy(room->frame + *at + 2, data, width, count);
+  *at += total;
+  const sb_bytes *items = data;
+  for (size_t i = 0; width == 0 && i < count && status == SB_OK; i++)
+    status = write_string(message, room, field, SB_PRIV_READ_ONCE(items[i].data), SB_PRIV_READ_ONCE(items[i].size), at);
+  return status;
+}
+
+static sb_status write_field(measure *message, const frame_room *room, size_t field, const sb_value *value) {
+  const uint8_t type = message->schema->types[field];
+  if (type <= SB_TYPE_INT64) {
+    const size_t width = sb_priv_type_width(type);
+    const int64_t number = SB_PRIV_READ_ONCE(value->number);
+    if (width > room->size - message->size) return DOES_NOT_FIT;
+    const sb_status status = measure_integer(message, field, number);
+    if (status == SB_OK) write_integer(room->frame + message->size - width, width, number);
+    return status;
   }
-  assert(at == end);
-  (void)end;
+  const void *data = SB_PRIV_READ_ONCE(value->data);
+  const size_t size = SB_PRIV_READ_ONCE(value->size);
+  size_t at = message->size;
+  const sb_status status = type == SB_TYPE_STRING ? write_string(message, room, field, data, size, &at)
+                                                  : write_array(message, room, field, data, size, &at);
+  if (status == SB_OK) message->size = at;
+  return status;
+}
+
+/* Checks and writes a message whose frame fits the room; message->size becomes what it took. `*field` becomes the field that was last. */
+static sb_status write_message(measure *message, const frame_room *room, int8_t sequence, const sb_value *values, size_t *field) {
+  message->size = HEADER_SIZE;
+  *field = 0;
+  if (room->size < HEADER_SIZE) return DOES_NOT_FIT;
+  for (; *field < message->schema->field_count; ++*field) {
+    const sb_status status = write_field(message, room, *field, &values[*field]);
+    if (status != SB_OK) return status;
+    assert(message->size <= room->size);
+  }
+  sb_priv_store32(room->frame, (uint32_t)(message->size - 4));
+  room->frame[4] = (uint8_t)message->schema->api_key;
+  room->frame[5] = (uint8_t)sequence;
+  return SB_OK;
 }
 
 /* Ends the piece: what was written there is in the buf. */
@@ -205,9 +256,28 @@ static sb_status begin_piece(sb_builder *builder, size_t size) {
   return status;
 }
 
-/* Writes a frame apart, to `frame`, and puts it across the pieces of room, of which there is enough. */
-static void put_across(sb_builder *builder, uint8_t *frame, const sb_schema *schema, int8_t sequence, const sb_value *values, size_t size) {
-  write_frame(frame, schema, sequence, values, size);
+/* Memory for frames that no piece can hold, one after the other. */
+typedef struct scratch {
+  uint8_t *data;
+  size_t size;
+} scratch;
+
+static bool scratch_reserve(scratch *apart, size_t size) {
+  if (apart->size >= size) return true;
+  free(apart->data);
+  apart->data = malloc(size);
+  apart->size = apart->data != NULL ? size : 0;
+  return apart->data != NULL;
+}
+
+static size_t piece_left(const sb_builder *builder) { return builder->piece_size - builder->piece_used; }
+
+static sb_status no_memory(const measure *message, sb_status status, size_t size) {
+  return sb_priv_error(message->error, status, NULL, "no memory for a frame of %zu bytes", size);
+}
+
+/* Puts a frame that lies apart across the pieces of room, of which there is enough. */
+static void put_across(sb_builder *builder, const uint8_t *frame, size_t size) {
   commit_piece(builder);
   const sb_status status = sb_buf_put(builder->buf, frame, size);
   assert(status == SB_OK);
@@ -215,33 +285,78 @@ static void put_across(sb_builder *builder, uint8_t *frame, const sb_schema *sch
   builder->committed += size;
 }
 
-static void put_in_piece(sb_builder *builder, const sb_schema *schema, int8_t sequence, const sb_value *values, size_t size) {
-  write_frame(builder->piece + builder->piece_used, schema, sequence, values, size);
+/* Adds a plain message, whose frame takes at most `most` bytes, where the piece has room for it. */
+static inline bool add_plain(sb_builder *builder, const sb_schema *schema, int8_t sequence, const sb_value *values, size_t most) {
+  if (builder->piece == NULL || !schema->plain) return false;
+  const size_t left = piece_left(builder);
+  const size_t size = sb_priv_write_plain(builder->piece + builder->piece_used, left < most ? left : most, schema, sequence, values);
+  if (size == 0) return false;
   builder->piece_used += size;
+  builder->frame_count++;
+  return true;
 }
 
-/* Adds a message that is not plain: with a piece of its own, or wrong. Apart, so that the way of the others stays short. */
-__attribute__((noinline)) static sb_status add_measured(sb_builder *builder, const sb_schema *schema, int8_t sequence,
-                                                        const sb_value *values, sb_error *error) {
-  measure message = {.schema = schema, .error = error, .frame = builder->frame_count, .before = sb_builder_size(builder)};
-  sb_status status = measure_message(&message, values);
+/* Writes a message that was measured and has room, in the piece or across it, and is not plain or has changed since. */
+static __attribute__((noinline)) sb_status write_measured(sb_builder *builder, measure *message, int8_t sequence, const sb_value *values,
+                                                          scratch *apart) {
+  const size_t size = message->size;
+  const bool fits = piece_left(builder) >= size;
+  if (!fits && !scratch_reserve(apart, size)) return no_memory(message, SB_NO_MEMORY, size);
+  const frame_room room = {fits ? builder->piece + builder->piece_used : apart->data, size};
+  size_t field;
+  const sb_status status = write_message(message, &room, sequence, values, &field);
+  if (status == DOES_NOT_FIT)
+    return refuse(message, SB_OUT_OF_RANGE, field, "it grew while it was added; nothing may change it during the call");
   if (status != SB_OK) return status;
-
-  const size_t size = message.size;
-  if (builder->piece_size - builder->piece_used < size) status = begin_piece(builder, size);
-  if (status == SB_OK && builder->piece_size - builder->piece_used < size) {
-    uint8_t *frame = malloc(size);
-    if (frame != NULL)
-      put_across(builder, frame, schema, sequence, values, size);
-    else
-      status = SB_NO_MEMORY;
-    free(frame);
-  } else if (status == SB_OK) {
-    put_in_piece(builder, schema, sequence, values, size);
-  }
-  if (status != SB_OK) return sb_priv_error(error, status, NULL, "no memory for a frame of %zu bytes", size);
+  if (fits)
+    builder->piece_used += message->size;
+  else
+    put_across(builder, apart->data, message->size);
   builder->frame_count++;
   return SB_OK;
+}
+
+/* Makes room for a message, and writes it there. */
+static inline sb_status make_room_and_write(sb_builder *builder, measure *message, int8_t sequence, const sb_value *values,
+                                            scratch *apart) {
+  sb_status status = measure_message(message, values);
+  if (status != SB_OK) return status;
+  const size_t size = message->size;
+  if (piece_left(builder) < size) status = begin_piece(builder, size);
+  if (status != SB_OK) return no_memory(message, status, size);
+  if (piece_left(builder) >= size && add_plain(builder, message->schema, sequence, values, size)) return SB_OK;
+  return write_measured(builder, message, sequence, values, apart);
+}
+
+/* Writes a message behind the others of the piece; DOES_NOT_FIT where there is no room for it. */
+static __attribute__((noinline)) sb_status write_here(sb_builder *builder, measure *message, int8_t sequence, const sb_value *values) {
+  const size_t left = piece_left(builder), most = (size_t)INT32_MAX + 4;
+  const frame_room room = {builder->piece + builder->piece_used, left < most ? left : most};
+  size_t field;
+  const sb_status status = write_message(message, &room, sequence, values, &field);
+  if (status != SB_OK) return status;
+  builder->piece_used += message->size;
+  builder->frame_count++;
+  return SB_OK;
+}
+
+/* Adds one message that is not plain: with strings in an array, without room, or wrong. */
+static sb_status add_one(sb_builder *builder, measure *message, int8_t sequence, const sb_value *values, scratch *apart) {
+  message->frame = builder->frame_count;
+  message->before = builder->committed + builder->piece_used;
+  const sb_status status = builder->piece != NULL ? write_here(builder, message, sequence, values) : DOES_NOT_FIT;
+  return status == DOES_NOT_FIT ? make_room_and_write(builder, message, sequence, values, apart) : status;
+}
+
+/* Apart, so that the way of plain messages stays short. */
+__attribute__((noinline)) static sb_status add_measured(sb_builder *builder, const sb_schema *schema, int8_t sequence,
+                                                        const sb_value *values, sb_error *error) {
+  measure message = {.schema = schema, .error = error};
+  scratch apart = {0};
+  const sb_status status = add_one(builder, &message, sequence, values, &apart);
+  if (apart.data != NULL) free(apart.data);
+  builder_check(builder);
+  return status;
 }
 
 sb_status sb_builder_add(sb_builder *builder, const sb_schema *schema, int8_t sequence, const sb_value *values, size_t value_count,
@@ -251,13 +366,8 @@ sb_status sb_builder_add(sb_builder *builder, const sb_schema *schema, int8_t se
   if (value_count != schema->field_count)
     return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "message %s has %u fields, %zu values were given", schema->name,
                          (unsigned)schema->field_count, value_count);
-  size_t size = 0;
-  if (builder->piece != NULL)
-    size = sb_priv_write_plain(builder->piece + builder->piece_used, builder->piece_size - builder->piece_used, schema, sequence, values);
-  if (size == 0) return add_measured(builder, schema, sequence, values, error);
-  builder->piece_used += size;
-  builder->frame_count++;
-  return SB_OK;
+  builder_check(builder);
+  return add_plain(builder, schema, sequence, values, SIZE_MAX) ? SB_OK : add_measured(builder, schema, sequence, values, error);
 }
 
 /* ---- many messages from columns ---- */
@@ -275,8 +385,9 @@ typedef struct gather {
   size_t count; /* messages */
   sb_value *values;
   column_cursor *cursors;
+  sb_column *copies; /* what columns shows: the caller's are read once */
+  uint8_t *places;   /* copies of offsets and lengths */
   sb_bytes *strings; /* of all arrays of one message */
-  sb_column *copies; /* what columns shows from gather_open on */
 } gather;
 
 /* Whether these are not as many as wanted, or not there. */
@@ -372,18 +483,27 @@ static sb_status gather_value(const gather *all, size_t field, size_t index) {
   return value->size > SB_ARRAY_ITEMS_MAX ? SB_OK : gather_strings(all, field, at, value->size); /* too many are refused when measured */
 }
 
-/* Gathers and measures the message at `index`. */
-static sb_status gather_message(gather *all, size_t index) {
+/* Gathers the values of the message at `index`. */
+static sb_status gather_values(gather *all, size_t index) {
+  all->message.size = HEADER_SIZE; /* where a field is in its frame is not known before it is measured */
   for (size_t field = 0; field < all->message.schema->field_count; field++) {
-    all->message.size = HEADER_SIZE; /* where it is in its frame is not known before it is measured */
     sb_status status = gather_value(all, field, index);
-    if (status != SB_OK) return status;
+    if (status != SB_OK) return status; // NOLINT(clang-analyzer-unix.Malloc): gather_close frees
   }
-  return measure_message(&all->message, all->values); // NOLINT(clang-analyzer-unix.Malloc): gather_close frees
+  return SB_OK;
 }
 
-static void rewind_cursors(gather *all) {
-  for (size_t field = 0; field < all->message.schema->field_count; field++) all->cursors[field].next = 0;
+/* Copies the columns themselves, and makes what there is one of per field. */
+static sb_status gather_open(gather *all, const sb_column *columns) {
+  const size_t fields = all->message.schema->field_count;
+  all->copies = malloc(fields * (sizeof *all->copies + sizeof *all->values + sizeof *all->cursors) + 1);
+  if (all->copies == NULL) return SB_NO_MEMORY;
+  all->values = (sb_value *)(all->copies + fields);
+  all->cursors = (column_cursor *)(all->values + fields);
+  if (fields > 0) memcpy(all->copies, columns, fields * sizeof *columns);
+  for (size_t field = 0; field < fields; field++) all->cursors[field] = (column_cursor){0};
+  all->columns = all->copies;
+  return SB_OK;
 }
 
 /* Copies `count` items to `*room`, and moves that on. */
@@ -405,11 +525,10 @@ static int64_t *sum_lengths(uint8_t **room, const int32_t *lengths, size_t count
   return offsets;
 }
 
-/* Copies the offsets and lengths. Messages are measured and then written from them; what a caller who shares its arrays with others has
- * changed in between must not reach further than the room that was measured. */
+/* Copies the offsets and lengths: messages are measured and then written from them. */
 static sb_status copy_places(gather *all) {
   const size_t fields = all->message.schema->field_count;
-  size_t size = fields * sizeof(sb_column) + 1;
+  size_t size = 1;
   for (size_t field = 0; field < fields; field++) {
     const sb_column *column = &all->columns[field];
     const size_t most = PTRDIFF_MAX / 16 / (SB_SCHEMA_FIELDS_MAX * 4);
@@ -417,30 +536,26 @@ static sb_status copy_places(gather *all) {
       return SB_NO_MEMORY;
     size += column->offset_count * 8 + column->length_count * 4 + column->item_length_count * (8 + 4) + 32;
   }
-  sb_column *copies = malloc(size);
-  if (copies == NULL) return SB_NO_MEMORY;
-  uint8_t *room = (uint8_t *)(copies + fields);
+  uint8_t *room = all->places = malloc(size);
+  if (room == NULL) return SB_NO_MEMORY;
   for (size_t field = 0; field < fields; field++) {
-    sb_column *copy = &copies[field];
-    *copy = all->columns[field];
+    sb_column *copy = &all->copies[field];
     if (all->message.schema->types[field] < SB_TYPE_STRING) continue;
     copy->offsets = copy_items(&room, copy->offsets, copy->offset_count, sizeof *copy->offsets);
     copy->lengths = copy_items(&room, copy->lengths, copy->length_count, sizeof *copy->lengths);
     if (all->message.schema->types[field] != SB_TYPE_ARRAY_STRING) continue;
-    if (copy->item_offset_count == 0) copy->item_offsets = sum_lengths(&room, copy->item_lengths, copy->item_length_count);
     copy->item_lengths = copy_items(&room, copy->item_lengths, copy->item_length_count, sizeof *copy->item_lengths);
-    if (copy->item_offset_count > 0)
-      copy->item_offsets = copy_items(&room, copy->item_offsets, copy->item_length_count, sizeof *copy->item_offsets);
+    copy->item_offsets = copy->item_offset_count > 0
+                             ? copy_items(&room, copy->item_offsets, copy->item_length_count, sizeof *copy->item_offsets)
+                             : sum_lengths(&room, copy->item_lengths, copy->item_length_count);
   }
-  all->columns = all->copies = copies;
+  assert(room <= all->places + size);
   return SB_OK;
 }
 
-/* Gets the memory that gathering needs: the strings of one message, and what there is one of per field. */
-static sb_status gather_open(gather *all) {
+/* Gets the memory that the arrays of strings of one message need. */
+static sb_status make_strings(gather *all) {
   const sb_schema *schema = all->message.schema;
-  const sb_status status = copy_places(all);
-  if (status != SB_OK) return status;
   size_t most[SB_SCHEMA_FIELDS_MAX] = {0}, total = 0;
   for (size_t field = 0; field < schema->field_count; field++) {
     if (schema->types[field] != SB_TYPE_ARRAY_STRING) continue;
@@ -451,10 +566,9 @@ static sb_status gather_open(gather *all) {
     if (most[field] > SB_ARRAY_ITEMS_MAX) most[field] = SB_ARRAY_ITEMS_MAX;
     total += most[field];
   }
-  all->values = malloc((size_t)schema->field_count * sizeof *all->values + 1);
-  all->cursors = calloc((size_t)schema->field_count + 1, sizeof *all->cursors);
-  all->strings = malloc((total + 1) * sizeof *all->strings);
-  if (all->values == NULL || all->cursors == NULL || all->strings == NULL) return SB_NO_MEMORY;
+  if (total == 0) return SB_OK;
+  all->strings = malloc(total * sizeof *all->strings);
+  if (all->strings == NULL) return SB_NO_MEMORY;
   sb_bytes *next = all->strings;
   for (size_t field = 0; field < schema->field_count; field++) {
     all->cursors[field].strings = next;
@@ -464,54 +578,67 @@ static sb_status gather_open(gather *all) {
 }
 
 static void gather_close(gather *all) {
-  free(all->values);
-  free(all->cursors);
-  free(all->strings);
   free(all->copies);
+  free(all->places);
+  free(all->strings);
 }
 
-/* Measures all messages: bytes of all frames, and of the largest. */
-static sb_status measure_all(gather *all, size_t *total, size_t *largest) {
+/* Measures all messages: bytes of all frames. */
+static sb_status measure_all(gather *all, size_t *total) {
   const size_t frame = all->message.frame, before = all->message.before;
-  *total = *largest = 0;
+  *total = 0;
   for (size_t i = 0; i < all->count; i++) {
     all->message.frame = frame + i;
     all->message.before = before + *total;
-    sb_status status = gather_message(all, i);
+    sb_status status = gather_values(all, i);
+    if (status == SB_OK) status = measure_message(&all->message, all->values);
     if (status != SB_OK) return status;
     *total += all->message.size;
     if (*total > PTRDIFF_MAX) return sb_priv_error(all->message.error, SB_TOO_LARGE, NULL, "more bytes than memory can have");
-    if (all->message.size > *largest) *largest = all->message.size;
   }
   return SB_OK;
 }
 
-/* Makes room for all frames, so that writing them cannot fail. `*apart` is memory for a frame that no piece holds; NULL where one piece
- * holds all. */
-static sb_status room_for_all(sb_builder *builder, size_t total, size_t largest, uint8_t **apart) {
-  sb_status status = SB_OK;
-  if (builder->piece_size - builder->piece_used >= total) return SB_OK;
-  status = begin_piece(builder, total);
-  if (status != SB_OK || builder->piece_size >= total) return status;
-  *apart = malloc(largest);
-  return *apart != NULL ? SB_OK : SB_NO_MEMORY;
+/* What a call adds many messages with. */
+typedef struct adding {
+  sb_builder *builder;
+  size_t size, frame_count; /* of the builder before the call */
+  scratch apart;
+} adding;
+
+static adding begin_adding(sb_builder *builder) {
+  return (adding){.builder = builder, .size = sb_builder_size(builder), .frame_count = builder->frame_count};
 }
 
-static void write_all(sb_builder *builder, gather *all, const int8_t *sequences, uint8_t *apart) {
-  const sb_schema *schema = all->message.schema;
-  rewind_cursors(all);
-  for (size_t i = 0; i < all->count; i++) {
-    sb_status status = gather_message(all, i);
-    const size_t size = all->message.size;
-    if (status == SB_OK && builder->piece_size - builder->piece_used < size) status = begin_piece(builder, size);
-    assert(status == SB_OK); /* all was checked, and there is room */
-    (void)status;
-    if (builder->piece_size - builder->piece_used < size)
-      put_across(builder, apart, schema, sequences[i], all->values, size);
-    else
-      put_in_piece(builder, schema, sequences[i], all->values, size);
+/* Makes room for all frames: what was measured needs no more. */
+static sb_status room_for_all(sb_builder *builder, size_t total) {
+  return piece_left(builder) >= total ? SB_OK : begin_piece(builder, total);
+}
+
+static inline sb_status add_next(adding *call, measure *message, int8_t sequence, const sb_value *values) {
+  sb_builder *builder = call->builder;
+  if (add_plain(builder, message->schema, sequence, values, SIZE_MAX)) return SB_OK;
+  return add_one(builder, message, sequence, values, &call->apart);
+}
+
+static void cut(sb_builder *builder, size_t size, size_t frame_count);
+
+/* Ends a call that adds all or nothing. */
+static sb_status end_adding(adding *call, measure *message, sb_status status, size_t count) {
+  free(call->apart.data);
+  if (status != SB_OK) cut(call->builder, call->size, call->frame_count);
+  builder_check(call->builder);
+  return status == SB_NO_MEMORY ? sb_priv_error(message->error, status, NULL, "no memory for %zu messages", count) : status;
+}
+
+static sb_status write_all(gather *all, adding *call, const int8_t *sequences) {
+  sb_status status = SB_OK;
+  for (size_t field = 0; field < all->message.schema->field_count; field++) all->cursors[field].next = 0;
+  for (size_t i = 0; i < all->count && status == SB_OK; i++) {
+    status = gather_values(all, i);
+    if (status == SB_OK) status = add_next(call, &all->message, sequences[i], all->values);
   }
-  builder->frame_count += all->count;
+  return status;
 }
 
 sb_status sb_builder_add_columns(sb_builder *builder, const sb_schema *schema, const int8_t *sequences, size_t count,
@@ -521,29 +648,30 @@ sb_status sb_builder_add_columns(sb_builder *builder, const sb_schema *schema, c
   if (column_count != schema->field_count)
     return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "message %s has %u fields, %zu columns were given", schema->name,
                          (unsigned)schema->field_count, column_count);
+  builder_check(builder);
   gather all = {
       .message = {.schema = schema, .error = error, .frame = builder->frame_count, .before = sb_builder_size(builder), .size = HEADER_SIZE},
-      .columns = columns,
       .count = count};
-  sb_status status = SB_OK;
+  adding call = begin_adding(builder);
+  size_t total = 0;
+  sb_status status = gather_open(&all, columns);
   for (size_t field = 0; field < column_count && status == SB_OK; field++) status = check_column(&all, field);
-  if (status != SB_OK || count == 0) return status;
-  size_t total = 0, largest = 0;
-  uint8_t *apart = NULL;
-  status = gather_open(&all);
-  if (status == SB_OK) status = measure_all(&all, &total, &largest);
-  if (status == SB_OK) status = room_for_all(builder, total, largest, &apart);
-  if (status == SB_OK) write_all(builder, &all, sequences, apart);
-  free(apart);
+  if (status == SB_OK && count > 0) {
+    status = copy_places(&all);
+    if (status == SB_OK) status = make_strings(&all);
+    if (status == SB_OK) status = measure_all(&all, &total);
+    if (status == SB_OK) status = room_for_all(builder, total);
+    if (status == SB_OK) status = write_all(&all, &call, sequences);
+  }
   gather_close(&all);
-  return status == SB_NO_MEMORY ? sb_priv_error(error, status, NULL, "no memory for %zu messages", count) : status;
+  return end_adding(&call, &all.message, status, count);
 }
 
 /* ---- many messages from rows ---- */
 
-static sb_status measure_rows(measure *message, const sb_value *values, size_t count, size_t *total, size_t *largest) {
+static sb_status measure_rows(measure *message, const sb_value *values, size_t count, size_t *total) {
   const size_t frame = message->frame, before = message->before;
-  *total = *largest = 0;
+  *total = 0;
   for (size_t i = 0; i < count; i++) {
     message->frame = frame + i;
     message->before = before + *total;
@@ -551,26 +679,8 @@ static sb_status measure_rows(measure *message, const sb_value *values, size_t c
     if (status != SB_OK) return status;
     *total += message->size;
     if (*total > PTRDIFF_MAX) return sb_priv_error(message->error, SB_TOO_LARGE, NULL, "more bytes than memory can have");
-    if (message->size > *largest) *largest = message->size;
   }
   return SB_OK;
-}
-
-/* All was measured, and there is room. */
-static void write_rows(sb_builder *builder, measure *message, const int8_t *sequences, size_t count, const sb_value *values,
-                       uint8_t *apart) {
-  const sb_schema *schema = message->schema;
-  for (size_t i = 0; i < count; i++, values += schema->field_count) {
-    sb_status status = measure_message(message, values);
-    if (status == SB_OK && builder->piece_size - builder->piece_used < message->size) status = begin_piece(builder, message->size);
-    assert(status == SB_OK);
-    (void)status;
-    if (builder->piece_size - builder->piece_used < message->size)
-      put_across(builder, apart, schema, sequences[i], values, message->size);
-    else
-      put_in_piece(builder, schema, sequences[i], values, message->size);
-  }
-  builder->frame_count += count;
 }
 
 sb_status sb_builder_add_rows(sb_builder *builder, const sb_schema *schema, const int8_t *sequences, size_t count, const sb_value *values,
@@ -581,14 +691,15 @@ sb_status sb_builder_add_rows(sb_builder *builder, const sb_schema *schema, cons
     return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "message %s has %u fields, %zu values were given for %zu messages", schema->name,
                          (unsigned)schema->field_count, value_count, count);
   if (count == 0) return SB_OK;
+  builder_check(builder);
   measure message = {.schema = schema, .error = error, .frame = builder->frame_count, .before = sb_builder_size(builder)};
-  size_t total = 0, largest = 0;
-  uint8_t *apart = NULL;
-  sb_status status = measure_rows(&message, values, count, &total, &largest);
-  if (status == SB_OK) status = room_for_all(builder, total, largest, &apart);
-  if (status == SB_OK) write_rows(builder, &message, sequences, count, values, apart);
-  free(apart);
-  return status == SB_NO_MEMORY ? sb_priv_error(error, status, NULL, "no memory for %zu messages", count) : status;
+  adding call = begin_adding(builder);
+  size_t total = 0;
+  sb_status status = measure_rows(&message, values, count, &total);
+  if (status == SB_OK) status = room_for_all(builder, total);
+  for (size_t i = 0; i < count && status == SB_OK; i++)
+    status = add_next(&call, &message, sequences[i], schema->field_count > 0 ? values + i * schema->field_count : NULL);
+  return end_adding(&call, &message, status, count);
 }
 
 size_t sb_builder_size(const sb_builder *builder) { return builder != NULL ? builder->committed + builder->piece_used : 0; }
@@ -597,11 +708,13 @@ size_t sb_builder_frame_count(const sb_builder *builder) { return builder != NUL
 
 sb_status sb_builder_take(sb_builder *builder, sb_view **frames) {
   if (builder == NULL || frames == NULL) return SB_INVALID_ARGUMENT;
+  builder_check(builder);
   commit_piece(builder);
   sb_status status = sb_buf_take(builder->buf, builder->committed, frames);
   if (status != SB_OK) return status;
   builder->committed = 0;
   builder->frame_count = 0;
+  builder_check(builder);
   return SB_OK;
 }
 
@@ -619,17 +732,17 @@ sb_status sb_builder_copy_bytes(const sb_builder *builder, void *data, size_t si
 
 void sb_builder_clear(sb_builder *builder) {
   if (builder == NULL) return;
+  builder_check(builder);
   commit_piece(builder);
   sb_buf_clear(builder->buf);
   builder->committed = 0;
   builder->frame_count = 0;
+  builder_check(builder);
 }
 
-sb_status sb_builder_truncate(sb_builder *builder, size_t size, size_t frame_count) {
-  if (builder == NULL) return SB_INVALID_ARGUMENT;
-  if (size > sb_builder_size(builder) || frame_count > builder->frame_count) return SB_OUT_OF_RANGE;
-  if (frame_count > size / HEADER_SIZE || (frame_count == 0 && size > 0)) return SB_OUT_OF_RANGE;
-  if (size < builder->committed) { /* the piece lies behind it, and is begun anew where it began */
+/* Keeps the first `frame_count` frames, of `size` bytes. */
+static void cut(sb_builder *builder, size_t size, size_t frame_count) {
+  if (size < builder->committed) { /* the piece lies behind it; the next one begins where the cut is, if that is in the same block */
     builder->piece = NULL;
     builder->piece_size = builder->piece_used = 0;
     sb_priv_buf_cut(builder->buf, size);
@@ -638,6 +751,15 @@ sb_status sb_builder_truncate(sb_builder *builder, size_t size, size_t frame_cou
     builder->piece_used = size - builder->committed;
   }
   builder->frame_count = frame_count;
+}
+
+sb_status sb_builder_truncate(sb_builder *builder, size_t size, size_t frame_count) {
+  if (builder == NULL) return SB_INVALID_ARGUMENT;
+  if (size > sb_builder_size(builder) || frame_count > builder->frame_count) return SB_OUT_OF_RANGE;
+  if (frame_count > size / HEADER_SIZE || (frame_count == 0 && size > 0)) return SB_OUT_OF_RANGE;
+  builder_check(builder);
+  cut(builder, size, frame_count);
+  builder_check(builder);
   return SB_OK;
 }
 
@@ -648,6 +770,7 @@ sb_status sb_builder_memory(const sb_builder *builder, sb_memory **memory) {
 
 void sb_builder_close(sb_builder *builder) {
   if (builder == NULL) return;
+  builder_check(builder);
   sb_buf_close(builder->buf);
   free(builder);
 }

@@ -4,6 +4,8 @@
  * and written in one pass. What is not plain it leaves to builder.c, which measures first, can say what is wrong, and makes room; what was
  * written until then lies in room that nobody sees.
  *
+ * Each place of the caller's memory is read once, because somebody may change it in between: what was checked is what is written.
+ *
  * Invariant: `spare` is the room beyond the frame of the fields so far and the empty ones that follow; while it is not negative, what is
  * written next lies inside the room. */
 
@@ -54,21 +56,29 @@ size_t sb_priv_write_plain(uint8_t *frame, size_t room, const sb_schema *schema,
   size_t spare = (room < INT32_MAX ? room : INT32_MAX) - schema->smallest_frame;
   const uint8_t *type = schema->types;
   uint8_t *at = frame + HEADER_SIZE;
+  int64_t number;
+  const void *data;
   size_t size;
   goto *encode[*type++];
 encode_int8:
-  if (value->number != (int8_t)value->number) return 0;
-  *at = (uint8_t)value++->number;
+  number = SB_PRIV_READ_ONCE(value->number);
+  value++;
+  if (number != (int8_t)number) return 0;
+  *at = (uint8_t)number;
   at += 1;
   goto *encode[*type++];
 encode_int16:
-  if (value->number != (int16_t)value->number) return 0;
-  sb_priv_store16(at, (uint16_t)value++->number);
+  number = SB_PRIV_READ_ONCE(value->number);
+  value++;
+  if (number != (int16_t)number) return 0;
+  sb_priv_store16(at, (uint16_t)number);
   at += 2;
   goto *encode[*type++];
 encode_int32:
-  if (value->number != (int32_t)value->number) return 0;
-  sb_priv_store32(at, (uint32_t)value++->number);
+  number = SB_PRIV_READ_ONCE(value->number);
+  value++;
+  if (number != (int32_t)number) return 0;
+  sb_priv_store32(at, (uint32_t)number);
   at += 4;
   goto *encode[*type++];
 encode_int64:
@@ -76,29 +86,35 @@ encode_int64:
   at += 8;
   goto *encode[*type++];
 encode_string:
-  size = value->size;
-  if (size > spare || (value->data == NULL && size > 0)) return 0;
+  size = SB_PRIV_READ_ONCE(value->size);
+  data = SB_PRIV_READ_ONCE(value->data);
+  value++;
+  if (size > spare || (data == NULL && size > 0)) return 0;
   spare -= size;
   sb_priv_store32(at, (uint32_t)size);
-  copy_string(at + 4, value++->data, size);
+  copy_string(at + 4, data, size);
   at += 4 + size;
   goto *encode[*type++];
 encode_array16:
-  size = value->size;
-  if (size > SB_ARRAY_ITEMS_MAX || 2 * size > spare || (value->data == NULL && size > 0)) return 0;
+  size = SB_PRIV_READ_ONCE(value->size);
+  data = SB_PRIV_READ_ONCE(value->data);
+  value++;
+  if (size > SB_ARRAY_ITEMS_MAX || 2 * size > spare || (data == NULL && size > 0)) return 0;
   spare -= 2 * size;
   sb_priv_store16(at, (uint16_t)size);
-  sb_priv_swap_items16(at + 2, value++->data, size);
+  sb_priv_swap_items16(at + 2, data, size);
   at += 2 + 2 * size;
   goto *encode[*type++];
 encode_array:
   {
     const size_t width = sb_priv_type_width(type[-1]);
-    size = value->size;
-    if (size > SB_ARRAY_ITEMS_MAX || width * size > spare || (value->data == NULL && size > 0)) return 0;
+    size = SB_PRIV_READ_ONCE(value->size);
+    data = SB_PRIV_READ_ONCE(value->data);
+    value++;
+    if (size > SB_ARRAY_ITEMS_MAX || width * size > spare || (data == NULL && size > 0)) return 0;
     spare -= width * size;
     sb_priv_store16(at, (uint16_t)size);
-    sb_priv_swap_copy(at + 2, value++->data, width, size);
+    sb_priv_swap_copy(at + 2, data, width, size);
     at += 2 + width * size;
     goto *encode[*type++];
   }

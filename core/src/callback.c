@@ -187,7 +187,7 @@ static void callback_put(sb_block *block) {
     block_release(memory, back);
     return;
   }
-  atomic_fetch_add_explicit(&memory->base.owners, 1, memory_order_relaxed); /* it waits for the block, too */
+  sb_priv_owners_add(&memory->base.owners, 1); /* it waits for the block, too */
   back->next = atomic_load_explicit(&waiting_blocks, memory_order_relaxed);
   while (!atomic_compare_exchange_weak(&waiting_blocks, &back->next, back)) {
   }
@@ -204,7 +204,18 @@ static void callback_retire(sb_memory *base) {
   }
 }
 
-static const sb_priv_provider callback_provider = {.get = callback_get, .put = callback_put, .retire = callback_retire};
+static sb_status callback_failure(sb_memory *base, sb_error *error) {
+  callback_memory *memory = (callback_memory *)base;
+  (void)pthread_mutex_lock(&memory->lock);
+  const sb_error failure = memory->failure;
+  (void)pthread_mutex_unlock(&memory->lock);
+  if (failure.status == SB_OK) return SB_NOT_FOUND;
+  *error = failure;
+  return SB_OK;
+}
+
+static const sb_priv_provider callback_provider = {
+    .get = callback_get, .put = callback_put, .retire = callback_retire, .failure = callback_failure};
 
 /* ---- opening, asking ---- */
 
@@ -230,13 +241,6 @@ sb_status sb_memory_open_callback(const sb_memory_functions *functions, sb_memor
 
 sb_status sb_memory_get_failure(sb_memory *memory, sb_error *error) {
   if (memory == NULL || error == NULL) return SB_INVALID_ARGUMENT;
-  const sb_memory *origin = sb_priv_memory_origin(memory);
-  if (origin->provider != &callback_provider) return SB_UNSUPPORTED;
-  callback_memory *found = (callback_memory *)(uintptr_t)origin;
-  (void)pthread_mutex_lock(&found->lock);
-  const sb_error failure = found->failure;
-  (void)pthread_mutex_unlock(&found->lock);
-  if (failure.status == SB_OK) return SB_NOT_FOUND;
-  *error = failure;
-  return SB_OK;
+  sb_memory *origin = (sb_memory *)(uintptr_t)sb_priv_memory_origin(memory);
+  return origin->provider->failure == NULL ? SB_UNSUPPORTED : origin->provider->failure(origin, error);
 }

@@ -3,6 +3,9 @@
 /* A client is a parser, a builder and a pipeline around one socket. It sends and receives at the same time, so that neither side waits for
  * the other one to read, and it waits only when it has to: for room in the pipeline, or for the last answers.
  *
+ * A response counts only when its request has been sent to the last byte: whatever comes before is no answer to it, and would free its
+ * sequence for a request that then gets the answer to this one.
+ *
  * Invariant: a sequence is in flight in the pipeline exactly while its place in `requests` is not FREE: from when the request is queued until
  * its response comes. Its callback is called once, when the place is WAITING no more. `failed` is why the connection ended; then nothing is
  * in flight. */
@@ -33,6 +36,7 @@ typedef enum request_state {
 typedef struct flying_request {
   uint64_t tag;
   int64_t deadline; /* of sb_priv_monotonic_ns; NEVER: none */
+  uint64_t end;     /* bytes of this and all earlier requests */
   const sb_client_pair *pair;
   request_state state;
 } flying_request;
@@ -42,6 +46,7 @@ typedef struct flying_request {
 struct sb_client {
   int socket;
   bool calling;   /* a callback runs */
+  int cancel;     /* whether the thread that moves it could be cancelled before */
   bool finishing; /* no more requests come: half-closes when all are sent */
   sb_client_options options;
   sb_parser *parser;
@@ -54,6 +59,7 @@ struct sb_client {
   int64_t next_deadline; /* no request that waits has an earlier one */
   int64_t idle_since;    /* nothing has moved since then; NEVER: not known yet */
   sb_view *frames;       /* what is being sent; NULL: nothing */
+  uint64_t queued, sent; /* bytes of all requests, and of those that the system has taken */
   sb_error failed;       /* status OK: the connection goes on */
 };
 
@@ -120,9 +126,7 @@ sb_status sb_client_open(int32_t socket, const sb_client_pair *pairs, size_t pai
   if (client == NULL) return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "there is nowhere to store the client: pass its address");
   const int problem = sb_priv_stream_check(socket);
   if (problem != 0) {
-    char text[128];
-    sb_priv_problem_text(problem, text, sizeof text);
-    return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "descriptor %" PRId32 " is no stream socket: %s", socket, text);
+    return sb_priv_system_error(error, SB_INVALID_ARGUMENT, problem, "descriptor %" PRId32 " is no stream socket", socket);
   }
   sb_client_options known;
   sb_status status = read_options(options, &known, error);
@@ -206,7 +210,9 @@ static sb_status system_failed(sb_client *client, const char *what, int problem)
   char text[128];
   if (problem == ETIMEDOUT) return fail(client, SB_TIMEOUT, "nothing moved for %" PRIu32 " ms", client->options.timeout_ms);
   sb_priv_problem_text(problem, text, sizeof text);
-  return fail(client, problem == EPIPE || problem == ECONNRESET ? SB_UNAVAILABLE : SB_IO, "%s: %s", what, text);
+  const sb_status status = fail(client, problem == EPIPE || problem == ECONNRESET ? SB_UNAVAILABLE : SB_IO, "%s: %s", what, text);
+  client->failed.system_error = problem;
+  return status;
 }
 
 /* A response that is not the one of its request's pair. */
@@ -230,6 +236,8 @@ static sb_status answer_row(sb_client *client, size_t index) {
   if (status != SB_OK) return fail(client, status, "a response cannot be read");
   flying_request *request = &client->requests[(uint8_t)row.sequence];
   if (request->state == FREE) return fail(client, SB_NOT_FOUND, "a response with sequence %d, which nobody waits for", row.sequence);
+  if (request->end > client->sent)
+    return fail(client, SB_NOT_FOUND, "a response with sequence %d came before its request was sent", row.sequence);
   if (row.api_key != request->pair->response->api_key) return mismatched(client, request, &row);
   if (end_request(client, request)) call_back(client, request->tag, SB_OK, &row, values, value_count);
   return SB_OK;
@@ -291,6 +299,7 @@ static sb_status transmit(sb_client *client, bool *moved) {
     if (problem == EAGAIN) return SB_OK;
     if (problem != 0) return sending_failed(client, problem);
     *moved = true;
+    client->sent += sent;
     status = sb_view_skip(client->frames, sent);
     if (status != SB_OK) return fail(client, status, "sending went wrong");
     if (sb_view_size(client->frames) == 0) {
@@ -308,17 +317,18 @@ static sb_status wait_to_move(sb_client *client, int64_t now, int64_t until) {
   if (now >= idle_end) return system_failed(client, "waiting", ETIMEDOUT);
   if (client->next_deadline < until) until = client->next_deadline;
   if (idle_end < until) until = idle_end;
+  sb_priv_cancel_release(client->cancel); /* here nothing is half done */
   const int problem = sb_priv_stream_wait(client->socket, client->frames != NULL, until);
+  (void)sb_priv_cancel_hold();
   return problem == 0 || problem == ETIMEDOUT ? SB_OK : system_failed(client, "waiting", problem);
 }
 
-/* Moves what can be moved, or else gives up what is late; waits until one of them happens, or until `until`, 0 being not at all. */
-static sb_status move(sb_client *client, int64_t until) {
+static sb_status move_or_wait(sb_client *client, int64_t until) {
   for (;;) {
     bool moved = false;
     sb_status status = transmit(client, &moved);
-    /* Also when all answers came before their requests were sent to the end: what arrives then would end each wait at once. */
-    if (status == SB_OK && (sb_client_in_flight(client) > 0 || client->frames != NULL)) status = receive(client, &moved);
+    assert(status != SB_OK || client->frames == NULL || sb_client_in_flight(client) > 0); /* what is being sent has not been answered */
+    if (status == SB_OK && sb_client_in_flight(client) > 0) status = receive(client, &moved);
     if (moved) client->idle_since = NEVER;
     if (status != SB_OK || moved) return status;
     const int64_t now = sb_priv_monotonic_ns();
@@ -326,6 +336,15 @@ static sb_status move(sb_client *client, int64_t until) {
     status = wait_to_move(client, now, until);
     if (status != SB_OK) return status;
   }
+}
+
+/* Moves what can be moved, or else gives up what is late; waits until one of them happens, or until `until`, 0 being not at all. A thread that
+ * is cancelled ends in the wait: a callback that was cut short would leave the client calling for ever. */
+static sb_status move(sb_client *client, int64_t until) {
+  client->cancel = sb_priv_cancel_hold();
+  const sb_status status = move_or_wait(client, until);
+  sb_priv_cancel_release(client->cancel);
+  return status;
 }
 
 /* Whether there is something to send or somebody to answer. */
@@ -378,6 +397,7 @@ sb_status sb_client_send(sb_client *client, const sb_schema *schema, const sb_va
   int8_t sequence;
   status = sb_pipeline_begin(client->pipeline, tag, &sequence);
   assert(status == SB_OK); /* there is room */
+  const size_t queued = sb_builder_size(client->builder);
   status = sb_builder_add(client->builder, schema, sequence, values, value_count, error);
   if (status != SB_OK) {
     const sb_status forgotten = sb_pipeline_finish(client->pipeline, sequence, &tag);
@@ -385,7 +405,9 @@ sb_status sb_client_send(sb_client *client, const sb_schema *schema, const sb_va
     (void)forgotten;
     return status;
   }
-  client->requests[(uint8_t)sequence] = (flying_request){.tag = tag, .deadline = deadline, .pair = pair, .state = WAITING};
+  client->queued += sb_builder_size(client->builder) - queued;
+  client->requests[(uint8_t)sequence] = (flying_request){
+      .tag = tag, .deadline = deadline, .end = client->queued, .pair = pair, .state = WAITING};
   if (deadline < client->next_deadline) client->next_deadline = deadline;
   /* Sending may fail, but this request is in flight by now: its callback tells, and so does the next call. */
   if (sb_builder_size(client->builder) >= SEND_MIN) (void)move(client, 0);

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xab01119f3b73e966ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xbf62cc44a5dacc89ull
 import "C"

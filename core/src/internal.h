@@ -6,6 +6,7 @@
  * other part includes. Names begin with sb_priv_, and no binding sees them. */
 
 #include <assert.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -13,6 +14,60 @@
 
 #include <samebytes/schema.h>
 #include <samebytes/view.h>
+
+/* ---- how many own a thing ---- */
+
+/* Each count of owners has this type. 64 bits cannot be counted round: a thread that does nothing else needs a second for 2^28 owners, so
+ * centuries for all. */
+typedef _Atomic uint64_t sb_priv_owners;
+
+/* Another owner, of a thing that the caller owns. */
+static inline void sb_priv_owners_add(sb_priv_owners *owners, uint64_t count) {
+  const uint64_t before = atomic_fetch_add_explicit(owners, count, memory_order_relaxed);
+  assert(before > 0 && before <= UINT64_MAX - count);
+  (void)before;
+}
+
+/* Takes `count` owners away. True if none is left: the caller then sees what all others wrote, and frees the thing. */
+static inline bool sb_priv_owners_remove(sb_priv_owners *owners, uint64_t count) {
+  const uint64_t before = atomic_fetch_sub_explicit(owners, count, memory_order_acq_rel);
+  assert(before >= count);
+  return before == count;
+}
+
+/* ---- hand-overs ---- */
+
+/* Builds with assertions say what they are about to do wherever something passes from one thread to another, or is looked at that another
+ * thread may change. tests/core/orders.h stops there, and tries every order. So between two steps a thread touches nothing of others but the
+ * thing that the first step names, and what is protected by the locks that it holds. */
+enum {
+  SB_PRIV_STEP_LOOK,   /* reads the thing */
+  SB_PRIV_STEP_TOUCH,  /* reads or changes it */
+  SB_PRIV_STEP_LOCK,   /* waits for the mutex, and locks it */
+  SB_PRIV_STEP_UNLOCK, /* the other way round */
+  SB_PRIV_STEP_BUSY,   /* waits until the gate's thread is not busy, and reads that */
+  SB_PRIV_STEP_USERS,  /* waits until no call is inside the entry of the handle, and reads that */
+};
+
+#ifdef NDEBUG
+#define SB_PRIV_STEP(kind, thing) ((void)0)
+#else
+extern void (*sb_priv_step_hook)(int kind, const void *thing, const char *function) __attribute__((visibility("hidden")));
+#define SB_PRIV_STEP(kind, thing) \
+  do { \
+    if (sb_priv_step_hook != NULL) sb_priv_step_hook(kind, thing, __func__); \
+  } while (0)
+#endif
+
+static inline void sb_priv_lock(pthread_mutex_t *lock) {
+  SB_PRIV_STEP(SB_PRIV_STEP_LOCK, lock);
+  (void)pthread_mutex_lock(lock);
+}
+
+static inline void sb_priv_unlock(pthread_mutex_t *lock) {
+  SB_PRIV_STEP(SB_PRIV_STEP_UNLOCK, lock);
+  (void)pthread_mutex_unlock(lock);
+}
 
 /* A provider, as the core calls it. get may give a block of any size above 0, smaller or larger than `size`; callers that need more call
  * again, and callers that need one piece check. put takes back a block whose last owner has gone. retire frees the provider. All are
@@ -25,13 +80,14 @@ typedef struct sb_priv_provider {
   void (*put)(sb_block *block);
   void (*retire)(sb_memory *memory);
   void (*count)(sb_memory *memory, sb_memory_stats *stats); /* NULL: memory.c counts */
+  sb_status (*failure)(sb_memory *memory, sb_error *error); /* the last one; SB_NOT_FOUND: none. NULL: it does not know */
 } sb_priv_provider;
 
 /* The part of every provider that memory.c knows; each provider's own structure starts with it. Owners are handles and blocks that are
  * out, those of a provider that counts by itself not included. */
 struct sb_memory {
   const sb_priv_provider *provider;
-  atomic_size_t owners;
+  sb_priv_owners owners;
   _Atomic uint64_t reserves;
   _Atomic uint64_t releases;
   _Atomic uint64_t live_bytes;
@@ -41,8 +97,10 @@ struct sb_memory {
 /* A block's header. It lies before the bytes or apart from them, as its provider likes. Invariant: a block that is out has owners > 0 and
  * keeps `memory` alive. */
 struct sb_block {
-  _Atomic uint32_t owners;
-  uint32_t size; /* bytes at data, above 0 */
+  sb_priv_owners owners;
+  uint32_t size;         /* bytes at data, above 0 */
+  uint16_t next;         /* the provider's own, as token is */
+  _Atomic uint8_t state; /* the provider's own */
   uint8_t *data;
   sb_memory *memory; /* the provider that put() is called on */
   uint64_t key;      /* metadata that travels with every slice; 0 with NULL where there is none */
@@ -90,16 +148,15 @@ sb_status sb_priv_options_read(void *ours, size_t size, const void *options, siz
 #define SB_PRIV_OPTIONS_1_0(type, last) (offsetof(type, last) + sizeof((type *)NULL)->last)
 
 static inline sb_block *sb_priv_block_retain(sb_block *block) {
-  atomic_fetch_add_explicit(&block->owners, 1, memory_order_relaxed);
+  sb_priv_owners_add(&block->owners, 1);
   return block;
 }
 
 static inline void sb_priv_block_release(sb_block *block) {
   /* The last owner must see what the others wrote before the memory is used for something else. An only owner need not count down: nobody
    * else can become one, and counting costs more than the rest. */
-  if (atomic_load_explicit(&block->owners, memory_order_acquire) == 1 ||
-      atomic_fetch_sub_explicit(&block->owners, 1, memory_order_acq_rel) == 1)
-    sb_priv_block_free(block);
+  SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, block);
+  if (atomic_load_explicit(&block->owners, memory_order_acquire) == 1 || sb_priv_owners_remove(&block->owners, 1)) sb_priv_block_free(block);
 }
 
 /* Whether nobody but the asking owner can see the block. */
@@ -141,6 +198,11 @@ static inline const sb_priv_span *sb_priv_spans_at(const sb_priv_spans *spans, s
   return (spans->heap != NULL ? spans->heap + spans->start : &spans->first) + index;
 }
 
+/* How many spans there is room for behind the last one. */
+static inline size_t sb_priv_spans_room(const sb_priv_spans *spans) {
+  return spans->heap != NULL ? spans->capacity - spans->start - spans->count : 1 - spans->count;
+}
+
 /* Makes room for `more` spans. A failure (SB_NO_MEMORY) changes nothing. */
 sb_status sb_priv_spans_reserve(sb_priv_spans *spans, size_t more);
 /* Adds a span, taking over an owner of `block`; it becomes one with the last span where it continues that. The caller has reserved. */
@@ -167,9 +229,11 @@ sb_status sb_priv_view_open_range(const sb_priv_spans *spans, size_t offset, siz
 sb_status sb_priv_view_open_all(sb_priv_spans *spans, sb_view **view);
 /* The spans of a view. */
 const sb_priv_spans *sb_priv_view_spans(const sb_view *view);
-/* Drops what was filled behind the first `size` bytes. Its memory does not become room again, as views may show it. */
+/* Drops what was filled behind the first `size` bytes, which no view shows: where room follows it, it becomes room again. */
 struct sb_buf;
 void sb_priv_buf_cut(struct sb_buf *buf, size_t size);
+/* Whether the buf's first piece of room, and nothing else, is begun, and is this one. */
+bool sb_priv_buf_begun(const struct sb_buf *buf, const void *data, size_t size);
 /* Removes the first `size` bytes of a view, which must be there. */
 void sb_priv_view_skip(sb_view *view, size_t size);
 
@@ -251,11 +315,15 @@ static inline void sb_priv_handle_put(void *handle) {
 /* Gives those that the calling thread keeps back to the system, for tests of failing allocations. */
 void sb_priv_handle_flush(void);
 
+/* Reads a place that somebody may be changing: once, where a compiler could read it again instead of keeping what it read. */
+#define SB_PRIV_READ_ONCE(place) __atomic_load_n(&(place), __ATOMIC_RELAXED)
+
 struct sb_schema {
-  atomic_size_t owners;
+  sb_priv_owners owners;
   int32_t direction;
   int8_t api_key;
   uint16_t field_count;
+  bool plain;              /* no field is an array of strings: builder_plain.c can write its messages */
   uint32_t smallest_frame; /* bytes of a frame whose strings and arrays are empty, Size and header included */
   char name[SB_FIELD_NAME_MAX + 1];
   uint8_t types[SB_SCHEMA_FIELDS_MAX + 1]; /* SB_TYPE_..., one per field; then 0 */
@@ -295,6 +363,12 @@ __attribute__((format(printf, 4, 5), cold)) sb_status sb_priv_system_error(sb_er
 #define sb_priv_error(error, status, ...) ((void)sb_priv_error(error, status, __VA_ARGS__), (status))
 #define sb_priv_system_error(error, status, ...) ((void)sb_priv_system_error(error, status, __VA_ARGS__), (status))
 #endif
+
+/* The same where the library's own sentence says it better than the system's: `error` carries the errno only. Returns `status`. */
+static inline sb_status sb_priv_caused(sb_status status, int problem, sb_error *error) {
+  if (error != NULL) error->system_error = problem;
+  return status;
+}
 
 /* Integers on the wire are big-endian. memcpy is what makes an unaligned access defined; compilers turn it into one instruction. */
 static inline uint16_t sb_priv_load16(const uint8_t *data) {

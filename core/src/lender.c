@@ -25,7 +25,7 @@ typedef struct loan {
 
 struct sb_lender {
   _Atomic(loan *) back;
-  atomic_size_t owners; /* the handle, and each loan that is not back */
+  sb_priv_owners owners; /* the handle, and each loan that is not back */
   atomic_size_t lent;
   atomic_bool taking;
 };
@@ -75,7 +75,7 @@ sb_status sb_view_open_foreign(const sb_foreign *foreign, sb_view **view) {
 /* ---- lenders ---- */
 
 static void lender_release(sb_lender *lender) {
-  if (atomic_fetch_sub_explicit(&lender->owners, 1, memory_order_acq_rel) != 1) return;
+  if (!sb_priv_owners_remove(&lender->owners, 1)) return;
   for (loan *next, *it = atomic_load(&lender->back); it != NULL; it = next) {
     next = it->next;
     free(it);
@@ -107,7 +107,7 @@ sb_status sb_lender_lend(sb_lender *lender, const void *data, size_t size, uint6
   loan *made = malloc(sizeof *made);
   if (made == NULL) return SB_NO_MEMORY;
   *made = (loan){.lender = lender, .token = token};
-  atomic_fetch_add(&lender->owners, 1); /* before the view is there: it may be gone again in this call */
+  sb_priv_owners_add(&lender->owners, 1); /* before the view is there: it may be gone again in this call */
   atomic_fetch_add(&lender->lent, 1);
   const sb_foreign foreign = {.data = data, .size = size, .release = loan_is_back, .context = made};
   const sb_status status = sb_view_open_foreign(&foreign, view);

@@ -39,7 +39,7 @@ static sb_status provider_get(sb_memory *memory, size_t size, sb_block **block) 
 }
 
 void sb_priv_block_count(const sb_block *block) {
-  atomic_fetch_add_explicit(&block->memory->owners, 1, memory_order_relaxed);
+  sb_priv_owners_add(&block->memory->owners, 1);
   count(&block->memory->reserves, 1);
   count(&block->memory->live_bytes, block->size);
 }
@@ -83,8 +83,9 @@ sb_status sb_memory_open_default(sb_memory **memory) {
 sb_status sb_priv_memory_open(sb_memory *memory, sb_memory **opened) {
   if (memory == NULL) return sb_memory_open_default(opened);
   /* Blocks of a pool are no owners of it: its last handle may be gone while they are out. */
-  size_t owners = atomic_load_explicit(&memory->owners, memory_order_relaxed);
+  uint64_t owners = atomic_load_explicit(&memory->owners, memory_order_relaxed);
   do {
+    SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, memory);
     if (owners == 0) return SB_CLOSED;
   } while (!atomic_compare_exchange_weak(&memory->owners, &owners, owners + 1));
   *opened = memory;
@@ -92,13 +93,14 @@ sb_status sb_priv_memory_open(sb_memory *memory, sb_memory **opened) {
 }
 
 sb_memory *sb_memory_retain(sb_memory *memory) {
-  if (memory != NULL) atomic_fetch_add_explicit(&memory->owners, 1, memory_order_relaxed);
+  if (memory != NULL) sb_priv_owners_add(&memory->owners, 1);
   return memory;
 }
 
 void sb_memory_close(sb_memory *memory) {
   if (memory == NULL) return;
-  if (atomic_fetch_sub_explicit(&memory->owners, 1, memory_order_acq_rel) == 1) memory->provider->retire(memory);
+  SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, memory);
+  if (sb_priv_owners_remove(&memory->owners, 1)) memory->provider->retire(memory);
 }
 
 sb_status sb_memory_get_block(sb_memory *memory, size_t size, sb_block **block) {

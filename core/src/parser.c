@@ -39,7 +39,7 @@ struct sb_parser {
 /* ---- schema sets ---- */
 
 static void set_release(schema_set *set) {
-  if (set == NULL || atomic_fetch_sub_explicit(&set->owners, 1, memory_order_acq_rel) != 1) return;
+  if (set == NULL || !sb_priv_owners_remove(&set->owners, 1)) return;
   for (size_t i = 0; i < set->count; i++) sb_schema_close(set->schemas[i]);
   free(set);
 }
@@ -526,7 +526,7 @@ sb_status sb_parser_parse(sb_parser *parser, sb_batch *batch) {
     parser->frame = frame;
     return status;
   }
-  atomic_fetch_add_explicit(&parser->set->owners, 1, memory_order_relaxed);
+  sb_priv_owners_add(&parser->set->owners, 1);
   batch->set = parser->set;
   batch->max_frame_size = parser->max_frame_size;
   if (batch->row_count > 0 || batch->error_count > 0) {

@@ -25,7 +25,7 @@ typedef struct frame_plan {
 
 /* The schemas of a parser, owned by it and by every batch it filled. */
 typedef struct schema_set {
-  atomic_size_t owners;
+  sb_priv_owners owners;
   atomic_bool by_columns; /* the last batch that was read was asked for columns and no values */
   size_t count;
   size_t field_count_max;

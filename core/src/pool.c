@@ -32,21 +32,46 @@ static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 
 /* The child of a fork gets locks that nobody holds, lists that nobody was changing, and what the threads that it does not have kept. */
 static void fork_prepare(void) {
-  (void)pthread_mutex_lock(&default_lock);
+  sb_priv_lock(&default_lock);
   sb_priv_handles_lock();
-  (void)pthread_mutex_lock(&pools_lock);
-  for (sb_pool *pool = open_pools; pool != NULL; pool = pool->next) (void)pthread_mutex_lock(&pool->lock);
+  sb_priv_lock(&pools_lock);
+  for (sb_pool *pool = open_pools; pool != NULL; pool = pool->next) sb_priv_lock(&pool->lock);
+  for (sb_pool *pool = free_pools; pool != NULL; pool = pool->next) sb_priv_lock(&pool->lock); /* somebody may find out that it is gone */
   sb_priv_thread_revoke_all();
   sb_priv_slab_lock();
+}
+
+/* Takes a pool from the list of open ones; what it needs to trace is returned, to be closed without the lock. */
+static struct sb_priv_tracing *pool_unlist(sb_pool *pool) {
+  assert(pool->retired && pool->taken == 0 && pool->bytes_held == 0 && pool->caches == NULL);
+  struct sb_priv_tracing *traces = pool->traces;
+  pool->traces = NULL;
+  if (pool->slot < SB_PRIV_SLOTS) slots_used[pool->slot] = false;
+  if (pool->previous != NULL) pool->previous->next = pool->next;
+  if (pool->next != NULL) pool->next->previous = pool->previous;
+  if (open_pools == pool) open_pools = pool->next;
+  pool->next = free_pools;
+  free_pools = pool;
+  return traces;
+}
+
+/* A pool in the list that is retired and has no blocks is on its way in or out. Its thread is not in the child. */
+static void pools_left_recycle(void) {
+  for (sb_pool *next, *pool = open_pools; pool != NULL; pool = next) {
+    next = pool->next;
+    if (pool->retired && pool->taken == 0) sb_priv_tracing_close(pool_unlist(pool));
+  }
 }
 
 static void fork_done(bool in_child) {
   sb_priv_slab_unlock();
   sb_priv_thread_restore_all(in_child);
-  for (sb_pool *pool = open_pools; pool != NULL; pool = pool->next) (void)pthread_mutex_unlock(&pool->lock);
-  (void)pthread_mutex_unlock(&pools_lock);
+  for (sb_pool *pool = open_pools; pool != NULL; pool = pool->next) sb_priv_unlock(&pool->lock);
+  for (sb_pool *pool = free_pools; pool != NULL; pool = pool->next) sb_priv_unlock(&pool->lock);
+  if (in_child) pools_left_recycle();
+  sb_priv_unlock(&pools_lock);
   sb_priv_handles_unlock(in_child);
-  (void)pthread_mutex_unlock(&default_lock);
+  sb_priv_unlock(&default_lock);
 }
 
 static void fork_done_in_parent(void) { fork_done(false); }
@@ -65,7 +90,7 @@ static uint32_t slot_get(void) {
 /* Adds a pool, which has a lock and a slot but is empty otherwise, to the list of open ones. */
 static sb_pool *pool_make(void) {
   (void)pthread_once(&fork_once, fork_watch);
-  (void)pthread_mutex_lock(&pools_lock);
+  sb_priv_lock(&pools_lock);
   sb_pool *pool = free_pools;
   if (pool != NULL) {
     free_pools = pool->next;
@@ -73,6 +98,7 @@ static sb_pool *pool_make(void) {
     pool = aligned_alloc(SB_PRIV_CACHE_LINE, sizeof *pool);
     if (pool != NULL) {
       memset(pool, 0, sizeof *pool);
+      pool->retired = true; /* until it is open */
       (void)pthread_mutex_init(&pool->lock, NULL);
     }
   }
@@ -83,23 +109,16 @@ static sb_pool *pool_make(void) {
     if (open_pools != NULL) open_pools->previous = pool;
     open_pools = pool;
   }
-  (void)pthread_mutex_unlock(&pools_lock);
+  sb_priv_unlock(&pools_lock);
   return pool;
 }
 
 /* The opposite of pool_make. The pool is retired and has no blocks. */
 static void pool_recycle(sb_pool *pool) {
-  assert(pool->taken == 0 && pool->bytes_held == 0 && pool->caches == NULL);
-  sb_priv_tracing_close(pool->traces);
-  pool->traces = NULL;
-  (void)pthread_mutex_lock(&pools_lock);
-  if (pool->slot < SB_PRIV_SLOTS) slots_used[pool->slot] = false;
-  if (pool->previous != NULL) pool->previous->next = pool->next;
-  if (pool->next != NULL) pool->next->previous = pool->previous;
-  if (open_pools == pool) open_pools = pool->next;
-  pool->next = free_pools;
-  free_pools = pool;
-  (void)pthread_mutex_unlock(&pools_lock);
+  sb_priv_lock(&pools_lock);
+  struct sb_priv_tracing *traces = pool_unlist(pool);
+  sb_priv_unlock(&pools_lock);
+  sb_priv_tracing_close(traces);
 }
 
 /* ---- get ---- */
@@ -140,9 +159,9 @@ static sb_status take(sb_pool *pool, size_t size, uint8_t state, sb_priv_record 
   *record = item.record;
   if (!SB_PRIV_LIKELY(item.record != NULL)) {
     sb_priv_thread *thread = sb_priv_thread_open();
-    (void)pthread_mutex_lock(&pool->lock);
+    sb_priv_lock(&pool->lock);
     status = sb_priv_depot_take(pool, thread, class_index, size, state, record, &zero);
-    (void)pthread_mutex_unlock(&pool->lock);
+    sb_priv_unlock(&pool->lock);
   }
   if (status != SB_OK) {
     atomic_fetch_add_explicit(&pool->failures, 1, memory_order_relaxed);
@@ -156,10 +175,10 @@ static sb_status take(sb_pool *pool, size_t size, uint8_t state, sb_priv_record 
 static void trace(sb_pool *pool, sb_priv_record *record, uint8_t state, const void *caller) {
   sb_priv_frames frames;
   sb_priv_frames_take(&frames, caller);
-  (void)pthread_mutex_lock(&pool->lock);
+  sb_priv_lock(&pool->lock);
   sb_priv_trace_note(pool->traces, record, &frames);
   sb_priv_record_set(record, state);
-  (void)pthread_mutex_unlock(&pool->lock);
+  sb_priv_unlock(&pool->lock);
 }
 
 #define CALLER __builtin_extract_return_addr(__builtin_return_address(0))
@@ -267,27 +286,27 @@ static inline bool put_quickly(sb_priv_slab *slab, void *data, sb_priv_record *r
 static sb_status put_with_lock(sb_pool *pool, sb_priv_slab *slab, const void *data, uint8_t state) {
   assert(slab != NULL);
   sb_priv_thread *thread = sb_priv_thread_open();
-  (void)pthread_mutex_lock(&pool->lock);
+  sb_priv_lock(&pool->lock);
   sb_priv_record *record = NULL;
   const bool ours = sb_priv_slab_find(data) == slab && atomic_load(&slab->pool) == pool && sb_priv_slab_record(slab, data, &record);
   if (!ours || sb_priv_record_state(record) != state || (pool->traces != NULL && record->place == NULL)) {
-    (void)pthread_mutex_unlock(&pool->lock);
+    sb_priv_unlock(&pool->lock);
     atomic_fetch_add_explicit(&pool->refused_puts, 1, memory_order_relaxed);
     return SB_INVALID_ARGUMENT;
   }
   if (pool->traces != NULL) sb_priv_trace_forget(record);
   if (pool->poison_on_put || pool->guard_pages) {
     sb_priv_record_set(record, SB_PRIV_BLOCK_LEAVING); /* nobody gets or puts it while this is done without the lock */
-    (void)pthread_mutex_unlock(&pool->lock);
+    sb_priv_unlock(&pool->lock);
     if (pool->guard_pages) {
       sb_priv_slab_guard(slab);
     } else {
       memset(record->block.data, POISON, record->block.size);
     }
-    (void)pthread_mutex_lock(&pool->lock);
+    sb_priv_lock(&pool->lock);
   }
   const bool last = sb_priv_depot_put(pool, thread, record, state);
-  (void)pthread_mutex_unlock(&pool->lock);
+  sb_priv_unlock(&pool->lock);
   if (last) pool_recycle(pool);
   return SB_OK;
 }
@@ -462,17 +481,17 @@ static void pool_memory_put(sb_block *block) {
 /* The last handle has gone. Blocks may still be out. */
 static void pool_memory_retire(sb_memory *memory) {
   sb_pool *pool = (sb_pool *)memory;
-  (void)pthread_mutex_lock(&pool->lock);
+  sb_priv_lock(&pool->lock);
   const bool last = sb_priv_depot_retire(pool);
-  (void)pthread_mutex_unlock(&pool->lock);
+  sb_priv_unlock(&pool->lock);
   if (last) pool_recycle(pool);
 }
 
 static void pool_memory_count(sb_memory *memory, sb_memory_stats *stats) {
   sb_pool *pool = (sb_pool *)memory;
-  (void)pthread_mutex_lock(&pool->lock);
+  sb_priv_lock(&pool->lock);
   sb_priv_depot_memory_stats(pool, stats);
-  (void)pthread_mutex_unlock(&pool->lock);
+  sb_priv_unlock(&pool->lock);
 }
 
 static const sb_priv_provider pool_provider = {
@@ -500,9 +519,9 @@ sb_status sb_pool_check_instance(const sb_pool *pool, sb_error *error) {
 
 int64_t sb_priv_pools_live_blocks(void) {
   sb_memory_stats stats = {.reserves = 0};
-  (void)pthread_mutex_lock(&pools_lock);
+  sb_priv_lock(&pools_lock);
   for (sb_pool *pool = open_pools; pool != NULL; pool = pool->next) pool_memory_count(&pool->memory, &stats);
-  (void)pthread_mutex_unlock(&pools_lock);
+  sb_priv_unlock(&pools_lock);
   return (int64_t)(stats.reserves - stats.releases);
 }
 
@@ -511,10 +530,10 @@ sb_status sb_priv_pool_default(sb_pool **default_one) {
   sb_pool *pool = atomic_load_explicit(&default_pool, memory_order_acquire);
   if (pool == NULL) {
     (void)pthread_once(&fork_once, fork_watch);
-    (void)pthread_mutex_lock(&default_lock);
+    sb_priv_lock(&default_lock);
     pool = atomic_load_explicit(&default_pool, memory_order_acquire);
     if (pool == NULL && sb_pool_open(NULL, &pool) == SB_OK) atomic_store_explicit(&default_pool, pool, memory_order_release);
-    (void)pthread_mutex_unlock(&default_lock);
+    sb_priv_unlock(&default_lock);
     if (pool == NULL) return SB_NO_MEMORY; /* the next call tries again */
   }
   *default_one = pool;
@@ -589,7 +608,7 @@ sb_status sb_pool_open(const sb_pool_options *options, sb_pool **pool) {
     sb_priv_tracing_close(traces);
     return SB_NO_MEMORY;
   }
-  (void)pthread_mutex_lock(&made->lock); /* a wrong put may still look at what this structure was before */
+  sb_priv_lock(&made->lock); /* a wrong put may still look at what this structure was before */
   sb_priv_memory_init(&made->memory, &pool_provider);
   made->retired = false;
   atomic_store(&made->failures, 0);
@@ -613,7 +632,7 @@ sb_status sb_pool_open(const sb_pool_options *options, sb_pool **pool) {
     made->classes[i].kept_max = used ? classes[i].kept_max : all.guard_pages ? GUARDED_LARGE_KEPT : 0;
   }
   set_quick(made, classes, !all.zero_on_get && !all.trace);
-  (void)pthread_mutex_unlock(&made->lock);
+  sb_priv_unlock(&made->lock);
   *pool = made;
   return SB_OK;
 }
@@ -626,16 +645,16 @@ void sb_pool_close(sb_pool *pool) {
 
 void sb_pool_trim(sb_pool *pool) {
   if (pool == NULL) return;
-  (void)pthread_mutex_lock(&pool->lock);
+  sb_priv_lock(&pool->lock);
   sb_priv_depot_shrink(pool, 0, true);
-  (void)pthread_mutex_unlock(&pool->lock);
+  sb_priv_unlock(&pool->lock);
 }
 
 /* ---- statistics ---- */
 
 sb_status sb_pool_get_stats(sb_pool *pool, sb_pool_stats *stats) {
   if (pool == NULL || stats == NULL) return SB_INVALID_ARGUMENT;
-  (void)pthread_mutex_lock(&pool->lock);
+  sb_priv_lock(&pool->lock);
   sb_pool_stats now = {
       .class_count = pool->class_count,
       .bytes_in_use = pool->bytes_large,
@@ -648,16 +667,16 @@ sb_status sb_pool_get_stats(sb_pool *pool, sb_pool_stats *stats) {
     now.bytes_in_use += class.outstanding * class.block_size;
     now.bytes_kept += class.kept * class.block_size;
   }
-  (void)pthread_mutex_unlock(&pool->lock);
+  sb_priv_unlock(&pool->lock);
   return sb_priv_fill(stats, &now, sizeof now);
 }
 
 sb_status sb_pool_get_class_stats(sb_pool *pool, uint32_t index, sb_pool_class_stats *stats) {
   if (pool == NULL || stats == NULL) return SB_INVALID_ARGUMENT;
   if (index > pool->class_count) return SB_OUT_OF_RANGE;
-  (void)pthread_mutex_lock(&pool->lock);
+  sb_priv_lock(&pool->lock);
   const sb_pool_class_stats now = sb_priv_depot_class_stats(pool, index);
-  (void)pthread_mutex_unlock(&pool->lock);
+  sb_priv_unlock(&pool->lock);
   return sb_priv_fill(stats, &now, sizeof now);
 }
 
@@ -668,11 +687,11 @@ sb_status sb_pool_tag(sb_pool *pool, void *data, const char *tag) {
   if (pool->traces == NULL) return SB_UNSUPPORTED;
   sb_status status = SB_INVALID_ARGUMENT;
   sb_priv_record *record = NULL;
-  (void)pthread_mutex_lock(&pool->lock);
+  sb_priv_lock(&pool->lock);
   sb_priv_slab *slab = sb_priv_slab_find(data);
   if (slab != NULL && atomic_load(&slab->pool) == pool && sb_priv_slab_record(slab, data, &record) && record->place != NULL)
     status = sb_priv_trace_tag(pool->traces, record, tag);
-  (void)pthread_mutex_unlock(&pool->lock);
+  sb_priv_unlock(&pool->lock);
   return status;
 }
 
@@ -681,9 +700,9 @@ sb_status sb_pool_get_place(sb_pool *pool, size_t index, sb_pool_place *place) {
   if (pool->traces == NULL) return SB_UNSUPPORTED;
   sb_pool_place now;
   sb_priv_frames frames;
-  (void)pthread_mutex_lock(&pool->lock);
+  sb_priv_lock(&pool->lock);
   const bool found = sb_priv_trace_get(pool->traces, index, &now, &frames);
-  (void)pthread_mutex_unlock(&pool->lock);
+  sb_priv_unlock(&pool->lock);
   if (!found) return SB_OUT_OF_RANGE;
   sb_priv_frames_name(&frames, now.calls, sizeof now.calls);
   return sb_priv_fill(place, &now, sizeof now);

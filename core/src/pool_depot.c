@@ -14,6 +14,75 @@
 
 #define BATCHES_MAPPED 32 /* at a time: 16 KiB */
 
+/* ---- what holds at the beginning and end of all that is done under the lock ---- */
+
+#ifdef NDEBUG
+static void cache_check(const sb_pool *pool, const sb_priv_cache *cache) { (void)pool, (void)cache; }
+static void retired_check(const sb_pool *pool) { (void)pool; }
+static void pool_check(const sb_pool *pool) { (void)pool; }
+#else
+#define LISTS_CHECKED_EACH 64 /* times: the lists of slabs are long */
+
+/* Only the thread of a cache changes its counts without the lock, so they are not looked at here. */
+static void cache_check(const sb_pool *pool, const sb_priv_cache *cache) {
+  assert(atomic_load(&cache->pool) == pool && pool->slot < SB_PRIV_SLOTS);
+  assert(cache == &cache->thread->caches[pool->slot] && cache->magazines == cache->thread->magazines[pool->slot]);
+  assert(cache->next == NULL || cache->next->previous == cache);
+  assert(cache->previous == NULL ? pool->caches == cache : cache->previous->next == cache);
+  for (uint32_t i = 0; i <= pool->class_count; i++)
+    assert(cache->magazines[i].capacity <= SB_PRIV_MAGAZINE_MAX * sizeof(sb_priv_item) && (i < pool->class_count || cache->magazines[i].capacity == 0));
+}
+
+static void class_check_lists(const sb_priv_class *class) {
+  uint64_t kept = 0;
+  for (int list = 0; list < SB_PRIV_SLAB_LISTS; list++) {
+    const sb_priv_slab *previous = NULL;
+    for (const sb_priv_slab *slab = class->slabs[list]; slab != NULL; previous = slab, slab = slab->next[list]) {
+      assert(slab->previous[list] == previous && &atomic_load(&slab->pool)->classes[slab->class_index] == class);
+      assert(list == SB_PRIV_SLAB_HAS_KEPT ? slab->kept_count > 0 : slab->kept_count + slab->out_count < slab->block_count);
+      assert(slab->out_count + slab->kept_count > 0);
+      if (list == SB_PRIV_SLAB_HAS_KEPT) kept += slab->kept_count;
+    }
+    assert(class->slabs_last[list] == previous);
+  }
+  assert(class->kept == kept);
+}
+
+static void class_check(const sb_pool *pool, uint32_t index) {
+  const sb_priv_class *class = &pool->classes[index];
+  uint64_t capacity = 0, batched = 0;
+  for (const sb_priv_cache *cache = pool->caches; cache != NULL; cache = cache->next)
+    capacity += cache->magazines[index].capacity / sizeof(sb_priv_item);
+  for (const sb_priv_batch *batch = class->batches; batch != NULL; batch = batch->next) {
+    assert(batch->count > 0 && batch->count <= SB_PRIV_BATCH_MAX);
+    batched += batch->count;
+  }
+  assert(class->reserved == capacity && class->batched == batched);
+  assert(class->kept + class->batched + class->reserved <= class->kept_max);
+  assert(!pool->retired || class->reserved == 0);
+}
+
+/* A pool that was closed keeps nothing, and nobody has a cache of it. */
+static void retired_check(const sb_pool *pool) {
+  assert(pool->retired && pool->caches == NULL);
+  for (uint32_t i = 0; i <= pool->class_count; i++) assert(pool->classes[i].kept == 0 && pool->classes[i].batched == 0);
+  assert(pool->taken > 0 || pool->bytes_held == 0);
+}
+
+static void pool_check(const sb_pool *pool) {
+  static _Thread_local uint32_t times;
+  uint64_t taken = 0;
+  for (const sb_priv_cache *cache = pool->caches; cache != NULL; cache = cache->next) cache_check(pool, cache);
+  for (uint32_t i = 0; i <= pool->class_count; i++) {
+    class_check(pool, i);
+    if (times % LISTS_CHECKED_EACH == 0) class_check_lists(&pool->classes[i]);
+    taken += pool->classes[i].taken;
+  }
+  times++;
+  assert(pool->taken == taken && pool->bytes_held <= pool->bytes_max && pool->bytes_large_counted <= pool->bytes_large);
+}
+#endif
+
 /* ---- slabs of a class ---- */
 
 static void list_add(sb_priv_class *class, int list, sb_priv_slab *slab) {
@@ -61,7 +130,7 @@ static void kept_push(const sb_pool *pool, sb_priv_class *class, sb_priv_record 
   sb_priv_slab *slab = sb_priv_slab_of(record);
   if (slab->kept_first == SB_PRIV_BLOCK_NONE)
     (pool->guard_pages ? list_append : list_add)(class, SB_PRIV_SLAB_HAS_KEPT, slab); /* the oldest guarded one goes first */
-  record->next = slab->kept_first;
+  record->block.next = slab->kept_first;
   slab->kept_first = (uint16_t)(record - slab->records);
   slab->kept_count++;
   class->kept++;
@@ -78,7 +147,7 @@ static void block_taken(sb_pool *pool, sb_priv_class *class, sb_priv_record *rec
 static sb_priv_record *kept_pop(sb_pool *pool, sb_priv_class *class) {
   for (sb_priv_slab *slab; (slab = class->slabs[SB_PRIV_SLAB_HAS_KEPT]) != NULL;) {
     sb_priv_record *record = &slab->records[slab->kept_first];
-    slab->kept_first = record->next;
+    slab->kept_first = record->block.next;
     slab->kept_count--;
     class->kept--;
     if (slab->kept_first == SB_PRIV_BLOCK_NONE) list_remove(class, SB_PRIV_SLAB_HAS_KEPT, slab);
@@ -101,7 +170,7 @@ static sb_priv_record *fresh_pop(sb_pool *pool, sb_priv_class *class, sb_priv_sl
     record->block.token = slab;
   } else {
     record = &slab->records[slab->fresh_first];
-    slab->fresh_first = record->next;
+    slab->fresh_first = record->block.next;
   }
   if (!slab_has_fresh(slab)) list_remove(class, SB_PRIV_SLAB_HAS_FRESH, slab);
   return record;
@@ -112,7 +181,7 @@ static void block_discard(sb_pool *pool, sb_priv_class *class, sb_priv_record *r
   sb_priv_slab *slab = sb_priv_slab_of(record);
   pool->bytes_held -= slab->block_size;
   if (!slab_has_fresh(slab)) list_add(class, SB_PRIV_SLAB_HAS_FRESH, slab);
-  record->next = slab->fresh_first;
+  record->block.next = slab->fresh_first;
   slab->fresh_first = (uint16_t)(record - slab->records);
   sb_priv_record_set(record, SB_PRIV_BLOCK_FRESH);
   if (slab->out_count == 0 && slab->kept_count == 0) {
@@ -199,6 +268,7 @@ static void magazine_set_count(sb_priv_magazine *magazine, uint64_t count) {
 
 /* Moves all blocks of a magazine to the slabs. */
 static void magazine_empty(sb_pool *pool, sb_priv_class *class, sb_priv_magazine *magazine) {
+  SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, magazine);
   const uint32_t count = sb_priv_magazine_count(magazine);
   magazine_set_count(magazine, 0);
   for (uint32_t i = 0; i < count; i++) block_uncached(pool, class, magazine->items[i].record);
@@ -294,9 +364,10 @@ static void cache_attach(sb_pool *pool, sb_priv_cache *cache) {
   atomic_store(&cache->pool, pool);
 }
 
-/* Takes a cache from its pool, with all that is in it. Its thread is revoked, or the caller's own, or has ended. */
+/* Takes all that is in a cache, and the cache from the list of its pool. Its thread is revoked, or the caller's own, or has ended. It stays
+ * the pool's until cache_release. */
 static void cache_detach(sb_pool *pool, sb_priv_cache *cache) {
-  atomic_store(&cache->pool, NULL);
+  cache_check(pool, cache);
   if (cache->previous != NULL) cache->previous->next = cache->next;
   if (cache->next != NULL) cache->next->previous = cache->previous;
   if (pool->caches == cache) pool->caches = cache->next;
@@ -312,11 +383,18 @@ static void cache_detach(sb_pool *pool, sb_priv_cache *cache) {
   }
 }
 
+/* Gives a detached cache back to the thread whose record it is in, which may end now: then the record is another thread's. */
+static void cache_release(sb_priv_cache *cache) {
+  SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, cache->thread->caches);
+  atomic_store(&cache->pool, NULL);
+}
+
 /* The cache of `thread`, which is the caller's own, for `pool`; NULL if it can't have one. */
 static sb_priv_cache *cache_of(sb_pool *pool, sb_priv_thread *thread) {
   if (thread == NULL || pool->slot == SB_PRIV_SLOTS || pool->retired || pool->with_lock) return NULL;
   sb_priv_cache *cache = &thread->caches[pool->slot];
   if (atomic_load(&cache->pool) != pool) {
+    assert(atomic_load(&cache->pool) == NULL); /* the slot was another pool's, which has been closed */
     cache->thread = thread;
     cache->magazines = thread->magazines[pool->slot];
     cache_attach(pool, cache);
@@ -328,9 +406,15 @@ void sb_priv_depot_thread_ended(sb_priv_thread *thread, bool locked) {
   for (uint32_t slot = 0; slot < SB_PRIV_SLOTS; slot++) {
     sb_priv_cache *cache = &thread->caches[slot];
     for (sb_pool *pool; (pool = atomic_load(&cache->pool)) != NULL;) {
-      if (!locked) (void)pthread_mutex_lock(&pool->lock);
-      if (atomic_load(&cache->pool) == pool) cache_detach(pool, cache); /* or it was closed in the meantime */
-      if (!locked) (void)pthread_mutex_unlock(&pool->lock);
+      if (!locked) sb_priv_lock(&pool->lock);
+      pool_check(pool);
+      SB_PRIV_STEP(SB_PRIV_STEP_LOOK, thread->caches);
+      if (atomic_load(&cache->pool) == pool) { /* or it was closed in the meantime */
+        cache_detach(pool, cache);
+        cache_release(cache);
+      }
+      pool_check(pool);
+      if (!locked) sb_priv_unlock(&pool->lock);
     }
   }
 }
@@ -344,6 +428,7 @@ static void pool_empty_magazines(sb_pool *pool) {
 }
 
 void sb_priv_depot_shrink(sb_pool *pool, uint64_t bytes, bool magazines) {
+  pool_check(pool);
   if (magazines) pool_empty_magazines(pool);
   for (uint32_t i = pool->class_count + 1; i-- > 0 && pool->bytes_held > bytes;) {
     sb_priv_class *class = &pool->classes[i];
@@ -359,6 +444,7 @@ void sb_priv_depot_shrink(sb_pool *pool, uint64_t bytes, bool magazines) {
       }
     }
   }
+  pool_check(pool);
 }
 
 /* ---- take and put ---- */
@@ -436,6 +522,7 @@ sb_status sb_priv_depot_take(sb_pool *pool, sb_priv_thread *thread, uint32_t cla
   sb_priv_class *class = &pool->classes[class_index];
   *record = NULL;
   *zero = false;
+  pool_check(pool);
   sb_priv_cache *cache = cache_of(pool, thread);
   if (cache != NULL) {
     sb_priv_magazine *magazine = &cache->magazines[class_index];
@@ -450,32 +537,42 @@ sb_status sb_priv_depot_take(sb_pool *pool, sb_priv_thread *thread, uint32_t cla
     count_taken(pool, class, *record, state);
   }
   class_note_outstanding(pool, class_index);
+  pool_check(pool);
   return SB_OK;
 }
 
 bool sb_priv_depot_put(sb_pool *pool, sb_priv_thread *thread, sb_priv_record *record, uint8_t state) {
   const uint32_t class_index = sb_priv_slab_of(record)->class_index;
   sb_priv_class *class = &pool->classes[class_index];
+  pool_check(pool);
   sb_priv_cache *cache = cache_of(pool, thread);
   sb_priv_magazine *magazine = cache == NULL ? NULL : &cache->magazines[class_index];
   if (magazine != NULL && magazine->capacity > 0) {
     if (sb_priv_magazine_count(magazine) == magazine_capacity(magazine)) magazine_relieve(pool, class, magazine);
     (void)sb_priv_magazine_push(magazine, record->block.data, record, state);
+    pool_check(pool);
     return false;
   }
   count_put(pool, class, record, state);
   block_untaken(pool, class, record);
-  return pool->retired && pool->taken == 0;
+  pool_check(pool);
+  if (!pool->retired) return false;
+  retired_check(pool);
+  return pool->taken == 0;
 }
 
 bool sb_priv_depot_retire(sb_pool *pool) {
+  pool_check(pool);
+  assert(!pool->retired);
   pool->retired = true; /* nobody attaches a cache any more */
   sb_priv_thread_revoke(pool->caches);
   for (sb_priv_cache *cache; (cache = pool->caches) != NULL;) {
     cache_detach(pool, cache);
-    sb_priv_thread_restore(cache);
+    sb_priv_thread_restore(cache); /* its magazines have no room any more */
+    cache_release(cache);          /* not before: who restored the gate of another thread would count it round */
   }
   sb_priv_depot_shrink(pool, 0, false);
+  retired_check(pool);
   return pool->taken == 0;
 }
 

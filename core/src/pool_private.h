@@ -39,9 +39,7 @@ struct sb_priv_place;
 /* What is known of a block. It has a cache line of its own, so that threads with neighbouring blocks do not wait for each other, and it
  * lies apart from the data, so that an overrun does not reach it. `block` says where the data is, also while it is not handed out as one. */
 typedef struct sb_priv_record {
-  _Alignas(SB_PRIV_CACHE_LINE) sb_block block; /* first, so that one is found from the other */
-  _Atomic uint8_t state;
-  uint16_t next;               /* index of the next block in the list of the slab that this one is in */
+  _Alignas(SB_PRIV_CACHE_LINE) sb_block block; /* first, so that one is found from the other; `next` is the next one's index in the slab's list */
   struct sb_priv_place *place; /* where it was taken, while it is out of a pool that traces; under the lock */
 } sb_priv_record;
 
@@ -156,18 +154,18 @@ static inline bool sb_priv_slab_record(const sb_priv_slab *slab, const void *dat
 }
 
 static inline uint8_t sb_priv_record_state(const sb_priv_record *record) {
-  return atomic_load_explicit(&record->state, memory_order_relaxed);
+  return atomic_load_explicit(&record->block.state, memory_order_relaxed);
 }
 
 static inline sb_priv_slab *sb_priv_slab_of(const sb_priv_record *record) { return record->block.token; }
 
 static inline void sb_priv_record_set(sb_priv_record *record, uint8_t state) {
-  atomic_store_explicit(&record->state, state, memory_order_relaxed);
+  atomic_store_explicit(&record->block.state, state, memory_order_relaxed);
 }
 
 /* Changes the state if it is `from`. */
 static inline bool sb_priv_record_exchange(sb_priv_record *record, uint8_t from, uint8_t to) {
-  return atomic_compare_exchange_strong_explicit(&record->state, &from, to, memory_order_relaxed, memory_order_relaxed);
+  return atomic_compare_exchange_strong_explicit(&record->block.state, &from, to, memory_order_relaxed, memory_order_relaxed);
 }
 
 /* ---- threads ---- */
@@ -181,7 +179,17 @@ static inline bool sb_priv_record_exchange(sb_priv_record *record, uint8_t from,
  * For either to see the other a barrier must stand between the thread's store and its load. The other one causes it, by the system call
  * membarrier, so that it costs the thread nothing; where the system does not have that, the thread's store is an atomic exchange.
  *
- * The thread itself uses its magazines without being busy while it holds the lock of their pool: whoever else does holds it too. */
+ * The thread itself uses its magazines without being busy while it holds the lock of their pool: whoever else does holds it too.
+ *
+ * Each record of a thread (sb_priv_thread) and each of its caches has one owner at every moment:
+ *
+ *   the record    its thread, from thread_get until thread_end adds it to the free ones, which belong to threads_lock. A fork holds that lock.
+ *   a cache       its record's owner while it has no pool; the pool's lock from cache_attach, by the record's owner, until cache_release sets its
+ *                 pool to NULL, which is the last that is done to it
+ *
+ * A thread gives its record away only when none of its caches has a pool. So whoever holds the lock of a pool, and found a cache in its list, may
+ * revoke and restore the gate of that record: it is the same thread's until cache_release. A record is free with a gate that nobody has revoked
+ * and a thread that is not busy, and the next thread finds it so. */
 
 #define SB_PRIV_MAGAZINE_MAX 62u                         /* blocks in a magazine, which then takes 1 KiB */
 #define SB_PRIV_MAGAZINE_MIN 8u                          /* fewer are not worth having one */
@@ -256,7 +264,9 @@ extern __thread sb_priv_gate *sb_priv_thread_own SB_PRIV_TLS_MODEL;
 
 /* Whether the thread may use its magazines, until sb_priv_thread_leave, which must be called in any case. */
 static inline bool sb_priv_thread_enter(sb_priv_gate *gate) {
+  SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, &gate->busy);
   atomic_store_explicit(&gate->busy, 1, memory_order_relaxed);
+  SB_PRIV_STEP(SB_PRIV_STEP_LOOK, &gate->revoked);
   atomic_signal_fence(memory_order_seq_cst); /* the compiler keeps the order; membarrier sees to the CPU */
   return atomic_load(&gate->revoked) == 0;
 }
@@ -264,11 +274,16 @@ static inline bool sb_priv_thread_enter(sb_priv_gate *gate) {
 /* The same for a thread that exchanges; false for others. */
 static inline bool sb_priv_thread_enter_exchanging(sb_priv_gate *gate) {
   if ((atomic_load(&gate->revoked) & SB_PRIV_EXCHANGES) == 0) return false;
+  SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, &gate->busy);
   (void)atomic_exchange(&gate->busy, 1);
+  SB_PRIV_STEP(SB_PRIV_STEP_LOOK, &gate->revoked);
   return atomic_load(&gate->revoked) == SB_PRIV_EXCHANGES;
 }
 
-static inline void sb_priv_thread_leave(sb_priv_gate *gate) { atomic_store_explicit(&gate->busy, 0, memory_order_release); }
+static inline void sb_priv_thread_leave(sb_priv_gate *gate) {
+  SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, &gate->busy);
+  atomic_store_explicit(&gate->busy, 0, memory_order_release);
+}
 
 /* The magazine of a thread that has entered. */
 static inline sb_priv_magazine *sb_priv_thread_magazine(sb_priv_gate *gate, uint32_t magazine_at) {
@@ -285,6 +300,12 @@ void sb_priv_thread_restore(sb_priv_cache *cache);
  * the child, where the others are gone, gives their caches back. */
 void sb_priv_thread_revoke_all(void);
 void sb_priv_thread_restore_all(bool in_child);
+/* Waits a moment, for something that takes another thread some nanoseconds. No point where a thread can be cancelled: the caller holds locks. */
+void sb_priv_pause(void);
+#ifndef NDEBUG
+/* For tests that play several threads on one: does what the end of the calling thread would. */
+void sb_priv_thread_end_played(void);
+#endif
 
 /* ---- magazines ---- */
 
@@ -325,8 +346,10 @@ static inline bool sb_priv_item_valid(sb_priv_item item) {
  * other one counts: it is no longer there then. */
 static inline bool sb_priv_magazine_pop(sb_priv_magazine *magazine, uint8_t state, sb_priv_item *taken) {
   SB_PRIV_FORGET(magazine);
+  SB_PRIV_STEP(SB_PRIV_STEP_LOOK, magazine);
   const uint64_t counts = sb_priv_magazine_counts(magazine), filled = counts & SB_PRIV_MAGAZINE_FILLED;
   if (!SB_PRIV_LIKELY(filled > 0)) return false;
+  SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, magazine);
   const sb_priv_item item = sb_priv_magazine_item(magazine, filled)[-1];
   sb_priv_magazine_set_counts(magazine, counts + ((uint64_t)1 << SB_PRIV_MAGAZINE_TAKEN) - sizeof item);
   if (!SB_PRIV_LIKELY(sb_priv_item_valid(item))) {
@@ -342,8 +365,10 @@ static inline bool sb_priv_magazine_pop(sb_priv_magazine *magazine, uint8_t stat
 /* The opposite, for a block that was in `state`; false if the magazine is full. */
 static inline bool sb_priv_magazine_push(sb_priv_magazine *magazine, void *data, sb_priv_record *record, uint8_t state) {
   SB_PRIV_FORGET(magazine);
+  SB_PRIV_STEP(SB_PRIV_STEP_LOOK, magazine);
   const uint64_t counts = sb_priv_magazine_counts(magazine), filled = counts & SB_PRIV_MAGAZINE_FILLED;
   if (!SB_PRIV_LIKELY(filled < magazine->capacity)) return false;
+  SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, magazine);
   sb_priv_record_set(record, SB_PRIV_BLOCK_CACHED);
   *sb_priv_magazine_item(magazine, filled) = (sb_priv_item){data, record};
   sb_priv_magazine_set_counts(magazine, counts + sizeof(sb_priv_item));

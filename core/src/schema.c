@@ -20,60 +20,71 @@ bool sb_priv_name_is_valid(const char *name) {
   return true;
 }
 
-static sb_status check_fields(const char *name, const sb_schema_field *fields, size_t field_count, sb_error *error) {
-  for (size_t i = 0; i < field_count; i++) {
-    const char *field = fields[i].name;
-    if (field == NULL || !sb_priv_name_is_valid(field))
+/* Copies a name, as much as there is room for, and tells whether it may be one. It is checked afterwards: the caller's may change. */
+static bool copy_name(char *copy, const char *name) {
+  const size_t length = name != NULL ? strnlen(name, SB_FIELD_NAME_MAX + 1) : 0;
+  if (length == 0 || length > SB_FIELD_NAME_MAX) return false;
+  memcpy(copy, name, length);
+  copy[length] = '\0';
+  return sb_priv_name_is_valid(copy);
+}
+
+static sb_status copy_fields(sb_schema *made, const sb_schema_field *fields, sb_error *error) {
+  const char *name = made->name;
+  for (size_t i = 0; i < made->field_count; i++) {
+    char *field = made->names[i];
+    const int32_t type = SB_PRIV_READ_ONCE(fields[i].type);
+    if (!copy_name(field, SB_PRIV_READ_ONCE(fields[i].name)))
       return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL,
                            "field %zu of message %s: a name is a letter or _ followed by letters, digits and _, at most %d bytes", i, name,
                            SB_FIELD_NAME_MAX);
-    if (fields[i].type < SB_TYPE_INT8 || fields[i].type > SB_TYPE_ARRAY_STRING)
-      return sb_priv_error(error, SB_INVALID_ARGUMENT, field, "field %s of message %s: there is no type %" PRId32, field, name,
-                           fields[i].type);
+    if (type < SB_TYPE_INT8 || type > SB_TYPE_ARRAY_STRING)
+      return sb_priv_error(error, SB_INVALID_ARGUMENT, field, "field %s of message %s: there is no type %" PRId32, field, name, type);
     for (size_t j = 0; j < i; j++)
-      if (strcmp(fields[j].name, field) == 0)
+      if (strcmp(made->names[j], field) == 0)
         return sb_priv_error(error, SB_INVALID_ARGUMENT, field, "message %s has two fields called %s", name, field);
+    made->types[i] = (uint8_t)type;
+    if (type == SB_TYPE_ARRAY_STRING) made->plain = false;
+    made->smallest_frame += type == SB_TYPE_STRING ? 4 : type < SB_TYPE_STRING ? (uint32_t)sb_priv_type_width((uint8_t)type) : 2;
   }
+  made->types[made->field_count] = 0;
   return SB_OK;
 }
 
 sb_status sb_schema_open(const char *name, int32_t direction, int8_t api_key, const sb_schema_field *fields, size_t field_count,
                          sb_schema **schema, sb_error *error) {
   if (schema == NULL) return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "there is nowhere to store the schema: pass its address");
-  if (name == NULL || !sb_priv_name_is_valid(name))
+  char checked[SB_FIELD_NAME_MAX + 1];
+  if (!copy_name(checked, name))
     return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL,
                          "a message's name is a letter or _ followed by letters, digits and _, at most %d bytes", SB_FIELD_NAME_MAX);
   if (direction != SB_DIRECTION_REQUEST && direction != SB_DIRECTION_RESPONSE)
-    return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "message %s: there is no direction %" PRId32 "; 0 is request, 1 response", name,
-                         direction);
+    return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "message %s: there is no direction %" PRId32 "; 0 is request, 1 response",
+                         checked, direction);
   if (field_count > SB_SCHEMA_FIELDS_MAX)
-    return sb_priv_error(error, SB_TOO_LARGE, NULL, "message %s has %zu fields, more than %d", name, field_count, SB_SCHEMA_FIELDS_MAX);
+    return sb_priv_error(error, SB_TOO_LARGE, NULL, "message %s has %zu fields, more than %d", checked, field_count, SB_SCHEMA_FIELDS_MAX);
   if (fields == NULL && field_count > 0)
-    return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "message %s: fields is NULL though field_count is %zu", name, field_count);
-  sb_status status = check_fields(name, fields, field_count, error);
-  if (status != SB_OK) return status;
-
+    return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "message %s: fields is NULL though field_count is %zu", checked, field_count);
   sb_schema *made = malloc(sizeof *made + field_count * sizeof made->names[0]);
-  if (made == NULL) return sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory for schema %s", name);
+  if (made == NULL) return sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory for schema %s", checked);
   atomic_init(&made->owners, 1);
   made->direction = direction;
   made->api_key = api_key;
   made->field_count = (uint16_t)field_count;
-  memcpy(made->name, name, strlen(name) + 1);
+  memcpy(made->name, checked, sizeof checked);
+  made->plain = true;
   made->smallest_frame = 6; /* Size, api_key, sequence */
-  for (size_t i = 0; i < field_count; i++) {
-    const uint8_t type = (uint8_t)fields[i].type;
-    made->types[i] = type;
-    made->smallest_frame += type == SB_TYPE_STRING ? 4 : type < SB_TYPE_STRING ? (uint32_t)sb_priv_type_width(type) : 2;
-    memcpy(made->names[i], fields[i].name, strlen(fields[i].name) + 1);
+  const sb_status status = copy_fields(made, fields, error);
+  if (status != SB_OK) {
+    free(made);
+    return status;
   }
-  made->types[field_count] = 0;
   *schema = made;
   return SB_OK;
 }
 
 sb_schema *sb_schema_retain(sb_schema *schema) {
-  if (schema != NULL) atomic_fetch_add_explicit(&schema->owners, 1, memory_order_relaxed);
+  if (schema != NULL) sb_priv_owners_add(&schema->owners, 1);
   return schema;
 }
 
@@ -93,7 +104,7 @@ sb_status sb_schema_get_field(const sb_schema *schema, size_t index, sb_schema_f
 }
 
 void sb_schema_close(sb_schema *schema) {
-  if (schema != NULL && atomic_fetch_sub_explicit(&schema->owners, 1, memory_order_acq_rel) == 1) free(schema);
+  if (schema != NULL && sb_priv_owners_remove(&schema->owners, 1)) free(schema);
 }
 
 void sb_priv_swap_copy(void *target, const void *source, size_t width, size_t count) {

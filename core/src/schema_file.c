@@ -30,7 +30,8 @@ typedef struct reader {
   size_t line;
   size_t word_line; /* where the last word stands */
   const char *word_at;
-  char word[WORD_MAX + 1]; /* the last word read; a name, a number, or one of { } ; < > */
+  char word[WORD_MAX + 1]; /* the last word read, of a longer one the beginning; a name, a number, or one of { } ; < > */
+  size_t word_size;        /* bytes of it in the text */
   sb_error *error;
 } reader;
 
@@ -75,6 +76,7 @@ static void next_word(reader *text) {
   text->word_line = text->line;
   text->word_at = text->at;
   size_t length = 0;
+  text->word_size = 1;
   if (text->at < text->end && !is_word_byte(*text->at)) {
     char c = *text->at++;
     if (c > ' ' && c <= '~') {
@@ -86,6 +88,7 @@ static void next_word(reader *text) {
   } else {
     for (; text->at < text->end && is_word_byte(*text->at); text->at++)
       if (length < WORD_MAX) text->word[length++] = *text->at;
+    text->word_size = (size_t)(text->at - text->word_at);
   }
   text->word[length] = '\0';
 }
@@ -138,6 +141,22 @@ static sb_status check_name(reader *text, const char *where, const char *what) {
                 found(text));
 }
 
+/* Reads the last word as a number of 8 bits. It is read in the text, where all of its digits are, and stops growing beyond what fits. */
+static bool read_int8(const reader *text, int8_t *number) {
+  const char *at = text->word_at, *end = at + text->word_size;
+  const bool negative = text->word_size > 0 && *at == '-';
+  if (negative) at++;
+  int32_t value = 0;
+  if (text->word_size == 0 || at == end) return false;
+  for (; at < end; at++) {
+    if (*at < '0' || *at > '9') return false;
+    if (value <= INT8_MAX + 1) value = value * 10 + (*at - '0');
+  }
+  if (value > (negative ? -INT8_MIN : INT8_MAX)) return false;
+  *number = (int8_t)(negative ? -value : value);
+  return true;
+}
+
 static sb_status read_head(reader *text, const sb_schema_file *file, message *made) {
   next_word(text);
   sb_status status = check_name(text, "message", "its name");
@@ -152,11 +171,8 @@ static sb_status read_head(reader *text, const sb_schema_file *file, message *ma
     return refuse(text, SB_INVALID_ARGUMENT, NULL, "%s: expected request or response, found %s", made->where, found(text));
   made->direction = word_is(text, "request") ? SB_DIRECTION_REQUEST : SB_DIRECTION_RESPONSE;
   next_word(text);
-  char *end = NULL;
-  long key = strtol(text->word, &end, 10);
-  if (text->word[0] == '\0' || *end != '\0' || key < INT8_MIN || key > INT8_MAX)
+  if (!read_int8(text, &made->api_key))
     return refuse(text, SB_INVALID_ARGUMENT, NULL, "%s: expected an api_key from -128 to 127, found %s", made->where, found(text));
-  made->api_key = (int8_t)key;
   for (size_t i = 0; i < file->count; i++)
     if (file->schemas[i]->direction == made->direction && file->schemas[i]->api_key == made->api_key)
       return refuse(text, SB_INVALID_ARGUMENT, NULL, "messages %s and %s both are %s with api_key %d", file->schemas[i]->name, made->name,

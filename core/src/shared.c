@@ -10,6 +10,8 @@
  * A forked child has the same memory, but its own lists: both would give out the same blocks. So the child forgets its segments, and makes new
  * ones; blocks of the old ones that it closes go nowhere. */
 
+#include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "shared_private.h"
@@ -33,7 +35,20 @@ struct sb_priv_shared {
   uint64_t bytes; /* of all segments */
   uint64_t kept;  /* bytes of the segments of which no block is out */
   sb_priv_segment *lists[LISTS];
+  sb_error failure; /* the last refusal of the system; status is SB_OK where there was none */
 };
+
+/* No thread is cancelled while it holds the lock: making and closing files are cancellation points. */
+static int lock(sb_priv_shared *shared) {
+  const int before = sb_priv_cancel_hold();
+  (void)pthread_mutex_lock(&shared->lock);
+  return before;
+}
+
+static void unlock(sb_priv_shared *shared, int before) {
+  (void)pthread_mutex_unlock(&shared->lock);
+  sb_priv_cancel_release(before);
+}
 
 /* ---- segments ---- */
 
@@ -55,22 +70,31 @@ static void segment_unlink(sb_priv_shared *shared, sb_priv_segment *segment) {
 }
 
 void sb_priv_segment_release(sb_priv_segment *segment) {
-  if (atomic_fetch_sub_explicit(&segment->owners, 1, memory_order_acq_rel) != 1) return;
+  if (!sb_priv_owners_remove(&segment->owners, 1)) return;
   sb_priv_segment_unmap(segment->data, segment->size);
   sb_priv_file_close(segment->file);
   free(segment->free);
   free(segment);
 }
 
-static sb_priv_segment *segment_make(sb_priv_shared *shared, uint32_t list, uint32_t block_size) {
+/* Notes what the system refused. */
+static sb_status refuse(sb_priv_shared *shared, int problem, const char *what, uint64_t size) {
+  const sb_status status = problem == ENOMEM ? SB_NO_MEMORY : SB_IO;
+  return sb_priv_system_error(&shared->failure, status, problem, "%s, for a segment of %" PRIu64 " bytes", what, size);
+}
+
+static sb_status segment_make(sb_priv_shared *shared, uint32_t list, uint32_t block_size, sb_priv_segment **segment) {
   const size_t size = block_size > shared->segment_size ? block_size : (size_t)shared->segment_size;
   const uint32_t block_count = (uint32_t)(size / block_size);
+  const char *refused = "malloc";
   sb_priv_segment *made = calloc(1, sizeof *made + block_count * sizeof(sb_block));
   uint32_t *indexes = malloc(block_count * sizeof *indexes);
-  if (made == NULL || indexes == NULL || sb_priv_segment_create(size, &made->file, &made->data) != 0) {
+  int problem = made == NULL || indexes == NULL ? ENOMEM : 0;
+  if (problem == 0) problem = sb_priv_segment_create(size, &made->file, &made->data, &refused);
+  if (problem != 0) {
     free(made);
     free(indexes);
-    return NULL;
+    return refuse(shared, problem, refused, size);
   }
   atomic_init(&made->owners, 1);
   made->size = size;
@@ -83,7 +107,8 @@ static sb_priv_segment *segment_make(sb_priv_shared *shared, uint32_t list, uint
   segment_link(shared, made);
   shared->bytes += size;
   shared->kept += size;
-  return made;
+  *segment = made;
+  return SB_OK;
 }
 
 /* Gives a segment up of which no block is out. */
@@ -105,30 +130,40 @@ static void segments_trim(sb_priv_shared *shared, uint64_t kept) {
     }
 }
 
-/* A segment with a free block of at least `size` bytes. */
-static sb_priv_segment *segment_find(sb_priv_shared *shared, size_t size) {
+static sb_status at_limit(sb_priv_shared *shared, uint64_t needed) {
+  return sb_priv_error(&shared->failure, SB_NO_MEMORY, NULL,
+                       "a segment of %" PRIu64 " bytes, with %" PRIu64 " in use of %" PRIu64 " at most: bytes_max says so", needed,
+                       shared->bytes, shared->bytes_max);
+}
+
+/* Finds a segment with a free block of at least `size` bytes, or makes one. */
+static sb_status segment_find(sb_priv_shared *shared, size_t size, sb_priv_segment **segment) {
   uint32_t list = 0, block_size = PAGE;
   while (block_size < size && list < LARGE) block_size <<= 1, list++;
   if (block_size > shared->segment_size) list = LARGE;
   if (list == LARGE) block_size = (uint32_t)((size + PAGE - 1) / PAGE * PAGE);
-  sb_priv_segment *segment = shared->lists[list];
-  while (segment != NULL && (segment->block_size < block_size || segment->block_size / 2 > block_size)) segment = segment->next;
-  if (segment != NULL) return segment;
+  sb_priv_segment *found = shared->lists[list];
+  while (found != NULL && (found->block_size < block_size || found->block_size / 2 > block_size)) found = found->next;
+  if (found != NULL) {
+    *segment = found;
+    return SB_OK;
+  }
   const uint64_t needed = block_size > shared->segment_size ? block_size : shared->segment_size;
-  if (needed > shared->bytes_max) return NULL;
+  if (needed > shared->bytes_max) return at_limit(shared, needed);
   if (shared->bytes > shared->bytes_max - needed) segments_trim(shared, 0);
-  if (shared->bytes > shared->bytes_max - needed) return NULL;
-  return segment_make(shared, list, block_size);
+  if (shared->bytes > shared->bytes_max - needed) return at_limit(shared, needed);
+  return segment_make(shared, list, block_size, segment);
 }
 
 /* ---- the provider ---- */
 
 static sb_status shared_get(sb_memory *memory, size_t size, sb_block **block) {
   sb_priv_shared *shared = (sb_priv_shared *)memory;
-  (void)pthread_mutex_lock(&shared->lock);
-  sb_priv_segment *segment = segment_find(shared, size);
+  sb_priv_segment *segment = NULL;
   sb_block *made = NULL;
-  if (segment != NULL) {
+  const int before = lock(shared);
+  const sb_status status = segment_find(shared, size, &segment);
+  if (status == SB_OK) {
     if (segment->out++ == 0) shared->kept -= segment->size;
     const uint32_t index = segment->free[--segment->free_count];
     if (segment->free_count == 0) segment_unlink(shared, segment);
@@ -141,8 +176,8 @@ static sb_status shared_get(sb_memory *memory, size_t size, sb_block **block) {
     made->metadata = NULL;
     made->token = segment;
   }
-  (void)pthread_mutex_unlock(&shared->lock);
-  if (made == NULL) return SB_NO_MEMORY;
+  unlock(shared, before);
+  if (status != SB_OK) return status;
   sb_priv_live_blocks_add(1);
   *block = made;
   return SB_OK;
@@ -152,7 +187,7 @@ static void shared_put(sb_block *block) {
   sb_priv_shared *shared = (sb_priv_shared *)block->memory;
   sb_priv_segment *segment = block->token;
   sb_priv_live_blocks_add(-1);
-  (void)pthread_mutex_lock(&shared->lock);
+  const int before = lock(shared);
   if (segment->generation == shared->generation) { /* otherwise it is that of the process that this one was forked from */
     const bool left = atomic_load(&segment->left);
     segment->free[segment->free_count++] = (uint32_t)(block - segment->blocks);
@@ -167,7 +202,7 @@ static void shared_put(sb_block *block) {
       if (shared->kept > KEPT_MAX) segments_trim(shared, KEPT_MAX);
     }
   }
-  (void)pthread_mutex_unlock(&shared->lock);
+  unlock(shared, before);
 }
 
 static void shared_retire(sb_memory *memory) {
@@ -180,13 +215,24 @@ static void shared_retire(sb_memory *memory) {
   free(shared);
 }
 
-static const sb_priv_provider shared_provider = {.get = shared_get, .put = shared_put, .retire = shared_retire};
+static sb_status shared_failure(sb_memory *memory, sb_error *error) {
+  sb_priv_shared *shared = (sb_priv_shared *)memory;
+  const int before = lock(shared);
+  const sb_error failure = shared->failure;
+  unlock(shared, before);
+  if (failure.status == SB_OK) return SB_NOT_FOUND;
+  *error = failure;
+  return SB_OK;
+}
+
+static const sb_priv_provider shared_provider = {.get = shared_get, .put = shared_put, .retire = shared_retire, .failure = shared_failure};
 
 static void shared_in_child(sb_priv_fork_entry *entry) {
   sb_priv_shared *shared = (sb_priv_shared *)((char *)entry - offsetof(sb_priv_shared, fork));
   (void)pthread_mutex_init(&shared->lock, NULL); /* another thread may have held it */
   shared->generation++;
   shared->bytes = shared->kept = 0;
+  shared->failure.status = SB_OK;
   memset(shared->lists, 0, sizeof shared->lists);
 }
 

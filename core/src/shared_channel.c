@@ -7,10 +7,21 @@
  * when nothing of the old one is pinned; so both tables are bounded, and agree without a conversation.
  *
  * The channel is the provider of the blocks that it receives: each keeps it, and with it the socket, until it is closed and the peer was told
- * so. Only then may the socket end, because its end tells the peer that all its memory is free again.
+ * so. Only then may the socket end, because its end tells the peer that all its memory is free again. So a channel has three ends, one after
+ * the other. It has `ended` when no message comes or goes any more, for a reason that every call tells: the peer is told (the record END), and
+ * each says on when it is done with memory. After a lie even that is not believed. The peer is `gone` when its socket has ended: it shows
+ * nothing any more, and only now all pins end. Last, when nothing shows what was received here, this side's socket ends.
+ *
+ * Linux drops descriptors for which the receiver has no room (MSG_CTRUNC), and delivers those of a message with its first byte, in whatever call
+ * reads that. So that nothing is lost, bytes that bring descriptors are looked at (MSG_PEEK) before they are taken, and taken when all are
+ * there. To know when, at no cost to all other messages, the sender announces them: FILES_AHEAD + 1 records, each with the number of those that
+ * follow, before the first byte that brings descriptors. They are longer than one read, so no read reaches that byte without knowing.
+ *
+ * What this process lacks (descriptors, memory, room for mappings) is no end: the record that needs it stays at the head of `input`, the call
+ * says what was `refused`, and the next one tries again.
  *
  * Whatever waits takes from the socket what is there, also what others wait for. Arrivals stay in a queue, and `wake` is set while there are
- * some and the lock is free, so nobody who polls misses them. Who waits for pins looks again after WAIT_NS at the latest; it does not wait
+ * some and the lock is free, so nobody who polls misses them; it is set as well while the channel has ended or something is refused. Who waits for pins looks again after WAIT_NS at the latest; it does not wait
  * at the socket while the queue is full, because what is left in there would not let it sleep.
  *
  * To wake a process that sleeps takes many times what an exchange does, so who waits looks again and again for SPIN_NS before it sleeps. After
@@ -18,8 +29,8 @@
  * at once, that answers are quick again, and no load where they are not. Between two looks it gives way to others: when that takes longer than
  * SPIN_STEP_NS, somebody needs the processor, and sleeping is better, because who is woken runs before those who compute. That is in vain as well.
  *
- * Blocks are given back, which may enter a provider, without the lock. Invariant: `pin_count` pins have a block; a slot's `pins` are those of
- * its segment; `mapped` is the sum of what the slots of the peer map. */
+ * Blocks are given back, which may enter a provider, without the lock. Who holds the lock is not cancelled. The invariants are code:
+ * channel_check. */
 
 #include <errno.h>
 #include <inttypes.h>
@@ -35,6 +46,8 @@ enum {
   ARRIVALS_MAX = 64,                  /* in the queue before the rest is left in the socket */
   PINS_DEFAULT = 1024,
   PINS_LIMIT = 1 << 24,
+  DONES_MAX = 1 << 14, /* blocks that were closed, and of which the peer could not be told, before the rest is left in the socket */
+  READS_MAX = 64,      /* of the socket in one call: a peer that never stops does not keep it */
   WAIT_NS = 20000000,
   SPIN_NS = 50000,
   SPIN_STEP_NS = 10000,
@@ -44,9 +57,13 @@ enum {
   KIND_SEGMENT = 1,
   KIND_SPAN = 2,
   KIND_DONE = 3,
+  KIND_END = 4,
+  KIND_FILES = 5,
+  FILES_AHEAD = MESSAGE_MAX / RECORD,
   NO_PIN = UINT32_MAX
 };
 static_assert(SB_PRIV_FILES_MAX >= SB_CHANNEL_SPANS_MAX, "a message has room for the descriptors of all its spans");
+static_assert((FILES_AHEAD + 1) * RECORD <= 2240, "the smallest buffer of a socket takes an announcement as one piece");
 
 /* What a record says; all of it is there in every kind, and 0 where it means nothing. */
 typedef struct wire_record {
@@ -110,12 +127,19 @@ struct sb_channel {
   _Atomic uint32_t wait_dones_in_vain; /* the same, for the peer to be done */
 
   pthread_mutex_t lock; /* of what follows */
+  int cancel;           /* of the thread that holds the lock: whether it could be cancelled before */
   bool forked, stopped, woken;
-  bool ended;   /* nothing comes any more, and nothing can be sent */
-  sb_error end; /* why */
-  bool unsaid;  /* it ended before the peer said that it is done with all */
+  bool ended;       /* nothing comes any more, and nothing can be sent, but what says that somebody is done with memory */
+  sb_error end;     /* why */
+  bool distrusted;  /* it ended because the peer lied */
+  bool end_untold;  /* it ended, and the peer does not know it */
+  bool mute;        /* the peer takes nothing any more; what it sent before can still be read */
+  bool gone;        /* the peer's socket has ended */
+  bool unsaid;      /* it did so before the peer said that it is done with all */
+  sb_error refused; /* what kept the first record of `input`, or the bytes that come next, from being taken in; SB_OK: nothing */
   sent_slot sent[SLOTS];
-  uint32_t next_slot; /* to be replaced */
+  uint32_t next_slot;   /* to be replaced */
+  bool files_announced; /* what is sent next may have descriptors */
   pin *pins;
   uint32_t pin_room, pin_count;
   uint32_t pin_free, pin_over; /* lists of pins: without a block, and with one that is to be given back */
@@ -123,13 +147,68 @@ struct sb_channel {
   uint64_t mapped;
   uint8_t input[MESSAGE_MAX];
   size_t input_size;
+  bool files_due;               /* descriptors were announced: */
+  uint32_t files_ahead;         /* they come after so many more records of the announcement */
+  bool files_dropped;           /* some came with the last bytes of `input`, and were not announced */
   int files[SB_PRIV_FILES_MAX]; /* that came, and no record has taken */
   size_t file_count;
   arrival *first, **last; /* whole ones */
   uint32_t arrival_count;
   arrival *partial;     /* a view of which spans are missing */
   received_block *done; /* blocks that were closed, and the peer does not know it */
+  uint32_t done_count;
 };
+
+/* ---- invariants ---- */
+
+#ifdef NDEBUG
+static void channel_check(const sb_channel *channel) { (void)channel; }
+#else
+static void pins_check(const sb_channel *channel) {
+  uint32_t live = 0, in_slots = 0, in_lists = 0;
+  for (uint32_t i = 0; i < channel->pin_room; i++) {
+    const pin *one = &channel->pins[i];
+    if (one->turn % 2 == 0) continue;
+    assert(one->block != NULL && one->slot < SLOTS && channel->sent[one->slot].pins > 0);
+    live++;
+  }
+  for (uint32_t i = channel->pin_free; i != NO_PIN; i = channel->pins[i].next, in_lists++)
+    assert(i < channel->pin_room && channel->pins[i].block == NULL && channel->pins[i].turn % 2 == 0);
+  for (uint32_t i = channel->pin_over; i != NO_PIN; i = channel->pins[i].next, in_lists++)
+    assert(i < channel->pin_room && channel->pins[i].block != NULL && channel->pins[i].turn % 2 == 0);
+  for (uint32_t slot = 0; slot < SLOTS; slot++) {
+    assert(channel->sent[slot].segment != NULL || channel->sent[slot].pins == 0);
+    in_slots += channel->sent[slot].pins;
+  }
+  assert(live == channel->pin_count && in_slots == live && live + in_lists == channel->pin_room);
+}
+
+static void arrivals_check(const sb_channel *channel) {
+  uint32_t count = 0;
+  arrival *const *last = &channel->first;
+  for (; *last != NULL; last = &(*last)->next, count++) assert((*last)->count > 0 && (*last)->count <= SB_CHANNEL_SPANS_MAX);
+  assert(count == channel->arrival_count && last == channel->last);
+  assert(channel->partial == NULL || (channel->partial->count > 0 && channel->partial->count < SB_CHANNEL_SPANS_MAX));
+}
+
+/* What holds whenever somebody enters or leaves. What takes long is looked at while there is little of it. */
+static void channel_check(const sb_channel *channel) {
+  uint64_t mapped = 0;
+  for (uint32_t slot = 0; slot < SLOTS; slot++)
+    if (channel->slots[slot] != NULL) mapped += channel->slots[slot]->size;
+  assert(mapped == channel->mapped && mapped <= channel->bytes_max); /* blocks of a slot keep it from being replaced */
+  assert(channel->pin_count <= channel->pins_max && channel->pin_count <= channel->pin_room);
+  assert(channel->ended ? channel->end.status != SB_OK : !channel->gone && !channel->distrusted && !channel->end_untold);
+  assert(!channel->gone || (channel->pin_count == 0 && channel->mute));
+  assert(!channel->distrusted || channel->input_size == 0);
+  assert(channel->input_size < RECORD || channel->refused.status != SB_OK || channel->stopped);
+  assert(channel->file_count <= SB_PRIV_FILES_MAX && (!channel->ended || channel->file_count == 0));
+  assert(channel->files_due || channel->files_ahead == 0);
+  assert((channel->done == NULL) == (channel->done_count == 0));
+  if (channel->pin_room <= 64) pins_check(channel);
+  arrivals_check(channel);
+}
+#endif
 
 /* ---- records ---- */
 
@@ -215,8 +294,21 @@ static sb_status pins_reserve(sb_channel *channel, uint32_t more) {
 
 /* ---- entering, leaving, ending ---- */
 
+static void lock(sb_channel *channel) {
+  const int before = sb_priv_cancel_hold();
+  (void)pthread_mutex_lock(&channel->lock);
+  channel->cancel = before;
+}
+
+static void unlock(sb_channel *channel) {
+  const int before = channel->cancel;
+  (void)pthread_mutex_unlock(&channel->lock);
+  sb_priv_cancel_release(before);
+}
+
 /* Leaves the channel, and gives back what the peer is done with. */
 static void leave(sb_channel *channel) {
+  const int before = channel->cancel; /* others may enter meanwhile */
   while (channel->pin_over != NO_PIN) {
     sb_block *blocks[16];
     uint32_t count = 0;
@@ -229,11 +321,12 @@ static void leave(sb_channel *channel) {
       over->next = channel->pin_free;
       channel->pin_free = index;
     }
+    channel_check(channel);
     (void)pthread_mutex_unlock(&channel->lock);
     for (uint32_t i = 0; i < count; i++) sb_priv_block_release(blocks[i]);
     (void)pthread_mutex_lock(&channel->lock);
   }
-  const bool wanted = channel->arrival_count > 0 || channel->stopped;
+  const bool wanted = channel->arrival_count > 0 || channel->stopped || channel->ended || channel->refused.status != SB_OK;
   if (wanted != channel->woken) {
     if (wanted)
       sb_priv_signal_set(channel->wake);
@@ -241,16 +334,21 @@ static void leave(sb_channel *channel) {
       sb_priv_signal_clear(channel->wake);
     channel->woken = wanted;
   }
-  (void)pthread_mutex_unlock(&channel->lock);
+  channel_check(channel);
+  channel->cancel = before;
+  unlock(channel);
 }
 
 /* Enters the channel, unless nothing can be done there any more. */
 static sb_status enter(sb_channel *channel, sb_error *error) {
   if (channel == NULL) return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "channel is NULL");
-  (void)pthread_mutex_lock(&channel->lock);
-  if (!channel->forked && !channel->stopped) return SB_OK;
+  lock(channel);
+  if (!channel->forked && !channel->stopped) {
+    channel_check(channel);
+    return SB_OK;
+  }
   const bool forked = channel->forked;
-  (void)pthread_mutex_unlock(&channel->lock);
+  unlock(channel);
   return sb_priv_error(error, SB_CLOSED, NULL, forked ? "the channel is that of the process that forked" : "the channel was stopped");
 }
 
@@ -265,18 +363,37 @@ static void files_close(sb_channel *channel) {
   channel->file_count = 0;
 }
 
-/* Ends the channel, for the peer as well; what came before stays. The message comes from sb_priv_error(&channel->end, ...). */
+/* Ends the channel; what came before stays, and so does the peer's memory. The message comes from sb_priv_error(&channel->end, ...). */
 static void end(sb_channel *channel, sb_status status) {
-  (void)status;
-  channel->ended = true;
-  channel->input_size = 0;
+  assert(!channel->ended);
+  channel->ended = channel->end_untold = true;
+  channel->distrusted = status == SB_CORRUPT;
+  channel->refused.status = SB_OK;
+  channel->files_due = false;
+  channel->files_ahead = 0;
   files_close(channel);
-  sb_priv_socket_end(channel->socket);
-  channel->unsaid = channel->pin_count > 0;
-  pins_end(channel, false);
 }
 
 #define END(channel, status, field, ...) end(channel, sb_priv_error(&(channel)->end, status, field, __VA_ARGS__))
+
+/* Notes that the peer's socket has ended. */
+static void end_of_socket(sb_channel *channel) {
+  if (!channel->ended) END(channel, SB_UNAVAILABLE, NULL, "the peer has ended the socket");
+  channel->gone = channel->mute = true;
+  channel->end_untold = false;
+  channel->unsaid = channel->pin_count > 0;
+  channel->input_size = 0;
+  pins_end(channel, false);
+}
+
+/* Notes what this process, not the peer, does not have for what the peer sent. */
+#define REFUSE(channel, problem, ...) \
+  (void)sb_priv_system_error(&(channel)->refused, (problem) == ENOMEM ? SB_NO_MEMORY : SB_IO, problem, __VA_ARGS__)
+
+static sb_status refused(const sb_channel *channel, sb_error *error) {
+  if (error != NULL) *error = channel->refused;
+  return channel->refused.status;
+}
 
 /* ---- what the peer says ---- */
 
@@ -287,24 +404,28 @@ static void mapping_release(sb_channel *channel, mapping *from) {
   free(from);
 }
 
-/* Checks the file of a segment, and maps it. */
-static bool segment_map(sb_channel *channel, const wire_record *said, int file, mapping *made) {
+/* Checks the file of a segment that is to take the place of `old_size` mapped bytes, and maps it. */
+static bool segment_map(sb_channel *channel, const wire_record *said, int file, uint64_t old_size, mapping *made) {
   sb_priv_segment_facts facts;
-  if (sb_priv_segment_look(file, &facts) != 0 || !facts.memory)
+  const uint64_t mapped = channel->mapped - old_size;
+  int problem = sb_priv_segment_look(file, &facts);
+  if (problem != 0)
+    REFUSE(channel, problem, "looking at the peer's segment");
+  else if (!facts.memory)
     END(channel, SB_CORRUPT, "fd", "the descriptor of the peer's segment is no anonymous memory");
   else if (!facts.sealed)
     END(channel, SB_CORRUPT, "seals", "the peer's segment is not sealed against growing, shrinking and other seals");
   else if (facts.size != said->size || said->size == 0)
     END(channel, SB_CORRUPT, "size", "the peer's segment has %" PRIu64 " bytes, the peer says %" PRIu64, facts.size, said->size);
-  else if (said->size > channel->bytes_max - channel->mapped)
+  else if (said->size > channel->bytes_max - mapped)
     END(channel, SB_TOO_LARGE, "size", "a segment of %" PRIu64 " bytes, with %" PRIu64 " mapped of %" PRIu64 " at most: bytes_max says so",
-        said->size, channel->mapped, channel->bytes_max);
+        said->size, mapped, channel->bytes_max);
   else {
-    const int problem = sb_priv_segment_map(file, (size_t)said->size, said->mode == SB_ARRIVAL_BLOCK, &made->data);
-    if (problem == ENOMEM)
-      END(channel, SB_NO_MEMORY, NULL, "no room to map a segment of %" PRIu64 " bytes", said->size);
-    else if (problem != 0)
+    problem = sb_priv_segment_map(file, (size_t)said->size, said->mode == SB_ARRIVAL_BLOCK, &made->data);
+    if (problem == EACCES || problem == EPERM || problem == ENODEV) /* what the peer opened it for, and other seals */
       END(channel, SB_CORRUPT, "fd", "the peer's segment cannot be mapped for %s", said->mode == SB_ARRIVAL_BLOCK ? "writing" : "reading");
+    else if (problem != 0)
+      REFUSE(channel, problem, "mmap of the peer's segment of %" PRIu64 " bytes", said->size);
     return problem == 0;
   }
   return false;
@@ -321,23 +442,22 @@ static void segment_said(sb_channel *channel, const wire_record *said) {
     return;
   }
   mapping *old = channel->slots[said->slot];
-  channel->slots[said->slot] = NULL;
+  mapping *made = calloc(1, sizeof *made);
+  if (made == NULL) {
+    REFUSE(channel, ENOMEM, "memory for a segment");
+    return;
+  }
+  const int file = channel->files[0];
+  if (!segment_map(channel, said, file, old == NULL ? 0 : old->size, made)) {
+    free(made);
+    return; /* the descriptor was closed when the channel ended, or waits for the next try */
+  }
+  memmove(channel->files, channel->files + 1, --channel->file_count * sizeof *channel->files);
+  sb_priv_file_close(file); /* the mapping is enough */
   if (old != NULL) {
     old->in_slot = false;
     mapping_release(channel, old);
   }
-  mapping *made = calloc(1, sizeof *made);
-  if (made == NULL) {
-    END(channel, SB_NO_MEMORY, NULL, "no memory for a segment");
-    return;
-  }
-  const int file = channel->files[0];
-  if (!segment_map(channel, said, file, made)) {
-    free(made);
-    return; /* the descriptor was closed when the channel ended */
-  }
-  memmove(channel->files, channel->files + 1, --channel->file_count * sizeof *channel->files);
-  sb_priv_file_close(file); /* the mapping is enough */
   made->size = (size_t)said->size;
   made->mode = said->mode;
   made->in_slot = true;
@@ -374,7 +494,7 @@ static void span_said(sb_channel *channel, const wire_record *said) {
   if (block == NULL || whole == NULL) {
     free(block);
     if (whole != channel->partial) free(whole);
-    END(channel, SB_NO_MEMORY, NULL, "no memory for what the peer sends");
+    REFUSE(channel, ENOMEM, "memory for what the peer sends");
     return;
   }
   mapping *from = channel->slots[said->slot];
@@ -401,58 +521,104 @@ static void done_said(sb_channel *channel, const wire_record *said) {
   const uint64_t index = said->pin >> 32;
   if (index < channel->pin_room && channel->pins[index].turn % 2 == 1 && channel->pins[index].turn == (uint32_t)said->pin)
     pin_end(channel, (uint32_t)index);
-  else
+  else if (!channel->ended)
     END(channel, SB_CORRUPT, "pin", "the peer is done with pin %" PRIx64 ", which it does not have", said->pin);
 }
 
-/* Takes the records that are complete. */
+/* One record of an announcement. */
+static void files_said(sb_channel *channel, const wire_record *said) {
+  const uint32_t wanted = channel->files_due ? channel->files_ahead - 1 : FILES_AHEAD;
+  if (said->size != wanted || (channel->files_due && channel->files_ahead == 0)) {
+    END(channel, SB_CORRUPT, "record", "the peer announces descriptors after %" PRIu64 " records, not after %" PRIu32, said->size, wanted);
+    return;
+  }
+  channel->files_due = true;
+  channel->files_ahead = wanted;
+}
+
+/* Takes a record, or refuses it, or ends the channel. */
+static void record_take(sb_channel *channel, const uint8_t *data) {
+  wire_record said;
+  const bool readable = record_read(data, &said);
+  const bool sends = said.kind == KIND_SEGMENT || said.kind == KIND_SPAN;
+  if (channel->ended) { /* what came on the way is not wanted any more */
+    if (readable && said.kind == KIND_DONE) done_said(channel, &said);
+  } else if (!readable || said.kind < KIND_SEGMENT || said.kind > KIND_FILES || (channel->files_ahead > 0 && said.kind != KIND_FILES))
+    END(channel, SB_CORRUPT, "record", "the peer sends what is no record of this version");
+  else if (channel->file_count > 0 && said.kind != KIND_SEGMENT)
+    END(channel, SB_CORRUPT, "fd", "the peer sent a descriptor that no record names");
+  else if (sends && said.mode != SB_ARRIVAL_VIEW && said.mode != SB_ARRIVAL_BLOCK)
+    END(channel, SB_CORRUPT, "mode", "the peer sends mode %u, which does not exist", said.mode);
+  else if (said.kind == KIND_SEGMENT)
+    segment_said(channel, &said);
+  else if (said.kind == KIND_SPAN)
+    span_said(channel, &said);
+  else if (said.kind == KIND_DONE)
+    done_said(channel, &said);
+  else if (said.kind == KIND_FILES)
+    files_said(channel, &said);
+  else {
+    END(channel, SB_UNAVAILABLE, NULL, "the peer has ended the channel");
+    channel->end_untold = false;
+  }
+}
+
+/* Takes the records that are complete, up to one that is refused. */
 static void input_take(sb_channel *channel) {
   size_t at = 0;
-  for (; !channel->ended && channel->input_size - at >= RECORD; at += RECORD) {
-    wire_record said;
-    const bool readable = record_read(channel->input + at, &said);
-    const bool sends = said.kind == KIND_SEGMENT || said.kind == KIND_SPAN;
-    if (!readable || (!sends && said.kind != KIND_DONE))
-      END(channel, SB_CORRUPT, "record", "the peer sends what is no record of this version");
-    else if (sends && said.mode != SB_ARRIVAL_VIEW && said.mode != SB_ARRIVAL_BLOCK)
-      END(channel, SB_CORRUPT, "mode", "the peer sends mode %u, which does not exist", said.mode);
-    else if (said.kind == KIND_SEGMENT)
-      segment_said(channel, &said);
-    else if (said.kind == KIND_SPAN)
-      span_said(channel, &said);
-    else
-      done_said(channel, &said);
+  while (channel->input_size - at >= RECORD && !channel->distrusted) {
+    record_take(channel, channel->input + at);
+    if (channel->refused.status != SB_OK) break;
+    at += RECORD;
   }
-  if (channel->ended) return;
+  if (channel->files_dropped && channel->refused.status == SB_OK && !channel->ended)
+    END(channel, SB_CORRUPT, "fd", "the peer sends a descriptor that it did not announce");
+  if (channel->distrusted) at = channel->input_size;
   channel->input_size -= at;
   memmove(channel->input, channel->input + at, channel->input_size);
-  if (channel->input_size == 0 && channel->file_count > 0)
-    END(channel, SB_CORRUPT, "fd", "the peer sent a descriptor that no record names");
+}
+
+/* Reads what comes next in the socket; false when there is nothing. `*last`: that was all. */
+static bool input_read(sb_channel *channel, bool *last) {
+  uint8_t *to = channel->input + channel->input_size;
+  size_t room = sizeof channel->input - channel->input_size, got = 0;
+  const bool due = channel->files_due && channel->files_ahead == 0;
+  if (channel->files_ahead > 0) room = channel->files_ahead * (size_t)RECORD - channel->input_size;
+  assert(room > 0 && room <= sizeof channel->input - channel->input_size && (!due || channel->input_size == 0));
+  int problem = due ? sb_priv_socket_receive_files(channel->socket, to, room, &got, channel->files, &channel->file_count)
+                    : sb_priv_socket_receive(channel->socket, to, room, &got);
+  if (problem == EAGAIN) return false;
+  *last = got < room && !channel->files_due;
+  if (problem == ECONNRESET || (problem == 0 && got == 0)) {
+    end_of_socket(channel);
+    return false;
+  }
+  if (problem == 0 || problem == EBADMSG) channel->input_size += got;
+  if (problem == EBADMSG)
+    channel->files_dropped = true; /* a lie, but what came before it is taken */
+  else if (problem == EMSGSIZE)
+    END(channel, SB_CORRUPT, "fd", "the peer sends more descriptors than a message can have");
+  else if (problem != 0)
+    REFUSE(channel, problem, due ? "descriptors that the peer sent" : "reading the socket");
+  else if (due)
+    channel->files_due = false;
+  return true;
+}
+
+/* Whether more may be taken out of the socket. */
+static bool takes(const sb_channel *channel) {
+  if (channel->gone || channel->refused.status != SB_OK || channel->done_count >= DONES_MAX) return false;
+  return channel->ended || channel->arrival_count < ARRIVALS_MAX;
 }
 
 /* Takes what is in the socket, and notices its end; with `messages_only` only when nothing came before, which spares a call. */
 static void pump_some(sb_channel *channel, bool messages_only) {
-  while (!channel->ended && channel->arrival_count < ARRIVALS_MAX) {
-    int files[SB_PRIV_FILES_MAX];
-    size_t file_count = 0, got = 0;
-    const int problem = sb_priv_socket_receive(channel->socket, channel->input + channel->input_size,
-                                               sizeof channel->input - channel->input_size, &got, files, &file_count);
-    if (problem == EAGAIN) return;
-    for (size_t i = 0; i < file_count; i++)
-      if (channel->file_count < SB_PRIV_FILES_MAX)
-        channel->files[channel->file_count++] = files[i];
-      else
-        sb_priv_file_close(files[i]), got = SIZE_MAX;
-    if (problem == EMSGSIZE || got == SIZE_MAX)
-      END(channel, SB_CORRUPT, "fd", "the peer sends more descriptors than a message can have, or this process can have no more");
-    else if (problem != 0 || got == 0)
-      END(channel, SB_UNAVAILABLE, NULL, "the peer has ended the socket");
-    else
-      channel->input_size += got;
-    /* Where a message has descriptors the system stops behind it, otherwise it gives all that there is. */
-    const bool all = channel->input_size < sizeof channel->input && file_count == 0;
-    if (!channel->ended) input_take(channel);
-    if (all && messages_only) return;
+  channel->refused.status = SB_OK; /* perhaps it goes now */
+  if (channel->input_size >= RECORD) input_take(channel);
+  bool last = false;
+  for (uint32_t reads = 0; reads < READS_MAX && takes(channel) && !(last && messages_only); reads++) {
+    if (!input_read(channel, &last)) return;
+    input_take(channel);
   }
 }
 
@@ -462,7 +628,7 @@ static void pump(sb_channel *channel) { pump_some(channel, false); }
 
 /* A message that is put together. */
 typedef struct wire_message {
-  uint8_t bytes[MESSAGE_MAX];
+  uint8_t bytes[MESSAGE_MAX + RECORD]; /* of which only an announcement uses all */
   size_t size;
   int files[SB_CHANNEL_SPANS_MAX];
   size_t file_count;
@@ -474,33 +640,61 @@ static void message_add(wire_message *message, const wire_record *record) {
   message->size += RECORD;
 }
 
-/* Sends it. When the socket takes nothing, SB_BUSY. */
-static sb_status message_send(sb_channel *channel, const wire_message *message) {
+/* Sends it: 0, EPIPE when the peer takes nothing any more, or why it cannot be sent now. */
+static int message_send(sb_channel *channel, const wire_message *message) {
+  if (channel->mute) return EPIPE;
   const int problem = sb_priv_socket_send(channel->socket, message->bytes, message->size, message->files, message->file_count);
-  if (problem == 0) return SB_OK;
-  if (problem == EAGAIN || problem == ENOBUFS || problem == ETOOMANYREFS) return SB_BUSY;
-  pump(channel); /* what the peer said before it ended */
-  if (!channel->ended) END(channel, SB_UNAVAILABLE, NULL, "the peer has ended the socket");
-  return channel->end.status;
+  if (problem == 0) channel->files_announced = false;
+  if (problem != EPIPE && problem != ECONNRESET && problem != ENOTCONN) return problem;
+  channel->mute = true; /* the end of what it sent before is found when all of that was read */
+  return EPIPE;
 }
 
-/* Tells the peer which blocks were closed. Those that the socket does not take now are told later. */
-static void done_tell(sb_channel *channel) {
+/* Says that descriptors come next. */
+static int files_announce(sb_channel *channel) {
+  wire_message said;
+  static_assert(sizeof said.bytes >= (FILES_AHEAD + 1) * RECORD, "a message has room for an announcement");
+  said.size = said.file_count = 0;
+  for (uint32_t ahead = FILES_AHEAD + 1; ahead-- > 0;) {
+    const wire_record one = {.kind = KIND_FILES, .size = ahead};
+    message_add(&said, &one);
+  }
+  const int problem = message_send(channel, &said);
+  channel->files_announced = problem == 0;
+  return problem;
+}
+
+/* Tells the peer which blocks were closed. False when the socket does not take them now: they are told later. */
+static bool dones_tell(sb_channel *channel) {
   while (channel->done != NULL) {
     wire_message told;
     told.size = told.file_count = 0;
     received_block *next = channel->done;
-    for (; next != NULL && told.size < sizeof told.bytes; next = next->next) {
+    for (; next != NULL && told.size < MESSAGE_MAX; next = next->next) {
       const wire_record said = {.kind = KIND_DONE, .pin = next->pin};
       message_add(&told, &said);
     }
-    if (!channel->ended && message_send(channel, &told) == SB_BUSY) return;
+    const int problem = message_send(channel, &told);
+    if (problem != 0 && problem != EPIPE) return false;
     while (channel->done != next) {
       received_block *block = channel->done;
       channel->done = block->next;
+      channel->done_count--;
       free(block);
     }
   }
+  return true;
+}
+
+/* Tells the peer what it does not know: which blocks were closed, and that the channel has ended. */
+static void tell(sb_channel *channel) {
+  if (!dones_tell(channel) || !channel->end_untold) return;
+  wire_message told;
+  told.size = told.file_count = 0;
+  const wire_record said = {.kind = KIND_END};
+  message_add(&told, &said);
+  const int problem = message_send(channel, &told);
+  channel->end_untold = problem != 0 && problem != EPIPE;
 }
 
 /* ---- the provider of what is received ---- */
@@ -516,17 +710,19 @@ static void received_put(sb_block *block) {
   sb_channel *channel = (sb_channel *)block->memory;
   received_block *received = (received_block *)block;
   sb_priv_live_blocks_add(-1);
-  (void)pthread_mutex_lock(&channel->lock);
+  lock(channel);
   if (channel->forked) { /* the mapping may be in any state; the parent will say that it is done */
-    (void)pthread_mutex_unlock(&channel->lock);
+    unlock(channel);
     free(received);
     return;
   }
+  channel_check(channel);
   received->from->blocks--;
   mapping_release(channel, received->from); /* before the peer may know it: it could use the slot again at once */
   received->next = channel->done;
   channel->done = received;
-  done_tell(channel);
+  channel->done_count++;
+  tell(channel);
   leave(channel);
 }
 
@@ -558,7 +754,7 @@ static void received_retire(sb_memory *memory) {
   sb_priv_fork_hold();
   sb_priv_fork_remove(&channel->fork);
   if (!channel->forked) {
-    done_tell(channel);
+    tell(channel);
     channel_free(channel);
     if (channel->socket >= 0) sb_priv_socket_end(channel->socket);
     descriptors_close(channel);
@@ -584,6 +780,7 @@ void sb_channel_options_init(sb_channel_options *options, size_t struct_size) { 
 
 static sb_status descriptors_open(sb_channel *channel, int socket, sb_error *error) {
   int problem = sb_priv_file_duplicate(socket, &channel->socket);
+  if (problem == 0) sb_priv_socket_prepare(channel->socket);
   if (problem == 0) problem = sb_priv_signal_open(&channel->wake);
   if (problem == 0) problem = sb_priv_group_open(channel->socket, channel->wake, &channel->group);
   if (problem == 0) return SB_OK;
@@ -632,29 +829,45 @@ void sb_channel_stop(sb_channel *channel) {
   leave(channel);
 }
 
+/* Ends all that a close ends; returns what was not received. */
+static arrival *channel_end(sb_channel *channel) {
+  const bool told = channel->ended;
+  if (!told) END(channel, SB_CLOSED, NULL, "the channel was closed");
+  channel->end_untold = channel->end_untold && told; /* the end of the socket says it, which comes at once when nothing is shown any more */
+  channel->stopped = true;
+  if (channel->pin_count > 0) pump(channel); /* the last that the peer is done with */
+  pins_end(channel, true);
+  arrival *left = channel->first;
+  if (channel->partial != NULL) channel->partial->next = left, left = channel->partial;
+  channel->first = channel->partial = NULL;
+  channel->last = &channel->first;
+  channel->arrival_count = 0;
+  return left;
+}
+
 void sb_channel_close(sb_channel *channel) {
   if (channel == NULL) return;
-  (void)pthread_mutex_lock(&channel->lock);
-  arrival *left = NULL;
-  if (!channel->forked) {
-    if (channel->pin_count > 0) pump(channel); /* the last that the peer is done with */
-    pins_end(channel, true);
-    left = channel->first;
-    if (channel->partial != NULL) channel->partial->next = left, left = channel->partial;
-    channel->first = channel->partial = NULL;
-    channel->last = &channel->first;
-    channel->arrival_count = 0;
-    channel->stopped = true;
-    leave(channel);
-  } else {
-    (void)pthread_mutex_unlock(&channel->lock);
+  lock(channel);
+  if (channel->forked) {
+    unlock(channel);
+    sb_memory_close(&channel->base);
+    return;
   }
+  channel_check(channel);
+  arrival *left = channel_end(channel);
+  leave(channel);
   while (left != NULL) {
     arrival *next = left->next;
     for (uint32_t i = 0; i < left->count; i++) sb_priv_block_release(&left->blocks[i]->block);
     free(left);
     left = next;
   }
+  lock(channel);
+  if (atomic_load(&channel->base.owners) > 1) { /* something is shown that was received: the socket stays */
+    channel->end_untold = !channel->mute;
+    tell(channel);
+  }
+  leave(channel);
   sb_memory_close(&channel->base);
 }
 
@@ -721,6 +934,7 @@ typedef struct sent_parcel {
   sb_priv_span spans[SB_CHANNEL_SPANS_MAX];
   sb_priv_segment *segments[SB_CHANNEL_SPANS_MAX];
   uint32_t slots[SB_CHANNEL_SPANS_MAX];
+  int problem; /* why it could not be sent: EAGAIN, or a refusal of the system; 0: too much is pinned */
 } sent_parcel;
 
 /* Chooses a slot for each span, and says to the message which segments are new to the peer. SB_BUSY when too many are pinned. */
@@ -770,18 +984,8 @@ static void sent_note(sb_channel *channel, const sent_parcel *parcel, sb_priv_se
   }
 }
 
-/* Sends it if that can be done now; otherwise SB_BUSY, or why it never can. The channel is entered. */
-static sb_status parcel_send(sb_channel *channel, sent_parcel *parcel, sb_error *error) {
-  if (channel->pin_count > 0) pump(channel);
-  if (channel->ended) return ended(channel, error);
-  if (channel->pin_count + parcel->count > channel->pins_max) return SB_BUSY;
-  wire_message message;
-  message.size = message.file_count = 0;
-  sb_priv_segment *fresh[SLOTS] = {NULL};
-  if (pins_reserve(channel, parcel->count) != SB_OK) return sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory for pins");
-  sb_status status = slots_choose(channel, parcel, &message, fresh);
-  if (status != SB_OK) return status;
-  uint32_t pins[SB_CHANNEL_SPANS_MAX];
+/* Says which bytes they are that the parcel shows, and chooses their pins. */
+static void spans_add(const sb_channel *channel, const sent_parcel *parcel, wire_message *message, uint32_t *pins) {
   for (uint32_t i = 0, next = channel->pin_free; i < parcel->count; i++, next = channel->pins[next].next) {
     pins[i] = next;
     const sb_priv_span *span = &parcel->spans[i];
@@ -794,11 +998,41 @@ static sb_status parcel_send(sb_channel *channel, sent_parcel *parcel, sb_error 
                               .offset = (uint64_t)(span->data - parcel->segments[i]->data),
                               .tag = parcel->tag,
                               .key = span->block->key};
-    message_add(&message, &said);
+    message_add(message, &said);
   }
-  status = message_send(channel, &message);
-  if (status == SB_OK) sent_note(channel, parcel, fresh, pins);
-  return status == SB_OK || status == SB_BUSY ? status : ended(channel, error);
+}
+
+/* Sends it if that can be done now; otherwise SB_BUSY, or why it never can. The channel is entered. */
+static sb_status parcel_send(sb_channel *channel, sent_parcel *parcel, sb_error *error) {
+  parcel->problem = 0;
+  if (channel->pin_count > 0) pump(channel);
+  if (channel->ended) return ended(channel, error);
+  if (channel->pin_count + parcel->count > channel->pins_max) return SB_BUSY;
+  wire_message message;
+  message.size = message.file_count = 0;
+  sb_priv_segment *fresh[SLOTS] = {NULL};
+  if (pins_reserve(channel, parcel->count) != SB_OK) return sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory for pins");
+  const sb_status status = slots_choose(channel, parcel, &message, fresh);
+  if (status != SB_OK) return status;
+  uint32_t pins[SB_CHANNEL_SPANS_MAX];
+  spans_add(channel, parcel, &message, pins);
+  if (message.file_count > 0 && !channel->files_announced) parcel->problem = files_announce(channel);
+  if (parcel->problem == 0) parcel->problem = message_send(channel, &message);
+  if (parcel->problem == 0) {
+    sent_note(channel, parcel, fresh, pins);
+    return SB_OK;
+  }
+  if (parcel->problem == EAGAIN || parcel->problem == ENOBUFS || parcel->problem == ETOOMANYREFS) return SB_BUSY;
+  if (parcel->problem != EPIPE)
+    return sb_priv_system_error(error, parcel->problem == ENOMEM ? SB_NO_MEMORY : SB_IO, parcel->problem, "sending to the peer");
+  pump(channel); /* what the peer said before it ended */
+  return channel->ended ? ended(channel, error) : sb_priv_error(error, SB_UNAVAILABLE, NULL, "the peer has ended the socket");
+}
+
+static sb_status parcel_late(const sent_parcel *parcel, uint32_t pin_count, sb_error *error) {
+  if (parcel->problem == 0 || parcel->problem == EAGAIN)
+    return sb_priv_error(error, SB_TIMEOUT, NULL, "the peer took nothing in time; it pins %" PRIu32, pin_count);
+  return sb_priv_system_error(error, SB_TIMEOUT, parcel->problem, "nothing could be sent in time");
 }
 
 static sb_status parcel_send_until(sb_channel *channel, sent_parcel *parcel, int64_t timeout_ms, sb_error *error) {
@@ -808,15 +1042,19 @@ static sb_status parcel_send_until(sb_channel *channel, sent_parcel *parcel, int
   for (;;) {
     sb_status status = enter(channel, error);
     if (status != SB_OK) return status;
-    done_tell(channel);
+    tell(channel);
     status = parcel_send(channel, parcel, error);
+    tell(channel); /* that it has ended, when the peer lied */
+    /* That the peer is done with something may lie behind what is refused. */
+    if (status == SB_BUSY && parcel->problem == 0 && channel->refused.status != SB_OK) status = refused(channel, error);
     const uint32_t pin_count = channel->pin_count;
-    const int socket = channel->arrival_count < ARRIVALS_MAX || pin_count == 0 ? channel->socket : -1;
+    const bool room_comes = parcel->problem == EAGAIN, pins_come = parcel->problem == 0 && takes(channel);
+    const int socket = room_comes || pins_come ? channel->socket : -1; /* otherwise only time tells */
     leave(channel);
     if (status != SB_BUSY) return status;
     const int64_t left = time_left(deadline, WAIT_NS);
-    if (left == 0) return sb_priv_error(error, SB_TIMEOUT, NULL, "the peer took nothing in time; it pins %" PRIu32, pin_count);
-    sb_priv_descriptors_wait(socket, pin_count == 0, -1, left);
+    if (left == 0) return parcel_late(parcel, pin_count, error);
+    sb_priv_descriptors_wait(socket, room_comes, -1, left);
   }
 }
 
@@ -854,12 +1092,24 @@ sb_status sb_channel_send_block(sb_channel *channel, sb_block *block, size_t siz
 }
 
 size_t sb_channel_pin_count(sb_channel *channel) {
-  if (enter(channel, NULL) != SB_OK) return 0;
-  pump(channel);
-  done_tell(channel);
+  if (channel == NULL) return 0;
+  lock(channel);
+  if (channel->forked) {
+    unlock(channel);
+    return 0;
+  }
+  channel_check(channel);
+  if (!channel->stopped) pump(channel);
+  tell(channel);
   const size_t count = channel->pin_count;
   leave(channel);
   return count;
+}
+
+/* Whether what the peer still pins can end, and why it cannot. The channel is entered. */
+static sb_status pins_hope(const sb_channel *channel, sb_error *error) {
+  if (channel->unsaid || (channel->distrusted && channel->pin_count > 0)) return ended(channel, error);
+  return channel->pin_count > 0 && channel->refused.status != SB_OK ? refused(channel, error) : SB_OK;
 }
 
 sb_status sb_channel_wait_done(sb_channel *channel, int64_t timeout_ms, sb_error *error) {
@@ -868,11 +1118,12 @@ sb_status sb_channel_wait_done(sb_channel *channel, int64_t timeout_ms, sb_error
     sb_status status = enter(channel, error);
     if (status != SB_OK) return status;
     spins.in_vain = &channel->wait_dones_in_vain;
-    done_tell(channel);
+    tell(channel);
     pump_some(channel, true);
+    tell(channel);
     const uint32_t count = channel->pin_count;
-    const int socket = channel->arrival_count < ARRIVALS_MAX ? channel->socket : -1;
-    if (channel->unsaid) status = ended(channel, error);
+    const int socket = takes(channel) ? channel->socket : -1;
+    status = pins_hope(channel, error);
     if (count == 0) spin_end(&spins);
     leave(channel);
     if (status != SB_OK || count == 0) return status;
@@ -892,17 +1143,21 @@ static sb_status arrival_wait(sb_channel *channel, int64_t timeout_ms, sb_error 
     if (status != SB_OK) return status;
     spins.in_vain = &channel->receives_in_vain;
     if (channel->first == NULL) pump_some(channel, true);
-    if (channel->done != NULL) done_tell(channel);
+    if (channel->done != NULL || channel->end_untold) tell(channel);
     if (channel->first != NULL) {
       spin_end(&spins);
       return SB_OK;
     }
-    if (channel->ended) status = ended(channel, error);
+    if (channel->ended)
+      status = ended(channel, error);
+    else if (channel->refused.status != SB_OK)
+      status = refused(channel, error);
+    const bool full = channel->done_count >= DONES_MAX; /* the peer does not read, and gets no more until it does */
     leave(channel);
     if (status != SB_OK) return status;
-    const int64_t left = time_left(deadline, -1);
+    const int64_t left = time_left(deadline, full ? WAIT_NS : -1);
     if (left == 0) return sb_priv_error(error, SB_TIMEOUT, NULL, "the peer sent nothing in time");
-    if (!spin(channel, &spins)) sb_priv_descriptors_wait(channel->socket, false, channel->wake, left);
+    if (!spin(channel, &spins)) sb_priv_descriptors_wait(channel->socket, full, channel->wake, left);
   }
 }
 
@@ -926,7 +1181,7 @@ static sb_status arrival_take(sb_channel *channel, uint8_t mode, int64_t timeout
 
 /* Puts an arrival back for which there was no memory. */
 static void arrival_return(sb_channel *channel, arrival *taken) {
-  (void)pthread_mutex_lock(&channel->lock);
+  lock(channel);
   taken->next = channel->first;
   channel->first = taken;
   if (taken->next == NULL) channel->last = &taken->next;

@@ -15,7 +15,7 @@ typedef struct sb_priv_shared sb_priv_shared;
 /* A file of anonymous memory, mapped, that holds blocks of one size. Its owners are its provider, while that may give or take back blocks of
  * it, and the channels that the peer knows it from. What follows `data` belongs to the provider. */
 typedef struct sb_priv_segment {
-  atomic_size_t owners;
+  sb_priv_owners owners;
   int file;
   uint8_t *data;
   size_t size;
@@ -36,7 +36,7 @@ sb_priv_segment *sb_priv_segment_of(const sb_block *block);
 void sb_priv_segment_release(sb_priv_segment *segment);
 
 static inline sb_priv_segment *sb_priv_segment_retain(sb_priv_segment *segment) {
-  atomic_fetch_add_explicit(&segment->owners, 1, memory_order_relaxed);
+  sb_priv_owners_add(&segment->owners, 1);
   return segment;
 }
 

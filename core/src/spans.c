@@ -14,11 +14,6 @@
 
 /* ---- the list ---- */
 
-/* Spans that there is room for behind the last one. */
-static size_t room(const sb_priv_spans *spans) {
-  return spans->heap != NULL ? spans->capacity - spans->start - spans->count : 1 - spans->count;
-}
-
 static void heap_free(sb_priv_spans *spans) {
   if (spans->capacity <= SHORT_MAX) {
     sb_priv_handle_put(spans->heap);
@@ -51,7 +46,7 @@ static sb_priv_span *heap_get(size_t *count) {
 }
 
 sb_status sb_priv_spans_reserve(sb_priv_spans *spans, size_t more) {
-  if (more <= room(spans)) return SB_OK;
+  if (more <= sb_priv_spans_room(spans)) return SB_OK;
   if (more > SIZE_MAX / (4 * sizeof(sb_priv_span)) - spans->count) return SB_NO_MEMORY;
   const size_t needed = spans->count + more;
   if (spans->heap != NULL && needed <= spans->capacity / 2) {
@@ -83,7 +78,7 @@ static inline void push(sb_priv_spans *spans, sb_block *block, const uint8_t *da
       return;
     }
   }
-  assert(room(spans) > 0);
+  assert(sb_priv_spans_room(spans) > 0);
   sb_priv_spans_items(spans)[spans->count++] = (sb_priv_span){data, size, block};
 }
 

@@ -21,6 +21,7 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/vfs.h>
 #include <time.h>
@@ -38,6 +39,12 @@ static int64_t clock_read(clockid_t which) {
 
 int64_t sb_priv_clock_ns(void) { return clock_read(CLOCK_REALTIME); }
 int64_t sb_priv_monotonic_ns(void) { return clock_read(CLOCK_MONOTONIC); }
+int64_t sb_priv_coarse_ns(void) { return clock_read(CLOCK_MONOTONIC_COARSE); }
+
+void sb_priv_sleep_ns(int64_t time_ns) {
+  struct timespec left = {.tv_sec = time_ns / NS_PER_S, .tv_nsec = time_ns % NS_PER_S};
+  while (nanosleep(&left, &left) != 0 && errno == EINTR) continue;
+}
 
 int sb_priv_random(void *data, size_t size) {
   uint8_t *bytes = data;
@@ -64,16 +71,25 @@ void sb_priv_problem_text(int problem, char *text, size_t size) {
 static pthread_once_t boot_once = PTHREAD_ONCE_INIT;
 static uint64_t boot_number;
 
+uint64_t sb_priv_boot_number(const char *text, size_t size) {
+  static const char shape[] = "00000000-0000-0000-0000-000000000000";
+  if (size < sizeof shape - 1 || memcmp(text, shape, sizeof shape - 1) == 0) return 0;
+  uint64_t number = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+  for (size_t i = 0; i < sizeof shape - 1; i++) {
+    const bool digit = (text[i] >= '0' && text[i] <= '9') || (text[i] >= 'a' && text[i] <= 'f');
+    if (shape[i] == '-' ? text[i] != '-' : !digit) return 0;
+    number = (number ^ (uint8_t)text[i]) * UINT64_C(0x100000001b3);
+  }
+  return number;
+}
+
 static void boot_read(void) {
   char text[64] = "";
   const int file = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
   if (file < 0) return;
   const ssize_t size = read(file, text, sizeof text);
   (void)close(file);
-  if (size < 36) return;
-  uint64_t number = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
-  for (int i = 0; i < 36; i++) number = (number ^ (uint8_t)text[i]) * UINT64_C(0x100000001b3);
-  boot_number = number;
+  boot_number = size < 0 ? 0 : sb_priv_boot_number(text, (size_t)size);
 }
 
 uint64_t sb_priv_boot(void) {
@@ -82,6 +98,19 @@ uint64_t sb_priv_boot(void) {
 }
 
 char *sb_priv_path_resolve(const char *path) { return realpath(path, NULL); }
+
+static bool starts_with(const char *text, const char *start) { return strncmp(text, start, strlen(start)) == 0; }
+
+char *sb_priv_path_absolute(const char *path) {
+  if (path[0] == '/') return starts_with(path, "/proc/") || starts_with(path, "/dev/fd/") ? NULL : strdup(path);
+  char *folder = getcwd(NULL, 0);
+  if (folder == NULL) return NULL;
+  const size_t size = strlen(folder) + strlen(path) + 2;
+  char *whole = folder[0] == '/' ? malloc(size) : NULL; /* "(unreachable)": the folder is outside of the root */
+  if (whole != NULL) (void)snprintf(whole, size, "%s/%s", folder, path);
+  free(folder);
+  return whole;
+}
 
 int sb_priv_folder_open(const char *path, int *folder, const char **name) {
   const char *slash = strrchr(path, '/');
@@ -110,15 +139,12 @@ int sb_priv_file_open(int folder, const char *name, int how, int *file) {
       [SB_PRIV_READ] = O_RDONLY,
       [SB_PRIV_WRITE] = O_RDWR,
       [SB_PRIV_CREATE] = O_RDWR | O_CREAT | O_EXCL,
-      [SB_PRIV_REPLACE] = O_RDWR | O_CREAT | O_EXCL,
-      [SB_PRIV_REPLACE_SHARED] = O_RDWR | O_CREAT | O_EXCL,
+      [SB_PRIV_CREATE_SHARED] = O_RDWR | O_CREAT | O_EXCL,
   };
-  /* Never through a link that somebody left under this name: what it leads to would be emptied, and might be given away. */
-  if (how == SB_PRIV_REPLACE || how == SB_PRIV_REPLACE_SHARED) sb_priv_file_remove(folder, name);
   do {
     /* What copies a file gives the new one that file's mode; until then nobody else may open it, who could read what comes later.
      * O_NONBLOCK: a pipe or device under this name must not make the open wait. It means nothing for a file. */
-    *file = openat(folder, name, flags[how] | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, how == SB_PRIV_REPLACE_SHARED ? 0666 : 0600);
+    *file = openat(folder, name, flags[how] | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, how == SB_PRIV_CREATE_SHARED ? 0666 : 0600);
   } while (*file < 0 && errno == EINTR);
   return *file < 0 ? errno : 0;
 }
@@ -134,6 +160,7 @@ void sb_priv_file_close(int file) {
 
 static void facts_fill(const struct stat *status, sb_priv_file_facts *facts) {
   facts->size = (uint64_t)status->st_size;
+  facts->links = (uint64_t)status->st_nlink;
   facts->device = (uint64_t)status->st_dev;
   facts->inode = (uint64_t)status->st_ino;
   facts->mode = (uint32_t)status->st_mode & 07777u;
@@ -149,12 +176,18 @@ int sb_priv_file_look(int file, sb_priv_file_facts *facts) {
   return 0;
 }
 
-int sb_priv_file_look_at(int folder, const char *name, sb_priv_file_facts *facts) {
+static int look_at(int folder, const char *name, int flags, sb_priv_file_facts *facts) {
   struct stat status;
-  if (fstatat(folder, name, &status, 0) != 0) return errno;
+  if (fstatat(folder, name, &status, flags) != 0) return errno;
   facts_fill(&status, facts);
   return 0;
 }
+
+int sb_priv_file_look_at(int folder, const char *name, sb_priv_file_facts *facts) { return look_at(folder, name, 0, facts); }
+
+int sb_priv_name_look(int folder, const char *name, sb_priv_file_facts *facts) { return look_at(folder, name, AT_SYMLINK_NOFOLLOW, facts); }
+
+int sb_priv_path_look(const char *path, sb_priv_file_facts *facts) { return look_at(AT_FDCWD, path, 0, facts); }
 
 bool sb_priv_file_is_link(int folder, const char *name) {
   struct stat status;
@@ -226,9 +259,57 @@ int sb_priv_file_make_like(int file, const sb_priv_file_facts *other) {
 
 int sb_priv_file_rename(int folder, const char *from, const char *to) { return renameat(folder, from, folder, to) != 0 ? errno : 0; }
 
+int sb_priv_file_move(int folder, const char *from, const char *to, int how) {
+#if defined(SYS_renameat2)
+  /* By its number, because not every C library has it; `how` is RENAME_NOREPLACE or RENAME_EXCHANGE. */
+  if (syscall(SYS_renameat2, folder, from, folder, to, how) == 0) return 0;
+  return errno == ENOSYS || errno == EOPNOTSUPP || errno == EPERM ? EINVAL : errno; /* EPERM: a filter of system calls */
+#else
+  (void)folder, (void)from, (void)to, (void)how;
+  return EINVAL;
+#endif
+}
+
 int sb_priv_file_link(int folder, const char *from, const char *to) { return linkat(folder, from, folder, to, 0) != 0 ? errno : 0; }
 
-void sb_priv_file_remove(int folder, const char *name) { (void)unlinkat(folder, name, 0); }
+int sb_priv_file_remove(int folder, const char *name) { return unlinkat(folder, name, 0) != 0 ? errno : 0; }
+
+/* A lock belongs to the open file description, not to the process: two handles in one process exclude each other, too, and closing some other
+ * descriptor of the file does not end it. */
+static int lock_set(int file, struct flock *lock) {
+  int result;
+  do {
+    result = fcntl(file, F_OFD_SETLK, lock);
+  } while (result != 0 && errno == EINTR); /* a network's file system may wait */
+  if (result == 0) return 0;
+  return errno == EACCES || errno == EAGAIN ? EWOULDBLOCK : errno;
+}
+
+static struct flock far_byte(short type) {
+  return (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)(INT64_C(1) << 62), .l_len = 1};
+}
+
+int sb_priv_file_lock(int file) {
+  struct flock lock = far_byte(F_WRLCK);
+  return lock_set(file, &lock);
+}
+
+int sb_priv_file_locked(int file, bool *locked) {
+  struct flock lock = far_byte(F_WRLCK);
+  while (fcntl(file, F_OFD_GETLK, &lock) != 0)
+    if (errno != EINTR) return errno;
+  *locked = lock.l_type != F_UNLCK;
+  return 0;
+}
+
+void sb_priv_lock_close(int file) {
+  struct flock whole = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+  if (file < 0) return;
+  (void)lock_set(file, &whole);
+  (void)close(file);
+}
+
+bool sb_priv_lock_missing(int problem) { return problem == EINVAL || problem == ENOLCK || problem == ENOSYS || problem == EOPNOTSUPP; }
 
 int sb_priv_lock_open(int folder, const char *name, const sb_priv_file_facts *guarded, int *lock) {
   static const int flags = O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW;
@@ -247,20 +328,13 @@ int sb_priv_lock_open(int folder, const char *name, const sb_priv_file_facts *gu
     (void)set_group(file, &now, guarded->group);
     set_owner(file, &now, guarded->owner);
   }
-  /* The lock belongs to the open file description, not to the process: two handles in one process exclude each other, too, and closing
-   * some other descriptor of the file does not end it. */
   struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-  int result;
-  do {
-    result = fcntl(file, F_OFD_SETLK, &whole);
-  } while (result != 0 && errno == EINTR); /* a network's file system may wait */
-  if (result != 0) {
-    const int problem = errno == EACCES || errno == EAGAIN ? EWOULDBLOCK : errno;
+  const int problem = lock_set(file, &whole);
+  if (problem == 0)
+    *lock = file;
+  else
     (void)close(file);
-    return problem;
-  }
-  *lock = file;
-  return 0;
+  return problem;
 }
 
 /* ---- memory that other processes can map ---- */
@@ -270,11 +344,20 @@ enum {
   TMPFS = 0x01021994, /* what memfd_create makes, unless it is of huge pages: those can fail when they are touched */
 };
 
-int sb_priv_segment_create(size_t size, int *file, uint8_t **data) {
+int sb_priv_segment_create(size_t size, int *file, uint8_t **data, const char **refused) {
+  *refused = "memfd_create";
   const int made = memfd_create("samebytes", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (made < 0) return errno;
-  int problem = ftruncate(made, (off_t)size) != 0 || fcntl(made, F_ADD_SEALS, SEALS) != 0 ? errno : 0;
-  if (problem == 0) problem = sb_priv_segment_map(made, size, true, data);
+  *refused = "ftruncate";
+  int problem = ftruncate(made, (off_t)size) != 0 ? errno : 0;
+  if (problem == 0) {
+    *refused = "sealing";
+    problem = fcntl(made, F_ADD_SEALS, SEALS) != 0 ? errno : 0;
+  }
+  if (problem == 0) {
+    *refused = "mmap";
+    problem = sb_priv_segment_map(made, size, true, data);
+  }
   if (problem != 0) {
     (void)close(made);
     return problem;
@@ -286,11 +369,14 @@ int sb_priv_segment_create(size_t size, int *file, uint8_t **data) {
 int sb_priv_segment_look(int file, sb_priv_segment_facts *facts) {
   struct stat status;
   struct statfs system;
+  *facts = (sb_priv_segment_facts){.size = 0};
+  /* First, and of anything else nothing more: only memory has seals, and to look at a file of FUSE or of a network could take for ever. */
+  const int seals = fcntl(file, F_GET_SEALS);
+  if (seals < 0) return 0;
   if (fstat(file, &status) != 0 || fstatfs(file, &system) != 0) return errno;
-  const int seals = fcntl(file, F_GET_SEALS); /* fails for what cannot be sealed */
   facts->size = status.st_size < 0 ? 0 : (uint64_t)status.st_size;
   facts->memory = S_ISREG(status.st_mode) && system.f_type == TMPFS;
-  facts->sealed = seals >= 0 && (seals & SEALS) == SEALS;
+  facts->sealed = (seals & SEALS) == SEALS;
   return 0;
 }
 
@@ -312,6 +398,16 @@ bool sb_priv_socket_fits(int socket) {
   socklen_t type_size = sizeof type;
   return getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &type_size) == 0 && type == SOCK_STREAM &&
          getpeername(socket, (struct sockaddr *)&address, &size) == 0 && address.sun_family == AF_UNIX;
+}
+
+void sb_priv_socket_prepare(int socket) {
+  const int none = 0, off = -1;
+  (void)setsockopt(socket, SOL_SOCKET, SO_PASSCRED, &none, sizeof none);
+  (void)setsockopt(socket, SOL_SOCKET, SO_PASSSEC, &none, sizeof none);
+#ifdef SO_PASSPIDFD
+  (void)setsockopt(socket, SOL_SOCKET, SO_PASSPIDFD, &none, sizeof none);
+#endif
+  (void)setsockopt(socket, SOL_SOCKET, SO_PEEK_OFF, &off, sizeof off);
 }
 
 /* Room for descriptors beside a message. */
@@ -341,24 +437,69 @@ int sb_priv_socket_send(int socket, const void *data, size_t size, const int *fi
   return (size_t)sent == size ? 0 : EMSGSIZE; /* messages are smaller than what Linux takes as one piece */
 }
 
-int sb_priv_socket_receive(int socket, void *data, size_t size, size_t *got, int *files, size_t *file_count) {
-  struct iovec bytes = {data, size};
-  file_room room;
-  struct msghdr message = {.msg_iov = &bytes, .msg_iovlen = 1, .msg_control = room.bytes, .msg_controllen = sizeof room.bytes};
+static int message_receive(int socket, struct msghdr *message, int flags, size_t *got) {
   ssize_t received;
   do {
-    received = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    received = recvmsg(socket, message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC | flags);
   } while (received < 0 && errno == EINTR);
   if (received < 0) return errno == EWOULDBLOCK ? EAGAIN : errno;
   *got = (size_t)received;
+  return 0;
+}
+
+int sb_priv_socket_receive(int socket, void *data, size_t size, size_t *got) {
+  struct iovec bytes = {data, size};
+  struct msghdr message = {.msg_iov = &bytes, .msg_iovlen = 1};
+  const int problem = message_receive(socket, &message, 0, got);
+  return problem == 0 && (message.msg_flags & MSG_CTRUNC) != 0 ? EBADMSG : problem;
+}
+
+static void files_close(const int *files, size_t *count) {
+  for (size_t i = 0; i < *count; i++) (void)close(files[i]);
+  *count = 0;
+}
+
+/* Looks at the bytes that come next, and gets the descriptors that they bring: MSG_PEEK gives copies, and leaves everything where it is. */
+static int files_look(int socket, void *data, size_t size, size_t *got, int *files, size_t *file_count) {
+  struct iovec bytes = {data, size};
+  file_room room;
+  struct msghdr message = {.msg_iov = &bytes, .msg_iovlen = 1, .msg_control = room.bytes, .msg_controllen = sizeof room.bytes};
   *file_count = 0;
+  int problem = message_receive(socket, &message, MSG_PEEK, got);
+  if (problem != 0) return problem;
   for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header != NULL; header = CMSG_NXTHDR(&message, header)) {
     if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
     const size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
     memcpy(files + *file_count, CMSG_DATA(header), count * sizeof(int)); /* the room limits all of them together */
     *file_count += count;
   }
-  return (message.msg_flags & MSG_CTRUNC) != 0 ? EMSGSIZE : 0;
+  if ((message.msg_flags & MSG_CTRUNC) == 0) return 0;
+  problem = EMSGSIZE;
+  if (*file_count < SB_PRIV_FILES_MAX) { /* Linux does not say why there are no more: ask for one more */
+    const int one_more = fcntl(socket, F_DUPFD_CLOEXEC, 3);
+    problem = one_more < 0 ? errno : EACCES; /* there was room, so a security module keeps them, or there was none a moment ago */
+    sb_priv_file_close(one_more);
+  }
+  files_close(files, file_count);
+  return problem;
+}
+
+int sb_priv_socket_receive_files(int socket, void *data, size_t size, size_t *got, int *files, size_t *file_count) {
+  int problem = EACCES;
+  for (int i = 0; i < 3 && problem == EACCES; i++) problem = files_look(socket, data, size, got, files, file_count);
+  if (problem != 0) return problem;
+  bool theirs = false; /* Linux also shows the descriptors of a message that begins where the bytes looked at end */
+  for (size_t taken = 0, some = 0; taken < *got; taken += some) {
+    problem = sb_priv_socket_receive(socket, (uint8_t *)data + taken, *got - taken, &some);
+    if (problem == EBADMSG)
+      theirs = true; /* they are dropped here, and the copies stay */
+    else if (problem != 0 || some == 0) {
+      files_close(files, file_count);
+      return problem == 0 ? ECONNRESET : problem; /* somebody else reads the socket */
+    }
+  }
+  if (!theirs) files_close(files, file_count);
+  return 0;
 }
 
 void sb_priv_socket_end(int socket) { (void)shutdown(socket, SHUT_RDWR); }
@@ -405,14 +546,33 @@ void sb_priv_descriptors_wait(int first, bool to_write, int second, int64_t time
   (void)ppoll(wanted, second < 0 ? 1 : 2, timeout_ns < 0 ? NULL : &time, NULL);
 }
 
-/* ---- fork ---- */
+/* ---- cancelling, fork ---- */
+
+int sb_priv_cancel_hold(void) {
+  int before;
+  (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+  return before;
+}
+
+void sb_priv_cancel_release(int before) { (void)pthread_setcancelstate(before, &before); }
 
 static pthread_mutex_t fork_mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 static sb_priv_fork_entry fork_list = {.next = &fork_list, .before = &fork_list};
 
-static void list_lock(void) { (void)pthread_mutex_lock(&fork_mutex); }
-static void list_unlock(void) { (void)pthread_mutex_unlock(&fork_mutex); }
+static int list_cancel; /* of the thread that holds the list */
+
+static void list_lock(void) {
+  const int before = sb_priv_cancel_hold();
+  (void)pthread_mutex_lock(&fork_mutex);
+  list_cancel = before;
+}
+
+static void list_unlock(void) {
+  const int before = list_cancel;
+  (void)pthread_mutex_unlock(&fork_mutex);
+  sb_priv_cancel_release(before);
+}
 
 static void fork_before(void) {
   list_lock();

@@ -6,8 +6,13 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "visit_private.h"
+
+#define SALVAGE_CHUNK 512u /* bytes to read at once of records that lie anywhere */
+#define ZEROS_MAX 64u      /* bytes that end a record and are zero */
+#define PAGE_REREADS 3     /* of a page whose slot a writer may be writing just now */
 
 static sb_status report_fill(sb_visit_report *report, const sb_visit_report *found) { return sb_priv_fill(report, found, sizeof *found); }
 
@@ -43,9 +48,26 @@ static bool same_places(const visit_user *user, const uint8_t *runs, uint32_t co
   return entry == user->count;
 }
 
+/* Live bytes from scratch, as docs/file-format.md counts them: users hold where their visits lie, and in the place of their bytes how many
+ * these are. */
+static uint64_t count_live(const visit_table *table, uint64_t *users) {
+  uint64_t live = 0;
+  *users = 0;
+  for (size_t i = 0; i < table->slot_count; i++) {
+    const visit_user *user = table->slots[i];
+    if (user == NULL || user->count == 0) continue;
+    ++*users;
+    live += VISIT_HEAD + (uint64_t)VISIT_ITEM_HEAD * user->count;
+    const uint8_t *size = user->arena + user->start;
+    for (uint32_t entry = 0; entry < user->count; size += user->entries[user->first + entry++].size) live += visit_load32(size);
+  }
+  return live;
+}
+
 /* Holds an index against what the log before it says. */
 static sb_status compare(visit_log *log, visit_log *indexed, sb_error *error) {
   uint64_t users = 0, visits = 0, user;
+  sb_priv_visit_log_settle(log);
   if (indexed->base.max_visits != log->table.max_visits)
     return sb_priv_visit_corrupt(error, indexed->base.offset, "the index contradicts the log");
   for (uint64_t from = 0;; from = user + 1) {
@@ -62,30 +84,88 @@ static sb_status compare(visit_log *log, visit_log *indexed, sb_error *error) {
     visits += known->count;
   }
   /* And nobody may be in the log who is not in the index. */
-  for (size_t i = 0; i < log->table.slot_count; i++)
-    if (log->table.slots[i] != NULL && log->table.slots[i]->count > 0) users--;
-  if (users != 0 || visits != indexed->base.visits)
+  uint64_t users_there;
+  const uint64_t live = count_live(&log->table, &users_there);
+  if (users != users_there || visits != indexed->base.visits)
     return sb_priv_visit_corrupt(error, indexed->base.offset, "the index has not the users that the log has");
+  if (live != indexed->base.live_bytes)
+    return sb_priv_visit_corrupt(error, indexed->base.offset, "the index has another number of live bytes than the log");
   return SB_OK;
 }
 
-/* The log has come to an index. Only the one that the next open will use counts. */
+/* The log has come to an index. Those that the slots name count: the next open uses one of them. */
 static sb_status check_index(visit_log *log, uint64_t offset, sb_error *error) {
-  if (offset != log->slot.index || !sb_priv_visit_slot_index_holds(&log->slot)) return SB_OK;
+  if (offset != log->to_see[2] && offset != log->to_see[3]) return SB_OK;
+  for (size_t i = 2; i < 4; i++)
+    if (log->to_see[i] == offset) log->to_see[i] = 0;
   visit_log indexed;
   sb_priv_visit_log_init(&indexed, log->file, true);
   memcpy(indexed.uuid, log->uuid, sizeof indexed.uuid);
+  memcpy(indexed.header, log->header, sizeof indexed.header);
   indexed.seed = log->seed;
   indexed.slot = log->slot;
   sb_status status = sb_priv_visit_index_load(&indexed, offset, UINT64_MAX, error);
   if (status == SB_OK) status = compare(log, &indexed, error);
   sb_priv_visit_log_free(&indexed);
-  log->indexed = NULL; /* it was seen */
   return status;
 }
 
-static sb_status check_ours(visit_log *log, const uint8_t *page, uint64_t end, sb_visit_report *found, sb_error *error) {
+/* Notes what a slot says of the log, which the log must come to. */
+static void expect(visit_log *log, unsigned i, const visit_slot *slot) {
+  log->to_see[i] = slot->length == VISIT_LOG_START ? 0 : slot->length;
+  log->to_see[2 + i] = sb_priv_visit_slot_index_holds(slot) ? slot->index : 0;
+}
+
+/* Checks all that lies before the log, beside what an open needs of it. A slot that a kill or a power failure has torn is no more than bytes
+ * that nobody uses; one that was never written is zero. `*torn` is where it lies, 0 if there is none. */
+static sb_status check_page(visit_log *log, const uint8_t *page, uint64_t *torn, sb_error *error) {
+  static const uint8_t unwritten[VISIT_SLOT_SIZE];
+  uint64_t offset;
+  *torn = 0;
   sb_status status = sb_priv_visit_header_decode(page, true, log->uuid, &log->slot, error);
+  if (status != SB_OK) return status;
+  if (!sb_priv_visit_header_zeros(page, &offset))
+    return sb_priv_visit_corrupt(error, offset, "a byte of the header that must be zero is not");
+  for (unsigned i = 0; i < 2; i++) {
+    visit_slot slot;
+    const size_t place = VISIT_SECTOR * (1 + (size_t)i);
+    if (sb_priv_visit_header_slot(page, i, &slot))
+      expect(log, i, &slot);
+    else if (log->slot.generation > 1 || memcmp(page + place, unwritten, sizeof unwritten) != 0)
+      *torn = place;
+  }
+  memcpy(log->header, page, sizeof log->header);
+  return SB_OK;
+}
+
+/* A writer may be writing a slot just now. */
+static sb_status check_page_again(visit_log *log, uint8_t *page, uint64_t *torn, sb_error *error) {
+  sb_status status = check_page(log, page, torn, error);
+  for (unsigned again = 0; again < PAGE_REREADS && ((status == SB_CORRUPT) || *torn != 0); again++) {
+    size_t got;
+    const int problem = sb_priv_file_read(log->file, page, VISIT_LOG_START, 0, &got);
+    if (problem != 0) return sb_priv_visit_io(error, problem, "reading the file");
+    if (got < VISIT_LOG_START) return sb_priv_visit_corrupt(error, got, "the file ends inside its header");
+    memset(log->to_see, 0, sizeof log->to_see);
+    status = check_page(log, page, torn, error);
+  }
+  return status;
+}
+
+/* Whether the log came to all that the slots name. */
+static sb_status check_seen(const visit_log *log, sb_error *error) {
+  for (uint64_t i = 0; i < 2; i++)
+    if (log->to_see[i] != 0)
+      return sb_priv_visit_corrupt(error, VISIT_SECTOR * (1 + i), "no record ends where a slot says that the log was on disk");
+  for (size_t i = 2; i < 4; i++)
+    if (log->to_see[i] != 0 && log->to_see[i] < log->end)
+      return sb_priv_visit_corrupt(error, log->to_see[i], "the index is not where the header says");
+  return SB_OK;
+}
+
+static sb_status check_ours(visit_log *log, uint8_t *page, uint64_t end, sb_visit_report *found, sb_error *error) {
+  uint64_t torn;
+  sb_status status = check_page_again(log, page, &torn, error);
   if (status != SB_OK) return status;
   if (end < log->slot.length && log->slot.length <= found->bytes) end = log->slot.length; /* has grown meanwhile */
   if (end < log->slot.length) return sb_priv_visit_corrupt(error, end, "the file is shorter than it was when it was on disk");
@@ -96,13 +176,13 @@ static sb_status check_ours(visit_log *log, const uint8_t *page, uint64_t end, s
   log->indexed = check_index;
   uint64_t tail;
   status = sb_priv_visit_log_follow(log, end, &tail, error);
+  if (status == SB_OK) status = check_seen(log, error);
   if (status != SB_OK) return status;
-  if (log->indexed != NULL && sb_priv_visit_slot_index_holds(&log->slot) && log->slot.index < log->slot.length)
-    return sb_priv_visit_corrupt(error, log->slot.index, "the index is not where the header says");
   found->format = 1;
   found->records = log->replayed;
-  found->damaged_bytes = tail;
+  found->damaged_bytes = tail + (torn != 0 ? VISIT_SLOT_SIZE : 0);
   if (tail > 0) found->damaged_offset = (int64_t)log->end;
+  if (torn != 0) found->damaged_offset = (int64_t)torn;
   return count_all(log, found, error);
 }
 
@@ -140,7 +220,7 @@ static sb_status open_file(const char *path, int *file, sb_priv_file_facts *fact
     problem = sb_priv_file_open(folder, name, SB_PRIV_READ, file);
     sb_priv_file_close(folder);
   }
-  if (problem == ENOENT) return sb_priv_error(error, SB_NOT_FOUND, NULL, "there is no file %s", path);
+  if (problem == ENOENT) return sb_priv_caused(sb_priv_error(error, SB_NOT_FOUND, NULL, "there is no file %s", path), problem, error);
   if (problem != 0) return sb_priv_visit_io(error, problem, "opening the file");
   problem = sb_priv_file_look(*file, facts);
   if (problem == 0 && facts->regular) return SB_OK;
@@ -165,75 +245,185 @@ sb_status sb_verify_visits(const char *path, sb_visit_report *report, sb_error *
 
 /* ---- salvage ---- */
 
-/* The UUID from wherever one is left: without it no checksum can be checked. */
-static bool find_uuid(const uint8_t *page, uint8_t uuid[16]) {
+/* The seed that header or slots say, where one of them is whole. */
+static bool seed_of_page(const uint8_t *page, uint32_t *seed) {
   visit_slot slot;
-  for (unsigned i = 1; i <= 2; i++)
-    if (sb_priv_visit_slot_decode(page + VISIT_SECTOR * i, &slot, uuid)) return true;
-  memcpy(uuid, page + 32, 16);
-  return visit_load32(page + 60) == sb_crc32c(0, page, 60);
+  uint8_t uuid[16];
+  const bool whole = sb_priv_visit_header_whole(page);
+  if (whole) memcpy(uuid, page + 32, sizeof uuid);
+  if (!whole && !sb_priv_visit_slot_decode(page + VISIT_SECTOR, &slot, uuid) &&
+      !sb_priv_visit_slot_decode(page + 2 * (size_t)VISIT_SECTOR, &slot, uuid))
+    return false;
+  *seed = sb_priv_visit_seed(uuid);
+  return true;
 }
 
-static sb_status collect(visit_log *log, uint64_t size, sb_visit_report *found, sb_error *error) {
-  for (uint64_t offset = VISIT_LOG_START; offset < size;) {
-    visit_record record;
-    log->end = size;
-    sb_status status = sb_priv_visit_reader_get(&log->sequential, log->seed, offset, size, &record);
-    if (status == SB_IO) return sb_priv_visit_io(error, log->sequential.problem, "reading the file");
-    if (status == SB_OK && record.sequence > log->sequence) {
-      status = sb_priv_visit_log_take(log, &record, error);
-      if (status != SB_OK) return status;
-      offset += visit_padded(record.length);
-      found->records++;
-      continue;
+/* Notes that [from, to) belongs to no record that is of use. */
+static void note_damage(sb_visit_report *found, uint64_t from, uint64_t to) {
+  if (from == to) return;
+  if (found->damaged_offset < 0) found->damaged_offset = (int64_t)from;
+  found->damaged_bytes += to - from;
+}
+
+/* Without the limit that was in force there is the one that an index says. */
+static sb_status take_limit_of_index(visit_log *log, const visit_record *index, sb_error *error) {
+  const uint32_t max_visits = visit_load32(index->payload + 4);
+  if (index->type != VISIT_INDEX || log->limit_count > 0 || max_visits == 0) return SB_OK;
+  const visit_record limit = {
+      .offset = index->offset, .sequence = index->sequence, .type = VISIT_LIMIT, .user = max_visits, .length = VISIT_HEAD};
+  return sb_priv_visit_log_take(log, &limit, error);
+}
+
+static sb_status take_salvaged(visit_log *log, const visit_record *record, sb_error *error) {
+  log->end = record->offset;
+  const sb_status status = record->type == VISIT_INDEX ? take_limit_of_index(log, record, error) : SB_OK;
+  return status == SB_OK ? sb_priv_visit_log_take(log, record, error) : status;
+}
+
+/* Takes the records that are valid under a seed. Recovery cuts off no zeros, with which the last record may end. */
+static sb_status collect(visit_log *log, uint32_t seed, uint64_t from, uint64_t file_size, sb_visit_report *found, sb_error *error) {
+  visit_scan scan;
+  visit_record record;
+  const uint64_t size = visit_padded(file_size) + ZEROS_MAX;
+  uint64_t end = from;
+  log->seed = seed;
+  sb_priv_visit_scan_begin(&scan, log->file, from, size, true);
+  sb_status status;
+  while ((status = sb_priv_visit_scan_next(&scan, seed, &record)) == SB_OK) {
+    if (record.sequence <= log->sequence) continue;
+    status = sb_priv_visit_reader_get(&log->sequential, seed, record.offset, size, &record);
+    if (status == SB_CORRUPT || status == SB_NOT_FOUND) continue; /* a checksum is right by chance, or somebody's work */
+    if (status != SB_OK) break;
+    note_damage(found, end, record.offset);
+    end = record.offset + visit_padded(record.length);
+    status = take_salvaged(log, &record, error);
+    if (status != SB_OK) {
+      sb_priv_visit_scan_end(&scan);
+      return status;
     }
-    if (status == SB_NO_MEMORY) return sb_priv_error(error, status, NULL, "no memory to read the file");
-    if (status == SB_CORRUPT && found->damaged_offset < 0) found->damaged_offset = (int64_t)offset;
-    if (status == SB_CORRUPT) found->damaged_bytes += 8;
-    offset += 8;
+    found->records++;
   }
+  if (status == SB_NOT_FOUND) status = sb_priv_visit_log_used(log, end, size, &log->end);
+  if (status == SB_OK) note_damage(found, end, log->end);
+  int problem = scan.heads.problem != 0 ? scan.heads.problem : scan.bytes.problem;
+  if (problem == 0) problem = log->sequential.problem;
+  sb_priv_visit_scan_end(&scan);
   log->end = size;
-  return SB_OK;
+  if (status == SB_IO) return sb_priv_visit_io(error, problem, "reading the file");
+  return status == SB_OK ? SB_OK : sb_priv_error(error, status, NULL, "no memory to read the file");
 }
 
-static sb_status salvage(visit_log *log, uint64_t size, sb_visit_report *found, sb_error *error) {
+/* Makes the log as it was before anything was read. */
+static void forget(visit_log *log, sb_visit_report *found) {
+  const int file = log->file;
+  sb_priv_visit_log_free(log);
+  sb_priv_visit_log_init(log, file, true);
+  log->sequential.moved = log->random.moved = true;
+  log->random.chunk = SALVAGE_CHUNK;
+  *found = (sb_visit_report){.bytes = found->bytes, .damaged_offset = -1};
+}
+
+/* What recovery cut off is the log of the file whose name comes before ".cut", unless that was written anew since. */
+static bool seed_of_neighbour(const char *path, uint32_t *seed) {
+  static const char suffix[] = ".cut";
+  const char *cut = NULL;
+  for (const char *at = path; (at = strstr(at, suffix)) != NULL; at++) cut = at;
+  if (cut == NULL) return false;
+  const char *number = cut + sizeof suffix - 1;
+  if (*number == '.' && number[1] != 0) number += 1 + strspn(number + 1, "0123456789");
+  if (*number != 0) return false;
+  char *name = strndup(path, (size_t)(cut - path));
+  int file = -1;
+  sb_priv_file_facts facts;
   uint8_t page[VISIT_LOG_START];
   size_t got = 0;
+  if (name != NULL && open_file(name, &file, &facts, NULL) == SB_OK) {
+    if (sb_priv_file_read(file, page, sizeof page, 0, &got) != 0) got = 0;
+    sb_priv_file_close(file);
+  }
+  free(name);
+  return got == sizeof page && seed_of_page(page, seed);
+}
+
+enum {
+  SEED_OF_COPY,
+  SEED_OF_NEIGHBOUR,
+  SEED_OF_RECORDS,
+  SEED_NOWHERE
+};
+
+/* The seed from one of the places where it may be found without header and slots. SB_NOT_FOUND: there is none. */
+static sb_status seed_from(int place, const char *path, int file, uint64_t size, uint32_t *seed, sb_error *error) {
+  uint8_t header[VISIT_HEADER_SIZE];
+  sb_status status = SB_NOT_FOUND;
+  if (place == SEED_OF_COPY && (status = sb_priv_visit_scan_header(file, size, header)) == SB_OK) {
+    status = sb_priv_visit_header_usable(header, true, error);
+    if (status != SB_OK) return status;
+    *seed = sb_priv_visit_seed(header + 32);
+  }
+  if (place == SEED_OF_NEIGHBOUR && seed_of_neighbour(path, seed)) status = SB_OK;
+  if (place == SEED_OF_RECORDS) status = sb_priv_visit_scan_seed(file, visit_padded(size) + ZEROS_MAX, seed);
+  if (status == SB_IO) return sb_priv_visit_io(error, EIO, "reading the file");
+  if (status == SB_NO_MEMORY) return sb_priv_error(error, status, NULL, "no memory to read the file");
+  return status;
+}
+
+static sb_status salvage(visit_log *log, const char *path, uint64_t size, sb_visit_report *found, sb_error *error) {
+  uint8_t page[VISIT_LOG_START];
+  size_t got = 0;
+  uint32_t seed;
   const int problem = sb_priv_file_read(log->file, page, sizeof page, 0, &got);
   if (problem != 0) return sb_priv_visit_io(error, problem, "reading the file");
-  if (got == sizeof page && find_uuid(page, log->uuid)) {
-    found->format = 1;
-    log->seed = sb_priv_visit_seed(log->uuid);
-    const sb_status status = collect(log, size, found, error);
-    if (status != SB_OK) return status;
-    if (found->records == 0) return sb_priv_visit_corrupt(error, VISIT_LOG_START, "it has no valid record");
-    if (log->table.max_visits == 0) log->table.max_visits = UINT32_MAX; /* the record that said it is lost */
-    return SB_OK;
+  sb_status status;
+  if (got == sizeof page && seed_of_page(page, &seed)) {
+    if (sb_priv_visit_header_whole(page)) {
+      status = sb_priv_visit_header_usable(page, true, error);
+      if (status != SB_OK) return status;
+    }
+    forget(log, found);
+    if (!sb_priv_visit_header_whole(page)) note_damage(found, 0, VISIT_HEADER_SIZE);
+    status = collect(log, seed, VISIT_LOG_START, size, found, error);
+    if (status != SB_OK || found->records > 0) return status;
+    status = sb_priv_visit_corrupt(error, VISIT_LOG_START, "it has no valid record");
+  } else {
+    status = sb_priv_visit_old_read(log, size, error);
+    if (status != SB_CORRUPT) return status;
   }
-  return sb_priv_visit_old_read(log, size, error);
+  /* `error` stays what it is now if nothing helps. */
+  for (int place = SEED_OF_COPY; place < SEED_NOWHERE; place++) {
+    sb_error other = {0};
+    forget(log, found);
+    sb_status tried = seed_from(place, path, log->file, size, &seed, &other);
+    if (tried == SB_NOT_FOUND) continue;
+    if (tried == SB_OK) tried = collect(log, seed, 0, size, found, &other);
+    if (tried == SB_OK && found->records == 0) continue;
+    if (tried != SB_OK && error != NULL) *error = other;
+    return tried;
+  }
+  return status;
+}
+
+/* Reads what can be read of a file of either format. */
+static sb_status salvage_any(visit_log *log, const char *path, uint64_t size, sb_visit_report *found, sb_error *error) {
+  const sb_status status = salvage(log, path, size, found, error);
+  if (status != SB_OK) return status;
+  found->format = found->records > 0;
+  if (log->table.max_visits == 0) log->table.max_visits = UINT32_MAX; /* the record that said it is lost */
+  return count_all(log, found, error);
 }
 
 /* Makes the new file `path` with what `log` holds. */
 static sb_status write_target(visit_log *log, const char *path, const sb_priv_file_facts *facts, sb_error *error) {
-  int folder, file = -1;
+  int folder, file;
   const char *name;
-  int problem = sb_priv_folder_open(path, &folder, &name);
-  if (problem != 0) return sb_priv_visit_io(error, problem, "opening the folder of the new file");
-  problem = sb_priv_file_open(folder, name, SB_PRIV_CREATE, &file);
-  sb_status status = SB_OK;
-  if (problem == EEXIST)
-    status = sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "%s exists; name a new file", path);
-  else if (problem != 0)
-    status = sb_priv_visit_io(error, problem, "making the new file");
-  else {
-    problem = sb_priv_file_make_like(file, facts);
-    status = problem == 0 ? sb_priv_visit_write_closed(log, file, error)
-                          : sb_priv_visit_io(error, problem, "setting the mode of the new file");
-    if (status == SB_OK && (problem = sb_priv_folder_sync(folder)) != 0) status = sb_priv_visit_io(error, problem, "syncing the folder");
-    if (status != SB_OK) sb_priv_file_remove(folder, name);
-  }
-  sb_priv_file_close(file);
-  sb_priv_file_close(folder);
+  sb_status status = sb_priv_visit_target_open(path, &folder, &name, &file, error);
+  if (status != SB_OK) return status;
+  int problem = sb_priv_file_make_like(file, facts);
+  status = problem == 0 ? sb_priv_visit_write_closed(log, file, 0, error)
+                        : sb_priv_visit_io(error, problem, "setting the mode of the new file");
+  if (status == SB_OK && (problem = sb_priv_folder_sync(folder)) != 0) status = sb_priv_visit_io(error, problem, "syncing the folder");
+  if (status == SB_OK) status = sb_priv_visit_target_check(folder, name, file, error);
+  sb_priv_visit_target_close(folder, name, file, status != SB_OK);
   return status;
 }
 
@@ -247,8 +437,7 @@ sb_status sb_salvage_visits(const char *path, const char *target, sb_visit_repor
   sb_visit_report found = {.bytes = facts.size, .damaged_offset = -1};
   visit_log log;
   sb_priv_visit_log_init(&log, file, true);
-  status = salvage(&log, facts.size, &found, error);
-  if (status == SB_OK) status = count_all(&log, &found, error);
+  status = salvage_any(&log, path, facts.size, &found, error);
   if (status == SB_OK) status = write_target(&log, target, &facts, error);
   sb_priv_visit_log_free(&log);
   sb_priv_file_close(file);

@@ -6,12 +6,11 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "internal.h"
-#include <samebytes/visits.h>
+#include "visit_private.h"
 
 /* A column of strings while its strings are taken one after the other. */
 typedef struct strings {
-  const sb_column *column;
+  sb_column column;         /* a copy: the caller's is read once */
   const char *names, *name; /* of the column, of one of its strings */
   int64_t next;             /* where the next one begins, without offsets */
 } strings;
@@ -21,8 +20,7 @@ static sb_status refuse(sb_error *error, const char *name, const char *things, s
 }
 
 static sb_status check_strings(const strings *all, size_t count, sb_error *error) {
-  const sb_column *column = all->column;
-  if (column == NULL) return sb_priv_error(error, SB_INVALID_ARGUMENT, all->names, "%s is NULL, and is needed", all->names);
+  const sb_column *column = &all->column;
   if (column->values == NULL && column->size > 0)
     return sb_priv_error(error, SB_INVALID_ARGUMENT, all->names, "values is NULL though size is %zu", column->size);
   if (column->length_count != count || (column->lengths == NULL && count > 0))
@@ -32,9 +30,16 @@ static sb_status check_strings(const strings *all, size_t count, sb_error *error
   return SB_OK;
 }
 
+static sb_status take_column(strings *all, const sb_column *column, size_t count, sb_error *error) {
+  if (column == NULL) return sb_priv_error(error, SB_INVALID_ARGUMENT, all->names, "%s is NULL, and is needed", all->names);
+  all->column = *column;
+  return check_strings(all, count, error);
+}
+
 static sb_status take_string(strings *all, size_t index, const void **data, size_t *size, sb_error *error) {
-  const sb_column *column = all->column;
-  const int64_t length = column->lengths[index], offset = column->offset_count > 0 ? column->offsets[index] : all->next;
+  const sb_column *column = &all->column;
+  const int64_t length = SB_PRIV_READ_ONCE(column->lengths[index]);
+  const int64_t offset = column->offset_count > 0 ? SB_PRIV_READ_ONCE(column->offsets[index]) : all->next;
   if (length < 0 || offset < 0 || (uint64_t)offset > column->size || (uint64_t)length > column->size - (uint64_t)offset) {
     (void)sb_priv_error(error, SB_OUT_OF_RANGE, all->name, "offset %" PRId64 " and length %" PRId64 " are not within the %zu bytes of %s",
                         offset, length, column->size, all->names);
@@ -50,14 +55,14 @@ static sb_status take_string(strings *all, size_t index, const void **data, size
 sb_status sb_visit_manager_add_visit_columns(sb_visit_manager *manager, const uint32_t *users, size_t user_count, const uint32_t *visit_ids,
                                              size_t visit_id_count, const sb_column *urls, const sb_column *texts, const int64_t *times_ns,
                                              size_t time_count, sb_error *error) {
-  strings url = {.column = urls, .names = "urls", .name = "url"}, text = {.column = texts, .names = "texts", .name = "text"};
+  strings url = {.names = "urls", .name = "url"}, text = {.names = "texts", .name = "text"};
   if (users == NULL && user_count > 0) return sb_priv_error(error, SB_INVALID_ARGUMENT, "users", "users is NULL, and is needed");
   if (visit_id_count != user_count || (visit_ids == NULL && user_count > 0))
     return refuse(error, "visit_ids", "visit_ids", visit_ids == NULL ? 0 : visit_id_count, user_count);
   if (time_count > 0 && (time_count != user_count || times_ns == NULL))
     return refuse(error, "times_ns", "times", times_ns == NULL ? 0 : time_count, user_count);
-  sb_status status = check_strings(&url, user_count, error);
-  if (status == SB_OK) status = check_strings(&text, user_count, error);
+  sb_status status = take_column(&url, urls, user_count, error);
+  if (status == SB_OK) status = take_column(&text, texts, user_count, error);
   if (status != SB_OK) return status;
   sb_visit *rows = user_count < SIZE_MAX / sizeof *rows ? malloc((user_count + 1) * sizeof *rows) : NULL;
   if (rows == NULL) return sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory for %zu visits", user_count);
@@ -67,7 +72,7 @@ sb_status sb_visit_manager_add_visit_columns(sb_visit_manager *manager, const ui
     status = take_string(&url, i, &row->url, &row->url_size, error);
     if (status == SB_OK) status = take_string(&text, i, &row->text, &row->text_size, error);
   }
-  if (status == SB_OK) status = sb_visit_manager_add_visits(manager, rows, user_count, error);
+  if (status == SB_OK) status = sb_priv_visit_manager_add(manager, rows, user_count, error);
   free(rows);
   return status;
 }

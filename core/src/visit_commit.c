@@ -61,6 +61,7 @@ sb_status sb_priv_visit_sync(visit_file *file, sb_error *error) {
     status = poisoned(error);
   else if (due)
     status = sync_to(file, end, error);
+  if (status == SB_OK) status = sb_priv_visit_still_there(file, error); /* what is on disk must be found there */
   (void)pthread_mutex_unlock(&file->sync_mutex);
   return status;
 }
@@ -87,17 +88,24 @@ static int slot_write_open(visit_file *file) {
   return sb_priv_visit_slot_write(file, VISIT_SLOT_OPEN, durable);
 }
 
-/* Writes zeros after what is about to be written: a sync of a file that does not grow is cheaper. Failing is no harm. */
+/* Writes zeros after what was written: a sync of a file that does not grow is cheaper. What was written has its room by then, and what zeros
+ * could be written keep theirs for what comes, so failing is no harm. */
 static void preallocate(visit_file *file, uint64_t end) {
   static const uint8_t zeros[ZEROS_AT_ONCE];
   if (file->durability == SB_DURABILITY_NONE || end <= file->allocated) return;
   const uint64_t target = end + sb_priv_visit_tuning.preallocation;
   for (uint64_t offset = end; offset < target;) {
     const size_t piece = target - offset < sizeof zeros ? (size_t)(target - offset) : sizeof zeros;
-    if (sb_priv_file_write(file->log.file, zeros, piece, offset) != 0) return;
-    offset += piece;
+    if (sb_priv_file_write(file->log.file, zeros, piece, offset) != 0) break;
+    file->allocated = offset += piece;
   }
-  file->allocated = target;
+}
+
+/* What a write that failed left behind the log must not come back, not after a power failure either: some of it may be whole records. */
+static int cut_off(visit_file *file) {
+  file->allocated = file->log.end;
+  const int problem = sb_priv_file_resize(file->log.file, file->log.end);
+  return problem == 0 ? sb_priv_file_sync(file->log.file) : problem;
 }
 
 /* The records of a failed batch may be in the file in part or whole; they must not be found there later. */
@@ -112,16 +120,23 @@ void sb_priv_visit_take_back(visit_file *file) {
 sb_status sb_priv_visit_append(visit_file *file, sb_error *error) {
   visit_writer *writer = &file->writer;
   int problem = 0;
-  /* No sync between slot and records: behind a slot that says `closed` they are found all the same, because its length is a lower bound. */
-  if (file->log.slot.state != VISIT_SLOT_OPEN) problem = slot_write_open(file);
+  sb_status status = sb_priv_visit_may_write(file, error);
+  if (status != SB_OK) return status;
+  /* No sync between slot and records: behind a slot that says `closed` they are found all the same, because its length is a lower bound. A
+   * slot that says that the file is being built is out of date, too. */
+  if (file->log.slot.replaces != 0) (void)sb_priv_visit_remove_unfinished(file, NULL); /* the slot says what may be removed */
+  if (file->log.slot.state != VISIT_SLOT_OPEN || file->log.slot.replaces != 0) problem = slot_write_open(file);
   if (problem == 0) {
-    preallocate(file, writer->end);
     problem = sb_priv_file_write(file->log.file, writer->bytes.data, writer->bytes.size, writer->end - writer->bytes.size);
+    if (problem == 0)
+      preallocate(file, writer->end);
+    else if (cut_off(file) != 0)
+      atomic_store(&file->poisoned, true);
   }
   if (problem != 0) return sb_priv_visit_io(error, problem, "writing the file");
   if (file->durability != SB_DURABILITY_ALWAYS) return SB_OK;
   (void)pthread_mutex_lock(&file->sync_mutex);
-  const sb_status status = sync_to(file, writer->end, error);
+  status = sync_to(file, writer->end, error);
   (void)pthread_mutex_unlock(&file->sync_mutex);
   return status;
 }
@@ -153,8 +168,12 @@ static sb_status encode_some(visit_file *file, const sb_visit *visits, size_t co
       continue;
     sb_priv_visit_writer_item(writer, time_ns, visit->visit_id, visit->url, (uint32_t)visit->url_size, visit->text,
                               (uint32_t)visit->text_size);
+    /* They were checked where they lie, and somebody may have changed them since. A NUL would end the url early when it is read again. */
+    const size_t size = visit->url_size + visit->text_size;
+    if (size > 0 && memchr(writer->bytes.data + writer->bytes.size - size, 0, size) != NULL)
+      return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "a NUL came into url or text while they were added; nothing may change them");
     kept++;
-    kept_bytes += visit->url_size + visit->text_size;
+    kept_bytes += size;
   }
   if (kept == 0) {
     writer->bytes.size = start;
@@ -199,8 +218,9 @@ static sb_status encode_delete(visit_file *file, const visit_change *change) {
     if (status != SB_OK) return sb_priv_error(change->error, status, NULL, "no memory or no room for what to delete");
     for (const size_t end = i + piece; i < end; i++) {
       /* A visit that an add of this batch brings is not there yet. */
-      if (user->reserved_count == 0 && !sb_priv_visit_user_has(user, change->visit_ids[i])) continue;
-      visit_store32(writer->bytes.data + writer->bytes.size, change->visit_ids[i]);
+      const uint32_t visit_id = SB_PRIV_READ_ONCE(change->visit_ids[i]);
+      if (user->reserved_count == 0 && !sb_priv_visit_user_has(user, visit_id)) continue;
+      visit_store32(writer->bytes.data + writer->bytes.size, visit_id);
       writer->bytes.size += 4;
       kept++;
     }

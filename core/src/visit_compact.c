@@ -26,6 +26,8 @@ sb_status sb_priv_visit_copy_begin(visit_copy *copy, visit_log *log, int file, s
   const int problem = sb_priv_random(copy->uuid, sizeof copy->uuid);
   if (problem != 0) return sb_priv_visit_io(error, problem, "getting random bytes");
   copy->writer.seed = sb_priv_visit_seed(copy->uuid);
+  sb_priv_visit_header_fields(copy->header, copy->uuid);
+  copy->writer.header = copy->header;
   const uint64_t users_max = log->base.users + log->table.used;
   copy->users = malloc((users_max + 1) * sizeof *copy->users);
   copy->run_ends = malloc((users_max + 1) * sizeof *copy->run_ends);
@@ -181,10 +183,13 @@ void sb_priv_visit_copy_free(visit_copy *copy) {
 int sb_priv_visit_header_write(int file, const uint8_t uuid[16], const visit_slot *slot) {
   uint8_t page[VISIT_LOG_START];
   sb_priv_visit_header_encode(page, uuid, slot);
-  return sb_priv_file_write(file, page, sizeof page, 0);
+  /* First the slot, so that a file that is being built has one that says so at every moment, wherever the writing is cut. */
+  const uint64_t at = VISIT_SECTOR * (1 + slot->generation % 2);
+  const int problem = sb_priv_file_write(file, page + at, VISIT_SLOT_SIZE, at);
+  return problem == 0 ? sb_priv_file_write(file, page, sizeof page, 0) : problem;
 }
 
-sb_status sb_priv_visit_write_closed(visit_log *log, int file, sb_error *error) {
+sb_status sb_priv_visit_write_closed(visit_log *log, int file, uint32_t replaces, sb_error *error) {
   visit_copy copy;
   visit_base base = {0};
   sb_status status = sb_priv_visit_copy_begin(&copy, log, file, error);
@@ -196,7 +201,8 @@ sb_status sb_priv_visit_write_closed(visit_log *log, int file, sb_error *error) 
     status = sb_priv_visit_copy_index(&copy, log, &base, error);
   if (status == SB_OK) status = flush(&copy.writer, error);
   if (status == SB_OK) {
-    const visit_slot slot = {.generation = 1, .state = VISIT_SLOT_CLOSED, .length = copy.writer.end, .index = base.offset};
+    const visit_slot slot = {
+        .generation = 1, .state = VISIT_SLOT_CLOSED, .length = copy.writer.end, .index = base.offset, .replaces = replaces};
     int problem = sb_priv_visit_header_write(file, copy.uuid, &slot);
     if (problem == 0) problem = sb_priv_file_sync(file);
     if (problem != 0) status = sb_priv_visit_io(error, problem, "writing a new file");

@@ -13,68 +13,37 @@
 #include "visit_private.h"
 
 #define INTERVAL_MS_DEFAULT 100
-#define SCAN_ROWS 1024u /* for which a walk makes room at once */
+#define ROUNDS_MAX 8         /* of opening a file that others exchange meanwhile */
+#define LOCK_LOOK_NS 1000000 /* how often an open looks whether a lock is free; longer, the longer it waits */
+#define LOCK_LOOK_NS_MAX 20000000
+#define CUT_MAX 100000000u /* numbers of files with what was cut off, and one more */
+#define SCAN_ROWS 1024u    /* for which a walk makes room at once */
 #define SCAN_BYTES (512u << 10)
 
 /* ---- files that replace PATH ---- */
 
-/* Whether PATH.new can be what a process that was killed was building: it holds a store, or zeros, as the header comes last. */
-static int looks_unfinished(const visit_file *file, const char *name, bool *unfinished) {
-  static const uint8_t zeros[8];
-  uint8_t magic[8];
-  size_t got = 0;
-  int found = -1;
-  int problem = sb_priv_file_open(file->folder, name, SB_PRIV_READ, &found);
-  if (problem == 0) problem = sb_priv_file_read(found, magic, sizeof magic, 0, &got);
-  if (problem == 0) *unfinished = memcmp(magic, zeros, got) == 0 || sb_priv_visit_header_is_ours(magic, got);
-  sb_priv_file_close(found);
-  return problem;
-}
-
-sb_status sb_priv_visit_remove_unfinished(visit_file *file, sb_error *error) {
-  visit_side_name name, lock;
-  visit_suffixed(file->name, ".new", name);
-  visit_suffixed(file->name, ".new.lock", lock);
-  sb_priv_file_facts facts;
-  bool unfinished = sb_priv_file_is_link(file->folder, name); /* which holds nothing itself */
-  if (!unfinished) {
-    int problem = sb_priv_file_look_at(file->folder, name, &facts);
-    if (problem == ENOENT) return SB_OK;
-    if (problem == 0 && facts.regular) {
-      problem = sb_priv_file_look_at(file->folder, lock, &facts); /* says that it is a store of its own */
-      if (problem == ENOENT) problem = looks_unfinished(file, name, &unfinished);
-    }
-    if (problem != 0) return sb_priv_visit_io(error, problem, "looking for what was left of a new file");
-  }
-  if (!unfinished)
-    return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "a new file is built as %.100s, which is another file; move that away", name);
-  sb_priv_file_remove(file->folder, name);
-  return SB_OK;
-}
-
-/* Builds PATH.new, closed and on disk, with what `log` holds. `facts` are those of the file whose place it takes; NULL: there is none. */
+/* Builds PATH.new as file->made, closed and on disk, with what `log` holds. `facts` are those of the file whose place it takes; NULL: there
+ * is none. */
 static sb_status build(visit_file *file, visit_log *log, const sb_priv_file_facts *facts, sb_error *error) {
-  visit_side_name name;
-  int made;
-  visit_suffixed(file->name, ".new", name);
-  const sb_status free_name = sb_priv_visit_remove_unfinished(file, error);
-  if (free_name != SB_OK) return free_name;
-  int problem = sb_priv_file_open(file->folder, name, facts == NULL ? SB_PRIV_REPLACE_SHARED : SB_PRIV_REPLACE, &made);
-  if (problem != 0) return sb_priv_visit_io(error, problem, "making a new file");
-  if (facts != NULL) problem = sb_priv_file_make_like(made, facts);
-  const sb_status status = problem == 0 ? sb_priv_visit_write_closed(log, made, error)
-                                        : sb_priv_visit_io(error, problem, "setting the mode of a new file");
-  sb_priv_file_close(made);
-  if (status != SB_OK) sb_priv_file_remove(file->folder, name);
+  uint32_t replaces;
+  sb_status status = sb_priv_visit_new_open(file, facts, &replaces, error);
+  if (status != SB_OK) return status;
+  status = sb_priv_visit_write_closed(log, file->made, replaces, error);
+  if (status != SB_OK) sb_priv_visit_new_abandon(file);
   return status;
 }
 
-/* Puts PATH.new in the place of PATH. */
-static sb_status put_in_place(visit_file *file, sb_error *error) {
-  visit_side_name name;
-  visit_suffixed(file->name, ".new", name);
-  int problem = sb_priv_file_rename(file->folder, name, file->name);
-  if (problem == 0) problem = sb_priv_folder_sync(file->folder);
+/* Gives PATH.new the name PATH, in the place of the file that is held if there is one. Where somebody else was faster, file->made is gone. */
+static sb_status put_in_place(visit_file *file, bool replace, sb_error *error) {
+  bool taken = false;
+  int left = 0; /* which is removed when the file is opened for writing, a moment later */
+  sb_status status = replace ? sb_priv_visit_new_replace(file, file->made, &left, error)
+                             : sb_priv_visit_new_place(file, file->made, &taken, error);
+  if (status != SB_OK || taken) {
+    sb_priv_visit_new_abandon(file);
+    return status;
+  }
+  const int problem = sb_priv_folder_sync(file->folder);
   return problem == 0 ? SB_OK : sb_priv_visit_io(error, problem, "putting a new file in place");
 }
 
@@ -83,7 +52,7 @@ static sb_status create(visit_file *file, uint32_t max_visits, const sb_priv_fil
   sb_priv_visit_log_init(&empty, -1, true);
   empty.table.max_visits = max_visits == 0 ? SB_VISITS_MAX_DEFAULT : max_visits;
   sb_status status = build(file, &empty, facts, error);
-  if (status == SB_OK) status = put_in_place(file, error);
+  if (status == SB_OK) status = put_in_place(file, facts != NULL, error);
   sb_priv_visit_log_free(&empty);
   return status;
 }
@@ -93,9 +62,9 @@ static sb_status upgrade(visit_file *file, visit_log *old, const sb_priv_file_fa
   visit_side_name kept;
   sb_priv_file_facts other;
   visit_suffixed(file->name, ".v0", kept);
-  int problem = sb_priv_file_look_at(file->folder, kept, &other);
+  int problem = sb_priv_name_look(file->folder, kept, &other);
   /* A crash between link and rename leaves both names on one file. */
-  const bool linked = problem == 0 && other.device == facts->device && other.inode == facts->inode;
+  const bool linked = problem == 0 && sb_priv_file_same(&other, facts);
   if (problem == 0 && !linked)
     return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL,
                          "the file has the old format and would be kept as %.100s, which exists; move that away", kept);
@@ -104,8 +73,9 @@ static sb_status upgrade(visit_file *file, visit_log *old, const sb_priv_file_fa
   if (status != SB_OK) return status;
   problem = linked ? 0 : sb_priv_file_link(file->folder, file->name, kept);
   if (problem == 0) problem = sb_priv_folder_sync(file->folder);
-  if (problem != 0) return sb_priv_visit_io(error, problem, "keeping the old file");
-  return put_in_place(file, error);
+  if (problem == 0) return put_in_place(file, true, error);
+  sb_priv_visit_new_abandon(file);
+  return sb_priv_visit_io(error, problem, "keeping the old file");
 }
 
 /* ---- recovery ---- */
@@ -124,18 +94,49 @@ static int copy_range(int from, uint64_t offset, uint64_t size, int to, uint64_t
   return 0;
 }
 
-/* Keeps the unsynced tail beside the file, under a name that is free, and cuts it off. */
-static sb_status cut(visit_file *file, uint64_t tail, sb_error *error) {
+static void cut_name(const visit_file *file, uint32_t number, visit_side_name name) {
+  if (number == 0)
+    visit_suffixed(file->name, ".cut", name);
+  else
+    (void)snprintf(name, sizeof(visit_side_name), "%s.cut.%u", file->name, (unsigned)number);
+}
+
+static bool cut_taken(const visit_file *file, uint32_t number) {
   visit_side_name name;
   sb_priv_file_facts facts;
-  int kept = -1, problem = EEXIST;
-  for (unsigned i = 0; problem == EEXIST && i < 100000000; i++) {
-    if (i == 0)
-      visit_suffixed(file->name, ".cut", name);
-    else
-      (void)snprintf(name, sizeof name, "%s.cut.%u", file->name, i);
-    problem = sb_priv_file_open(file->folder, name, SB_PRIV_CREATE, &kept);
+  cut_name(file, number, name);
+  return sb_priv_file_look_at(file->folder, name, &facts) == 0 || sb_priv_file_is_link(file->folder, name);
+}
+
+/* Makes a file for what is cut off, under a name that is free. Where many are taken, few are tried: steps grow until one is free, and then
+ * shrink to one that is free behind one that is taken. So names follow each other where nobody removed any. */
+static int open_cut(const visit_file *file, visit_side_name name, int *kept) {
+  uint32_t taken = 0, untaken = 0;
+  for (uint32_t step = 1; untaken < CUT_MAX && cut_taken(file, untaken); step *= 2) {
+    taken = untaken;
+    untaken += step;
   }
+  while (untaken > taken + 1) {
+    const uint32_t middle = taken + (untaken - taken) / 2;
+    if (cut_taken(file, middle))
+      taken = middle;
+    else
+      untaken = middle;
+  }
+  int problem = EEXIST;
+  for (; problem == EEXIST && untaken < CUT_MAX; untaken++) { /* again where somebody was faster */
+    cut_name(file, untaken, name);
+    problem = sb_priv_file_open(file->folder, name, SB_PRIV_CREATE, kept);
+  }
+  return problem;
+}
+
+/* Keeps the unsynced tail beside the file, and cuts it off. */
+static sb_status cut(visit_file *file, uint64_t tail, sb_error *error) {
+  sb_priv_file_facts facts;
+  visit_side_name name;
+  int kept = -1;
+  int problem = open_cut(file, name, &kept);
   if (problem == 0) {
     problem = sb_priv_file_look(file->log.file, &facts);
     if (problem == 0) problem = sb_priv_file_make_like(kept, &facts);
@@ -165,9 +166,11 @@ static sb_status set_limit(visit_file *file, uint32_t max_visits, sb_error *erro
   if (status != SB_OK) return sb_priv_error(error, status, NULL, "no memory to open the file");
   visit_record record;
   (void)sb_priv_visit_head_decode(writer->bytes.data, file->log.end, &record);
+  record.payload = writer->bytes.data + VISIT_HEAD;
   status = sb_priv_visit_append(file, error);
   (void)pthread_rwlock_wrlock(&file->state_lock);
   if (status == SB_OK) status = sb_priv_visit_log_take(&file->log, &record, error);
+  sb_priv_visit_log_settle(&file->log);
   if (status == SB_OK)
     writer->bytes.size = 0;
   else
@@ -190,6 +193,7 @@ static sb_status open_for_writing(visit_file *file, uint64_t size, uint64_t tail
     log->durable = log->end;
   }
   file->writer = (visit_writer){.file = log->file, .seed = log->seed, .sequence = log->sequence, .end = log->end, .durable = log->durable};
+  if ((visit_load64(log->header + 16) & VISIT_FEATURE_COPIES) != 0) file->writer.header = log->header;
   sb_priv_visit_index_schedule(file);
   status = sb_priv_visit_threads_start(file, error);
   return status == SB_OK ? set_limit(file, max_visits, error) : status;
@@ -215,7 +219,8 @@ static sb_status read_any(visit_file *file, visit_log *log, const sb_priv_file_f
 static sb_status open_data(visit_file *file, int *data, sb_priv_file_facts *facts, sb_error *error) {
   int problem = sb_priv_file_open(file->folder, file->name, file->read_only ? SB_PRIV_READ : SB_PRIV_WRITE, data);
   if (problem == ENOENT) return SB_NOT_FOUND;
-  if (problem == EISDIR) return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "the path is a folder; name a file");
+  if (problem == EISDIR)
+    return sb_priv_caused(sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "the path is a folder; name a file"), problem, error);
   if (problem != 0) return sb_priv_visit_io(error, problem, "opening the file");
   problem = sb_priv_file_look(*data, facts);
   if (problem == 0 && facts->regular) return SB_OK;
@@ -225,49 +230,107 @@ static sb_status open_data(visit_file *file, int *data, sb_priv_file_facts *fact
   return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "the path is no regular file");
 }
 
+/* Closes the file that is open, of which nothing was kept. */
+static void drop(visit_file *file) {
+  sb_priv_fork_hold();
+  const int data = file->log.file;
+  sb_priv_visit_log_free(&file->log);
+  sb_priv_lock_close(data);
+  sb_priv_fork_release();
+}
+
+static sb_status not_locked(int problem, const char *what, sb_error *error) {
+  if (problem == EWOULDBLOCK)
+    return sb_priv_caused(sb_priv_error(error, SB_LOCKED, NULL,
+                                        "another handle or process writes this file, under this name or another one; close it, or open "
+                                        "read_only"),
+                          problem, error);
+  if (sb_priv_lock_missing(problem))
+    return sb_priv_system_error(error, SB_IO, problem,
+                                "the file system has no locks that keep two writers apart: put the store on one that has, or open the file "
+                                "read_only; locking %s",
+                                what);
+  return sb_priv_visit_io(error, problem,
+                          problem == EROFS || problem == EACCES ? "the folder cannot be written, open the file read_only; locking PATH.lock"
+                                                                : "locking the file");
+}
+
+/* Locks the file that is open as log.file, and looks whether PATH leads to it still: whoever waited for the lock, or was slow, may have opened
+ * what a compaction has replaced since. `*other`: it does not. */
+static sb_status hold_data(visit_file *file, const sb_priv_file_facts *facts, bool *other, sb_error *error) {
+  sb_priv_file_facts named;
+  int problem = sb_priv_file_lock(file->log.file);
+  if (problem != 0) return not_locked(problem, "the file", error);
+  problem = sb_priv_name_look(file->folder, file->name, &named);
+  if (problem != 0 && problem != ENOENT) return sb_priv_visit_io(error, problem, "looking at the file");
+  *other = problem == ENOENT || !sb_priv_file_same(&named, facts);
+  if (*other) return SB_OK;
+  sb_priv_visit_hold(file, facts);
+  sb_priv_file_facts lock; /* on some file systems nothing has a number of names */
+  if (facts->links > 0 || sb_priv_file_look(file->lock, &lock) != 0 || lock.links == 0) return SB_OK;
+  return sb_priv_error(error, SB_NOT_FOUND, NULL,
+                       "the file was removed or replaced, and has this path only because it is mounted here; mount its folder instead");
+}
+
+/* Opens PATH as log.file, locked if it is to be written. One that this open has made is taken as it is: it was never unlocked. */
+static sb_status take_data(visit_file *file, sb_priv_file_facts *facts, bool *other, sb_error *error) {
+  int data = -1;
+  const bool made = file->made >= 0;
+  sb_status status = SB_OK;
+  *other = false;
+  sb_priv_fork_hold();
+  if (made)
+    data = sb_priv_visit_new_take(file);
+  else
+    status = open_data(file, &data, facts, error);
+  sb_priv_visit_log_init(&file->log, data, file->read_only);
+  sb_priv_fork_release();
+  if (status != SB_OK || file->read_only) return status;
+  if (!made) return hold_data(file, facts, other, error);
+  const int problem = sb_priv_file_look(data, facts);
+  if (problem != 0) return sb_priv_visit_io(error, problem, "looking at the file");
+  sb_priv_visit_hold(file, facts);
+  return SB_OK;
+}
+
 static sb_status attach(visit_file *file, uint32_t max_visits, sb_error *error) {
-  /* At most three rounds: a file that is made or upgraded is opened again, as anyone else would find it. */
-  for (int round = 0; round < 3; round++) {
-    int data = -1;
+  /* A file that is made or upgraded is read as anyone else would read it; one that was replaced meanwhile is opened again. */
+  for (int round = 0; round < ROUNDS_MAX; round++, drop(file)) {
     sb_priv_file_facts facts = {0};
-    sb_status status = open_data(file, &data, &facts, error);
+    bool other;
+    sb_status status = take_data(file, &facts, &other, error);
     if (status == SB_NOT_FOUND && file->read_only)
-      return sb_priv_error(error, status, NULL, "there is no such file, and read_only makes none");
-    if (status != SB_OK && status != SB_NOT_FOUND) return status;
-    const bool missing = status == SB_NOT_FOUND;
+      return sb_priv_caused(sb_priv_error(error, status, NULL, "there is no such file, and read_only makes none"), ENOENT, error);
+    const bool missing = status == SB_NOT_FOUND && file->log.file < 0;
+    if (status != SB_OK && !missing) return status;
+    if (other) continue;
     if (missing || (facts.size == 0 && !file->read_only)) {
-      sb_priv_file_close(data);
       status = create(file, max_visits, missing ? NULL : &facts, error);
       if (status != SB_OK) return status;
       continue;
     }
     uint64_t tail = 0;
     bool old = false;
-    sb_priv_fork_hold();
-    sb_priv_visit_log_init(&file->log, data, file->read_only);
-    sb_priv_fork_release();
     if (max_visits != 0) file->log.table.max_visits = max_visits;
     status = read_any(file, &file->log, &facts, &tail, &old, error);
     file->told = file->log.sequence;
+    if (status == SB_OK && file->read_only) file->log.cut_bytes = tail;
     if (status != SB_OK || (file->read_only && !old)) return status;
     if (!old) return open_for_writing(file, facts.size, tail, max_visits, error);
     file->upgraded = !file->read_only;
     if (file->read_only) return SB_OK;
     status = upgrade(file, &file->log, &facts, error);
     if (status != SB_OK) return status;
-    sb_priv_fork_hold();
-    sb_priv_visit_log_free(&file->log);
-    sb_priv_fork_release();
-    sb_priv_file_close(data);
   }
-  return sb_priv_error(error, SB_IO, NULL, "the file vanishes as soon as it is made");
+  return sb_priv_error(error, SB_IO, NULL, "the file vanishes, or is another one, as soon as it is opened");
 }
 
 static void forget_in_child(sb_priv_fork_entry *entry) {
   visit_file *file = (visit_file *)(void *)entry; /* its first member */
   atomic_store(&file->forked, true);
-  /* Without unlocking: the lock is the parent's, and ends when the parent closes or dies, this process living or not. */
+  /* Without unlocking: the locks are the parent's, and end when the parent closes or dies, this process living or not. */
   sb_priv_file_close(file->lock);
+  sb_priv_file_close(file->made);
   sb_priv_file_close(file->log.file);
   sb_priv_file_close(file->copy_file);
   sb_priv_file_close(file->folder);
@@ -297,19 +360,15 @@ static sb_status open_beside(visit_file *file, const char *path, sb_error *error
                            "the path is a symbolic link that leads to no file; make an empty file there, or remove the link");
   } else if (there && !facts.regular) {
     status = sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "the path is no regular file"); /* before a lock is left beside it */
+  } else if (!file->read_only && (!there || facts.size == 0) && (status = sb_priv_visit_name_is_free(file->folder, name, error)) != SB_OK) {
+    /* A store there would be in the way of the one beside it. */
   } else if ((file->name = strdup(name)) == NULL) {
     status = sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory to open the file");
   } else if (!file->read_only) {
     visit_side_name lock;
     visit_suffixed(name, ".lock", lock);
     problem = sb_priv_lock_open(file->folder, lock, there ? &facts : NULL, &file->lock);
-    if (problem == EWOULDBLOCK)
-      status = sb_priv_error(error, SB_LOCKED, NULL, "another handle or process writes this file; close it, or open read_only");
-    else if (problem != 0)
-      status = sb_priv_visit_io(error, problem,
-                                problem == EROFS || problem == EACCES
-                                    ? "the folder cannot be written, open the file read_only; locking PATH.lock"
-                                    : "locking the file (PATH.lock)");
+    if (problem != 0) status = not_locked(problem, "PATH.lock", error);
   }
   sb_priv_fork_release();
   return status;
@@ -472,45 +531,44 @@ static sb_status file_compact(void *context, int64_t deadline_ns, sb_error *erro
 
 /* ---- the rest ---- */
 
+/* Writes the first `slot->length` bytes of a log into a new file. */
+static sb_status write_copy(int source, const uint8_t uuid[16], const visit_slot *slot, const char *path, sb_error *error) {
+  int target, folder;
+  const char *name;
+  sb_priv_file_facts facts;
+  sb_status status = sb_priv_visit_target_open(path, &folder, &name, &target, error);
+  if (status != SB_OK) return status;
+  int problem = sb_priv_file_look(source, &facts);
+  if (problem == 0) problem = sb_priv_file_make_like(target, &facts);
+  if (problem == 0) problem = copy_range(source, VISIT_LOG_START, slot->length - VISIT_LOG_START, target, VISIT_LOG_START);
+  /* The header last: what has none is no file of ours, if the machine fails in between. */
+  if (problem == 0) problem = sb_priv_visit_header_write(target, uuid, slot);
+  if (problem == 0) problem = sb_priv_file_sync(target);
+  if (problem == 0) problem = sb_priv_folder_sync(folder);
+  status = problem == 0 ? sb_priv_visit_target_check(folder, name, target, error) : sb_priv_visit_io(error, problem, "copying the file");
+  sb_priv_visit_target_close(folder, name, target, status != SB_OK);
+  return status;
+}
+
 static sb_status file_copy_to(void *context, const char *path, int64_t deadline_ns, sb_error *error) {
   visit_file *file = context;
   (void)deadline_ns;
   if (gone(file)) return closed(error);
-  int source = -1, target = -1, folder;
-  const char *name;
+  int source = -1;
   uint8_t uuid[16];
-  sb_priv_file_facts facts;
   (void)pthread_rwlock_rdlock(&file->state_lock);
-  visit_slot slot = {.generation = 1, .state = VISIT_SLOT_CLOSED, .length = file->log.end, .index = file->log.base.offset};
+  const visit_slot slot = {.generation = 1, .state = VISIT_SLOT_CLOSED, .length = file->log.end, .index = file->log.base.offset};
   memcpy(uuid, file->log.uuid, sizeof uuid);
   const bool ours = file->log.slot.state != 0;
   /* The log up to here never changes, and the descriptor keeps the file, even when a compaction replaces it. */
-  int problem = sb_priv_file_duplicate(file->log.file, &source);
+  const int problem = sb_priv_file_duplicate(file->log.file, &source);
   (void)pthread_rwlock_unlock(&file->state_lock);
   if (problem != 0) return sb_priv_visit_io(error, problem, "copying the file");
-  if (!ours) {
-    sb_priv_file_close(source);
-    return sb_priv_error(error, SB_UNSUPPORTED, NULL, "a file of the old format is not copied; open it for writing to upgrade it");
-  }
-  problem = sb_priv_folder_open(path, &folder, &name);
-  if (problem == 0) {
-    problem = sb_priv_file_open(folder, name, SB_PRIV_CREATE, &target);
-    if (problem == 0) {
-      problem = sb_priv_file_look(source, &facts);
-      if (problem == 0) problem = sb_priv_file_make_like(target, &facts);
-      if (problem == 0) problem = copy_range(source, VISIT_LOG_START, slot.length - VISIT_LOG_START, target, VISIT_LOG_START);
-      /* The header last: what has none is no file of ours, if the machine fails in between. */
-      if (problem == 0) problem = sb_priv_visit_header_write(target, uuid, &slot);
-      if (problem == 0) problem = sb_priv_file_sync(target);
-      if (problem == 0) problem = sb_priv_folder_sync(folder);
-      if (problem != 0) sb_priv_file_remove(folder, name);
-      sb_priv_file_close(target);
-    }
-    sb_priv_file_close(folder);
-  }
+  const sb_status status = ours ? write_copy(source, uuid, &slot, path, error)
+                                : sb_priv_error(error, SB_UNSUPPORTED, NULL,
+                                                "a file of the old format is not copied; open it for writing to upgrade it");
   sb_priv_file_close(source);
-  if (problem == EEXIST) return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "the file to copy to exists; name a new one");
-  return problem == 0 ? SB_OK : sb_priv_visit_io(error, problem, "copying the file");
+  return status;
 }
 
 /* Reads another file that has this name by now. */
@@ -530,6 +588,7 @@ static sb_status reopen(visit_file *file, sb_error *error) {
     sb_priv_file_close(data);
     return status;
   }
+  log.cut_bytes = tail;
   sb_priv_fork_hold();
   const visit_log before = file->log;
   file->log = log;
@@ -563,6 +622,7 @@ static sb_status file_refresh(void *context, bool *changed, int64_t deadline_ns,
   } else if (status == SB_OK) {
     uint64_t tail;
     status = sb_priv_visit_log_follow(log, ours.size, &tail, error);
+    if (status == SB_OK) log->cut_bytes = tail;
   }
   if (status == SB_OK) {
     *changed = other || log->sequence != file->told;
@@ -631,11 +691,12 @@ static sb_status close_cleanly(visit_file *file, sb_error *error) {
 static void release(visit_file *file) {
   sb_priv_fork_hold();
   sb_priv_fork_remove(&file->fork);
-  sb_priv_file_close(file->log.file);
+  sb_priv_lock_close(file->made);
+  sb_priv_lock_close(file->log.file);
   sb_priv_file_close(file->folder);
-  sb_priv_file_close(file->lock); /* the lock, too */
+  sb_priv_lock_close(file->lock); /* last: who has it finds the file unlocked */
   sb_priv_fork_release();
-  file->log.file = file->folder = file->lock = -1;
+  file->log.file = file->folder = file->lock = file->made = -1;
 }
 
 static sb_status file_finish(void *context, int64_t deadline_ns, sb_error *error) {
@@ -644,7 +705,10 @@ static sb_status file_finish(void *context, int64_t deadline_ns, sb_error *error
   if (gone(file)) return closed(error);
   sb_priv_visit_threads_stop(file);
   sb_priv_visit_compact_abandon(file);
-  const sb_status status = file->read_only ? SB_OK : close_cleanly(file, error);
+  const bool changed = !file->read_only && file->log.slot.state == VISIT_SLOT_OPEN;
+  sb_status status = file->read_only ? SB_OK : close_cleanly(file, error);
+  /* What was acknowledged is on disk, also in a file that was moved; but nobody finds it by this path. */
+  if (status == SB_OK && (changed || atomic_load(&file->displaced) != 0)) status = sb_priv_visit_still_there(file, error);
   atomic_store(&file->finished, true);
   release(file);
   return status;
@@ -664,6 +728,7 @@ static void file_close(void *context) {
   (void)pthread_cond_destroy(&file->sync_wake);
   (void)pthread_cond_destroy(&file->compact_wake);
   free(file->name);
+  free(file->path);
   free(file);
 }
 
@@ -675,7 +740,7 @@ static void give_up(visit_file *file) {
   file_close(file);
 }
 
-sb_status sb_priv_visit_file_open(const char *path, const sb_visit_manager_options *options, sb_visit_store *store, sb_error *error) {
+static sb_status open_once(const char *path, const sb_visit_manager_options *options, sb_visit_store *store, sb_error *error) {
   visit_file *file = calloc(1, sizeof *file);
   if (file == NULL) return sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory to open the file");
   file->fork.in_child = forget_in_child;
@@ -684,12 +749,13 @@ sb_status sb_priv_visit_file_open(const char *path, const sb_visit_manager_optio
   file->durability = options->durability;
   file->compact_in_thread = options->compact_in_thread;
   file->interval_ms = options->interval_ms == 0 ? INTERVAL_MS_DEFAULT : options->interval_ms;
-  file->folder = file->lock = file->copy_file = -1;
+  file->folder = file->lock = file->made = file->copy_file = -1;
   file->queue_end = &file->queue;
   sb_priv_visit_log_init(&file->log, -1, file->read_only);
   init_locks(file);
   /* Two names of one file must find one lock. */
   char *real = sb_priv_path_resolve(path);
+  file->path = sb_priv_path_absolute(path);
   sb_status status = open_beside(file, real != NULL ? real : path, error);
   free(real);
   if (status == SB_OK) status = attach(file, options->max_visits, error);
@@ -714,4 +780,15 @@ sb_status sb_priv_visit_file_open(const char *path, const sb_visit_manager_optio
                             .finish = file_finish,
                             .close = file_close};
   return SB_OK;
+}
+
+sb_status sb_priv_visit_file_open(const char *path, const sb_visit_manager_options *options, sb_visit_store *store, sb_error *error) {
+  const int64_t until = sb_priv_monotonic_ns() + (int64_t)options->lock_timeout_ms * 1000000;
+  for (int64_t pause = LOCK_LOOK_NS;; pause = pause < LOCK_LOOK_NS_MAX ? pause * 2 : pause) {
+    const sb_status status = open_once(path, options, store, error);
+    if (status != SB_LOCKED || options->lock_timeout_ms == 0) return status;
+    const int64_t left = until - sb_priv_monotonic_ns();
+    if (left <= 0) return status;
+    sb_priv_sleep_ns(pause < left ? pause : left);
+  }
 }

@@ -31,6 +31,7 @@ void sb_priv_visit_slot_encode(uint8_t *data, const uint8_t uuid[16], const visi
   memset(data, 0, VISIT_SLOT_SIZE);
   visit_store64(data, slot->generation);
   visit_store32(data + 8, slot->state);
+  visit_store32(data + 12, slot->replaces);
   visit_store64(data + 16, slot->length);
   visit_store64(data + 24, slot->index);
   memcpy(data + 32, uuid, 16);
@@ -46,6 +47,7 @@ bool sb_priv_visit_slot_decode(const uint8_t *data, visit_slot *slot, uint8_t uu
   if (visit_load32(data + 60) != sb_crc32c(0, data, 60)) return false;
   slot->generation = visit_load64(data);
   slot->state = visit_load32(data + 8);
+  slot->replaces = visit_load32(data + 12);
   slot->length = visit_load64(data + 16);
   slot->index = visit_load64(data + 24);
   slot->boot = visit_load64(data + 48);
@@ -55,13 +57,19 @@ bool sb_priv_visit_slot_decode(const uint8_t *data, visit_slot *slot, uint8_t uu
   return slot->index % 8 == 0 && (slot->index == 0 || (slot->index >= VISIT_LOG_START && slot->index < VISIT_FILE_MAX));
 }
 
+void sb_priv_visit_header_fields(uint8_t *data, const uint8_t uuid[16]) {
+  memset(data, 0, VISIT_HEADER_SIZE);
+  memcpy(data, magic, sizeof magic);
+  visit_store16(data + 8, 1);
+  visit_store32(data + 12, VISIT_LOG_START);
+  visit_store64(data + 16, VISIT_FEATURE_COPIES);
+  memcpy(data + 32, uuid, 16);
+  visit_store32(data + 60, sb_crc32c(0, data, 60));
+}
+
 void sb_priv_visit_header_encode(uint8_t *page, const uint8_t uuid[16], const visit_slot *slot) {
   memset(page, 0, VISIT_LOG_START);
-  memcpy(page, magic, sizeof magic);
-  visit_store16(page + 8, 1);
-  visit_store32(page + 12, VISIT_LOG_START);
-  memcpy(page + 32, uuid, 16);
-  visit_store32(page + 60, sb_crc32c(0, page, 60));
+  sb_priv_visit_header_fields(page, uuid);
   sb_priv_visit_slot_encode(page + VISIT_SECTOR * (1 + slot->generation % 2), uuid, slot);
 }
 
@@ -69,21 +77,51 @@ bool sb_priv_visit_header_is_ours(const uint8_t *page, size_t size) {
   return size >= sizeof magic && memcmp(page, magic, sizeof magic) == 0;
 }
 
+bool sb_priv_visit_header_whole(const uint8_t *data) {
+  return sb_priv_visit_header_is_ours(data, VISIT_HEADER_SIZE) && visit_load32(data + 60) == sb_crc32c(0, data, 60);
+}
+
+sb_status sb_priv_visit_header_usable(const uint8_t *header, bool read_only, sb_error *error) {
+  if (visit_load16(header + 8) != 1 || visit_load32(header + 12) != VISIT_LOG_START)
+    return sb_priv_error(error, SB_UNSUPPORTED, NULL, "the file has version %u, this library knows version 1; use a newer library",
+                         (unsigned)visit_load16(header + 8));
+  const bool readable = (visit_load64(header + 16) & ~(uint64_t)VISIT_FEATURE_COPIES) == 0;
+  if (!readable || (!read_only && visit_load64(header + 24) != 0))
+    return sb_priv_error(error, SB_UNSUPPORTED, NULL, "the file uses features that this library does not know; use a newer library%s",
+                         readable ? ", or open it read_only" : "");
+  return SB_OK;
+}
+
+bool sb_priv_visit_header_slot(const uint8_t *page, unsigned i, visit_slot *slot) {
+  uint8_t owner[16];
+  return sb_priv_visit_slot_decode(page + VISIT_SECTOR * (1 + (size_t)i), slot, owner) && memcmp(owner, page + 32, 16) == 0 &&
+         slot->generation % 2 == i;
+}
+
+bool sb_priv_visit_header_zeros(const uint8_t *page, uint64_t *offset) {
+  static const uint16_t ranges[][2] = {{10, 12}, {48, 60}, {64, 512}, {576, 1024}, {1088, VISIT_LOG_START}};
+  for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++)
+    for (*offset = ranges[i][0]; *offset < ranges[i][1]; ++*offset)
+      if (page[*offset] != 0) return false;
+  for (unsigned i = 0; i < 2; i++) {
+    visit_slot slot;
+    const size_t start = VISIT_SECTOR * (1 + (size_t)i);
+    if (!sb_priv_visit_header_slot(page, i, &slot)) continue;
+    *offset = start + (slot.replaces != 0 ? 12 : 56);
+    if ((slot.replaces != 0 && slot.generation > 1) || visit_load32(page + start + 56) != 0) return false; /* a file is built once */
+  }
+  return true;
+}
+
 sb_status sb_priv_visit_header_decode(const uint8_t *page, bool read_only, uint8_t uuid[16], visit_slot *slot, sb_error *error) {
   if (visit_load32(page + 60) != sb_crc32c(0, page, 60)) return sb_priv_visit_corrupt(error, 0, "the header's checksum is wrong");
-  if (visit_load16(page + 8) != 1 || visit_load32(page + 12) != VISIT_LOG_START)
-    return sb_priv_error(error, SB_UNSUPPORTED, NULL, "the file has version %u, this library knows version 1; use a newer library",
-                         (unsigned)visit_load16(page + 8));
-  if (visit_load64(page + 16) != 0 || (!read_only && visit_load64(page + 24) != 0))
-    return sb_priv_error(error, SB_UNSUPPORTED, NULL, "the file uses features that this library does not know; use a newer library%s",
-                         visit_load64(page + 16) == 0 ? ", or open it read_only" : "");
+  const sb_status status = sb_priv_visit_header_usable(page, read_only, error);
+  if (status != SB_OK) return status;
   memcpy(uuid, page + 32, 16);
   bool valid = false;
   for (unsigned i = 0; i < 2; i++) {
     visit_slot found;
-    uint8_t owner[16];
-    if (!sb_priv_visit_slot_decode(page + VISIT_SECTOR * (1 + i), &found, owner) || memcmp(owner, uuid, 16) != 0) continue;
-    if (found.generation % 2 != i || (valid && found.generation < slot->generation)) continue;
+    if (!sb_priv_visit_header_slot(page, i, &found) || (valid && found.generation < slot->generation)) continue;
     *slot = found;
     valid = true;
   }
@@ -94,7 +132,7 @@ uint32_t sb_priv_visit_seed(const uint8_t uuid[16]) { return sb_crc32c(0, uuid, 
 
 /* ---- records ---- */
 
-bool sb_priv_visit_head_decode(const uint8_t *data, uint64_t offset, visit_record *record) {
+bool sb_priv_visit_head_decode_moved(const uint8_t *data, uint64_t offset, visit_record *record) {
   record->offset = offset;
   record->length = visit_load32(data);
   record->sequence = visit_load64(data + 8);
@@ -103,8 +141,14 @@ bool sb_priv_visit_head_decode(const uint8_t *data, uint64_t offset, visit_recor
   record->count = visit_load16(data + 26);
   record->user = visit_load32(data + 28);
   record->payload = NULL;
-  return record->length >= VISIT_HEAD && record->length <= VISIT_RECORD_MAX && record->sequence > 0 && record->durable <= offset &&
-         data[25] == 0 && record->type >= VISIT_VISITS && record->type <= VISIT_INDEX && record->count <= VISIT_ITEMS_MAX;
+  return record->length >= VISIT_HEAD && record->length <= VISIT_RECORD_MAX && record->sequence > 0 &&
+         record->sequence <= VISIT_FILE_MAX / VISIT_HEAD && record->durable <= VISIT_FILE_MAX && data[25] == 0 &&
+         record->type >= VISIT_VISITS && record->type <= VISIT_INDEX && record->count <= VISIT_ITEMS_MAX;
+}
+
+bool sb_priv_visit_head_decode(const uint8_t *data, uint64_t offset, visit_record *record) {
+  return sb_priv_visit_head_decode_moved(data, offset, record) && offset >= VISIT_LOG_START && record->durable <= offset &&
+         record->sequence <= (offset - VISIT_LOG_START) / VISIT_HEAD + 1;
 }
 
 uint32_t sb_priv_visit_record_checksum(uint32_t seed, const uint8_t *data, size_t padded) {
@@ -138,15 +182,40 @@ static bool page_fits(const visit_record *record, uint32_t size) {
   return runs * 8 == size - record->count * 8u;
 }
 
+/* Where a record of this type and size has its copy of the header; `size` where it has none. */
+static uint32_t header_place(const visit_record *record, uint32_t size) {
+  const uint64_t before = record->type == VISIT_LIMIT ? 0 : 32 + UINT64_C(24) * visit_load32(record->payload);
+  return before + VISIT_HEADER_SIZE == size ? (uint32_t)before : size;
+}
+
+const uint8_t *sb_priv_visit_payload_header(const visit_record *record) {
+  const uint32_t size = record->length - VISIT_HEAD, place = header_place(record, size);
+  return place < size ? record->payload + place : NULL;
+}
+
+static bool limit_fits(const visit_record *record, uint32_t size) {
+  const uint32_t place = header_place(record, size);
+  return record->count == 0 && record->user > 0 && place == 0 && (size == 0 || sb_priv_visit_header_whole(record->payload));
+}
+
+static bool index_fits(const visit_record *record, uint32_t size) {
+  if (record->count != 0 || record->user != 0 || size < 32) return false;
+  const uint32_t place = header_place(record, size);
+  return place - 32 == UINT64_C(24) * visit_load32(record->payload) &&
+         (place == size || sb_priv_visit_header_whole(record->payload + place));
+}
+
 bool sb_priv_visit_payload_fits(const visit_record *record) {
+  static const uint8_t zeros[8];
   const uint32_t size = record->length - VISIT_HEAD;
+  if (memcmp(record->payload + size, zeros, visit_padded(size) - size) != 0) return false;
   switch (record->type) {
   case VISIT_VISITS: return visits_fit(record, size);
   case VISIT_DELETE: return record->count > 0 && size == record->count * 4u;
   case VISIT_CLEAR: return record->count == 0 && size == 0;
-  case VISIT_LIMIT: return record->count == 0 && size == 0 && record->user > 0;
+  case VISIT_LIMIT: return limit_fits(record, size);
   case VISIT_PAGE: return page_fits(record, size);
-  case VISIT_INDEX: return record->count == 0 && size >= 32 && size - 32 == UINT64_C(24) * visit_load32(record->payload);
+  case VISIT_INDEX: return index_fits(record, size);
   default: return false;
   }
 }
@@ -204,9 +273,18 @@ void sb_priv_visit_writer_end(visit_writer *writer, size_t start, uint32_t count
 
 sb_status sb_priv_visit_writer_limit(visit_writer *writer, uint32_t max_visits) {
   size_t start;
-  const sb_status status = sb_priv_visit_writer_begin(writer, VISIT_LIMIT, max_visits, 0, &start);
-  if (status == SB_OK) sb_priv_visit_writer_end(writer, start, 0);
-  return status;
+  const sb_status status = sb_priv_visit_writer_begin(writer, VISIT_LIMIT, max_visits, VISIT_HEADER_SIZE, &start);
+  if (status != SB_OK) return status;
+  sb_priv_visit_writer_header(writer);
+  sb_priv_visit_writer_end(writer, start, 0);
+  return SB_OK;
+}
+
+void sb_priv_visit_writer_header(visit_writer *writer) {
+  if (writer->header == NULL) return;
+  memcpy(writer->bytes.data + writer->bytes.size, writer->header, VISIT_HEADER_SIZE);
+  writer->bytes.size += VISIT_HEADER_SIZE;
+  assert(writer->bytes.size <= writer->bytes.capacity);
 }
 
 int sb_priv_visit_writer_flush(visit_writer *writer) {

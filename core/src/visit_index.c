@@ -26,7 +26,7 @@ static bool pages_fit(const visit_base *base) {
     if (free_from > base->offset) return false;
     users += page->users;
   }
-  return base->max_visits > 0 && users == base->users;
+  return base->max_visits > 0 && users == base->users && base->visits >= base->users;
 }
 
 sb_status sb_priv_visit_index_load(visit_log *log, uint64_t offset, uint64_t limit, sb_error *error) {
@@ -35,13 +35,15 @@ sb_status sb_priv_visit_index_load(visit_log *log, uint64_t offset, uint64_t lim
   if (status == SB_IO) return sb_priv_visit_io(error, log->random.problem, "reading the index");
   if (status == SB_NO_MEMORY) return sb_priv_error(error, status, NULL, "no memory to read the index");
   if (status != SB_OK || record.type != VISIT_INDEX) return sb_priv_visit_corrupt(error, offset, "the index is not valid");
+  if (!sb_priv_visit_log_owns(log, &record)) return sb_priv_visit_corrupt(error, offset, "the index is that of another file");
   visit_base base = {.page_count = visit_load32(record.payload),
                      .max_visits = visit_load32(record.payload + 4),
                      .users = visit_load64(record.payload + 8),
                      .visits = visit_load64(record.payload + 16),
                      .live_bytes = visit_load64(record.payload + 24),
                      .offset = offset,
-                     .end = offset + visit_padded(record.length)};
+                     .end = offset + visit_padded(record.length),
+                     .sequence = record.sequence};
   base.pages = malloc((base.page_count + 1) * sizeof *base.pages);
   if (base.pages == NULL) return sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory to read the index");
   base.size = base.end - base.offset;
@@ -88,6 +90,16 @@ static uint32_t page_of(const visit_base *base, uint64_t user) {
   return low;
 }
 
+static uint32_t page_user(const visit_record *page, uint32_t row) { return visit_load32(page->payload + 8 * (size_t)row); }
+
+/* Whether a page is the one that the list means. Sequences ascend with offsets, so each leaves room for those of the pages behind it: a page
+ * that was written after the index, in another state of the file, has none. */
+static bool page_is(const visit_base *base, uint32_t index, const visit_record *found) {
+  const visit_page *page = &base->pages[index];
+  return found->user == page->first && found->count == page->users && found->length == page->length &&
+         page_user(found, found->count - 1u) == page->last && found->sequence + (base->page_count - index) <= base->sequence;
+}
+
 /* Makes log->page the page at `index`. */
 static sb_status page_load(visit_log *log, uint32_t index, sb_error *error) {
   if (log->page_index == index) return SB_OK;
@@ -97,15 +109,13 @@ static sb_status page_load(visit_log *log, uint32_t index, sb_error *error) {
   const sb_status status = sb_priv_visit_reader_get(&log->pages, log->seed, page->offset, log->base.offset, &log->page);
   if (status == SB_IO) return sb_priv_visit_io(error, log->pages.problem, "reading the index");
   if (status == SB_NO_MEMORY) return sb_priv_error(error, status, NULL, "no memory to read the index");
-  if (status != SB_OK || log->page.type != VISIT_PAGE || log->page.user != page->first || log->page.count != page->users)
+  if (status != SB_OK || log->page.type != VISIT_PAGE || !page_is(&log->base, index, &log->page))
     return sb_priv_visit_corrupt(error, page->offset, "a page of the index is not valid");
   log->page_index = index;
   log->row = 0;
   log->row_runs = 0;
   return SB_OK;
 }
-
-static uint32_t page_user(const visit_record *page, uint32_t row) { return visit_load32(page->payload + 8 * (size_t)row); }
 
 /* The first row of a page whose user is at least `user`. */
 static uint32_t page_row(const visit_record *page, uint64_t user) {
@@ -246,7 +256,8 @@ sb_status sb_priv_visit_index_end(visit_index_writer *index, uint32_t max_visits
   }
   size_t start;
   const uint64_t offset = writer->end;
-  if (status == SB_OK) status = sb_priv_visit_writer_begin(writer, VISIT_INDEX, 0, 32 + PAGE_ROW * index->page_count, &start);
+  if (status == SB_OK)
+    status = sb_priv_visit_writer_begin(writer, VISIT_INDEX, 0, 32 + PAGE_ROW * index->page_count + VISIT_HEADER_SIZE, &start);
   if (status != SB_OK) {
     sb_priv_visit_index_abandon(index);
     return status;
@@ -267,6 +278,7 @@ sb_status sb_priv_visit_index_end(visit_index_writer *index, uint32_t max_visits
     visit_store32(row + 20, page->users);
   }
   writer->bytes.size += 32 + PAGE_ROW * index->page_count;
+  sb_priv_visit_writer_header(writer);
   sb_priv_visit_writer_end(writer, start, 0);
   *base = (visit_base){.pages = index->pages,
                        .page_count = (uint32_t)index->page_count,
@@ -276,7 +288,8 @@ sb_status sb_priv_visit_index_end(visit_index_writer *index, uint32_t max_visits
                        .live_bytes = live_bytes,
                        .offset = offset,
                        .end = writer->end,
-                       .size = writer->end - index->start};
+                       .size = writer->end - index->start,
+                       .sequence = writer->sequence};
   index->pages = NULL;
   sb_priv_visit_index_abandon(index);
   return SB_OK;

@@ -35,8 +35,7 @@ sb_status sb_priv_visit_corrupt(sb_error *error, uint64_t offset, const char *wh
 
 /* ---- records ---- */
 
-/* Makes `size` bytes at `offset` available, which end at or before `limit`, up to which the file may be read ahead. */
-static sb_status fetch(visit_reader *reader, uint64_t offset, size_t size, uint64_t limit, const uint8_t **data) {
+sb_status sb_priv_visit_reader_fetch(visit_reader *reader, uint64_t offset, size_t size, uint64_t limit, const uint8_t **data) {
   visit_bytes *bytes = &reader->bytes;
   if (offset < reader->offset || offset + size > reader->offset + bytes->size) {
     /* Who asks for what follows goes on, it seems, as a walk over a compacted file does. */
@@ -53,7 +52,11 @@ static sb_status fetch(visit_reader *reader, uint64_t offset, size_t size, uint6
       bytes->size = 0;
       return SB_IO;
     }
-    if (bytes->size < size) return SB_CORRUPT; /* the file has become shorter */
+    if (bytes->size < size && !reader->moved) return SB_CORRUPT; /* the file has become shorter */
+    if (bytes->size < wanted && reader->moved) {
+      memset(bytes->data + bytes->size, 0, wanted - bytes->size);
+      bytes->size = wanted;
+    }
   }
   *data = bytes->data + (offset - reader->offset);
   return SB_OK;
@@ -64,9 +67,9 @@ static sb_status check_large(visit_reader *reader, uint32_t seed, uint64_t offse
   uint32_t checksum = seed;
   for (uint64_t done = 0; done < padded;) {
     const uint64_t rest = padded - done;
-    const size_t size = rest < reader->chunk ? (size_t)rest : reader->chunk;
+    const size_t piece = reader->chunk < CHUNK_RANDOM ? CHUNK_RANDOM : reader->chunk, size = rest < piece ? (size_t)rest : piece;
     const uint8_t *data;
-    const sb_status status = fetch(reader, offset + done, size, limit, &data);
+    const sb_status status = sb_priv_visit_reader_fetch(reader, offset + done, size, limit, &data);
     if (status != SB_OK) return status;
     checksum = done == 0 ? sb_crc32c(sb_crc32c(checksum, data, 4), data + 8, size - 8) : sb_crc32c(checksum, data, size);
     done += size;
@@ -79,20 +82,21 @@ sb_status sb_priv_visit_reader_get(visit_reader *reader, uint32_t seed, uint64_t
   const uint8_t *data;
   if (limit - offset < VISIT_HEAD) {
     static const uint8_t nothing[VISIT_HEAD];
-    const sb_status status = fetch(reader, offset, (size_t)(limit - offset), limit, &data);
+    const sb_status status = sb_priv_visit_reader_fetch(reader, offset, (size_t)(limit - offset), limit, &data);
     if (status != SB_OK) return status;
     return memcmp(data, nothing, (size_t)(limit - offset)) == 0 ? SB_NOT_FOUND : SB_CORRUPT;
   }
-  sb_status status = fetch(reader, offset, VISIT_HEAD, limit, &data);
+  sb_status status = sb_priv_visit_reader_fetch(reader, offset, VISIT_HEAD, limit, &data);
   if (status != SB_OK) return status;
   if (visit_load32(data) == 0) return SB_NOT_FOUND;
-  if (!sb_priv_visit_head_decode(data, offset, record)) return SB_CORRUPT;
+  if (!(reader->moved ? sb_priv_visit_head_decode_moved(data, offset, record) : sb_priv_visit_head_decode(data, offset, record)))
+    return SB_CORRUPT;
   const uint64_t padded = visit_padded(record->length);
   if (padded > limit - offset) return SB_CORRUPT;
   const uint32_t expected = visit_load32(data + 4);
   const bool large = padded > CHUNK_SEQUENTIAL;
   if (large) status = check_large(reader, seed, offset, padded, limit, expected);
-  if (status == SB_OK) status = fetch(reader, offset, (size_t)padded, limit, &data);
+  if (status == SB_OK) status = sb_priv_visit_reader_fetch(reader, offset, (size_t)padded, limit, &data);
   if (status != SB_OK) return status;
   if (!large && sb_priv_visit_record_checksum(seed, data, (size_t)padded) != expected) return SB_CORRUPT;
   record->payload = data + VISIT_HEAD;
@@ -107,6 +111,17 @@ static sb_status explain(const visit_reader *reader, sb_status status, uint64_t 
 }
 
 /* ---- init ---- */
+
+void sb_priv_visit_log_check(const visit_log *log) {
+  assert(log->end % 8 == 0 && log->end >= VISIT_LOG_START && log->limited <= log->end);
+  assert(log->sequence > 0 && log->sequence <= (log->end - VISIT_LOG_START) / VISIT_HEAD);
+  assert(log->table.max_visits > 0 && (log->base.pages != NULL || log->limit_count > 0));
+  assert(log->base.pages == NULL || (log->base.offset < log->base.end && log->base.end <= log->end && log->base.max_visits > 0));
+  for (size_t i = 1; i < log->limit_count; i++) assert(log->limits[i - 1].offset < log->limits[i].offset);
+  assert(log->limit_count == 0 || log->limits[log->limit_count - 1].offset < log->end);
+  assert(log->slot.length <= log->end);
+  (void)log;
+}
 
 void sb_priv_visit_log_init(visit_log *log, int file, bool read_only) {
   *log = (visit_log){.file = file, .read_only = read_only};
@@ -138,16 +153,72 @@ sb_status sb_priv_visit_log_limit_reserve(visit_log *log) {
   return SB_OK;
 }
 
+/* Users are trimmed when they are looked at next, or all at once when the log was read (sb_priv_visit_log_settle), because a file may have
+ * as many limits as users. */
 static sb_status take_limit(visit_log *log, const visit_record *record) {
   const sb_status status = sb_priv_visit_log_limit_reserve(log);
   if (status != SB_OK) return status;
-  log->limits[log->limit_count++] = (visit_limit){.offset = record->offset, .max_visits = record->user};
+  visit_limit limit = {.offset = record->offset, .max_visits = record->user, .least = record->user};
+  const size_t place = log->limit_count + 1; /* in the tree, which counts from 1 */
+  for (size_t step = 1; (place & step) == 0; step *= 2)
+    if (log->limits[place - step - 1].least < limit.least) limit.least = log->limits[place - step - 1].least;
+  log->limits[log->limit_count++] = limit;
   log->table.max_visits = record->user;
-  for (size_t i = 0; i < log->table.slot_count; i++) {
-    visit_user *user = log->table.slots[i];
-    if (user != NULL && user->decoded) sb_priv_visit_user_trim(&log->table, user, record->user);
-  }
   return SB_OK;
+}
+
+/* How many limits lie before `offset`. */
+static size_t limits_before(const visit_log *log, uint64_t offset) {
+  size_t low = 0, high = log->limit_count;
+  while (low < high) {
+    const size_t middle = low + (high - low) / 2;
+    if (log->limits[middle].offset < offset)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low;
+}
+
+/* The smallest of the limits `first` to `last - 1`, of which there is one at least. */
+static uint32_t limits_least(const visit_log *log, size_t first, size_t last) {
+  uint32_t least = UINT32_MAX;
+  while (last > first) {
+    const visit_limit *limit = &log->limits[last - 1];
+    const size_t step = last & (0 - last);
+    const bool whole = last - first >= step;
+    const uint32_t value = whole ? limit->least : limit->max_visits;
+    if (value < least) least = value;
+    last -= whole ? step : 1;
+  }
+  return least;
+}
+
+static void settle(visit_log *log, visit_user *user) {
+  const size_t first = limits_before(log, user->limited > log->limited ? user->limited : log->limited);
+  if (first < log->limit_count) sb_priv_visit_user_trim(&log->table, user, limits_least(log, first, log->limit_count));
+  user->limited = log->end;
+}
+
+void sb_priv_visit_log_settle(visit_log *log) {
+  const bool due = limits_before(log, log->limited) < log->limit_count;
+  for (size_t i = 0; i < log->table.slot_count && due; i++)
+    if (log->table.slots[i] != NULL && log->table.slots[i]->decoded) settle(log, log->table.slots[i]);
+  log->limited = log->end;
+}
+
+bool sb_priv_visit_log_owns(const visit_log *log, const visit_record *record) {
+  static const uint8_t unknown[VISIT_HEADER_SIZE];
+  const uint8_t *copy = sb_priv_visit_payload_header(record);
+  if (memcmp(log->header, unknown, sizeof unknown) == 0) return true;
+  if (copy == NULL) return (visit_load64(log->header + 16) & VISIT_FEATURE_COPIES) == 0;
+  return memcmp(copy + 32, log->header + 32, 16) == 0;
+}
+
+/* One of the places that a check of the whole file must come to. */
+static void note_place(visit_log *log, uint64_t offset) {
+  for (size_t i = 0; i < 2; i++)
+    if (log->to_see[i] == offset) log->to_see[i] = 0;
 }
 
 /* Notes a record for the time when its user is asked for, or applies it to a user who was. */
@@ -159,6 +230,7 @@ static sb_status take_change(visit_log *log, const visit_record *record, sb_erro
     user->decoded = log->places_only;
   }
   if (user->decoded) {
+    settle(log, user);
     const sb_status status = sb_priv_visit_log_prepare(log, record, error);
     if (status == SB_OK) (void)sb_priv_visit_log_apply(log, record);
     return status;
@@ -177,6 +249,8 @@ static sb_status take_change(visit_log *log, const visit_record *record, sb_erro
 
 sb_status sb_priv_visit_log_take(visit_log *log, const visit_record *record, sb_error *error) {
   sb_status status = SB_OK;
+  if (record->type == VISIT_LIMIT && !sb_priv_visit_log_owns(log, record))
+    return sb_priv_visit_corrupt(error, record->offset, "its copy of the header is that of another file");
   if (record->type == VISIT_LIMIT)
     status = take_limit(log, record);
   else if (record->type < VISIT_LIMIT)
@@ -187,19 +261,19 @@ sb_status sb_priv_visit_log_take(visit_log *log, const visit_record *record, sb_
   if (status != SB_OK) return status;
   log->sequence = record->sequence;
   log->end = record->offset + visit_padded(record->length);
+  if (log->places_only) note_place(log, log->end);
   if (record->durable > log->durable) log->durable = record->durable;
   log->replayed++;
   return SB_OK;
 }
 
-/* The end of the last byte in [from, size) that is not zero; `from` when all are. */
-static sb_status used_end(visit_log *log, uint64_t from, uint64_t size, uint64_t *end) {
+sb_status sb_priv_visit_log_used(visit_log *log, uint64_t from, uint64_t size, uint64_t *end) {
   visit_reader *reader = &log->sequential;
   *end = from;
   for (uint64_t offset = from; offset < size;) {
     const size_t piece = size - offset < reader->chunk ? (size_t)(size - offset) : reader->chunk;
     const uint8_t *data;
-    const sb_status status = fetch(reader, offset, piece, size, &data);
+    const sb_status status = sb_priv_visit_reader_fetch(reader, offset, piece, size, &data);
     if (status == SB_CORRUPT) return SB_OK; /* shorter by now */
     if (status != SB_OK) return status;
     if (data[0] != 0 || memcmp(data, data + 1, piece - 1) != 0)
@@ -213,33 +287,29 @@ static sb_status used_end(visit_log *log, uint64_t from, uint64_t size, uint64_t
   return SB_OK;
 }
 
-/* Whether a valid record after the bad place p says that the log was on disk past p. */
-static sb_status was_durable(visit_log *log, uint64_t p, uint64_t size, bool *durable) {
-  *durable = false;
-  for (uint64_t offset = p; size - offset >= VISIT_HEAD;) {
-    const uint8_t *data;
-    visit_record record;
-    sb_status status = fetch(&log->sequential, offset, VISIT_HEAD, size, &data);
-    if (status == SB_CORRUPT) return SB_OK;
-    if (status != SB_OK) return status;
-    /* Most places are ruled out by their head, so that this is not quadratic. */
-    const bool possible = sb_priv_visit_head_decode(data, offset, &record) && record.sequence > log->sequence &&
-                          record.sequence - log->sequence <= (offset - p) / VISIT_HEAD + 1;
-    if (possible) {
-      status = sb_priv_visit_reader_get(&log->sequential, log->seed, offset, size, &record);
-      if (status == SB_IO || status == SB_NO_MEMORY) return status;
-    }
-    if (!possible || status != SB_OK) {
-      offset += 8;
-      continue;
-    }
-    if (record.durable > p) {
-      *durable = true;
-      return SB_OK;
-    }
-    offset += visit_padded(record.length);
+/* Whether the system has run on since the slot was written, so that it holds what was written since, synced or not. */
+static bool same_start(const visit_log *log) { return log->slot.boot != 0 && log->slot.boot == sb_priv_boot(); }
+
+/* Looks for the valid record after the bad place p that proves that p has been good: one that says so, or, where `any`, any later one.
+ * `*proof` is its offset, 0 if there is none. */
+static sb_status look_behind(visit_log *log, uint64_t p, uint64_t size, bool any, uint64_t *proof) {
+  visit_scan scan;
+  visit_record record;
+  sb_priv_visit_scan_begin(&scan, log->file, p, size, false);
+  scan.sequence = log->sequence;
+  *proof = 0;
+  sb_status status = SB_OK;
+  while (*proof == 0 && (status = sb_priv_visit_scan_next(&scan, log->seed, &record)) == SB_OK) {
+    if (!any && record.durable <= p) continue;
+    status = sb_priv_visit_reader_get(&log->sequential, log->seed, record.offset, size, &record);
+    if (status == SB_OK) *proof = record.offset;
+    if (status == SB_IO || status == SB_NO_MEMORY) break;
   }
-  return SB_OK;
+  if (*proof != 0 || status == SB_NOT_FOUND || status == SB_CORRUPT) status = SB_OK;
+  if (status == SB_IO && scan.heads.problem + scan.bytes.problem != 0)
+    log->sequential.problem = scan.heads.problem != 0 ? scan.heads.problem : scan.bytes.problem;
+  sb_priv_visit_scan_end(&scan);
+  return status;
 }
 
 /* The record at log->end. */
@@ -262,16 +332,54 @@ sb_status sb_priv_visit_log_goes_on(visit_log *log, bool *goes_on, sb_error *err
   return SB_OK;
 }
 
+/* A writer that came after a reader's open has written a slot of its own, and what follows was written under that start of the system. */
+static sb_status slot_reread(visit_log *log) {
+  uint8_t page[VISIT_LOG_START];
+  size_t got;
+  log->sequential.problem = sb_priv_file_read(log->file, page, sizeof page, 0, &got);
+  if (log->sequential.problem != 0) return SB_IO;
+  for (unsigned i = 0; i < 2 && got == sizeof page && memcmp(page, log->header, sizeof log->header) == 0; i++) {
+    visit_slot slot;
+    if (sb_priv_visit_header_slot(page, i, &slot) && slot.generation > log->slot.generation) log->slot = slot;
+  }
+  return SB_OK;
+}
+
+/* Of the bad record at log->end: how far what lies there reaches, and what proves that it is damage. */
+static sb_status judge(visit_log *log, uint64_t size, uint64_t *tail, uint64_t *proof) {
+  uint64_t end;
+  *tail = *proof = 0;
+  sb_status status = log->read_only ? slot_reread(log) : SB_OK;
+  if (status == SB_OK) status = sb_priv_visit_log_used(log, log->end, size, &end);
+  if (status != SB_OK || end == log->end) return status;
+  *tail = end - log->end;
+  return look_behind(log, log->end, size, same_start(log), proof);
+}
+
+/* Beside a writer what was proof may have been taken back together with what lay before it. */
+static sb_status proof_stays(visit_log *log, uint64_t size, uint64_t *proof) {
+  visit_record record;
+  if (!log->read_only || *proof == 0) return SB_OK;
+  log->sequential.bytes.size = 0;
+  const sb_status status = sb_priv_visit_reader_get(&log->sequential, log->seed, *proof, size, &record);
+  if (status == SB_IO || status == SB_NO_MEMORY) return status;
+  if (status != SB_OK) *proof = 0;
+  return SB_OK;
+}
+
 /* Reads on from log->end. At the first place that holds no valid record, decides whether that is the end, an unsynced tail, or damage.
  * Beside a writer, what follows that place is read later than the place itself, and records may have come to both meanwhile. So the place
- * is read once more at last: what says that it was on disk was written after it, and would be no proof of damage else. */
-sb_status sb_priv_visit_log_follow(visit_log *log, uint64_t size, uint64_t *tail, sb_error *error) {
+ * is read once more at last: what proves that it was good was written after it, and would be no proof of damage else. */
+static sb_status follow(visit_log *log, uint64_t size, uint64_t *tail, sb_error *error) {
   visit_reader *reader = &log->sequential;
   reader->bytes.size = 0; /* the file may have changed since */
   *tail = 0;
-  for (bool durable = false, last = false;;) {
+  uint64_t proof = 0;
+  for (bool last = false;;) {
     visit_record record;
     sb_status status = next_record(log, size, &record);
+    if (status == SB_OK && log->sequence == 0 && record.type != VISIT_LIMIT)
+      return sb_priv_visit_corrupt(error, record.offset, "the first record does not say how many visits a user may have");
     if (status == SB_OK) {
       status = sb_priv_visit_log_take(log, &record, error);
       if (status != SB_OK) return status;
@@ -280,20 +388,27 @@ sb_status sb_priv_visit_log_follow(visit_log *log, uint64_t size, uint64_t *tail
       continue;
     }
     if (status == SB_IO || status == SB_NO_MEMORY) return explain(reader, status, log->end, error);
-    if (last && durable) return sb_priv_visit_corrupt(error, log->end, "a bad record, and a later one says that it was on disk");
-    if (last) return SB_OK;
     if (log->end < log->slot.length)
       return sb_priv_visit_corrupt(error, log->end, "a bad record before the place that was known to be on disk");
-    uint64_t end;
-    status = used_end(log, log->end, size, &end);
-    durable = false;
-    if (status == SB_OK && end > log->end) status = was_durable(log, log->end, size, &durable);
+    if (last) break;
+    status = judge(log, size, tail, &proof);
     if (status != SB_OK) return explain(reader, status, log->end, error);
-    *tail = end - log->end;
-    if (*tail == 0) return SB_OK;
+    if (*tail == 0) break;
     last = true;
     if (log->read_only) reader->bytes.size = 0;
   }
+  if (log->sequence == 0) return sb_priv_visit_corrupt(error, log->end, "it has no valid record");
+  const sb_status status = proof_stays(log, size, &proof);
+  if (status != SB_OK) return explain(reader, status, log->end, error);
+  if (proof != 0) return sb_priv_visit_corrupt(error, log->end, "a bad record, and what lies behind it shows that it was good");
+  return SB_OK;
+}
+
+sb_status sb_priv_visit_log_follow(visit_log *log, uint64_t size, uint64_t *tail, sb_error *error) {
+  const sb_status status = follow(log, size, tail, error);
+  sb_priv_visit_log_settle(log);
+  if (status == SB_OK) sb_priv_visit_log_check(log);
+  return status;
 }
 
 sb_status sb_priv_visit_log_open(visit_log *log, uint64_t *tail, sb_error *error) {
@@ -306,6 +421,7 @@ sb_status sb_priv_visit_log_open(visit_log *log, uint64_t *tail, sb_error *error
   if (got < sizeof page) return sb_priv_visit_corrupt(error, got, "the file ends inside its header");
   sb_status status = sb_priv_visit_header_decode(page, log->read_only, log->uuid, &log->slot, error);
   if (status != SB_OK) return status;
+  memcpy(log->header, page, sizeof log->header);
   log->seed = sb_priv_visit_seed(log->uuid);
   log->end = VISIT_LOG_START;
   log->durable = log->slot.length;
@@ -352,7 +468,8 @@ static sb_status decode_base(visit_log *log, visit_table *table, visit_user *use
     visit_record record;
     status = offset < VISIT_LOG_START ? SB_CORRUPT : sb_priv_visit_reader_get(&log->random, log->seed, offset, log->base.offset, &record);
     if (status == SB_OK &&
-        (record.type != VISIT_VISITS || record.user != user->user || visit_run_first(run) + visit_run_count(run) > record.count))
+        (record.type != VISIT_VISITS || record.user != user->user || visit_run_first(run) + visit_run_count(run) > record.count ||
+         record.sequence >= log->base.sequence)) /* of another state of the file */
       status = SB_CORRUPT;
     if (status == SB_OK) status = insert_items(table, user, &record, visit_run_first(run), visit_run_count(run));
     if (status != SB_OK) return explain(&log->random, status, offset, error);
@@ -390,9 +507,11 @@ static sb_status decode(visit_log *log, uint32_t id, const visit_user *noted, ui
   size_t limit = 0;
   for (uint32_t i = 0; noted != NULL && i < noted->count && status == SB_OK; i++) {
     const uint64_t offset = noted->pending[i];
-    for (; limit < log->limit_count && log->limits[limit].offset < offset; limit++) {
-      table.max_visits = log->limits[limit].max_visits;
-      sb_priv_visit_user_trim(&table, user, table.max_visits);
+    const size_t next = limits_before(log, offset);
+    if (next > limit) {
+      sb_priv_visit_user_trim(&table, user, limits_least(log, limit, next));
+      table.max_visits = log->limits[next - 1].max_visits;
+      limit = next;
     }
     visit_record record;
     status = sb_priv_visit_reader_get(&log->random, log->seed, offset, log->end, &record);
@@ -400,7 +519,7 @@ static sb_status decode(visit_log *log, uint32_t id, const visit_user *noted, ui
     if (status == SB_OK) status = apply_to(&table, user, &record);
     if (status != SB_OK) return explain(&log->random, status, offset, error);
   }
-  for (; limit < log->limit_count && status == SB_OK; limit++) sb_priv_visit_user_trim(&table, user, log->limits[limit].max_visits);
+  if (status == SB_OK && limit < log->limit_count) sb_priv_visit_user_trim(&table, user, limits_least(log, limit, log->limit_count));
   return status;
 }
 
@@ -455,7 +574,8 @@ static sb_status show_plain(visit_log *log, uint32_t user, uint32_t max_visits, 
   if (offset < VISIT_LOG_START) return SB_OK;
   status = sb_priv_visit_reader_get(&log->random, log->seed, offset, log->base.offset, &record);
   if (status != SB_OK) return explain(&log->random, status, offset, error);
-  if (record.type != VISIT_VISITS || record.user != user || record.count != visit_run_count(run)) return SB_OK;
+  if (record.type != VISIT_VISITS || record.user != user || record.count != visit_run_count(run) || record.sequence >= log->base.sequence)
+    return SB_OK;
   return show_record(&record, visits, shown);
 }
 
@@ -516,7 +636,8 @@ sb_status sb_priv_visit_log_prepare(visit_log *log, const visit_record *record, 
   visit_user *user = NULL;
   sb_status status = sb_priv_visit_log_load(log, record->user, true, &user, error);
   if (status != SB_OK || record->type != VISIT_VISITS) return status;
-  const uint64_t bytes = log->places_only ? 0 : record->length - VISIT_HEAD - (uint64_t)VISIT_ITEM_HEAD * record->count;
+  const uint64_t bytes = log->places_only ? UINT64_C(4) * record->count
+                                          : record->length - VISIT_HEAD - (uint64_t)VISIT_ITEM_HEAD * record->count;
   status = sb_priv_visit_user_reserve(user, record->count, bytes);
   if (status != SB_OK)
     return sb_priv_error(error, status, NULL,
@@ -534,7 +655,11 @@ bool sb_priv_visit_log_apply(visit_log *log, const visit_record *record) {
     if (record->type == VISIT_VISITS) {
       visit_item item;
       data = sb_priv_visit_item_next(data, &item);
-      if (log->places_only) item.url_size = item.text_size = 0;
+      uint8_t size[4]; /* in the place of url and text, to count live bytes */
+      if (log->places_only) {
+        visit_store32(size, item.url_size + item.text_size);
+        item = (visit_item){.time_ns = item.time_ns, .visit_id = item.visit_id, .url_size = sizeof size, .bytes = size};
+      }
       sb_priv_visit_user_insert(&log->table, user, &item, visit_run(record->offset, i, 1));
       user->reserved_count--;
       user->reserved_bytes -= item.url_size + 1 + item.text_size;

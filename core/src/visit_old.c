@@ -136,6 +136,7 @@ sb_status sb_priv_visit_old_read(visit_log *log, uint64_t size, sb_error *error)
   if (status == SB_OK && at.offset != size) status = SB_CORRUPT;
   sb_priv_visit_bytes_free(&bytes);
   sb_priv_visit_bytes_free(&at.ids);
+  if (at.problem == ENOMEM) return sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory to read a file of the old format");
   if (at.problem != 0) return sb_priv_visit_io(error, at.problem, "reading the file");
   if (status == SB_CORRUPT) return refuse(&at, error);
   if (status == SB_NO_MEMORY) return sb_priv_error(error, status, NULL, "no memory to read a file of the old format");

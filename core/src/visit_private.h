@@ -1,8 +1,9 @@
 #ifndef SB_VISIT_PRIVATE_H
 #define SB_VISIT_PRIVATE_H
 
-/* What the .c files of VisitManager share: visit_format (bytes), visit_table (users in memory), visit_log (reading a file), visit_index,
- * visit_compact, visit_swap, visit_thread, visit_old (format 0), visit_check (verify, salvage), visit_file (the store), visit_snapshot, visits (the API). They
+/* What the .c files of VisitManager share: visit_format (bytes), visit_table (users in memory), visit_log (reading a file), visit_scan
+ * (finding records where nothing says where they are), visit_index, visit_compact, visit_name (whose the names are), visit_swap,
+ * visit_thread, visit_old (format 0), visit_check (verify, salvage), visit_file (the store), visit_snapshot, visits (the API). They
  * stand on each other in about this order. docs/file-format.md has the byte tables that the numbers here come from. */
 
 #include <pthread.h>
@@ -20,6 +21,8 @@
 #define VISIT_LOG_START 4096u
 #define VISIT_SECTOR 512u
 #define VISIT_SLOT_SIZE 64u
+#define VISIT_HEADER_SIZE 64u        /* bytes of the header that never change; records carry copies of them */
+#define VISIT_FEATURE_COPIES 1u      /* needed to read: there are such copies */
 #define VISIT_HEAD 32u               /* bytes of a record before its payload */
 #define VISIT_RECORD_MAX 0x20000000u /* bytes of a record */
 #define VISIT_ITEMS_MAX 4096u        /* visits, or ids, of a record */
@@ -60,7 +63,8 @@ typedef struct visit_slot {
   uint32_t state;
   uint64_t length; /* of the log, as known to be on disk */
   uint64_t index;
-  uint64_t boot; /* under which start of the system it was written */
+  uint64_t boot;     /* under which start of the system it was written */
+  uint32_t replaces; /* the mark of the file in whose place it is being built; 0: it is not being built */
 } visit_slot;
 
 typedef struct visit_record {
@@ -86,6 +90,10 @@ typedef struct visit_bytes {
 
 sb_status sb_priv_visit_bytes_reserve(visit_bytes *bytes, size_t more);
 void sb_priv_visit_bytes_free(visit_bytes *bytes);
+/* The VISIT_HEADER_SIZE bytes that never change, as a file that is made now has them. */
+void sb_priv_visit_header_fields(uint8_t *data, const uint8_t uuid[16]);
+/* Whether VISIT_HEADER_SIZE bytes are a header, or a copy of one, by magic and checksum. */
+bool sb_priv_visit_header_whole(const uint8_t *data);
 /* `page` has VISIT_LOG_START bytes: header and both slots, of which one counts. */
 void sb_priv_visit_header_encode(uint8_t *page, const uint8_t uuid[16], const visit_slot *slot);
 void sb_priv_visit_slot_encode(uint8_t *data, const uint8_t uuid[16], const visit_slot *slot);
@@ -93,14 +101,24 @@ bool sb_priv_visit_slot_decode(const uint8_t *data, visit_slot *slot, uint8_t uu
 /* Whether the first `size` bytes of a file are those of this format; then SB_OK, SB_UNSUPPORTED or SB_CORRUPT, with `error` filled. */
 bool sb_priv_visit_header_is_ours(const uint8_t *page, size_t size);
 sb_status sb_priv_visit_header_decode(const uint8_t *page, bool read_only, uint8_t uuid[16], visit_slot *slot, sb_error *error);
+/* Whether a header without its slots is one that this library can use; then SB_OK or SB_UNSUPPORTED. */
+sb_status sb_priv_visit_header_usable(const uint8_t *header, bool read_only, sb_error *error);
+/* Whether slot `i` of a header page is valid, and the file's. */
+bool sb_priv_visit_header_slot(const uint8_t *page, unsigned i, visit_slot *slot);
+/* Whether all that must be zero in a header page is; `*offset` of the first byte that is not. */
+bool sb_priv_visit_header_zeros(const uint8_t *page, uint64_t *offset);
 /* Whether what the slot says of the index can be relied on: it was synced, or is still in the system's memory. */
 bool sb_priv_visit_slot_index_holds(const visit_slot *slot);
 uint32_t sb_priv_visit_seed(const uint8_t uuid[16]);
-/* Reads a head; false when it cannot be one. The payload is not looked at. */
+/* Reads a head; false when it cannot be one at this offset of a file. The payload is not looked at. */
 bool sb_priv_visit_head_decode(const uint8_t *data, uint64_t offset, visit_record *record);
+/* The same of a record that may come from another place of the file. */
+bool sb_priv_visit_head_decode_moved(const uint8_t *data, uint64_t offset, visit_record *record);
 uint32_t sb_priv_visit_record_checksum(uint32_t seed, const uint8_t *data, size_t padded);
-/* Whether the payload is what type and count say. */
+/* Whether the payload is what type and count say, and the padding behind it zero. */
 bool sb_priv_visit_payload_fits(const visit_record *record);
+/* The copy of the header in a limit, or an index, that fits; NULL where it has none. */
+const uint8_t *sb_priv_visit_payload_header(const visit_record *record);
 /* Takes the next visit from a payload that fits. */
 const uint8_t *sb_priv_visit_item_next(const uint8_t *data, visit_item *item);
 
@@ -112,13 +130,19 @@ typedef struct visit_writer {
   uint64_t end;
   uint64_t durable;
   visit_bytes bytes;
+  const uint8_t *header; /* of which limits and indexes get a copy; NULL: of a file that has none */
 } visit_writer;
+
+/* Adds visits whose rows nobody changes; their strings are the caller's. */
+sb_status sb_priv_visit_manager_add(sb_visit_manager *manager, const sb_visit *rows, size_t count, sb_error *error);
 
 /* Begins a record; visit_writer_end gives it length, sequence and checksum. `*start` is its place in `bytes`. */
 sb_status sb_priv_visit_writer_begin(visit_writer *writer, uint8_t type, uint32_t user, size_t payload_max, size_t *start);
 void sb_priv_visit_writer_item(visit_writer *writer, int64_t time_ns, uint32_t visit_id, const void *url, uint32_t url_size,
                                const void *text, uint32_t text_size);
 void sb_priv_visit_writer_end(visit_writer *writer, size_t start, uint32_t count);
+/* Puts the copy of the header into a limit or an index that has room for it, if the file has such copies. */
+void sb_priv_visit_writer_header(visit_writer *writer);
 sb_status sb_priv_visit_writer_limit(visit_writer *writer, uint32_t max_visits);
 int sb_priv_visit_writer_flush(visit_writer *writer);
 
@@ -140,6 +164,7 @@ typedef struct visit_user {
   uint32_t count, first, capacity;
   uint32_t start, end, room;
   uint32_t reserved_count, reserved_bytes; /* room that a change under way counts on */
+  uint64_t limited;                        /* decoded: the limits before this offset were applied to it */
   bool decoded;
   union {
     visit_entry *entries;
@@ -205,6 +230,7 @@ typedef struct visit_reader {
   uint64_t offset; /* of the bytes in memory */
   visit_bytes bytes;
   int problem; /* errno of the last SB_IO */
+  bool moved;  /* records may come from another place of the file, and zeros follow its end */
 } visit_reader;
 
 typedef struct visit_page {
@@ -220,11 +246,14 @@ typedef struct visit_base {
   uint64_t users, visits, live_bytes;
   uint64_t offset, end; /* of the index record; of all of it */
   uint64_t size;        /* with its pages */
+  uint64_t sequence;    /* of the index record; of everything that it names, less */
 } visit_base;
 
+/* Limits are a binary indexed tree, so that the smallest of neighbours is found without looking at each: a user may have many behind it. */
 typedef struct visit_limit {
   uint64_t offset;
   uint32_t max_visits;
+  uint32_t least; /* of the limits that its place in the tree stands for */
 } visit_limit;
 
 typedef struct visit_log visit_log;
@@ -232,6 +261,7 @@ struct visit_log {
   int file;
   bool read_only;
   uint8_t uuid[16];
+  uint8_t header[VISIT_HEADER_SIZE]; /* as it is in the file; zeros: unknown */
   uint32_t seed;
   visit_slot slot;
   uint64_t end;      /* of the valid log */
@@ -244,6 +274,7 @@ struct visit_log {
   visit_base base;
   visit_limit *limits; /* changes of max_visits since the base, oldest first */
   size_t limit_count, limit_capacity;
+  uint64_t limited; /* the limits before this offset were applied to every decoded user */
   visit_table table;
   visit_reader sequential, random;
   visit_reader pages; /* for the index; it still has the page that was used last */
@@ -255,13 +286,19 @@ struct visit_log {
   /* For a check of the whole file: users are decoded as their records come, without urls and texts, and each index is told of. */
   bool places_only;
   sb_status (*indexed)(visit_log *log, uint64_t offset, sb_error *error);
+  uint64_t to_see[4]; /* offsets where it must come to: the ends that the slots name, and their indexes. 0: it did, or there is none */
   /* Told of each user that is read from the file: a compaction under way knows a newer place for its visits. */
   void (*loaded)(void *context, visit_user *user);
   void *loaded_context;
 };
 
+/* What holds of a log between calls, under assert. */
+void sb_priv_visit_log_check(const visit_log *log);
 sb_status sb_priv_visit_io(sb_error *error, int problem, const char *what);
 sb_status sb_priv_visit_corrupt(sb_error *error, uint64_t offset, const char *what);
+/* Makes `size` bytes at `offset` available, which end at or before `limit`, up to which the file may be read ahead. SB_CORRUPT: the file has
+ * become shorter. */
+sb_status sb_priv_visit_reader_fetch(visit_reader *reader, uint64_t offset, size_t size, uint64_t limit, const uint8_t **data);
 /* The record at `offset`, which ends at or before `limit`, checked but for its sequence. SB_NOT_FOUND: a length of 0 or the limit. */
 sb_status sb_priv_visit_reader_get(visit_reader *reader, uint32_t seed, uint64_t offset, uint64_t limit, visit_record *record);
 void sb_priv_visit_log_init(visit_log *log, int file, bool read_only);
@@ -270,6 +307,12 @@ void sb_priv_visit_log_free(visit_log *log); /* not the file */
 sb_status sb_priv_visit_log_open(visit_log *log, uint64_t *tail, sb_error *error);
 /* Makes room for one more change of max_visits, which then takes no memory. */
 sb_status sb_priv_visit_log_limit_reserve(visit_log *log);
+/* Whether the copy of the header in a limit or an index, if it has one, is that of this file. */
+bool sb_priv_visit_log_owns(const visit_log *log, const visit_record *record);
+/* Applies the limits that came since to the users in memory. */
+void sb_priv_visit_log_settle(visit_log *log);
+/* The end of the last byte in [from, size) that is not zero; `from` when all are. */
+sb_status sb_priv_visit_log_used(visit_log *log, uint64_t from, uint64_t size, uint64_t *end);
 /* Takes the next record of the log. */
 sb_status sb_priv_visit_log_take(visit_log *log, const visit_record *record, sb_error *error);
 /* Whether the last record that was read is still where it was: a writer takes back what it could not write or sync. */
@@ -290,6 +333,29 @@ sb_status sb_priv_visit_log_show(visit_log *log, uint32_t user, uint32_t max_vis
 /* Makes room in memory for what a record will change, then makes the change, which cannot fail. */
 sb_status sb_priv_visit_log_prepare(visit_log *log, const visit_record *record, sb_error *error);
 bool sb_priv_visit_log_apply(visit_log *log, const visit_record *record);
+
+/* ---- scan: finding records where nothing says where they begin ---- */
+
+typedef struct visit_scan {
+  visit_reader heads, bytes;
+  uint64_t offset, size; /* where the next record may begin; where the last one must end */
+  uint64_t first;        /* of the registers */
+  uint32_t *registers;
+  size_t count, capacity;
+  uint64_t sequence; /* only records with higher ones are of interest */
+} visit_scan;
+
+/* `moved`: as of a reader. */
+void sb_priv_visit_scan_begin(visit_scan *scan, int file, uint64_t from, uint64_t size, bool moved);
+void sb_priv_visit_scan_end(visit_scan *scan);
+/* The next record with a checksum that is right, by its head; the scan goes on behind it. SB_NOT_FOUND at the end. */
+sb_status sb_priv_visit_scan_next(visit_scan *scan, uint32_t seed, visit_record *record);
+/* The seed under which the records of a file are valid. SB_NOT_FOUND: it has none. */
+sb_status sb_priv_visit_scan_seed(int file, uint64_t size, uint32_t *seed);
+/* The seed under which one record is: from its head, and the registers, which began as 0 somewhere before it, at its byte 8 and at its end. */
+uint32_t sb_priv_visit_scan_seed_of(uint32_t first, uint32_t last, const uint8_t *head, uint64_t padded);
+/* The first whole header, or copy of one, in a file; SB_NOT_FOUND. */
+sb_status sb_priv_visit_scan_header(int file, uint64_t size, uint8_t header[VISIT_HEADER_SIZE]);
 
 /* ---- index ---- */
 
@@ -339,6 +405,7 @@ sb_status sb_priv_visit_walk_next(visit_walk *walk, uint64_t *user, sb_error *er
 typedef struct visit_copy {
   visit_writer writer;
   uint8_t uuid[16];
+  uint8_t header[VISIT_HEADER_SIZE];
   uint32_t *users;    /* ascending */
   uint64_t *run_ends; /* of each user that was copied: where its runs end in `runs` */
   size_t user_count, next;
@@ -359,8 +426,8 @@ sb_status sb_priv_visit_copy_index(visit_copy *copy, visit_log *log, visit_base 
 void sb_priv_visit_copy_free(visit_copy *copy);
 
 int sb_priv_visit_header_write(int file, const uint8_t uuid[16], const visit_slot *slot);
-/* Writes a file, closed and on disk, with everything that `log` holds. */
-sb_status sb_priv_visit_write_closed(visit_log *log, int file, sb_error *error);
+/* Writes a file, closed and on disk, with everything that `log` holds. `replaces` is the mark of the file in whose place it is built. */
+sb_status sb_priv_visit_write_closed(visit_log *log, int file, uint32_t replaces, sb_error *error);
 
 /* A file of the old format. SB_CORRUPT when it is none. Fills the table of `log`, and its max_visits with the file's if that is 0. */
 sb_status sb_priv_visit_old_read(visit_log *log, uint64_t size, sb_error *error);
@@ -414,7 +481,12 @@ typedef struct visit_file {
   uint64_t told;     /* sequence that a reader knows of: a refresh that failed may have read further */
   int durability;
   char *name; /* last component of the path */
+  char *path; /* as it was given, from the root on; NULL: not known */
   int folder, lock;
+  int made;                      /* PATH.new, locked, before it is a copy or the file; -1: none */
+  sb_priv_file_facts held, root; /* of the locked file, and of the root folder at that time */
+  int64_t looked_ns;             /* when the path was looked at last; the leader's */
+  atomic_int displaced;          /* not 0: the path leads elsewhere by now, and changes are refused */
 
   pthread_rwlock_t state_lock;
   visit_log log;
@@ -433,7 +505,8 @@ typedef struct visit_file {
   bool index_blocked;  /* places in memory are those of a copy that was given up */
   uint64_t compact_at; /* not before, after a failure */
   visit_copy copy;
-  int copy_file; /* -1: no compaction under way */
+  int copy_file;     /* -1: no compaction under way */
+  uint32_t replaces; /* the mark that the copy bears */
   uint64_t copies_begun, copies_done;
 
   pthread_mutex_t sync_mutex;
@@ -475,9 +548,42 @@ typedef char visit_side_name[SB_VISIT_PATH_MAX + 16]; /* ".cut.99999999" and the
 static inline void visit_suffixed(const char *name, const char *suffix, visit_side_name result) {
   (void)snprintf(result, sizeof(visit_side_name), "%s%s", name, suffix);
 }
+
+/* ---- names (visit_name.c) ---- */
+
+/* Notes the file that is open and locked as the one that PATH leads to. */
+void sb_priv_visit_hold(visit_file *file, const sb_priv_file_facts *facts);
+/* Whether PATH leads to the file still; else SB_NOT_FOUND, now and for good. */
+sb_status sb_priv_visit_still_there(visit_file *file, sb_error *error);
+/* The same, before a write: it looks each time in the mode always, and now and then in the others. The caller leads. */
+sb_status sb_priv_visit_may_write(visit_file *file, sb_error *error);
 /* Makes the name PATH.new free: removes what a process that was killed was building there. Any other file is somebody's: it stays, which is
  * an error. */
 sb_status sb_priv_visit_remove_unfinished(visit_file *file, sb_error *error);
+/* Makes PATH.new as file->made: empty, locked, marked as made for the file under PATH, with the mode and owner of `like`; NULL: of a new file.
+ * The mark is in `*replaces`. */
+sb_status sb_priv_visit_new_open(visit_file *file, const sb_priv_file_facts *like, uint32_t *replaces, sb_error *error);
+/* Gives file->made to the caller, who holds the list of forks. */
+int sb_priv_visit_new_take(visit_file *file);
+/* Removes PATH.new if that is the file `made`. */
+void sb_priv_visit_new_remove(visit_file *file, int made);
+void sb_priv_visit_new_abandon(visit_file *file);
+/* Puts PATH.new, which is the file `made`, in the place of the file that is held, if both names still lead to these two. `*left`: why the old
+ * one could not be removed, and is PATH.new now; mostly 0. */
+sb_status sb_priv_visit_new_replace(visit_file *file, int made, int *left, sb_error *error);
+sb_status sb_priv_visit_new_left(int left, sb_error *error);
+/* Gives it the name PATH, which nobody has; `*taken`: somebody has it by now. */
+sb_status sb_priv_visit_new_place(visit_file *file, int made, bool *taken, sb_error *error);
+/* SB_UNSUPPORTED for a file with several names, of which a compaction would change one. */
+sb_status sb_priv_visit_one_name(const sb_priv_file_facts *facts, sb_error *error);
+/* SB_INVALID_ARGUMENT for a name that a store beside it takes for itself, such as its lock. */
+sb_status sb_priv_visit_name_is_free(int folder, const char *name, sb_error *error);
+/* A new file at a path that somebody named: made, locked, and under no store's own name; then whether it still has its name. Closing it may
+ * remove it. */
+sb_status sb_priv_visit_target_open(const char *path, int *folder, const char **name, int *file, sb_error *error);
+sb_status sb_priv_visit_target_check(int folder, const char *name, int file, sb_error *error);
+void sb_priv_visit_target_close(int folder, const char *name, int file, bool remove);
+
 sb_status sb_priv_visit_index_append(visit_file *file, sb_error *error);
 /* Where an index is due after the one that the log builds on. */
 void sb_priv_visit_index_schedule(visit_file *file);

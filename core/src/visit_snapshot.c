@@ -72,10 +72,11 @@ sb_status sb_priv_visits_take(sb_visits *visits, size_t count, size_t bytes, sb_
 }
 
 sb_status sb_visits_put(sb_visits *visits, const sb_visit *visit) {
-  if (visits == NULL || visit == NULL || (visit->url == NULL && visit->url_size > 0) || (visit->text == NULL && visit->text_size > 0))
-    return SB_INVALID_ARGUMENT;
-  if (visit->url_size > SB_VISIT_TEXT_MAX || visit->text_size > SB_VISIT_TEXT_MAX) return SB_TOO_LARGE;
-  const size_t bytes = visit->url_size + visit->text_size;
+  if (visits == NULL || visit == NULL) return SB_INVALID_ARGUMENT;
+  const sb_visit from = *visit; /* read once: it is a store's, and may change */
+  if ((from.url == NULL && from.url_size > 0) || (from.text == NULL && from.text_size > 0)) return SB_INVALID_ARGUMENT;
+  if (from.url_size > SB_VISIT_TEXT_MAX || from.text_size > SB_VISIT_TEXT_MAX) return SB_TOO_LARGE;
+  const size_t bytes = from.url_size + from.text_size;
   chunk *last = visits->chunks;
   if (visits->count == visits->capacity || (bytes > 0 && (last == NULL || last->capacity - last->size < bytes))) {
     const sb_status status = sb_visits_reserve(visits, 1, bytes);
@@ -83,14 +84,14 @@ sb_status sb_visits_put(sb_visits *visits, const sb_visit *visit) {
     last = visits->chunks;
   }
   sb_visit *row = &visits->rows[visits->count++];
-  *row = *visit;
+  *row = from;
   row->url = row->text = "";
   if (bytes == 0) return SB_OK;
   uint8_t *data = last->data + last->size;
-  if (visit->url_size > 0) memcpy(data, visit->url, visit->url_size);
-  if (visit->text_size > 0) memcpy(data + visit->url_size, visit->text, visit->text_size);
+  if (from.url_size > 0) memcpy(data, from.url, from.url_size);
+  if (from.text_size > 0) memcpy(data + from.url_size, from.text, from.text_size);
   row->url = data;
-  row->text = data + visit->url_size;
+  row->text = data + from.url_size;
   last->size += bytes;
   return SB_OK;
 }

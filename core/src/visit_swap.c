@@ -15,47 +15,40 @@
 #define AFTER_FAILURE (16u << 20) /* bytes of log before the next try */
 #define COPY_SYNC_FAILED UINT64_MAX
 
-static void set_copy_file(visit_file *file, int copy_file) {
-  sb_priv_fork_hold();
-  file->copy_file = copy_file;
-  sb_priv_fork_release();
-}
-
 void sb_priv_visit_compact_abandon(visit_file *file) {
   if (file->copy_file < 0) return;
-  visit_side_name name;
-  visit_suffixed(file->name, ".new", name);
   file->log.loaded = NULL;
   file->index_blocked = true;
   file->compact_at = file->log.end + AFTER_FAILURE;
-  const int copy_file = file->copy_file;
-  set_copy_file(file, -1);
-  sb_priv_file_close(copy_file);
-  sb_priv_file_remove(file->folder, name);
+  sb_priv_visit_new_remove(file, file->copy_file);
+  sb_priv_fork_hold();
+  sb_priv_lock_close(file->copy_file);
+  file->copy_file = -1;
+  sb_priv_fork_release();
   sb_priv_visit_copy_free(&file->copy);
 }
 
 static void loaded(void *context, visit_user *user) { sb_priv_visit_copy_loaded(context, user); }
 
+/* Makes the new file. It syncs, so the caller does not hold the state. */
+static sb_status make_new(visit_file *file, sb_error *error) {
+  sb_priv_file_facts facts;
+  sb_status status = sb_priv_visit_still_there(file, error);
+  if (status == SB_OK) status = sb_priv_visit_remove_unfinished(file, error); /* which may be a second name of the file */
+  const int problem = status == SB_OK ? sb_priv_file_look(file->log.file, &facts) : 0;
+  if (problem != 0) status = sb_priv_visit_io(error, problem, "looking at the file");
+  if (status == SB_OK) status = sb_priv_visit_one_name(&facts, error);
+  if (status == SB_OK) status = sb_priv_visit_new_open(file, &facts, &file->replaces, error);
+  if (status != SB_OK) file->compact_at = file->log.end + AFTER_FAILURE;
+  return status;
+}
+
 /* The caller holds the state. */
 static sb_status begin(visit_file *file, sb_error *error) {
-  visit_side_name name;
-  visit_suffixed(file->name, ".new", name);
-  sb_priv_file_facts facts;
-  int copy_file = -1;
-  const sb_status free_name = sb_priv_visit_remove_unfinished(file, error);
-  if (free_name != SB_OK) {
-    file->compact_at = file->log.end + AFTER_FAILURE;
-    return free_name;
-  }
-  int problem = sb_priv_file_look(file->log.file, &facts);
   sb_priv_fork_hold();
-  if (problem == 0) problem = sb_priv_file_open(file->folder, name, SB_PRIV_REPLACE, &copy_file);
-  if (problem == 0) file->copy_file = copy_file;
+  file->copy_file = sb_priv_visit_new_take(file);
   sb_priv_fork_release();
-  if (problem == 0) problem = sb_priv_file_make_like(copy_file, &facts);
-  sb_status status = problem == 0 ? SB_OK : sb_priv_visit_io(error, problem, "making a new file");
-  if (status == SB_OK) status = sb_priv_visit_copy_begin(&file->copy, &file->log, copy_file, error);
+  sb_status status = sb_priv_visit_copy_begin(&file->copy, &file->log, file->copy_file, error);
   if (status != SB_OK) {
     const bool blocked = file->index_blocked; /* no place has been changed yet */
     sb_priv_visit_compact_abandon(file);
@@ -79,8 +72,8 @@ static void exchange(visit_file *file, visit_base base, const visit_slot *slot, 
   sb_priv_fork_hold();
   log->file = file->copy_file;
   file->copy_file = -1;
+  sb_priv_lock_close(old); /* a child must not share it when it is unlocked */
   sb_priv_fork_release();
-  sb_priv_file_close(old);
   sb_priv_visit_index_take(log, base);
   log->table.live_bytes = base.live_bytes;
   visit_reader *readers[] = {&log->sequential, &log->random, &log->pages};
@@ -89,12 +82,14 @@ static void exchange(visit_file *file, visit_base base, const visit_slot *slot, 
     readers[i]->bytes.size = 0;
   }
   memcpy(log->uuid, file->copy.uuid, sizeof log->uuid);
+  memcpy(log->header, file->copy.header, sizeof log->header);
   log->slot = *slot;
   log->seed = file->copy.writer.seed;
   log->end = log->durable = file->allocated = file->copy.writer.end;
   log->sequence = file->copy.writer.sequence;
   file->writer.file = log->file;
   file->writer.seed = log->seed;
+  file->writer.header = log->header;
   file->writer.end = log->end;
   file->writer.sequence = log->sequence;
   file->index_blocked = false;
@@ -106,12 +101,14 @@ static void exchange(visit_file *file, visit_base base, const visit_slot *slot, 
 /* Everything is copied: puts the copy on disk and in place. */
 static sb_status finish(visit_file *file, sb_error *error) {
   visit_base base = {0};
+  int left = 0;
   (void)pthread_rwlock_wrlock(&file->state_lock);
   sb_status status = sb_priv_visit_copy_index(&file->copy, &file->log, &base, error);
   int problem = 0;
   if (status == SB_OK) problem = sb_priv_visit_writer_flush(&file->copy.writer);
   (void)pthread_rwlock_unlock(&file->state_lock);
-  const visit_slot slot = {.generation = 1, .state = VISIT_SLOT_OPEN, .length = file->copy.writer.end, .index = base.offset};
+  const visit_slot slot = {
+      .generation = 1, .state = VISIT_SLOT_OPEN, .length = file->copy.writer.end, .index = base.offset, .replaces = file->replaces};
   if (status == SB_OK && problem == 0) problem = sb_priv_visit_header_write(file->copy_file, file->copy.uuid, &slot);
   if (status == SB_OK && problem == 0) problem = sb_priv_file_sync(file->copy_file);
   if (status == SB_OK && problem != 0) status = sb_priv_visit_io(error, problem, "writing the compacted file");
@@ -122,12 +119,9 @@ static sb_status finish(visit_file *file, sb_error *error) {
   if (status == SB_OK && !sb_priv_visit_table_keep(&file->log.table, &kept))
     status = sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory to compact");
   if (status == SB_OK) {
-    visit_side_name name;
-    visit_suffixed(file->name, ".new", name);
-    problem = sb_priv_file_rename(file->folder, name, file->name);
-    if (problem != 0) {
+    status = sb_priv_visit_new_replace(file, file->copy_file, &left, error);
+    if (status != SB_OK) {
       free(kept.slots);
-      status = sb_priv_visit_io(error, problem, "putting the compacted file in place");
     } else {
       exchange(file, base, &slot, &kept);
       base.pages = NULL;
@@ -144,13 +138,15 @@ static sb_status finish(visit_file *file, sb_error *error) {
     status = sb_priv_visit_io(error, problem, "syncing the folder");
   }
   (void)pthread_mutex_unlock(&file->sync_mutex);
-  return status;
+  return status == SB_OK ? sb_priv_visit_new_left(left, error) : status;
 }
 
 sb_status sb_priv_visit_compact_step(visit_file *file, uint64_t bytes, sb_error *error) {
   if (atomic_load(&file->poisoned)) return sb_priv_error(error, SB_IO, NULL, "an earlier sync failed, so nothing more is written");
+  sb_status status = file->copy_file < 0 ? make_new(file, error) : SB_OK;
+  if (status != SB_OK) return status;
   (void)pthread_rwlock_wrlock(&file->state_lock);
-  sb_status status = file->copy_file < 0 ? begin(file, error) : SB_OK;
+  if (file->copy_file < 0) status = begin(file, error);
   const uint64_t before = status == SB_OK ? file->copy.writer.end - file->copy.writer.bytes.size : 0;
   if (status == SB_OK && file->copy_sync == COPY_SYNC_FAILED)
     status = sb_priv_error(error, SB_IO, NULL, "syncing the compacted file failed; the old file is still in place");

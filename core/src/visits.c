@@ -11,7 +11,7 @@
 
 struct sb_visit_manager {
   sb_visit_store store;
-  atomic_size_t owners; /* the caller and the scans: the last one frees it, so that a scan may be closed late */
+  sb_priv_owners owners; /* the caller and the scans: the last one frees it, so that a scan may be closed late */
   uint32_t timeout_ms;
   bool finished;
   sb_status finish_status;
@@ -24,6 +24,7 @@ struct sb_visit_scan {
 
 #define SCAN_VISITS_DEFAULT 1024
 #define SCAN_END (UINT64_C(1) << 32)
+#define ROWS_AT_HAND 32u /* visits that are added without an allocation */
 
 void sb_visit_manager_options_init(sb_visit_manager_options *options, size_t struct_size) { sb_priv_options_init(options, struct_size); }
 
@@ -116,15 +117,28 @@ static sb_status check_visit(const sb_visit *visit, sb_error *error) {
   return status;
 }
 
-sb_status sb_visit_manager_add_visits(sb_visit_manager *manager, const sb_visit *visits, size_t visit_count, sb_error *error) {
+sb_status sb_priv_visit_manager_add(sb_visit_manager *manager, const sb_visit *rows, size_t count, sb_error *error) {
   sb_status status = check(manager, error);
-  if (status == SB_OK && visits == NULL && visit_count > 0) status = nothing(error, "visits");
-  for (size_t i = 0; i < visit_count && status == SB_OK; i++) {
-    status = check_visit(&visits[i], error);
+  for (size_t i = 0; i < count && status == SB_OK; i++) {
+    status = check_visit(&rows[i], error);
     if (status != SB_OK && error != NULL) error->frame = (int64_t)i;
   }
+  if (status != SB_OK || count == 0) return status;
+  return manager->store.add(manager->store.context, rows, count, deadline(manager), error);
+}
+
+/* Rows are copied before they are checked: a store looks at them more than once, and what the caller's become meanwhile must not count. */
+sb_status sb_visit_manager_add_visits(sb_visit_manager *manager, const sb_visit *visits, size_t visit_count, sb_error *error) {
+  sb_visit at_hand[ROWS_AT_HAND], *rows = at_hand;
+  sb_status status = check(manager, error);
+  if (status == SB_OK && visits == NULL && visit_count > 0) status = nothing(error, "visits");
   if (status != SB_OK || visit_count == 0) return status;
-  return manager->store.add(manager->store.context, visits, visit_count, deadline(manager), error);
+  if (visit_count > ROWS_AT_HAND) rows = visit_count <= PTRDIFF_MAX / sizeof *rows ? malloc(visit_count * sizeof *rows) : NULL;
+  if (rows == NULL) return sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory for %zu visits", visit_count);
+  memcpy(rows, visits, visit_count * sizeof *rows);
+  status = sb_priv_visit_manager_add(manager, rows, visit_count, error);
+  if (rows != at_hand) free(rows);
+  return status;
 }
 
 sb_status sb_visit_manager_add_visit_at(sb_visit_manager *manager, uint32_t user, uint32_t visit_id, const void *url, size_t url_size,
@@ -184,7 +198,7 @@ sb_status sb_visit_manager_scan(sb_visit_manager *manager, sb_visit_scan **scan,
   if (status != SB_OK) return status;
   sb_visit_scan *made = calloc(1, sizeof *made);
   if (made == NULL) return sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory for a scan");
-  atomic_fetch_add_explicit(&manager->owners, 1, memory_order_relaxed);
+  sb_priv_owners_add(&manager->owners, 1);
   made->manager = manager;
   *scan = made;
   return SB_OK;
@@ -212,7 +226,7 @@ sb_status sb_visit_scan_next(sb_visit_scan *scan, size_t visits_min, sb_visits *
 }
 
 static void leave(sb_visit_manager *manager) {
-  if (atomic_fetch_sub_explicit(&manager->owners, 1, memory_order_acq_rel) == 1) free(manager);
+  if (sb_priv_owners_remove(&manager->owners, 1)) free(manager);
 }
 
 void sb_visit_scan_close(sb_visit_scan *scan) {

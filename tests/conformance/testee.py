@@ -9,6 +9,7 @@ import socket
 import struct
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -729,6 +730,12 @@ def call_visits(sb: Any) -> None:
             raise AssertionError("a handle that writes was refreshed")
         except samebytes.UnsupportedError:
             pass
+        begin = time.monotonic()
+        try:
+            sb.sb_visit_manager_open(path, sb.sb_visit_manager_options_init()._replace(lock_timeout_ms=30))
+            raise AssertionError("a second writer was let in")
+        except samebytes.LockedError:
+            expect(time.monotonic() - begin >= 0.03, True)
         expect(sb.sb_visit_manager_verify(manager).visits, 2)
         expect(sb.sb_visit_manager_get_stats(manager).max_visits, 3)
         sb.sb_visit_manager_copy_to(manager, f"{path}.copy")

@@ -117,6 +117,13 @@ WRAP_CALL(int, fstatat, CALL_FACTS, (int folder, const char *name, struct stat *
 WRAP_CALL(int, fchmod, CALL_FACTS, (int file, mode_t mode), (file, mode))
 WRAP_CALL(ssize_t, getrandom, CALL_RANDOM, (void *data, size_t size, unsigned flags), (data, size, flags))
 
+int __real_sb_priv_file_move(int folder, const char *from, const char *to, int how);
+int __wrap_sb_priv_file_move(int folder, const char *from, const char *to, int how);
+int __wrap_sb_priv_file_move(int folder, const char *from, const char *to, int how) { /* which calls the system by number */
+  if (!fault_now(CALL_NAME) || fault_kind == FAULT_SHORT) return __real_sb_priv_file_move(folder, from, to, how);
+  return fault_errno;
+}
+
 int __real_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...) { /* the core makes nothing by it */
@@ -140,7 +147,7 @@ int __wrap_openat(int folder, const char *name, int flags, ...) {
 int __real_fcntl(int file, int command, ...);
 int __wrap_fcntl(int file, int command, ...);
 int __wrap_fcntl(int file, int command, ...) { /* the core locks and duplicates by it */
-  const bool locks = command == F_OFD_SETLK;
+  const bool locks = command == F_OFD_SETLK || command == F_OFD_GETLK;
   struct flock *lock = NULL;
   int least = 0;
   va_list more;

@@ -8,7 +8,15 @@
 
 static long allocations_until_failure; /* 0: none fails */
 
-static int allocation_fails(void) { return allocations_until_failure > 0 && --allocations_until_failure == 0; }
+/* What the nth allocation does instead of failing: a moment in the middle of a call at which a test can change the caller's memory. */
+static void (*allocation_does)(void);
+
+static int allocation_fails(void) {
+  if (allocations_until_failure <= 0 || --allocations_until_failure > 0) return 0;
+  if (allocation_does == NULL) return 1;
+  allocation_does();
+  return 0;
+}
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);

@@ -361,6 +361,54 @@ static void each_allocation_that_fails_is_told_and_leaks_nothing(void **state) {
   sb_batch_close(batch);
 }
 
+static sb_batch *changing;
+
+/* The strings of the batch are no UTF-8 any more. */
+static void spoil_strings(void) {
+  for (size_t i = 0; i < sb_batch_row_count(changing); i++) {
+    const sb_value *values = NULL;
+    size_t count = 0;
+    assert_ok(sb_batch_get_values(changing, i, &values, &count));
+    if (values[4].size > 0) *(uint8_t *)(uintptr_t)values[4].data = 0xff;
+    if (values[9].size > 0) *(uint8_t *)(uintptr_t)((const sb_bytes *)values[9].data)[0].data = 0xfe;
+  }
+}
+
+/* Frames in shared memory change whenever their sender wants. What is exported as text is text whenever that is. */
+static void strings_that_change_during_the_export_are_text_or_refused(void **state) {
+  (void)state;
+  size_t refused = 0;
+  for (long nth = 1;; nth++) {
+    struct ArrowSchema type;
+    struct ArrowArray array;
+    sb_error error;
+    changing = batch_of_all_types();
+    const sb_value *values = NULL;
+    size_t count = 0;
+    assert_ok(sb_batch_get_values(changing, 0, &values, &count)); /* made now, not in the middle */
+    allocation_does = spoil_strings;
+    allocations_until_failure = nth;
+    const sb_status status = sb_batch_export_arrow(changing, 0, SB_STRINGS_UTF8, &type, &array, &error);
+    const bool changed = allocations_until_failure == 0;
+    allocation_does = NULL;
+    allocations_until_failure = 0;
+    if (status == SB_OK) {
+      assert_string_at(arrow_column_of(&type, &array, "text", "u"), 0, "text");
+      assert_string_at(arrow_column_of(&type, &array, "texts", "+l")->children[0], 0, "one");
+      type.release(&type);
+      array.release(&array);
+      assert_false(changed); /* the last allocation is before the last copy */
+    } else {
+      assert_int_equal(status, SB_INVALID_ARGUMENT);
+      assert_non_null(strstr(error.message, "is not UTF-8"));
+      refused++;
+    }
+    sb_batch_close(changing);
+    if (!changed) break;
+  }
+  assert_true(refused > 20);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       codec_test(each_type_has_its_column),
@@ -374,6 +422,7 @@ int main(void) {
       codec_test(a_stream_gives_its_type_again_and_again_and_its_array_once),
       codec_test(a_stream_that_is_not_read_frees_its_array),
       codec_test(each_allocation_that_fails_is_told_and_leaks_nothing),
+      codec_test(strings_that_change_during_the_export_are_text_or_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

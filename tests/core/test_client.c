@@ -21,6 +21,7 @@ typedef struct told {
   int64_t id[MANY];
   size_t count;
   sb_status nested; /* what a call from a callback returned */
+  bool cancels;     /* the first callback cancels its own thread */
 } told;
 
 static void note(void *context, uint64_t tag, sb_status status, const sb_row *row, const sb_value *values, size_t value_count) {
@@ -31,6 +32,11 @@ static void note(void *context, uint64_t tag, sb_status status, const sb_row *ro
   all->status[tag] = status;
   if (status == SB_OK) all->id[tag] = values[0].number;
   all->count++;
+  if (all->cancels) {
+    all->cancels = false;
+    (void)pthread_cancel(pthread_self());
+    pthread_testcancel();
+  }
   if (all->client != NULL) {
     all->nested = sb_client_wait(all->client, NULL);
     sb_client_close(all->client);
@@ -266,6 +272,37 @@ static void a_callback_cannot_call_the_client(void **state) {
   close_pair(&both);
 }
 
+/* AddressSanitizer leaves marks on the stack of a thread that is cancelled, and trips over them where it gives its signal stack back. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void) { return "use_sigaltstack=0"; }
+
+static void *wait_until_cancelled(void *context) {
+  pair *both = context;
+  (void)!sb_client_wait(both->client, NULL);
+  pthread_testcancel();
+  return NULL;
+}
+
+static void a_thread_cancelled_in_a_callback_or_a_wait_leaves_the_client_whole(void **state) {
+  (void)state;
+  for (int waits = 0; waits < 2; waits++) {
+    pair both;
+    open_pair(&both, (peer){.answers_max = SIZE_MAX}, 0, 0);
+    for (uint64_t tag = 0; tag < 50; tag++) assert_ok(send_one(&both, tag, 10, NULL));
+    both.all.cancels = !waits;
+    pthread_t thread;
+    void *result = NULL;
+    assert_int_equal(pthread_create(&thread, NULL, wait_until_cancelled, &both), 0);
+    if (waits) assert_int_equal(pthread_cancel(thread), 0);
+    assert_int_equal(pthread_join(thread, &result), 0);
+    assert_true(result == PTHREAD_CANCELED);
+    for (uint64_t tag = 50; tag < 100; tag++) assert_ok(send_one(&both, tag, 10, NULL));
+    assert_ok(sb_client_wait(both.client, NULL));
+    each_was_answered_once(&both.all, 100);
+    close_pair(&both);
+  }
+}
+
 static void closing_answers_what_is_in_flight(void **state) {
   (void)state;
   static pair both;
@@ -376,6 +413,7 @@ int main(void) {
       codec_test(a_peer_that_says_nothing_is_waited_for_no_longer_than_allowed),
       codec_test(a_message_that_is_refused_changes_nothing),
       codec_test(a_callback_cannot_call_the_client),
+      codec_test(a_thread_cancelled_in_a_callback_or_a_wait_leaves_the_client_whole),
       codec_test(closing_answers_what_is_in_flight),
       codec_test(finishing_half_closes_and_waits),
       codec_test(wrong_arguments_are_refused),

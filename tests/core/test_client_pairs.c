@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -134,23 +135,88 @@ static void a_response_of_another_pair_ends_the_connection(void **state) {
   assert_int_equal(both.all.count, 3);
 }
 
-/* Answers may come before their requests have been sent to the end. What the peer does then is seen all the same, and not polled for. */
+/* Sends until the socket takes no more: what the client queues from now on is not sent. */
+static void fill_socket(int socket) {
+  static uint8_t filler[4096];
+  while (send(socket, filler, sizeof filler, MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
+  }
+}
+
+/* What the peer does while a request cannot be sent is seen all the same, and not polled for. */
 static void a_peer_that_goes_before_all_was_sent_is_told_at_once(void **state) {
   (void)state;
   static ends both;
-  open_ends(&both, 0, 2000);
-  static uint8_t filler[4096];
-  while (send(both.near, filler, sizeof filler, MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
-  }
+  open_ends(&both, 1, 2000);
   assert_ok(ask(&both, ADD, 0, 0, NULL));
-  const uint8_t frame[] = {0, 0, 0, 10, 1, 0, 0, 0, 0, 0, 0, 0, 0, 100};
-  assert_int_equal(send(both.far, frame, sizeof frame, MSG_NOSIGNAL), sizeof frame);
+  answer(&both, 1, 0, 100);
+  assert_ok(ask(&both, ADD, 0, 1, NULL)); /* there is room for it when the first was sent and answered */
+  assert_told(&both.all, 0, SB_OK, 100);
+  fill_socket(both.near);
   shutdown(both.far, SHUT_WR);
   sb_error error = {0};
   assert_int_equal(sb_client_wait(both.client, &error), SB_UNAVAILABLE);
   assert_non_null(strstr(error.message, "the peer closed the connection"));
-  assert_told(&both.all, 0, SB_OK, 100);
+  assert_told(&both.all, 1, SB_UNAVAILABLE, 0);
   close_ends(&both);
+}
+
+/* Sequences can be guessed. An answer to what the server cannot have read is none. */
+static void an_answer_to_a_request_that_is_queued_ends_the_connection(void **state) {
+  (void)state;
+  static ends both;
+  open_ends(&both, 0, 2000);
+  fill_socket(both.near);
+  for (uint64_t tag = 0; tag < 3; tag++) assert_ok(ask(&both, ADD, 0, tag, NULL));
+  const uint8_t frame[] = {0, 0, 0, 10, 1, 1, 0, 0, 0, 0, 0, 0, 0, 100};
+  assert_int_equal(send(both.far, frame, sizeof frame, MSG_NOSIGNAL), sizeof frame);
+  sb_error error = {0};
+  assert_int_equal(sb_client_wait(both.client, &error), SB_NOT_FOUND);
+  assert_non_null(strstr(error.message, "a response with sequence 1 came before its request was sent"));
+  for (uint64_t tag = 0; tag < 3; tag++) assert_told(&both.all, tag, SB_NOT_FOUND, 0);
+  close_ends(&both);
+}
+
+/* The socket holds some large requests, and a part of one: those can be answered, and neither that one nor those behind it. */
+static void an_answer_to_a_request_that_is_sent_in_part_ends_the_connection(void **state) {
+  (void)state;
+  enum {
+    TEXT = 50001,
+    FRAME = 4 + 2 + 4 + TEXT,
+    REQUESTS = 40
+  };
+  static const char text[TEXT];
+  static told all;
+  for (int beyond = -1; beyond <= 1; beyond++) {
+    int sockets[2], held = 0;
+    sb_client *client = NULL;
+    const sb_schema_field field = {"text", SB_TYPE_STRING, 0};
+    sb_client_pair pair = {.response = open_schema("Sum", SB_DIRECTION_RESPONSE, 1)};
+    assert_ok(sb_schema_open("Long", SB_DIRECTION_REQUEST, 1, &field, 1, &pair.request, NULL));
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), 0);
+    sb_client_options options;
+    sb_client_options_init(&options, sizeof options);
+    memset(&all, 0, sizeof all);
+    options.answer = note;
+    options.context = &all;
+    options.timeout_ms = 2000;
+    assert_ok(sb_client_open(sockets[0], &pair, 1, &options, &client, NULL));
+    const sb_value value = {.data = text, .size = sizeof text};
+    for (uint64_t tag = 0; tag < REQUESTS; tag++) assert_ok(sb_client_send(client, pair.request, &value, 1, 0, tag, NULL));
+    assert_int_equal(ioctl(sockets[1], FIONREAD, &held), 0);
+    const int whole = held / FRAME, asked = whole + beyond;
+    assert_true(held % FRAME != 0 && whole > 0 && whole < REQUESTS - 1);
+    const uint8_t frame[] = {0, 0, 0, 10, 1, (uint8_t)asked, 0, 0, 0, 0, 0, 0, 0, 100};
+    assert_int_equal(send(sockets[1], frame, sizeof frame, MSG_NOSIGNAL), sizeof frame);
+    shutdown(sockets[1], SHUT_WR);
+    const sb_status expected = beyond < 0 ? SB_UNAVAILABLE : SB_NOT_FOUND;
+    assert_int_equal(sb_client_wait(client, NULL), expected);
+    for (uint64_t tag = 0; tag < REQUESTS; tag++) assert_told(&all, tag, beyond < 0 && tag == (uint64_t)asked ? SB_OK : expected, 100);
+    sb_client_close(client);
+    close(sockets[0]);
+    close(sockets[1]);
+    sb_schema_close(pair.request);
+    sb_schema_close(pair.response);
+  }
 }
 
 /* Also when nobody waits for it any more: what contradicts the protocol is never dropped in silence. */
@@ -412,6 +478,8 @@ int main(void) {
       codec_test(each_pair_has_its_response),
       codec_test(a_response_of_another_pair_ends_the_connection),
       codec_test(a_peer_that_goes_before_all_was_sent_is_told_at_once),
+      codec_test(an_answer_to_a_request_that_is_queued_ends_the_connection),
+      codec_test(an_answer_to_a_request_that_is_sent_in_part_ends_the_connection),
       codec_test(a_late_response_of_another_pair_ends_the_connection),
       codec_test(a_request_whose_time_is_over_keeps_its_sequence_until_its_response),
       codec_test(each_request_has_its_own_time),

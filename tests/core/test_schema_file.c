@@ -213,6 +213,70 @@ static void a_text_has_a_limit_of_bytes(void **state) {
   free(text);
 }
 
+/* What a message with this number as its api_key is: read, with `*key`, or refused. */
+static bool number_is_read(const char *number, int8_t *key) {
+  char text[600];
+  sb_schema_file *file = NULL;
+  sb_schema *schema = NULL;
+  sb_error error;
+  (void)snprintf(text, sizeof text, "message M request %s {}", number);
+  const sb_status status = open_text(text, &file, &error);
+  if (status == SB_OK) {
+    assert_ok(sb_schema_file_get(file, 0, &schema));
+    *key = sb_schema_api_key(schema);
+    sb_schema_close(schema);
+    sb_schema_file_close(file);
+    return true;
+  }
+  assert_int_equal(status, SB_INVALID_ARGUMENT);
+  assert_non_null(strstr(error.message, "expected an api_key from -128 to 127"));
+  assert_int_equal(error.stream_offset, 18);
+  return false;
+}
+
+static void numbers_of_any_length_are_read_right_or_refused(void **state) {
+  (void)state;
+  char number[500];
+  int8_t key = 0;
+  for (int zeros = 0; zeros < 300; zeros += zeros < 70 ? 1 : 23)
+    for (int value = -130; value <= 130; value++) {
+      memset(number, '0', sizeof number);
+      number[0] = value < 0 ? '-' : '0';
+      (void)snprintf(number + 1 + zeros, 8, "%d", value < 0 ? -value : value);
+      const bool fits = value >= INT8_MIN && value <= INT8_MAX;
+      if (number_is_read(number, &key) != fits) fail_msg("%s is %s", number, fits ? "refused" : "read");
+      if (fits) assert_int_equal(key, value);
+    }
+  /* Whatever counts only the first digits, the last ones, or modulo a power of two, reads one of these. */
+  for (size_t length = 4; length < 400; length++) {
+    memset(number, '0', length);
+    number[0] = '1';
+    number[length] = '\0';
+    if (number_is_read(number, &key)) fail_msg("a 1 and %zu zeros are read as %d", length - 1, key);
+    memset(number, '9', length);
+    number[0] = '-';
+    if (number_is_read(number, &key)) fail_msg("a minus and %zu nines are read as %d", length - 1, key);
+  }
+  static const char *const wrapped[] = {"256",
+                                        "65536",
+                                        "4294967296",
+                                        "4294967301",
+                                        "-4294967301",
+                                        "2147483648",
+                                        "18446744073709551616",
+                                        "18446744073709551621",
+                                        "-18446744073709551621",
+                                        "340282366920938463463374607431768211456",
+                                        "5-",
+                                        "-",
+                                        "--5",
+                                        "5_0",
+                                        "0x5",
+                                        "5e1"};
+  for (size_t i = 0; i < sizeof wrapped / sizeof wrapped[0]; i++)
+    if (number_is_read(wrapped[i], &key)) fail_msg("%s is read as %d", wrapped[i], key);
+}
+
 static void all_api_keys_of_both_directions_fit_one_text(void **state) {
   (void)state;
   static char text[65536];
@@ -274,6 +338,7 @@ int main(void) {
       codec_test(a_long_name_of_the_file_shows_its_end),
       codec_test(a_message_has_a_limit_of_fields),
       codec_test(a_text_has_a_limit_of_bytes),
+      codec_test(numbers_of_any_length_are_read_right_or_refused),
       codec_test(all_api_keys_of_both_directions_fit_one_text),
       codec_test(without_memory_nothing_is_left_behind),
       codec_test(null_handles_do_no_harm),

@@ -1,5 +1,7 @@
 #include "memory_testing.h"
 
+#include <errno.h>
+
 #include "internal.h"
 
 static void every_status_has_a_name_and_a_message(void **state) {
@@ -70,11 +72,39 @@ static void the_library_knows_its_version_and_keeps_its_instance_id(void **state
   assert_true(sb_instance_id() == id);
 }
 
+static void a_refusal_of_the_system_carries_its_errno_and_says_why_even_when_cut(void **state) {
+  (void)state;
+  sb_error error;
+  memset(&error, 0xff, sizeof error);
+  assert_int_equal(sb_priv_system_error(&error, SB_IO, ENOENT, "opening %s", "x"), SB_IO);
+  assert_int_equal(error.status, SB_IO);
+  assert_int_equal(error.system_error, ENOENT);
+  assert_int_equal(error.frame, SB_NO_FRAME);
+  assert_string_equal(error.field, "");
+  assert_ptr_equal(strstr(error.message, "opening x: "), error.message);
+  assert_non_null(strstr(error.message, "(errno 2)"));
+  char name[400];
+  memset(name, 'n', sizeof name);
+  name[sizeof name - 1] = '\0';
+  for (size_t cut = 0; cut < sizeof name; cut++) {
+    assert_int_equal(sb_priv_system_error(&error, SB_NO_MEMORY, ENOMEM, "%s", name + cut), SB_NO_MEMORY);
+    const size_t size = strlen(error.message);
+    assert_true(size < sizeof error.message);
+    assert_string_equal(error.message + size - strlen("(errno 12)"), "(errno 12)");
+  }
+  assert_int_equal(sb_priv_system_error(NULL, SB_IO, EIO, "x"), SB_IO);
+  assert_int_equal(sb_priv_caused(SB_LOCKED, EAGAIN, NULL), SB_LOCKED);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(every_status_has_a_name_and_a_message), cmocka_unit_test(a_number_that_is_no_status_is_unknown),
-      cmocka_unit_test(an_error_says_what_it_is_told),         cmocka_unit_test(an_error_without_field_or_place_is_allowed),
-      cmocka_unit_test(long_names_and_messages_are_cut),       cmocka_unit_test(the_library_knows_its_version_and_keeps_its_instance_id),
+      cmocka_unit_test(every_status_has_a_name_and_a_message),
+      cmocka_unit_test(a_number_that_is_no_status_is_unknown),
+      cmocka_unit_test(a_refusal_of_the_system_carries_its_errno_and_says_why_even_when_cut),
+      cmocka_unit_test(an_error_says_what_it_is_told),
+      cmocka_unit_test(an_error_without_field_or_place_is_allowed),
+      cmocka_unit_test(long_names_and_messages_are_cut),
+      cmocka_unit_test(the_library_knows_its_version_and_keeps_its_instance_id),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=pwrite,--wrap=pread,--wrap=fdatasync,--wrap=fsync,--wrap=ftruncate,--wrap=renameat,--wrap=linkat,--wrap=unlinkat,--wrap=fstat,--wrap=fstatat,--wrap=fchmod,--wrap=fcntl,--wrap=getrandom,--wrap=open,--wrap=openat,--wrap=pthread_create */
+/* link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=pwrite,--wrap=pread,--wrap=fdatasync,--wrap=fsync,--wrap=ftruncate,--wrap=renameat,--wrap=sb_priv_file_move,--wrap=linkat,--wrap=unlinkat,--wrap=fstat,--wrap=fstatat,--wrap=fchmod,--wrap=fcntl,--wrap=getrandom,--wrap=open,--wrap=openat,--wrap=pthread_create */
 
 /* What fails in the middle: memory, writes, syncs. After each failure the operation either was made or was not, the store goes on, and the
  * file opens with exactly what was acknowledged (or with the failed operation besides, where an fsync failed). */

@@ -1,4 +1,4 @@
-/* link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=pwrite,--wrap=pread,--wrap=fdatasync,--wrap=fsync,--wrap=ftruncate,--wrap=renameat,--wrap=linkat,--wrap=unlinkat,--wrap=fstat,--wrap=fstatat,--wrap=fchmod,--wrap=fcntl,--wrap=getrandom,--wrap=open,--wrap=openat,--wrap=pthread_create */
+/* link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=pwrite,--wrap=pread,--wrap=fdatasync,--wrap=fsync,--wrap=ftruncate,--wrap=renameat,--wrap=sb_priv_file_move,--wrap=linkat,--wrap=unlinkat,--wrap=fstat,--wrap=fstatat,--wrap=fchmod,--wrap=fcntl,--wrap=getrandom,--wrap=open,--wrap=openat,--wrap=pthread_create */
 
 /* Each system call, and each allocation, of the rarer things that a store does fails once: a first open, an upgrade, a recovery, a
  * compaction, a copy, a salvage, a look by a reader. Whatever fails: the error says why, no descriptor is left open, what was

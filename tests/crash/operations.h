@@ -38,6 +38,22 @@ static inline bool operation_erases(unsigned number) {
 #define OPERATION_URL "/url-"
 #define OPERATION_URL_SIZE (sizeof OPERATION_URL - 1 + 6)
 
+/* Whether the operation adds a visit, which is that of operation_visit. */
+static inline bool operation_adds(unsigned number) {
+  return operation_what(number) >= 4 && !operation_is_sync(number) && !operation_is_compaction(number);
+}
+
+typedef struct operation_text {
+  char url[OPERATION_URL_SIZE + 1], text[1200];
+} operation_text;
+
+static inline sb_visit operation_visit(unsigned number, operation_text *room) {
+  const size_t size = operation_random(number, 3) % (operation_what(number) == 19 ? sizeof room->text : 120);
+  for (size_t i = 0; i < size; i++) room->text[i] = (char)('a' + (number + i) % 26);
+  snprintf(room->url, sizeof room->url, OPERATION_URL "%06u", number % 1000000);
+  return (sb_visit){operation_user(number), number, number, room->url, OPERATION_URL_SIZE, room->text, size};
+}
+
 static inline sb_status operation_make(sb_visit_manager *manager, unsigned number, sb_error *error) {
   const uint32_t user = operation_user(number), what = operation_what(number);
   if (operation_is_sync(number) || operation_is_compaction(number)) return SB_OK;
@@ -47,12 +63,9 @@ static inline sb_status operation_make(sb_visit_manager *manager, unsigned numbe
     const uint32_t ids[3] = {number - 1, number - 7, number - 13};
     return sb_visit_manager_delete_visits(manager, user, ids, 3, &found, error);
   }
-  char text[1200];
-  const size_t size = operation_random(number, 3) % (what == 19 ? sizeof text : 120);
-  for (size_t i = 0; i < size; i++) text[i] = (char)('a' + (number + i) % 26);
-  char url[OPERATION_URL_SIZE + 1];
-  snprintf(url, sizeof url, OPERATION_URL "%06u", number % 1000000);
-  return sb_visit_manager_add_visit_at(manager, user, number, url, OPERATION_URL_SIZE, text, size, number, error);
+  operation_text room;
+  const sb_visit visit = operation_visit(number, &room);
+  return sb_visit_manager_add_visits(manager, &visit, 1, error);
 }
 
 /* A store in memory, to make the operations on. */

@@ -16,7 +16,8 @@ enum {
   CALL_TRUNCATE,
   CALL_RENAME,
   CALL_LINK,
-  CALL_UNLINK
+  CALL_UNLINK,
+  CALL_EXCHANGE /* two names change places */
 };
 
 typedef struct recorded {
@@ -24,9 +25,9 @@ typedef struct recorded {
   uint64_t offset; /* of a write; size of a truncation */
 } recorded;
 
-/* The file, beside the store, that the worker writes its marks into, one line per write. "try N", "ok N", "synced N": operation N begins,
- * was acknowledged, must be on disk. "hold" and "go": what comes between is the test's own doing, a crash in which says nothing. "torn
- * OFFSET": from there on the store's file has bytes that are no records. */
+/* The file, beside the store, that the worker writes its marks into, one line per write. "try N", "ok N", "failed N", "synced N": operation N
+ * begins, was acknowledged, was refused and will be tried again, must be on disk. "hold" and "go": what comes between is the test's own doing,
+ * a crash in which says nothing. "torn OFFSET": from there on the store's file has bytes that are no records. */
 #define MARKS "marks"
 
 #endif

@@ -1,12 +1,14 @@
-/* replay RECORDING FOLDER MODE SEED [forget-syncs]: makes the files as a crash at each recorded call could have left them, opens the
+/* replay RECORDING FOLDER MODE SEED [forget-syncs | forget-marks]: makes the files as a crash at each recorded call could have left them, opens the
  * store in them, and checks that it holds what had been acknowledged. A store that was made from a file of the old format is whole in the
  * old one or in the new one, and then the old one is kept; bytes that were no records are kept when they are cut off; a user who was
- * erased has left nothing.
+ * erased has left nothing. And what a killed process left, or a clean close, is found by salvage when the page with the header and the slots
+ * is lost besides.
  *
  * Killed process: every call up to there took effect, the last write perhaps in part. Power failure: what was synced is there; of each
  * file's writes and truncations since, any were made or not, a write also by sectors of 512 bytes; of the changes of names since the folder
  * was synced, some first ones, or any. With `forget-syncs` no sync counts of the store's file and of those that are made beside it, which
- * must be noticed: so it is known that this program can fail.
+ * must be noticed: so it is known that this program can fail. With `forget-marks` those do not by which a file that is built begins with its
+ * mark.
  *
  * Linked with --wrap=sb_priv_boot, because after a power failure the system has been started anew. */
 
@@ -21,6 +23,7 @@
 
 #define SECTOR 512
 #define POWER_FAILURES 4 /* images per call */
+#define SALVAGES 4       /* of so many images, two are salvaged, as they were left and as they were closed */
 #define OPERATIONS_MAX 2000
 #define FILE_MAX 0x1000000u /* bytes; a recording that has more is none of ours */
 
@@ -57,7 +60,7 @@ typedef struct name {
 typedef struct name_change {
   uint32_t call;
   char from[NAME_SIZE], to[NAME_SIZE];
-  int inode;
+  int inode, other; /* other: of an exchange, what `to` led to */
 } name_change;
 
 static inode inodes[INODES_MAX];
@@ -70,12 +73,12 @@ static unsigned tried, acknowledged, synced; /* operations; counts */
 static uint32_t states[OPERATIONS_MAX + 1];  /* checksum of what the store holds after so many */
 static const char *folder;
 static int mode;
-static bool power, forget_syncs, on_hold;
+static bool power, forget_syncs, forget_marks, on_hold;
 static content old;            /* the file of the old format; empty: there was none */
 static content torn[TORN_MAX]; /* bytes that were behind the log, each once */
 static size_t torn_count;
 static bool erased[OPERATIONS_MAX]; /* the url of that operation may be nowhere */
-static unsigned images;
+static unsigned images, salvages;
 static uint64_t seed = 1;
 
 static uint32_t random_next(void) {
@@ -132,7 +135,8 @@ static int *name_find(name *list, const char *text, bool make) {
 static void name_apply(name *list, const name_change *made) {
   if (made->call == CALL_UNLINK) *name_find(list, made->from, true) = -1;
   if (made->call == CALL_CREATE) *name_find(list, made->from, true) = made->inode;
-  if (made->call == CALL_LINK || made->call == CALL_RENAME) *name_find(list, made->to, true) = made->inode;
+  if (made->call == CALL_EXCHANGE) *name_find(list, made->from, true) = made->other;
+  if (made->call == CALL_LINK || made->call == CALL_RENAME || made->call == CALL_EXCHANGE) *name_find(list, made->to, true) = made->inode;
   if (made->call == CALL_RENAME) *name_find(list, made->from, true) = -1;
 }
 
@@ -244,7 +248,35 @@ static void check_erased(size_t call, const char *what, const char *file_name) {
   }
 }
 
+/* Salvages a store without its first page. */
+static void check_without_header(size_t call, const char *what, const content *store, uint32_t expected) {
+  char lost[500], target[500];
+  sb_error error = {0};
+  sb_visit_manager *manager = NULL;
+  sb_visit_manager_options options;
+  sb_visit_report report = {.struct_size = sizeof report};
+  snprintf(lost, sizeof lost, "%s/lost", folder);
+  snprintf(target, sizeof target, "%s/salvaged", folder);
+  memset(store->data, images % 2 == 0 ? 0 : 0xff, VISIT_LOG_START);
+  FILE *file = fopen(lost, "wb");
+  if (file == NULL || fwrite(store->data, 1, store->size, file) != store->size) abort();
+  fclose(file);
+  if (sb_salvage_visits(lost, target, &report, &error) != SB_OK) wrong(call, what, error.message);
+  sb_visit_manager_options_init(&options, sizeof options);
+  options.read_only = true;
+  if (sb_visit_manager_open(target, &options, &manager, &error) != SB_OK) wrong(call, what, error.message);
+  sb_status status;
+  const uint32_t found = dump(manager, &error, &status);
+  if (status != SB_OK) wrong(call, what, error.message);
+  sb_visit_manager_close(manager);
+  if (found != expected) wrong(call, what, "without its first page the store is not salvaged whole");
+  (void)unlink(lost);
+  (void)unlink(target);
+  salvages++;
+}
+
 static void image_check(size_t call, const char *what) {
+  static content left;
   char path[500];
   sb_error error = {0};
   sb_visit_manager *manager = NULL;
@@ -255,6 +287,10 @@ static void image_check(size_t call, const char *what) {
   sb_visit_manager_options_init(&options, sizeof options);
   options.max_visits = OPERATION_VISITS_MAX;
   snprintf(path, sizeof path, "%s/visits", folder);
+  left.size = 0;
+  const content before = image_read("visits");
+  if (!power && images % SALVAGES == 0 && before.data != NULL && sb_priv_visit_header_is_ours(before.data, before.size))
+    content_copy(&left, &before);
   sb_status status = sb_visit_manager_open(path, &options, &manager, &error);
   if (status != SB_OK) wrong(call, what, error.message);
   const uint32_t found = dump(manager, &error, &status);
@@ -268,6 +304,9 @@ static void image_check(size_t call, const char *what) {
   check_cut(call, what);
   sb_visit_report report = {.struct_size = sizeof report};
   if (sb_verify_visits(path, &report, &error) != SB_OK) wrong(call, what, error.message);
+  if (left.size > 0) check_without_header(call, what, &left, found);
+  const content closed = image_read("visits");
+  if (images % SALVAGES == 1) check_without_header(call, what, &closed, found);
   images++;
 }
 
@@ -345,7 +384,9 @@ static void mark(const uint8_t *data, size_t size) {
   else if (sscanf(line, "ok %u", &number) == 1) {
     acknowledged = number + 1;
     note_erased(number);
-  } else if (sscanf(line, "synced %u", &number) == 1)
+  } else if (sscanf(line, "failed %u", &number) == 1)
+    tried = number; /* nobody may see it from now on */
+  else if (sscanf(line, "synced %u", &number) == 1)
     synced = number + 1;
   else if (strncmp(line, "hold", 4) == 0)
     on_hold = true;
@@ -375,6 +416,7 @@ static void change_names(const recorded *head, const char *from, const char *to)
   snprintf(made.from, sizeof made.from, "%s", from);
   snprintf(made.to, sizeof made.to, "%s", to);
   made.inode = head->call == CALL_CREATE ? inode_count++ : *name_find(names, from, true);
+  if (head->call == CALL_EXCHANGE) made.other = *name_find(names, to, true);
   if (inode_count > INODES_MAX || name_change_count == 1000) abort();
   name_apply(names, &made);
   name_changes[name_change_count++] = made;
@@ -384,7 +426,10 @@ static void replay_call(size_t call, const recorded *head, const char *path, con
   const int *found = name_find(names, path, false);
   const int file = found == NULL ? -1 : *found;
   if (strcmp(path, MARKS) == 0) {
-    if (head->call == CALL_WRITE) mark(data, head->data_size);
+    if (head->call != CALL_WRITE) return;
+    mark(data, head->data_size);
+    /* What was refused is tried again next, and then may be there. */
+    for (int i = 0; data[0] == 'f' && i < 4 * POWER_FAILURES; i++) lose_power(call);
     return;
   }
   if (head->call == CALL_OPEN && head->offset == 0) return;
@@ -394,7 +439,8 @@ static void replay_call(size_t call, const recorded *head, const char *path, con
     const change made = {.truncates = truncates, .offset = empties ? 0 : head->offset, .data = data, .size = head->data_size};
     change_file(call, file, &made);
   } else if (head->call == CALL_SYNC) {
-    if (file >= 0 && !(forget_syncs && strncmp(path, "visits", 6) == 0)) {
+    const bool mark = file >= 0 && inodes[file].now.size <= VISIT_LOG_START; /* that which a file begins with that is being built */
+    if (file >= 0 && !((mark ? forget_marks : forget_syncs) && strncmp(path, "visits", 6) == 0)) {
       content_copy(&inodes[file].synced, &inodes[file].now);
       inodes[file].pending_count = 0;
     }
@@ -426,7 +472,8 @@ int main(int count, char **arguments) {
   folder = arguments[2];
   mode = atoi(arguments[3]);
   seed = strtoull(arguments[4], NULL, 10);
-  forget_syncs = count > 5;
+  forget_syncs = count > 5 && strcmp(arguments[5], "forget-syncs") == 0;
+  forget_marks = count > 5 && strcmp(arguments[5], "forget-marks") == 0;
   if (file == NULL) return 2;
   sb_priv_visit_tuning = (visit_tuning){
       .index_interval = 6000, .index_at_close = 2000, .compact_min = 9000, .preallocation = 4096, .compact_step = 400};
@@ -443,6 +490,7 @@ int main(int count, char **arguments) {
     replay_call(calls, &head, path, other, data);
   }
   fclose(file);
-  printf("replay: %zu calls, %u images, %u operations acknowledged\n", calls, images, acknowledged);
-  return acknowledged > 0 ? 0 : 1;
+  printf("replay: %zu calls, %u images, %u of them salvaged without a header, %u operations acknowledged\n", calls, images, salvages,
+         acknowledged);
+  return acknowledged > 0 && salvages > 0 ? 0 : 1;
 }

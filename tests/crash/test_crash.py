@@ -28,7 +28,7 @@ def programs(core: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     subprocess.run([CC, *FLAGS, "-shared", "-fPIC", str(HERE / "recorder.c"), "-o", str(recorder), "-ldl"], check=True)
     return {
         "recorder": recorder,
-        "worker": compiled(core, folder, "worker"),
+        "worker": compiled(core, folder, "worker", "-Wl,--wrap=pwrite"),
         "replay": compiled(core, folder, "replay", "-Wl,--wrap=sb_priv_boot"),
         "killed": compiled(core, folder, "killed"),
     }
@@ -79,6 +79,15 @@ def test_a_crash_while_a_thread_compacts_keeps_what_was_promised(programs: dict[
         assert "200 operations acknowledged" in result.stdout
 
 
+@pytest.mark.parametrize("mode", [NONE, INTERVAL, ALWAYS])
+def test_a_change_that_found_no_room_does_not_come_back(programs: dict[str, Path], tmp_path: Path, mode: str) -> None:
+    recording = record(programs, tmp_path, mode, 60, extra="full")
+    for seed in range(50 if NIGHTLY else 3):
+        result = replay(programs, recording, mode, seed)
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert "60 operations acknowledged" in result.stdout
+
+
 @pytest.mark.parametrize("extra", ["upgrade", "cut"])
 @pytest.mark.parametrize("mode", [NONE, ALWAYS])
 def test_a_crash_while_a_file_is_upgraded_or_recovered_loses_nothing(
@@ -99,8 +108,26 @@ def test_a_store_that_did_not_sync_would_be_found_out(programs: dict[str, Path],
     assert "holds no state that it may hold" in result.stdout or "damaged" in result.stdout
 
 
+def test_a_mark_that_was_not_synced_would_be_found_out(programs: dict[str, Path], tmp_path: Path) -> None:
+    recording = record(programs, tmp_path, NONE, 20)
+    results = [replay(programs, recording, NONE, seed, "forget-marks") for seed in range(20)]
+    assert any(result.returncode == 1 and "move that away" in result.stdout for result in results)
+
+
 def calls_recorded(recording: Path) -> dict[str, int]:
-    names = ["", "write", "sync", "sync", "create", "create", "truncate", "rename", "link", "unlink"]  # recording.h
+    names = [
+        "",
+        "write",
+        "sync",
+        "sync",
+        "create",
+        "create",
+        "truncate",
+        "rename",
+        "link",
+        "unlink",
+        "rename",
+    ]  # recording.h
     counts: dict[str, int] = {}
     data = recording.read_bytes()
     offset = 0

@@ -3,8 +3,12 @@
  *   thread   a thread compacts
  *   upgrade  the first half of the operations is in a file of the old format
  *   cut      twice it closes, the second time as if it had been killed, and opens with bytes behind the log that are no records
- *   secret   one call of each kind goes past the C library, and so past the recorder */
+ *   full     now and then there is no room for the second visit of two, so that neither is added; then the first is added alone
+ *   secret   one call of each kind goes past the C library, and so past the recorder
+ *
+ * Linked with --wrap=pwrite. */
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
@@ -44,6 +48,42 @@ static void wait_until_durable(sb_visit_manager *manager) {
     (void)usleep(1000);
   }
   fprintf(stderr, "worker: nothing was synced within 10 s, and the interval has 5 ms\n");
+  exit(1);
+}
+
+/* ---- no room ---- */
+
+static size_t room = SIZE_MAX; /* bytes that can still be written */
+
+ssize_t __real_pwrite(int file, const void *data, size_t size, off_t offset);
+ssize_t __wrap_pwrite(int file, const void *data, size_t size, off_t offset);
+ssize_t __wrap_pwrite(int file, const void *data, size_t size, off_t offset) {
+  if (room == SIZE_MAX) return __real_pwrite(file, data, size, offset);
+  if (room == 0) {
+    errno = ENOSPC;
+    return -1;
+  }
+  const ssize_t result = __real_pwrite(file, data, size < room ? size : room, offset);
+  if (result > 0) room -= (size_t)result;
+  return result;
+}
+
+/* The first of two visits, which is the one that the operation adds, finds room, and the second does not. */
+static void fail_to_add(sb_visit_manager *manager, unsigned number) {
+  static char text[4000];
+  sb_error error;
+  operation_text first;
+  const sb_visit visits[] = {operation_visit(number, &first), {OPERATION_USERS + 1, number, number, "", 0, text, sizeof text}};
+  memset(text, 'y', sizeof text);
+  mark("try", number);
+  room = visits[0].url_size + visits[0].text_size + 1000;
+  const sb_status status = sb_visit_manager_add_visits(manager, visits, 2, &error);
+  room = SIZE_MAX;
+  if (status == SB_IO && error.system_error == ENOSPC) {
+    mark("failed", number);
+    return;
+  }
+  fprintf(stderr, "worker: an add without room was %s\n", sb_status_name(status));
   exit(1);
 }
 
@@ -170,9 +210,11 @@ int main(int count, char **arguments) {
   marks = open(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
   snprintf(path, sizeof path, "%s/visits", folder);
   unsigned first = 0;
+  const bool full = strcmp(extra, "full") == 0;
   if (strcmp(extra, "upgrade") == 0) make_old(first = operations / 2);
   sb_visit_manager *manager = open_store();
   for (unsigned i = first; i < operations; i++) {
+    if (full && i % 3 == 0 && operation_adds(i)) fail_to_add(manager, i);
     operate(manager, i);
     if (cut && (i == operations / 3 || i == 2 * operations / 3)) {
       close_torn(manager, i, i == 2 * operations / 3);

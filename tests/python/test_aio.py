@@ -465,6 +465,36 @@ def test_a_response_of_another_pair_is_no_answer(echo: aio.Pair) -> None:
         run(main(port))
 
 
+@pytest.mark.parametrize("beyond", [-1, 0, 1])
+def test_an_answer_counts_when_its_request_has_been_sent(echo: aio.Pair, beyond: int) -> None:
+    """The server reads nothing, so that the socket holds some requests and a part of one, and guesses a sequence."""
+
+    async def main() -> None:
+        near, far = socket.socketpair()
+        near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 40000)  # so that larger writes go in parts
+        with far:
+            client = await aio.connect(None, None, echo, sock=near)
+            futures = []
+            while client._writable:
+                futures.append(await client.send([0, b"", (), bytes(70001)]))
+                await asyncio.sleep(0)
+            whole, part = divmod(len(far.recv(2**24, socket.MSG_PEEK)), len(request_frame(0, body=bytes(70001))) - 2)
+            assert part
+            assert 0 < whole < len(futures) - 1
+            far.sendall(response_frame(whole + beyond, 7))
+            if beyond < 0:
+                assert (await futures[whole + beyond]).id == 7
+            else:
+                for future in futures:
+                    with pytest.raises(
+                        samebytes.NotFoundError, match=f"sequence {whole + beyond}, whose request has not"
+                    ):
+                        await future
+            await client.close()
+
+    run(main())
+
+
 def test_close_gives_requests_in_flight_an_error(echo: aio.Pair) -> None:
     def converse(peer: socket.socket) -> None:
         try:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import os
+import resource
 import signal
 import socket
 import struct
@@ -204,7 +206,7 @@ def test_a_forked_child_cannot_use_its_parents_channel(ends: Ends) -> None:
 # ---- a peer that lies: it is not made of the library, and speaks the protocol of docs/exchange.md by itself ----
 
 SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
-SEGMENT, SPAN, DONE = 1, 2, 3
+SEGMENT, SPAN, DONE, END, FILES = 1, 2, 3, 4, 5
 VIEW, BLOCK = 1, 2
 SIZE = 65536
 
@@ -222,6 +224,9 @@ def record(
     zero: int = 0,
 ) -> bytes:
     return magic + struct.pack("<4B7Q", kind, mode, more, 0, slot, pin, size, offset, 0, 0, zero)
+
+
+ANNOUNCEMENT = b"".join(record(FILES, mode=0, size=ahead) for ahead in range(32, -1, -1))  # of descriptors that come next
 
 
 def memfd(size: int = SIZE, seals: int = SEALS, flags: int = os.MFD_ALLOW_SEALING) -> int:
@@ -243,8 +248,10 @@ class Liar:
         self.files: list[int] = []
 
     def say(self, *records: bytes, files: tuple[int, ...] = ()) -> None:
+        """Say *records*, with *files*, which it announces first."""
         self.files += files
         if files:
+            self.socket.sendall(ANNOUNCEMENT)
             socket.send_fds(self.socket, [b"".join(records)], files)
         else:
             self.socket.sendall(b"".join(records))
@@ -274,9 +281,9 @@ def test_a_peer_that_keeps_the_protocol_is_believed(liar: Liar) -> None:
         assert bytes(view) == b"liar"
     assert liar.socket.recv(64) == record(DONE, mode=0)
     block = record(SEGMENT, mode=BLOCK, slot=63, size=SIZE) + record(SPAN, mode=BLOCK, slot=63, pin=9, size=4)
-    for byte in block[:-1]:  # in any portions
+    liar.say(block[:1], files=(memfd(),))
+    for byte in block[1:]:  # in any portions
         liar.say(bytes([byte]))
-    liar.say(block[-1:], files=(memfd(),))
     with liar.channel.receive_block(1000) as got:
         assert bytes(got) == b"liar"
     assert liar.socket.recv(64) == record(DONE, mode=0, pin=9)
@@ -305,7 +312,9 @@ LIES = {
     "a device": ("fd", lambda: (GOOD, os.open("/dev/zero", os.O_RDWR))),
     "only for reading": ("fd", lambda: (record(SEGMENT, mode=BLOCK, size=SIZE), read_only())),
     "no descriptor": ("fd", lambda: (GOOD,)),
-    "two descriptors": ("fd", lambda: (GOOD, memfd(), memfd())),
+    "two descriptors": ("fd", lambda: (GOOD + GOOD_SPAN, memfd(), memfd())),
+    "too many descriptors": ("fd", lambda: (GOOD, *(memfd() for _ in range(33)))),
+    "a descriptor and no segment": ("fd", lambda: (record(DONE, mode=0), memfd())),
     "larger than it is": ("size", lambda: (record(SEGMENT, size=SIZE + 1), memfd())),
     "smaller than it is": ("size", lambda: (record(SEGMENT, size=4096), memfd())),
     "empty": ("size", lambda: (record(SEGMENT, size=0), memfd(0))),
@@ -333,7 +342,11 @@ LIES = {
     "a pin far away": ("pin", lambda: (record(DONE, mode=0, pin=2**64 - 1),)),
     "another protocol": ("record", lambda: (b"GET / HTTP/1.1\r\n".ljust(64),)),
     "a newer version": ("record", lambda: (record(DONE, mode=0, magic=b"SBX2"),)),
-    "an unknown kind": ("record", lambda: (record(4),)),
+    "an unknown kind": ("record", lambda: (record(6),)),
+    "an announcement from the middle": ("record", lambda: (record(FILES, mode=0, size=31),)),
+    "an announcement that jumps": ("record", lambda: (ANNOUNCEMENT[:128] + ANNOUNCEMENT[192:],)),
+    "an announcement that is broken off": ("record", lambda: (ANNOUNCEMENT[:128] + record(DONE, mode=0),)),
+    "two announcements": ("record", lambda: (ANNOUNCEMENT[:-64] + ANNOUNCEMENT,)),
     "something where nothing belongs": ("record", lambda: (record(SPAN, size=4, zero=1),)),
 }
 
@@ -355,8 +368,87 @@ def test_a_lie_is_refused_by_what_is_wrong(liar: Liar, lie: str) -> None:
     with pytest.raises(samebytes.CorruptError):
         liar.channel.next()
     assert len(os.listdir("/proc/self/fd")) == files_before, "a descriptor stayed open"
-    while liar.socket.recv(64):  # what was received before the lie is done; then the socket has ended
-        pass
+    liar.channel.close()
+    heard = b""
+    while more := liar.socket.recv(4096):  # what was received before the lie is done; then the socket has ended
+        heard += more
+    assert record(END, mode=0) in heard
+
+
+def test_a_descriptor_that_was_not_announced_is_a_lie(liar: Liar) -> None:
+    files_before = len(os.listdir("/proc/self/fd"))
+    file = memfd()
+    socket.send_fds(liar.socket, [GOOD + GOOD_SPAN], [file])
+    os.close(file)
+    with pytest.raises(samebytes.CorruptError, match="did not announce") as refused:
+        liar.channel.next(1000)
+    assert refused.value.field == "fd"
+    assert len(os.listdir("/proc/self/fd")) == files_before
+
+
+def test_what_is_shown_keeps_its_memory_when_the_receiver_ends_the_channel(memory: samebytes.Memory) -> None:
+    left, right = socket.socketpair()
+    with left, right:
+        sender, receiver = samebytes.Channel(left), samebytes.Channel(right, bytes_max=3 << 20)
+    with sender, receiver, samebytes.Memory.open_shared(8 << 20, 0) as large:
+        with samebytes.View(b"A" * 3000, memory) as view, samebytes.View(b"B", large) as other:
+            sender.send_view(view)
+            sender.send_view(other)
+        with receiver.receive_view(1000) as shown:
+            with pytest.raises(samebytes.TooLargeError):
+                receiver.receive_view(1000)
+            assert sender.pin_count() == 2
+            with samebytes.View(b"Z" * 3000, memory):
+                assert bytes(shown) == b"A" * 3000
+        assert sender.pin_count() == 1
+        with pytest.raises(samebytes.UnavailableError, match="ended the channel"):
+            sender.receive_view()
+
+
+def test_the_own_limit_of_descriptors_is_an_error_of_the_call(ends: Ends, memory: samebytes.Memory) -> None:
+    a, b = ends
+    with samebytes.View(b"not lost", memory) as view:
+        a.send_view(view, 5)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files: list[int] = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, limits[1]))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            while True:
+                files.append(os.open("/dev/null", os.O_RDONLY))
+        for _ in range(2):
+            with pytest.raises(samebytes.IoError, match="descriptors that the peer sent") as refused:
+                b.receive()
+            assert refused.value.system_error == errno.EMFILE
+        with pytest.raises(samebytes.IoError, match="memfd_create, for a segment") as refused:
+            memory.get_block(16 << 20)
+        assert refused.value.system_error == errno.EMFILE
+        with pytest.raises(samebytes.IoError), samebytes.Memory.open_shared(0, 0) as other:
+            samebytes.View(b"x", other)
+    finally:
+        for file in files:
+            os.close(file)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    got, tag = b.receive(1000)
+    with got:
+        assert (bytes(got), tag) == (b"not lost", 5)
+
+
+def test_closing_behind_a_backlog_of_a_dead_peer_leaves_nothing(memory: samebytes.Memory) -> None:
+    files_before = len(os.listdir("/proc/self/fd"))
+    blocks_before = samebytes.memory_live_blocks()
+    left, right = socket.socketpair()
+    with left, right:
+        sender, receiver = samebytes.Channel(left), samebytes.Channel(right)
+    with samebytes.View(b"x", memory) as view:
+        for number in range(100):
+            sender.send_view(view, number)
+    receiver.next(1000)
+    sender.close()
+    receiver.close()
+    memory.close()
+    assert samebytes.memory_live_blocks() == blocks_before
+    assert len(os.listdir("/proc/self/fd")) == files_before
 
 
 def test_what_came_before_a_lie_is_delivered(liar: Liar) -> None:
@@ -383,6 +475,7 @@ def test_a_pin_is_done_once(memory: samebytes.Memory) -> None:
     liar = Liar()
     with samebytes.View(b"x", memory) as view:
         liar.channel.send_view(view)
+    assert liar.socket.recv(len(ANNOUNCEMENT)) == ANNOUNCEMENT
     said, files, _, _ = socket.recv_fds(liar.socket, 128, 4)
     liar.files += files
     pin = struct.unpack_from("<Q", said, 64 + 16)[0]

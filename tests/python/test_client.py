@@ -8,6 +8,7 @@ import random
 import socket
 import ssl
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import samebytes
 from samebytes import aio, client
 
 from . import peers
-from .peers import listening, receive_requests, request_values, response_frame
+from .peers import listening, receive_requests, request_frame, request_values, response_frame
 
 
 @pytest.fixture
@@ -270,6 +271,29 @@ def test_a_reset_is_an_error_of_each_call_in_flight(echo: client.Pair) -> None:
         for call in calls[1:]:
             with pytest.raises(ConnectionError, match="2 requests in flight"):
                 call.result()
+
+
+@pytest.mark.parametrize("beyond", [-1, 0, 1])
+def test_an_answer_counts_when_its_request_has_been_sent(echo: client.Pair, beyond: int) -> None:
+    """The server reads nothing, so that the socket holds some requests and a part of one, and guesses a sequence."""
+    near, far = socket.socketpair()
+    near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 40000)  # so that larger writes go in parts
+    values = [0, b"", (), bytes(5001)]
+    with far, client.Client(near, echo, timeout=peers.SECONDS) as asking:
+        calls: deque[client.Call] = deque()
+        asking._fill(calls, iter([values] * 200), None)
+        whole, part = divmod(len(far.recv(2**24, socket.MSG_PEEK)), len(request_frame(0, body=bytes(5001))) - 2)
+        assert part
+        assert 0 < whole < len(calls) - 1
+        far.sendall(response_frame(whole + beyond, 7))
+        if beyond < 0:
+            assert calls[whole + beyond].result().id == 7
+        else:
+            for call in calls:
+                with pytest.raises(
+                    samebytes.NotFoundError, match=f"sequence {whole + beyond}, whose request has not been sent"
+                ):
+                    call.result()
 
 
 def test_close_is_an_error_of_each_call_in_flight(echo: client.Pair) -> None:

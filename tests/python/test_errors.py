@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import pickle
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 import samebytes
-from samebytes import errors
+from samebytes import _records, errors
 
 BAD_SUBJECT = bytes.fromhex("000000100000000000000000270f7fffffff0000")
 
@@ -75,8 +78,88 @@ def test_a_full_error_of_a_batch_can_be_read(layer: ModuleType) -> None:
     layer.sb_parser_feed(parser, BAD_SUBJECT)
     layer.sb_parser_parse(parser, batch)
     error = layer.sb_batch_get_error(batch, 0)
-    assert error[:5] == (samebytes.CORRUPT, 14, 14, 0, "subject")
+    assert error[:6] == (samebytes.CORRUPT, 0, 14, 14, 0, "subject")
     assert error.message
     layer.sb_batch_close(batch)
     layer.sb_parser_close(parser)
     layer.sb_schema_close(schema)
+
+
+REFUSALS = {
+    errno.ENOENT: FileNotFoundError,
+    errno.EACCES: PermissionError,
+    errno.EPERM: PermissionError,
+    errno.EEXIST: FileExistsError,
+    errno.EISDIR: IsADirectoryError,
+    errno.ENOTDIR: NotADirectoryError,
+    errno.EAGAIN: BlockingIOError,
+    errno.EPIPE: BrokenPipeError,
+    errno.ECONNRESET: ConnectionResetError,
+    errno.ETIMEDOUT: TimeoutError,
+    errno.ENOSPC: OSError,
+    errno.EMFILE: OSError,
+    errno.ENOMEM: OSError,
+}
+
+
+@pytest.mark.parametrize("status", sorted(errors.BY_STATUS))
+@pytest.mark.parametrize("number", sorted(REFUSALS))
+def test_what_the_system_refused_is_the_oserror_that_fits(status: int, number: int) -> None:
+    from samebytes._errors import failure
+
+    error = failure("sb_x", status, "meaning", _records.Error(status, number, 7, 5, 3, "url", "opening the file: why"))
+    assert isinstance(error, errors.BY_STATUS[status])
+    assert isinstance(error, REFUSALS[number])
+    assert isinstance(error, OSError)
+    assert (error.errno, error.strerror, error.system_error) == (number, os.strerror(number), number)
+    assert (error.status, error.stream_offset, error.frame_offset, error.frame, error.field) == (status, 7, 5, 3, "url")
+    assert (str(error), error.filename) == ("opening the file: why", None)
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), again.__dict__) == (type(error), str(error), error.__dict__)
+    assert again.errno == number
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_path_that_leads_nowhere_is_a_file_not_found(tmp_path: Path, read_only: bool) -> None:
+    path = tmp_path / "nothing" / "visits"
+    with pytest.raises(FileNotFoundError) as caught:
+        samebytes.VisitManager(path, read_only=read_only)
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOENT, path)
+    assert str(path) in str(caught.value)
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (type(again), again.filename, str(again)) == (type(caught.value), path, str(caught.value))
+
+
+def test_a_store_that_is_missing_is_both_not_found(tmp_path: Path) -> None:
+    path = tmp_path / "visits"
+    for call in (lambda: samebytes.VisitManager(path, read_only=True), lambda: samebytes.verify_visits(path)):
+        with pytest.raises(FileNotFoundError) as caught:
+            call()
+        assert isinstance(caught.value, samebytes.NotFoundError)
+        assert caught.value.filename == path
+    with pytest.raises(FileNotFoundError) as caught:
+        samebytes.salvage_visits(path, tmp_path / "target")
+    assert (caught.value.filename, caught.value.filename2) == (path, tmp_path / "target")
+
+
+def test_a_target_that_exists_is_a_file_exists_error(tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    with samebytes.VisitManager(tmp_path / "visits") as manager:
+        with pytest.raises(FileExistsError) as caught:
+            manager.copy_to(tmp_path / "taken")
+        with pytest.raises(BlockingIOError) as locked:
+            samebytes.VisitManager(tmp_path / "visits")
+    assert isinstance(caught.value, samebytes.InvalidArgumentError)
+    assert caught.value.filename == tmp_path / "taken"
+    assert isinstance(locked.value, samebytes.LockedError)
+
+
+def test_a_schema_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as missing:
+        samebytes.load_schemas(tmp_path / "missing")
+    assert isinstance(missing.value, samebytes.NotFoundError)
+    assert (missing.value.errno, missing.value.filename) == (errno.ENOENT, tmp_path / "missing")
+    with pytest.raises(IsADirectoryError) as folder:
+        samebytes.load_schemas(tmp_path)
+    assert isinstance(folder.value, samebytes.IoError)
+    assert folder.value.errno == errno.EISDIR

@@ -14,6 +14,7 @@ import threading
 import time
 from array import array
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -649,6 +650,60 @@ def test_finish_is_the_end(path: Path) -> None:
         manager.add_visit(1, 1, "u", "t")
     manager.close()
     VisitManager(path).close()  # the lock is free
+
+
+def test_an_open_waits_for_the_lock_as_long_as_it_is_told(path: Path) -> None:
+    first = VisitManager(path)
+    begin = time.monotonic()
+    with pytest.raises(LockedError):
+        VisitManager(path, lock_timeout_ms=50)
+    assert time.monotonic() - begin >= 0.05
+    with ThreadPoolExecutor() as threads:
+        second = threads.submit(VisitManager, path, lock_timeout_ms=2**32 - 1)
+        time.sleep(0.02)
+        assert not second.done()
+        first.close()
+        second.result(20).close()
+    with pytest.raises(OverflowError):
+        VisitManager(path, lock_timeout_ms=2**32)
+
+
+def test_a_second_writer_is_locked_out_though_the_lock_file_is_removed(path: Path, tmp_path: Path) -> None:
+    with VisitManager(path) as manager:
+        manager.add_visit(1, 1, "u", "t")
+        os.unlink(f"{path}.lock")
+        os.link(path, tmp_path / "other")
+        for name in (path, tmp_path / "other"):
+            with pytest.raises(LockedError):
+                VisitManager(name)
+        with pytest.raises(samebytes.UnsupportedError, match="2 names"):
+            manager.compact()
+
+
+def test_a_manager_whose_file_was_replaced_says_so_and_harms_nothing(path: Path, tmp_path: Path) -> None:
+    with VisitManager(tmp_path / "backup") as backup:
+        backup.add_visit(7, 1, "u", "precious")
+    manager = VisitManager(path, durability="always")
+    manager.add_visit(1, 1, "u", "t")
+    os.replace(tmp_path / "backup", path)
+    for change in (lambda: manager.add_visit(1, 2, "u", "t"), manager.compact, manager.sync):
+        with pytest.raises(NotFoundError, match="moved or replaced"):
+            change()
+    assert ids(manager, 1) == [1]
+    with VisitManager(path) as restored:
+        assert ids(restored, 7) == [1]
+    with pytest.raises(NotFoundError):
+        manager.close()
+
+
+def test_copies_and_salvage_take_none_of_a_stores_own_names(path: Path) -> None:
+    with VisitManager(path) as manager:
+        manager.add_visit(1, 1, "u", "t")
+        for suffix in (".lock", ".new", ".v0", ".cut", ".cut.7"):
+            with pytest.raises(InvalidArgumentError):
+                manager.copy_to(f"{path}{suffix}")
+            with pytest.raises(InvalidArgumentError):
+                samebytes.salvage_visits(path, f"{path}{suffix}")
 
 
 def test_what_is_forgotten_is_closed(path: Path) -> None:

@@ -246,8 +246,8 @@ static PyObject *failed(const char *function, sb_status status, const sb_error *
   PyObject *module = PyImport_ImportModule("samebytes._errors");
   if (module == NULL) return NULL;
   PyObject *result = PyObject_CallMethod(module, "fail", "sisiLLLyy", function, (int)status, sb_status_message(status),
-                                         (int)e->system_error, (long long)e->stream_offset, (long long)e->frame_offset, (long long)e->frame, e->field,
-                                         e->message);
+                                         (int)e->system_error, (long long)e->stream_offset, (long long)e->frame_offset, (long long)e->frame,
+                                         e->field, e->message);
   Py_DECREF(module);
   Py_XDECREF(result);
   return NULL;

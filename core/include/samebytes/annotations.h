@@ -15,6 +15,7 @@
  *  | SB_DESTRUCTOR | function | closes the handle |
  *  | SB_INIT | function | fills an options structure: sb_x_options_init |
  *  | SB_BLOCKING | function | may wait or run long: Python releases the GIL around it |
+ *  | SB_CALLS_BACK | function | may call a provider of memory, and so a function of Go: cgo is not told `nocallback` |
  *  | SB_IN, SB_OUT, SB_INOUT | pointer parameter | read, written on success only, read and written |
  *  | SB_COUNT(n) | pointer parameter or field | it points to `n` items (bytes for `void`), n being another parameter or field |
  *  | SB_NULLABLE | pointer parameter or field | NULL is allowed |
@@ -49,6 +50,7 @@
 #define SB_DESTRUCTOR SB_ANNOTATE("destructor")
 #define SB_INIT SB_ANNOTATE("init")
 #define SB_BLOCKING SB_ANNOTATE("blocking")
+#define SB_CALLS_BACK SB_ANNOTATE("calls_back")
 #define SB_IN SB_ANNOTATE("in")
 #define SB_OUT SB_ANNOTATE("out")
 #define SB_INOUT SB_ANNOTATE("inout")

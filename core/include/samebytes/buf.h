@@ -67,7 +67,7 @@ SB_API SB_METHOD size_t sb_buf_room(const sb_buf *buf);
  *  Ownership: none.      Threads: one user of `buf` at a time.
  *  Errors: SB_NO_MEMORY; SB_TOO_LARGE when the filled part and the room would exceed the address space.
  *  Since: 1.0 */
-SB_API SB_METHOD sb_status sb_buf_reserve(sb_buf *buf, size_t size);
+SB_API SB_METHOD SB_CALLS_BACK sb_status sb_buf_reserve(sb_buf *buf, size_t size);
 
 /** Adds `size` bytes at `data` to the end of the filled part of `buf`, across blocks where needed.
  *

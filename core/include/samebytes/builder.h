@@ -50,9 +50,9 @@ SB_API SB_CONSTRUCTOR sb_status sb_builder_open(SB_IN SB_NULLABLE sb_memory *mem
  *  Errors: SB_INVALID_ARGUMENT when `value_count` is not the schema's, or data is NULL where size is not 0; SB_OUT_OF_RANGE; SB_TOO_LARGE;
  *  SB_NO_MEMORY; nothing is added then. The error's `frame` counts the messages added since the last take or clear.
  *  Since: 1.0 */
-SB_API SB_METHOD sb_status sb_builder_add(sb_builder *builder, const sb_schema *schema, int8_t sequence,
-                                          SB_IN SB_COUNT(value_count) const sb_value *values, size_t value_count,
-                                          SB_OUT SB_NULLABLE sb_error *error);
+SB_API SB_METHOD SB_CALLS_BACK sb_status sb_builder_add(sb_builder *builder, const sb_schema *schema, int8_t sequence,
+                                                        SB_IN SB_COUNT(value_count) const sb_value *values, size_t value_count,
+                                                        SB_OUT SB_NULLABLE sb_error *error);
 
 /** Adds `count` messages in one call: all of them, or none. `sequences` holds one sequence per message, `columns` one column per field of
  *  `schema`, in its order.
@@ -62,10 +62,10 @@ SB_API SB_METHOD sb_status sb_builder_add(sb_builder *builder, const sb_schema *
  *  for an integer that does not fit its field, or an offset and length outside of the values; SB_TOO_LARGE; SB_NO_MEMORY; nothing is added
  *  then. The error's `frame` counts the messages added since the last take or clear, and those of the call before it.
  *  Since: 1.0 */
-SB_API SB_METHOD sb_status sb_builder_add_columns(sb_builder *builder, const sb_schema *schema,
-                                                  SB_IN SB_COUNT(count) const int8_t *sequences, size_t count,
-                                                  SB_IN SB_COUNT(column_count) const sb_column *columns, size_t column_count,
-                                                  SB_OUT SB_NULLABLE sb_error *error);
+SB_API SB_METHOD SB_CALLS_BACK sb_status sb_builder_add_columns(sb_builder *builder, const sb_schema *schema,
+                                                                SB_IN SB_COUNT(count) const int8_t *sequences, size_t count,
+                                                                SB_IN SB_COUNT(column_count) const sb_column *columns, size_t column_count,
+                                                                SB_OUT SB_NULLABLE sb_error *error);
 
 /** Adds `count` messages in one call: all of them, or none. `sequences` holds one sequence per message, `values` one value per field of
  *  `schema` for the first message, in its order, then those of the next, and so on.
@@ -75,9 +75,10 @@ SB_API SB_METHOD sb_status sb_builder_add_columns(sb_builder *builder, const sb_
  *  SB_OUT_OF_RANGE; SB_TOO_LARGE; SB_NO_MEMORY; nothing is added then. The error's `frame` counts the messages added since the last take or
  *  clear, and those of the call before it.
  *  Since: 1.0 */
-SB_API SB_METHOD sb_status sb_builder_add_rows(sb_builder *builder, const sb_schema *schema, SB_IN SB_COUNT(count) const int8_t *sequences,
-                                               size_t count, SB_IN SB_COUNT(value_count) const sb_value *values, size_t value_count,
-                                               SB_OUT SB_NULLABLE sb_error *error);
+SB_API SB_METHOD SB_CALLS_BACK sb_status sb_builder_add_rows(sb_builder *builder, const sb_schema *schema,
+                                                             SB_IN SB_COUNT(count) const int8_t *sequences, size_t count,
+                                                             SB_IN SB_COUNT(value_count) const sb_value *values, size_t value_count,
+                                                             SB_OUT SB_NULLABLE sb_error *error);
 
 /** Returns the number of bytes of all frames added.
  *

@@ -72,7 +72,8 @@ SB_API SB_NATIVE SB_FUNCTION sb_status sb_sink_add(SB_IN void *sink, SB_IN void 
  *  Since: 1.0 */
 SB_API_VOID SB_NATIVE SB_FUNCTION void sb_sink_refuse(SB_IN void *sink, SB_IN const char *message);
 
-/** Tells the last failure of a provider of functions; what wraps one tells that of the one inside.
+/** Tells the last failure of a provider of functions, or of shared memory: for that, which call the system refused, with its errno as
+ *  `system_error`. What wraps a provider tells the failure of the one inside.
  *
  *  Ownership: `error` is the caller's.      Threads: any.
  *  Errors: SB_NOT_FOUND when there was none; SB_UNSUPPORTED when it is another kind of provider.
@@ -84,7 +85,7 @@ SB_API SB_METHOD sb_status sb_memory_get_failure(sb_memory *memory, SB_OUT sb_er
  *  Ownership: none.      Threads: any.
  *  Errors: none.
  *  Since: 1.0 */
-SB_API_VOID SB_FUNCTION void sb_memory_drain(void);
+SB_API_VOID SB_FUNCTION SB_CALLS_BACK void sb_memory_drain(void);
 
 SB_END_DECLS
 

@@ -73,16 +73,16 @@ SB_API SB_FUNCTION sb_status sb_echo_response_schema(SB_OUT SB_OWNED sb_schema *
  *  Ownership: all is borrowed for the call.      Threads: one user of `builder` at a time.
  *  Errors: as sb_builder_add.
  *  Since: 1.0 */
-SB_API SB_FUNCTION sb_status sb_echo_add_request(sb_builder *builder, SB_IN const sb_echo_request *request,
-                                                 SB_OUT SB_NULLABLE sb_error *error);
+SB_API SB_FUNCTION SB_CALLS_BACK sb_status sb_echo_add_request(sb_builder *builder, SB_IN const sb_echo_request *request,
+                                                               SB_OUT SB_NULLABLE sb_error *error);
 
 /** Adds an Echo response to `builder`.
  *
  *  Ownership: all is borrowed for the call.      Threads: one user of `builder` at a time.
  *  Errors: as sb_builder_add.
  *  Since: 1.0 */
-SB_API SB_FUNCTION sb_status sb_echo_add_response(sb_builder *builder, SB_IN const sb_echo_response *response,
-                                                  SB_OUT SB_NULLABLE sb_error *error);
+SB_API SB_FUNCTION SB_CALLS_BACK sb_status sb_echo_add_response(sb_builder *builder, SB_IN const sb_echo_response *response,
+                                                                SB_OUT SB_NULLABLE sb_error *error);
 
 /** Reads the row at `index` as an Echo request.
  *

@@ -29,7 +29,8 @@ SB_BEGIN_DECLS
  *  each process has its own copy.
  *
  *  ## Errors
- *  SB_NO_MEMORY when a provider has none left, SB_PROVIDER when it broke its contract. A failed call changes nothing.
+ *  SB_NO_MEMORY when a provider has none left, SB_PROVIDER when it broke its contract, SB_IO when it is one of shared memory and the system
+ *  refused it a file or a mapping; sb_memory_get_failure tells more. A failed call changes nothing.
  *
  *  ## Limits
  *  A block has 1 to SB_BLOCK_SIZE_MAX bytes. */
@@ -89,9 +90,9 @@ SB_API SB_METHOD SB_OWNED sb_memory *sb_memory_retain(sb_memory *memory);
  *
  *  Ownership: the caller closes `*block`.      Threads: any.
  *  Errors: SB_INVALID_ARGUMENT when `size` is 0 or above SB_BLOCK_SIZE_MAX; SB_NO_MEMORY; SB_PROVIDER when the provider's blocks are
- *  smaller than `size`.
+ *  smaller than `size`; SB_IO when the system refuses shared memory for another reason than lack of memory.
  *  Since: 1.0 */
-SB_API SB_METHOD sb_status sb_memory_get_block(sb_memory *memory, size_t size, SB_OUT SB_OWNED sb_block **block);
+SB_API SB_METHOD SB_CALLS_BACK sb_status sb_memory_get_block(sb_memory *memory, size_t size, SB_OUT SB_OWNED sb_block **block);
 
 /** Tells what the provider did so far. The default pool and pools count too.
  *

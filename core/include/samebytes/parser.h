@@ -122,14 +122,15 @@ SB_API SB_CONSTRUCTOR sb_status sb_parser_open(SB_IN SB_COUNT(schema_count) sb_s
  *  Ownership: `data` is borrowed for the call.      Threads: one user of `parser` at a time.
  *  Errors: SB_NO_MEMORY, nothing is appended then; the status that ended the stream, after a parse has met it.
  *  Since: 1.0 */
-SB_API SB_METHOD sb_status sb_parser_feed(sb_parser *parser, SB_IN SB_COUNT(size) const void *data, size_t size);
+SB_API SB_METHOD SB_CALLS_BACK sb_status sb_parser_feed(sb_parser *parser, SB_IN SB_COUNT(size) const void *data, size_t size);
 
 /** Lends the parser's receive memory: stores its address and size, which is at least 1, usually tens of KiB.
  *
  *  Ownership: `*data` may be written until the next call on `parser`.      Threads: one user of `parser` at a time.
  *  Errors: SB_NO_MEMORY; the status that ended the stream, after a parse has met it.
  *  Since: 1.0 */
-SB_API SB_METHOD sb_status sb_parser_buffer(sb_parser *parser, SB_OUT SB_BORROWED(parser) SB_COUNT(size) void **data, SB_OUT size_t *size);
+SB_API SB_METHOD SB_CALLS_BACK sb_status sb_parser_buffer(sb_parser *parser, SB_OUT SB_BORROWED(parser) SB_COUNT(size) void **data,
+                                                          SB_OUT size_t *size);
 
 /** Says that the first `size` bytes of the memory that sb_parser_buffer lent have been received.
  *
@@ -151,8 +152,8 @@ SB_API SB_METHOD sb_status sb_parser_position(sb_parser *parser, size_t buffer_s
  *  Ownership: `buffer` is borrowed for the call, and free for the next bytes after it.      Threads: one user of `parser` at a time.
  *  Errors: SB_OUT_OF_RANGE when `count` bytes do not fit between the position and the end of the buffer; otherwise as sb_parser_feed.
  *  Since: 1.0 */
-SB_API SB_METHOD sb_status sb_parser_receive(sb_parser *parser, SB_IN SB_COUNT(buffer_size) const void *buffer, size_t buffer_size,
-                                             size_t count);
+SB_API SB_METHOD SB_CALLS_BACK sb_status sb_parser_receive(sb_parser *parser, SB_IN SB_COUNT(buffer_size) const void *buffer,
+                                                           size_t buffer_size, size_t count);
 
 /** Decodes every complete frame that has been received into `batch`, whose former content is dropped.
  *

@@ -162,7 +162,7 @@ SB_API SB_METHOD sb_status sb_pool_put_many(SB_NULLABLE sb_pool *pool, SB_TAKES 
  *  Threads: any.
  *  Errors: as sb_pool_get.
  *  Since: 1.0 */
-SB_API SB_METHOD sb_status sb_pool_get_block(sb_pool *pool, size_t size, SB_OUT SB_OWNED sb_block **block);
+SB_API SB_METHOD SB_CALLS_BACK sb_status sb_pool_get_block(sb_pool *pool, size_t size, SB_OUT SB_OWNED sb_block **block);
 
 /** Opens the pool as a memory provider.
  *

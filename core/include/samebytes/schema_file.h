@@ -17,8 +17,9 @@ SB_BEGIN_DECLS
  *      }
  *      message Stored response 7 { id int32; }
  *
- *  A field is its name, its type (int8, int16, int32, int64, string, or array<T> with T one of these) and a semicolon. A `#` begins a
- *  comment that ends with the line. White space separates words and has no other meaning.
+ *  A field is its name, its type (int8, int16, int32, int64, string, or array<T> with T one of these) and a semicolon. Behind
+ *  request or response stands the api_key, a decimal number from -128 to 127 of any number of digits. A `#` begins a comment that ends with
+ *  the line. White space separates words and has no other meaning.
  *
  *      sb_schema_file *file = NULL;
  *      sb_schema *reading = NULL;

@@ -31,19 +31,23 @@ SB_BEGIN_DECLS
  *  ## Ownership
  *  The sender's memory stays the sender's, pinned: it is not used for anything else until the receiver has closed all that it made of it,
  *  or the socket has ended, as it does when the receiver dies. The receiver owns what it received, and may keep it after it has closed the
- *  channel; the socket then stays open until the last of it is closed. A sender that closes its channel while memory is pinned leaves that
- *  memory to the receiver, and never uses it again.
+ *  channel, or an error has ended that; the socket then stays open until the last of it is closed. A sender that closes its channel while
+ *  memory is pinned leaves that memory to the receiver, and never uses it again.
  *
  *  ## Threads and fork
- *  Everything may be called from any thread, close aside. Several threads may wait at one channel. After a fork the channels are the
+ *  Everything may be called from any thread, close aside. Several threads may wait at one channel. A thread that is cancelled
+ *  (pthread_cancel) ends where it waits and nowhere else, and leaves nothing locked. After a fork the channels are the
  *  parent's: in the child every call is SB_CLOSED. Shared blocks that were out at the fork stay one memory for parent and child, which the
  *  child may read but must not count on; new blocks are the child's own.
  *
  *  ## Errors
- *  SB_UNAVAILABLE when the peer has ended the socket; SB_TIMEOUT. Whatever the peer says is checked before it is used: descriptor, seals,
- *  size, offset and length of memory, and numbers of pins. What is wrong is SB_CORRUPT, with the wrong thing as `field`, and ends the
- *  channel. The bytes themselves are the peer's: check them like any input, and do not give memory to a process that may not see all of
- *  its segment (see sb_memory_open_shared).
+ *  SB_UNAVAILABLE when the peer has ended the socket or its channel; SB_TIMEOUT. Whatever the peer says is checked before it is used:
+ *  descriptor, seals, size, offset and length of memory, and numbers of pins. What is wrong is SB_CORRUPT, with the wrong thing as `field`,
+ *  and ends the channel. The bytes themselves are the peer's: check them like any input, and do not give memory to a process that may not
+ *  see all of its segment (see sb_memory_open_shared).
+ *
+ *  What this process lacks to take in what the peer sent is an error of that call alone: SB_IO with the errno of the refusal as `system_error`
+ *  (EMFILE where it can have no more descriptors), or SB_NO_MEMORY. Nothing is lost; a later call tries again.
  *
  *  ## Limits
  *  A view of at most SB_CHANNEL_SPANS_MAX spans, all in shared memory. A channel knows SB_CHANNEL_SEGMENTS_MAX segments at one time in
@@ -77,7 +81,8 @@ typedef struct sb_channel_options {
  *  segment of its own. A segment keeps a file descriptor open.
  *
  *  Ownership: the caller closes `*memory`.      Threads: any.
- *  Errors: SB_INVALID_ARGUMENT when `segment_size` is above 1 GiB, or `bytes_max` smaller than a segment; SB_NO_MEMORY.
+ *  Errors: SB_INVALID_ARGUMENT when `segment_size` is above 1 GiB, or `bytes_max` smaller than a segment; SB_NO_MEMORY. Segments are made
+ *  when blocks are asked for, so it is then that the system may refuse them: SB_IO, and sb_memory_get_failure says what.
  *  Since: 1.0 */
 SB_API SB_CONSTRUCTOR sb_status sb_memory_open_shared(uint32_t segment_size /* bytes, rounded up to a power of two; 0: 2 MiB */,
                                                       uint64_t bytes_max /* of all segments; 0: no limit */,
@@ -105,7 +110,8 @@ SB_API SB_CONSTRUCTOR sb_status sb_channel_open(int32_t socket, SB_IN SB_NULLABL
  *
  *  Ownership: `view` is borrowed for the call; its bytes are pinned.      Threads: any; one user of `view` at a time.
  *  Errors: SB_UNSUPPORTED when a span is not in memory of a shared provider of this process; SB_TOO_LARGE above SB_CHANNEL_SPANS_MAX
- *  spans; SB_OUT_OF_RANGE when it is empty; SB_TIMEOUT; SB_UNAVAILABLE; SB_CLOSED; SB_CORRUPT; SB_NO_MEMORY. Nothing was sent then.
+ *  spans; SB_OUT_OF_RANGE when it is empty; SB_TIMEOUT; SB_UNAVAILABLE; SB_CLOSED; SB_CORRUPT; SB_NO_MEMORY; SB_IO when the system refuses
+ *  to send, or to take in what the peer says about the pins that are waited for. Nothing was sent then.
  *  Since: 1.0 */
 SB_API SB_METHOD SB_BLOCKING sb_status sb_channel_send_view(sb_channel *channel, const sb_view *view,
                                                             uint64_t tag /* the receiver gets it, too */, int64_t timeout_ms,
@@ -124,8 +130,9 @@ SB_API SB_METHOD SB_BLOCKING sb_status sb_channel_send_block(sb_channel *channel
 /** Waits for what the peer sends next, and tells its kind, SB_ARRIVAL_..., and tag. It stays there until it is received.
  *
  *  Ownership: none.      Threads: any.
- *  Errors: SB_TIMEOUT; SB_UNAVAILABLE when the peer has ended the socket, and all that came before was received; SB_CLOSED;
- *  SB_CORRUPT, and SB_TOO_LARGE at options.bytes_max: the channel has ended.
+ *  Errors: SB_TIMEOUT; SB_UNAVAILABLE when the peer has ended the socket or its channel, and all that came before was received; SB_CLOSED;
+ *  SB_CORRUPT, and SB_TOO_LARGE at options.bytes_max: the channel has ended. SB_IO and SB_NO_MEMORY when this process has no descriptor or
+ *  memory for what comes next, which stays there: a later call gets it.
  *  Since: 1.0 */
 SB_API SB_METHOD SB_BLOCKING sb_status sb_channel_next(sb_channel *channel, int64_t timeout_ms, SB_OUT int32_t *kind, SB_OUT uint64_t *tag,
                                                        SB_OUT SB_NULLABLE sb_error *error);
@@ -149,7 +156,7 @@ SB_API SB_METHOD SB_BLOCKING sb_status sb_channel_receive_block(sb_channel *chan
 /** Looks what the peer is done with, and returns how many spans and blocks it still pins.
  *
  *  Ownership: blocks that the peer is done with, and nobody else owns, go back to their provider.      Threads: any.
- *  Errors: none; 0 when the channel has ended.
+ *  Errors: none; 0 in a forked child. After sb_channel_stop nothing is heard any more, and the number stays.
  *  Since: 1.0 */
 SB_API SB_METHOD size_t sb_channel_pin_count(sb_channel *channel);
 
@@ -157,7 +164,8 @@ SB_API SB_METHOD size_t sb_channel_pin_count(sb_channel *channel);
  *  received only when one of them is.
  *
  *  Ownership: as sb_channel_pin_count.      Threads: any.
- *  Errors: SB_TIMEOUT; SB_UNAVAILABLE when the peer ended the socket instead of saying that it is done; SB_CLOSED; SB_CORRUPT.
+ *  Errors: SB_TIMEOUT; SB_UNAVAILABLE when the peer ended the socket instead of saying that it is done; SB_CLOSED; SB_CORRUPT; SB_IO and
+ *  SB_NO_MEMORY as for sb_channel_next. A channel that has ended still hears that the peer is done, unless the peer lied.
  *  Since: 1.0 */
 SB_API SB_METHOD SB_BLOCKING sb_status sb_channel_wait_done(sb_channel *channel, int64_t timeout_ms, SB_OUT SB_NULLABLE sb_error *error);
 
@@ -176,7 +184,8 @@ SB_API SB_METHOD int32_t sb_channel_descriptor(const sb_channel *channel);
  *  Since: 1.0 */
 SB_API_VOID SB_METHOD void sb_channel_stop(sb_channel *channel);
 
-/** Closes the channel. NULL is allowed. What was received stays valid; what was not yet received is gone.
+/** Closes the channel. NULL is allowed. What was received stays valid; what was not yet received is gone. The peer is told: its sends fail from
+ *  then on, and its pins stay until what was received is closed.
  *
  *  Ownership: takes `channel`.      Threads: nobody may use `channel` during or after the call.
  *  Errors: none.

@@ -53,8 +53,8 @@ typedef struct sb_iovec {
  *  Ownership: the caller closes `*view`; `data` is borrowed for the call.      Threads: any.
  *  Errors: SB_INVALID_ARGUMENT when `data` is NULL and `size` is not 0; SB_NO_MEMORY.
  *  Since: 1.0 */
-SB_API SB_CONSTRUCTOR sb_status sb_view_open(SB_IN SB_NULLABLE SB_COUNT(size) const void *data, size_t size,
-                                             SB_IN SB_NULLABLE sb_memory *memory, SB_OUT SB_OWNED sb_view **view);
+SB_API SB_CONSTRUCTOR SB_CALLS_BACK sb_status sb_view_open(SB_IN SB_NULLABLE SB_COUNT(size) const void *data, size_t size,
+                                                           SB_IN SB_NULLABLE sb_memory *memory, SB_OUT SB_OWNED sb_view **view);
 
 /** Makes a view of the first `size` bytes of `block` without copying. Nobody may write to them from then on.
  *
@@ -153,7 +153,8 @@ SB_API SB_METHOD sb_status sb_view_range(const sb_view *view, size_t offset, siz
  *  Ownership: the caller closes `*flat`.      Threads: one user of `view` at a time.
  *  Errors: SB_TOO_LARGE above SB_BLOCK_SIZE_MAX; SB_PROVIDER when the provider's blocks are smaller; SB_NO_MEMORY.
  *  Since: 1.0 */
-SB_API SB_METHOD sb_status sb_view_flatten(const sb_view *view, SB_IN SB_NULLABLE sb_memory *memory, SB_OUT SB_OWNED sb_view **flat);
+SB_API SB_METHOD SB_CALLS_BACK sb_status sb_view_flatten(const sb_view *view, SB_IN SB_NULLABLE sb_memory *memory,
+                                                         SB_OUT SB_OWNED sb_view **flat);
 
 /** Adds the bytes of `other`, without copying them, at the end of `view`. `other` may be `view`.
  *

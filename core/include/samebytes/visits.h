@@ -162,6 +162,7 @@ typedef struct sb_visit_manager_options {
   bool compact_in_thread;
   uint8_t reserved[2];                               /**< 0 */
   SB_NATIVE SB_NULLABLE const sb_visit_store *store; /**< copied; taken over by a successful open; NULL: the file at `path` */
+  uint32_t lock_timeout_ms; /**< how long an open waits for a file that another handle writes, before SB_LOCKED; 0: not at all */
 } sb_visit_manager_options;
 
 /** Fills `options` with the defaults, never writing past `struct_size` bytes.

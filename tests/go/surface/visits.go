@@ -47,6 +47,9 @@ func visits(c *calls) {
 		c.says("sb_visit_manager_refresh", false)
 	}
 	c.did("sb_visit_manager_refresh", nil)
+	begin := time.Now()
+	_, err = samebytes.OpenVisitManager(path, &samebytes.VisitManagerOptions{LockTimeoutMs: 30})
+	c.says("sb_visit_manager_open", errors.Is(err, samebytes.ErrLocked) && time.Since(begin) >= 30*time.Millisecond)
 	report, err := manager.Verify()
 	c.did("sb_visit_manager_verify", err)
 	c.says("sb_visit_manager_verify", report.Visits == 2 && report.DamagedOffset == -1)

@@ -18,6 +18,7 @@ from ._bytes import Block, View
 
 POLL_MS_MAX = 1000  # a descriptor that close() gave back could be another file's by now
 SEND_POLL_MS_MAX = 20  # nothing polls as readable when the peer begins to read again
+REST_S_MIN, REST_S_MAX = 0.0005, 0.02  # between looks while something is readable that a call does not want
 SPIN_NS = 50_000
 SPIN_STEP_NS = 10_000
 SPINS_VAIN = 16
@@ -74,7 +75,8 @@ class Channel(_classes.Channel):
         """Receive a view, whose bytes are mapped for reading only.
 
         Raises UnsupportedError when a block comes next, TimeoutError, UnavailableError when the peer is gone and all was received,
-        CorruptError when it lies.
+        CorruptError when it lies; IoError or NoMemoryError when this process has no descriptor or memory for what comes next, which a
+        later call gets.
         """
         receive = super().receive_view
         return self._until(lambda: receive(0), timeout_ms)
@@ -123,6 +125,7 @@ class Channel(_classes.Channel):
             if poll_ms_max == POLL_MS_MAX and timeout_ms:
                 # To receive, it polls before it asks: an exception costs more. To send, it asks first.
                 self._poll(poller, timeout_ms, deadline, poll_ms_max)
+        rest_s = REST_S_MIN
         while True:
             try:
                 with self._lock:
@@ -131,7 +134,8 @@ class Channel(_classes.Channel):
                 if timeout_ms >= 0 and time.monotonic() >= deadline:
                     raise
             if self._poll(poller, timeout_ms, deadline, poll_ms_max) and poll_ms_max != POLL_MS_MAX:
-                time.sleep(0.0005)  # there is something to receive, which this call does not want
+                time.sleep(rest_s)  # there is something to receive, or the channel has ended, which does not concern this call
+                rest_s = min(2 * rest_s, REST_S_MAX)
 
     def _poll(self, poller: select.poll, timeout_ms: int, deadline: float, poll_ms_max: int) -> bool:
         left = poll_ms_max if timeout_ms < 0 else max(0, min(poll_ms_max, (deadline - time.monotonic()) * 1000))

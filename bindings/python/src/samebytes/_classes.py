@@ -26,8 +26,9 @@ class Memory(Handle):
     A Memory is a provider of memory: a pool, the heap, or a wrapper around another one. Whatever holds bytes
     in this library takes a provider when it is made, and None means the process-wide default pool.
 
-    Errors: NoMemoryError when a provider has none left, ProviderError when it broke its contract. A failed
-    call changes nothing.
+    Errors: NoMemoryError when a provider has none left, ProviderError when it broke its contract, IoError
+    when it is one of shared memory and the system refused it a file or a mapping; Memory.get_failure tells
+    more. A failed call changes nothing.
 
     Limits: A block has 1 to BLOCK_SIZE_MAX bytes.
     """
@@ -93,7 +94,8 @@ class Memory(Handle):
         Ownership: the caller closes `memory`.
         Threads: any.
         Errors: InvalidArgumentError when `segment_size` is above 1 GiB, or `bytes_max` smaller than a
-        segment; NoMemoryError.
+        segment; NoMemoryError. Segments are made when blocks are asked for, so it is then that the system may
+        refuse them: IoError, and Memory.get_failure says what.
         Since: 1.0
         """
         return cls._adopt(layer.sb_memory_open_shared(segment_size, bytes_max))
@@ -115,7 +117,8 @@ class Memory(Handle):
         Ownership: the caller closes `block`.
         Threads: any.
         Errors: InvalidArgumentError when `size` is 0 or above BLOCK_SIZE_MAX; NoMemoryError; ProviderError
-        when the provider's blocks are smaller than `size`.
+        when the provider's blocks are smaller than `size`; IoError when the system refuses shared memory for
+        another reason than lack of memory.
         Since: 1.0
         """
         with self._lock:
@@ -156,7 +159,9 @@ class Memory(Handle):
             layer.sb_memory_check_instance(self._open())
 
     def get_failure(self) -> _records.Error:
-        """Tells the last failure of a provider of functions; what wraps one tells that of the one inside.
+        """Tells the last failure of a provider of functions, or of shared memory: for that, which call the
+        system refused, with its errno as `system_error`. What wraps a provider tells the failure of the one
+        inside.
 
         Ownership: `error` is the caller's.
         Threads: any.
@@ -173,8 +178,9 @@ class Block(_objects.Block, Handle):
     A Memory is a provider of memory: a pool, the heap, or a wrapper around another one. Whatever holds bytes
     in this library takes a provider when it is made, and None means the process-wide default pool.
 
-    Errors: NoMemoryError when a provider has none left, ProviderError when it broke its contract. A failed
-    call changes nothing.
+    Errors: NoMemoryError when a provider has none left, ProviderError when it broke its contract, IoError
+    when it is one of shared memory and the system refused it a file or a mapping; Memory.get_failure tells
+    more. A failed call changes nothing.
 
     Limits: A block has 1 to BLOCK_SIZE_MAX bytes.
     """
@@ -1895,7 +1901,8 @@ class SchemaFile(Handle):
     messages.
 
     A field is its name, its type (int8, int16, int32, int64, string, or array<T> with T one of these) and a
-    semicolon. A `#` begins a comment that ends with the line. White space separates words and has no other
+    semicolon. Behind request or response stands the api_key, a decimal number from -128 to 127 of any number
+    of digits. A `#` begins a comment that ends with the line. White space separates words and has no other
     meaning.
 
     Errors: A message such as `sensors.schema:4: message Reading: field values: there is no type int31`, and
@@ -1964,11 +1971,15 @@ class Channel(Handle):
     do. What was written before sending is there when it is received; what the receiver wrote before closing
     its block is there when Channel.wait_done returns. Who writes when in between is up to the two.
 
-    Errors: UnavailableError when the peer has ended the socket; TimeoutError. Whatever the peer says is
-    checked before it is used: descriptor, seals, size, offset and length of memory, and numbers of pins. What
-    is wrong is CorruptError, with the wrong thing as `field`, and ends the channel. The bytes themselves are
-    the peer's: check them like any input, and do not give memory to a process that may not see all of its
-    segment (see Memory.open_shared).
+    Errors: UnavailableError when the peer has ended the socket or its channel; TimeoutError. Whatever the
+    peer says is checked before it is used: descriptor, seals, size, offset and length of memory, and numbers
+    of pins. What is wrong is CorruptError, with the wrong thing as `field`, and ends the channel. The bytes
+    themselves are the peer's: check them like any input, and do not give memory to a process that may not see
+    all of its segment (see Memory.open_shared).
+
+    What this process lacks to take in what the peer sent is an error of that call alone: IoError with the
+    errno of the refusal as `system_error` (EMFILE where it can have no more descriptors), or NoMemoryError.
+    Nothing is lost; a later call tries again.
 
     Limits: A view of at most CHANNEL_SPANS_MAX spans, all in shared memory. A channel knows
     CHANNEL_SEGMENTS_MAX segments at one time in each direction, and maps options.bytes_max of the peer's at
@@ -2006,7 +2017,8 @@ class Channel(Handle):
         Threads: any; one user of `view` at a time.
         Errors: UnsupportedError when a span is not in memory of a shared provider of this process;
         TooLargeError above CHANNEL_SPANS_MAX spans; OutOfRangeError when it is empty; TimeoutError;
-        UnavailableError; ClosedError; CorruptError; NoMemoryError. Nothing was sent then.
+        UnavailableError; ClosedError; CorruptError; NoMemoryError; IoError when the system refuses to send,
+        or to take in what the peer says about the pins that are waited for. Nothing was sent then.
         Since: 1.0
         """
         view = expect(view, View, "view")
@@ -2033,9 +2045,10 @@ class Channel(Handle):
 
         Ownership: none.
         Threads: any.
-        Errors: TimeoutError; UnavailableError when the peer has ended the socket, and all that came before
-        was received; ClosedError; CorruptError, and TooLargeError at options.bytes_max: the channel has
-        ended.
+        Errors: TimeoutError; UnavailableError when the peer has ended the socket or its channel, and all that
+        came before was received; ClosedError; CorruptError, and TooLargeError at options.bytes_max: the
+        channel has ended. IoError and NoMemoryError when this process has no descriptor or memory for what
+        comes next, which stays there: a later call gets it.
         Since: 1.0
         """
         with self._lock:
@@ -2069,7 +2082,7 @@ class Channel(Handle):
 
         Ownership: blocks that the peer is done with, and nobody else owns, go back to their provider.
         Threads: any.
-        Errors: none; 0 when the channel has ended.
+        Errors: none; 0 in a forked child. After Channel.stop nothing is heard any more, and the number stays.
         Since: 1.0
         """
         with self._lock:
@@ -2082,7 +2095,8 @@ class Channel(Handle):
         Ownership: as Channel.pin_count.
         Threads: any.
         Errors: TimeoutError; UnavailableError when the peer ended the socket instead of saying that it is
-        done; ClosedError; CorruptError.
+        done; ClosedError; CorruptError; IoError and NoMemoryError as for Channel.next. A channel that has
+        ended still hears that the peer is done, unless the peer lied.
         Since: 1.0
         """
         with self._lock:
@@ -2149,6 +2163,7 @@ class VisitManager(Handle):
         timeout_ms: int = 0,
         read_only: bool = False,
         compact_in_thread: bool = False,
+        lock_timeout_ms: int = 0,
     ) -> None:
         """Opens the file at `path`, or makes it. A file of the old format is upgraded, and kept as `path`.v0; an
         unsynced tail is cut off, and kept as `path`.cut. A symbolic link is followed to its file, which must
@@ -2172,6 +2187,7 @@ class VisitManager(Handle):
                 timeout_ms=timeout_ms,
                 read_only=read_only,
                 compact_in_thread=compact_in_thread,
+                lock_timeout_ms=lock_timeout_ms,
             ),
         ))
 

@@ -384,7 +384,7 @@ class Builder(_classes.Builder):
         shape: Shape,
         sequences: Any,
         messages: Sequence[Any],
-        add: Callable[..., bool | tuple[int, int, int, int, str, str]] = _objects.add_messages,
+        add: Callable[..., bool | tuple[int, int, int, int, int, str, str]] = _objects.add_messages,
     ) -> bool:
         """Adds messages at once; False, and nothing is added, where a value is none that _objects takes."""
         with self._lock:

@@ -108,7 +108,11 @@ class Receiver:
 
 
 class Requests(Generic[Waiter]):
-    """A client's requests in flight, and the frames that are to be sent."""
+    """A client's requests in flight, and the frames that are to be sent.
+
+    A response counts only when its request has been sent to the last byte. What comes before is no answer to it, and would free its
+    sequence for a request that then gets the answer to this one.
+    """
 
     def __init__(
         self, pairs: Sequence[Any], in_flight_max: int, max_frame_size: int, memory: _classes.Memory | None
@@ -118,8 +122,10 @@ class Requests(Generic[Waiter]):
         self.receiver = Receiver([pair.response for pair in self.pairs], max_frame_size, memory)
         self.builder = _codec.Builder(memory)
         self.pipeline = _classes.Pipeline()
-        self.waiting: dict[int, tuple[Waiter, Pair]] = {}
+        self.waiting: dict[int, tuple[Waiter, Pair, int]] = {}  # and the bytes of all requests up to it
         self.tag = 0
+        self.taken = 0  # bytes of requests that have left the builder
+        self.sent = 0  # and that have been sent
 
     @property
     def has_room(self) -> bool:
@@ -135,8 +141,8 @@ class Requests(Generic[Waiter]):
                 return pair
         raise errors.InvalidArgumentError(f"request: the schema {request.name()} is none of this client's")
 
-    def begin(self, waiter: Waiter, values: Any, request: Schema | None) -> None:
-        """Adds a request to the frames. Where its values are refused, nothing has changed."""
+    def begin(self, waiter: Waiter, values: Any, request: Schema | None) -> int:
+        """Adds a request to the frames, and returns how many bytes these are. Where its values are refused, nothing has changed."""
         pair = self.pair_of(request)
         sequence = self.pipeline.begin(self.tag)
         try:
@@ -144,8 +150,15 @@ class Requests(Generic[Waiter]):
         except BaseException:
             self.pipeline.finish(sequence)
             raise
-        self.waiting[self.tag] = waiter, pair
+        size = self.builder.size()
+        self.waiting[self.tag] = waiter, pair, self.taken + size
         self.tag += 1
+        return size
+
+    def take(self) -> Iterator[memoryview]:
+        """The bytes of all frames, which leave the builder. They are to be sent in this order, and counted in *sent*."""
+        self.taken += self.builder.size()
+        return taken(self.builder)
 
     def finish(self, row: Message) -> None:
         """Gives a response to who waits for it. Who does not wait any more has kept its sequence from younger requests."""
@@ -156,7 +169,13 @@ class Requests(Generic[Waiter]):
                 f"a response has sequence {row.sequence}, which no request in flight has",
                 stream_offset=row.stream_offset,
             ) from None
-        waiter, pair = self.waiting.pop(tag)
+        waiter, pair, end = self.waiting.pop(tag)
+        if end > self.sent:
+            self.waiting[tag] = waiter, pair, end  # it fails with the others
+            raise errors.NotFoundError(
+                f"a response has sequence {row.sequence}, whose request has not been sent",
+                stream_offset=row.stream_offset,
+            )
         if row.api_key != pair.response.api_key():
             error = errors.CorruptError(
                 f"the request {pair.request.name()} was answered by {row.schema_name} (sequence {row.sequence})",
@@ -187,7 +206,7 @@ class Requests(Generic[Waiter]):
     def fail(self, error: SamebytesError) -> None:
         """Gives everybody who waits an exception of its own that says the same."""
         waiting, self.waiting = self.waiting, {}
-        for waiter, _ in waiting.values():
+        for waiter, *_ in waiting.values():
             if not waiter.done():
                 waiter.set_exception(copied(error))
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 BACKEND = "cffi"
-ABI_DIGEST = 0x783068d7a780212c
+ABI_DIGEST = 0xe331ac0a0f7d0cb6
 _library.check_part("_layer_cffi", ABI_DIGEST)
 
 _ARRAY_MAX = _arguments.ARRAY_MAX
@@ -219,11 +219,12 @@ def _put_sb_visit_manager_options(pins, target, value):
     target.timeout_ms = _integer(value.timeout_ms, "timeout_ms", 0, 0xffffffff)
     target.read_only = _boolean(value.read_only, "read_only")
     target.compact_in_thread = _boolean(value.compact_in_thread, "compact_in_thread")
+    target.lock_timeout_ms = _integer(value.lock_timeout_ms, "lock_timeout_ms", 0, 0xffffffff)
 
 
 def _options_sb_visit_manager_options(pins, value):
     target = pins.hold(_new("sb_visit_manager_options *"))
-    _lib.sb_visit_manager_options_init(target, 32)
+    _lib.sb_visit_manager_options_init(target, 40)
     if value is not None:
         _put_sb_visit_manager_options(pins, target, value)
     return target
@@ -426,6 +427,7 @@ def _get_sb_visit_manager_options(source):
         source.timeout_ms,
         source.read_only,
         source.compact_in_thread,
+        source.lock_timeout_ms,
     )
 
 
@@ -538,7 +540,8 @@ def sb_memory_get_block(memory: int, size: int) -> int:
     Ownership: the caller closes `*block`.
     Threads: any.
     Errors: SB_INVALID_ARGUMENT when `size` is 0 or above SB_BLOCK_SIZE_MAX; SB_NO_MEMORY; SB_PROVIDER when
-    the provider's blocks are smaller than `size`.
+    the provider's blocks are smaller than `size`; SB_IO when the system refuses shared memory for another
+    reason than lack of memory.
     Since: 1.0
     """
     block_ = _new("sb_block **")
@@ -1923,7 +1926,8 @@ def sb_builder_close(builder: int | None = None) -> None:
 
 
 def sb_memory_get_failure(memory: int) -> _records.Error:
-    """Tells the last failure of a provider of functions; what wraps one tells that of the one inside.
+    """Tells the last failure of a provider of functions, or of shared memory: for that, which call the system
+    refused, with its errno as `system_error`. What wraps a provider tells the failure of the one inside.
 
     Ownership: `error` is the caller's.
     Threads: any.
@@ -3136,7 +3140,8 @@ def sb_memory_open_shared(segment_size: int, bytes_max: int) -> int:
     Ownership: the caller closes `*memory`.
     Threads: any.
     Errors: SB_INVALID_ARGUMENT when `segment_size` is above 1 GiB, or `bytes_max` smaller than a segment;
-    SB_NO_MEMORY.
+    SB_NO_MEMORY. Segments are made when blocks are asked for, so it is then that the system may refuse them:
+    SB_IO, and sb_memory_get_failure says what.
     Since: 1.0
     """
     memory_ = _new("sb_memory **")
@@ -3197,7 +3202,8 @@ def sb_channel_send_view(channel: int, view: int, tag: int, timeout_ms: int) -> 
     Threads: any; one user of `view` at a time.
     Errors: SB_UNSUPPORTED when a span is not in memory of a shared provider of this process; SB_TOO_LARGE
     above SB_CHANNEL_SPANS_MAX spans; SB_OUT_OF_RANGE when it is empty; SB_TIMEOUT; SB_UNAVAILABLE; SB_CLOSED;
-    SB_CORRUPT; SB_NO_MEMORY. Nothing was sent then.
+    SB_CORRUPT; SB_NO_MEMORY; SB_IO when the system refuses to send, or to take in what the peer says about
+    the pins that are waited for. Nothing was sent then.
     Since: 1.0
     """
     _error = _new("sb_error *")
@@ -3241,8 +3247,10 @@ def sb_channel_next(channel: int, timeout_ms: int) -> tuple[int, int]:
 
     Ownership: none.
     Threads: any.
-    Errors: SB_TIMEOUT; SB_UNAVAILABLE when the peer has ended the socket, and all that came before was
-    received; SB_CLOSED; SB_CORRUPT, and SB_TOO_LARGE at options.bytes_max: the channel has ended.
+    Errors: SB_TIMEOUT; SB_UNAVAILABLE when the peer has ended the socket or its channel, and all that came
+    before was received; SB_CLOSED; SB_CORRUPT, and SB_TOO_LARGE at options.bytes_max: the channel has ended.
+    SB_IO and SB_NO_MEMORY when this process has no descriptor or memory for what comes next, which stays
+    there: a later call gets it.
     Since: 1.0
     """
     kind_ = _new("int32_t *")
@@ -3308,7 +3316,7 @@ def sb_channel_pin_count(channel: int) -> int:
 
     Ownership: blocks that the peer is done with, and nobody else owns, go back to their provider.
     Threads: any.
-    Errors: none; 0 when the channel has ended.
+    Errors: none; 0 in a forked child. After sb_channel_stop nothing is heard any more, and the number stays.
     Since: 1.0
     """
     return _lib.sb_channel_pin_count(_cast("sb_channel *", _address(channel, "channel")))
@@ -3321,7 +3329,8 @@ def sb_channel_wait_done(channel: int, timeout_ms: int) -> None:
     Ownership: as sb_channel_pin_count.
     Threads: any.
     Errors: SB_TIMEOUT; SB_UNAVAILABLE when the peer ended the socket instead of saying that it is done;
-    SB_CLOSED; SB_CORRUPT.
+    SB_CLOSED; SB_CORRUPT; SB_IO and SB_NO_MEMORY as for sb_channel_next. A channel that has ended still hears
+    that the peer is done, unless the peer lied.
     Since: 1.0
     """
     _error = _new("sb_error *")
@@ -3360,7 +3369,8 @@ def sb_channel_stop(channel: int) -> None:
 
 
 def sb_channel_close(channel: int | None = None) -> None:
-    """Closes the channel. NULL is allowed. What was received stays valid; what was not yet received is gone.
+    """Closes the channel. NULL is allowed. What was received stays valid; what was not yet received is gone. The
+    peer is told: its sends fail from then on, and its pins stay until what was received is closed.
 
     Ownership: takes `channel`.
     Threads: nobody may use `channel` during or after the call.
@@ -3379,7 +3389,7 @@ def sb_visit_manager_options_init() -> _records.VisitManagerOptions:
     Since: 1.0
     """
     options_ = _new("sb_visit_manager_options *")
-    _lib.sb_visit_manager_options_init(options_, 32)
+    _lib.sb_visit_manager_options_init(options_, 40)
     return _get_sb_visit_manager_options(options_)
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Self
 
-from . import _arguments, _classes, _objects
+from . import _arguments, _classes, _objects, errors
 from ._backend import layer
+from ._errors import raised
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
+
+    from ._bytes import Block
 
 
 class Memory(_classes.Memory):
@@ -42,6 +45,18 @@ class Memory(_classes.Memory):
             if not callable(function) and (name == "reserve" or function is not None):
                 raise TypeError(f"{name}: a function is needed, not {_arguments.kind(function)}")
         return cls._adopt(_objects.open_callback(reserve, release, retire))
+
+    def get_block(self, size: int) -> Block:
+        """Get one block of at least *size* bytes. Nobody else can see it until it is shared.
+
+        Raises InvalidArgumentError for a size of 0 or above BLOCK_SIZE_MAX, NoMemoryError, ProviderError when the provider's blocks are
+        smaller than that, and IoError with what the system refused to a provider of shared memory.
+        """
+        try:
+            return super().get_block(size)
+        except errors.IoError:
+            failure = self.get_failure()  # the call itself has no more to say than its status
+        raise raised(failure)
 
     def close(self) -> None:
         """Close the handle; closing it again does nothing. Blocks that came back on foreign threads are handed to their providers."""

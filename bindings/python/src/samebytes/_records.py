@@ -465,6 +465,8 @@ class VisitManagerOptions(NamedTuple):
     """Compact in a thread of the library, which starts for this only. Otherwise the calls that change visits do
     it, a piece each.
     """
+    lock_timeout_ms: int = 0
+    """how long an open waits for a file that another handle writes, before LockedError; 0: not at all"""
 
 
 __all__ = [

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from . import _arguments, _classes, _objects, _records, errors
 from ._arrow import ArrowStream, Strings, stream_of, strings_of
 from ._backend import layer
+from ._errors import naming
 from ._times import EPOCH, time_ns_of, times_column
 
 if TYPE_CHECKING:
@@ -139,6 +140,7 @@ class VisitManager(_objects.VisitManager, _classes.VisitManager):  # type: ignor
         durability: int | Literal["none", "interval", "always"] = 0,
         interval_ms: int = 0,
         timeout_ms: int = 0,
+        lock_timeout_ms: int = 0,
         read_only: bool = False,
         compact_in_thread: bool = False,
         errors: str = "strict",
@@ -156,22 +158,25 @@ class VisitManager(_objects.VisitManager, _classes.VisitManager):  # type: ignor
         url and text are str. Where a file has bytes that are no UTF-8, reading raises UnicodeDecodeError, which names visit and field;
         errors="replace" or another handler of decode() reads them all the same, and with as_bytes=True they are bytes.
 
+        Where another handle writes the file, this waits up to *lock_timeout_ms* for it to close. A handle whose file is moved, replaced
+        or removed while it is open raises NotFoundError for every change from then on, and from close(); reads go on.
+
         Raises LockedError when another handle writes the file; CorruptError for a damaged file, which stays untouched; NotFoundError
         when there is none and *read_only* is set; UnsupportedError for a file of a newer library; InvalidArgumentError for a path that
         is no file, or an option out of its range; IoError; NoMemoryError.
         """
         codecs.lookup_error(errors)
-        address = layer.sb_visit_manager_open(
-            path_text(path),
-            _records.VisitManagerOptions(
-                max_visits=0 if max_visits is None else max_visits,
-                durability=durability_of(durability),
-                interval_ms=interval_ms,
-                timeout_ms=timeout_ms,
-                read_only=read_only,
-                compact_in_thread=compact_in_thread,
-            ),
+        options = _records.VisitManagerOptions(
+            max_visits=0 if max_visits is None else max_visits,
+            durability=durability_of(durability),
+            interval_ms=interval_ms,
+            timeout_ms=timeout_ms,
+            lock_timeout_ms=lock_timeout_ms,
+            read_only=read_only,
+            compact_in_thread=compact_in_thread,
         )
+        with naming(path):
+            address = layer.sb_visit_manager_open(path_text(path), options)
         self._pid = os.getpid()
         self._opened(address, Visit, errors, as_bytes)
 
@@ -265,7 +270,8 @@ class VisitManager(_objects.VisitManager, _classes.VisitManager):  # type: ignor
 
         Raises InvalidArgumentError when *path* exists, IoError.
         """
-        super().copy_to(path_text(path))
+        with naming(path):
+            super().copy_to(path_text(path))
 
     def finish(self) -> None:
         """Close the file cleanly, so that close() has nothing left to fail at. Other calls raise ClosedError from then on."""
@@ -349,11 +355,13 @@ def text_bytes(item: Any, index: int, name: str) -> bytes:
 
 
 def verify_visits(path: Path) -> _records.VisitReport:
-    return _classes.verify_visits(path_text(path))
+    with naming(path):
+        return _classes.verify_visits(path_text(path))
 
 
 def salvage_visits(path: Path, target: Path) -> _records.VisitReport:
-    return _classes.salvage_visits(path_text(path), path_text(target))
+    with naming(path, target):
+        return _classes.salvage_visits(path_text(path), path_text(target))
 
 
 verify_visits.__doc__ = _classes.verify_visits.__doc__

@@ -20,7 +20,7 @@ import asyncio
 import functools
 import inspect
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from typing import Any, Self
 
 from . import _classes, _codec, _exchange, _records, errors
@@ -67,8 +67,11 @@ class _Connection(asyncio.BufferedProtocol):
 
     def _flush(self) -> None:
         if not self._builder.closed and self._builder.frame_count():
-            for piece in _exchange.taken(self._builder):
+            for piece in self._taken():
                 self._transport.write(piece)
+
+    def _taken(self) -> Iterator[memoryview]:
+        return _exchange.taken(self._builder)
 
 
 class Client(_Connection):
@@ -118,8 +121,8 @@ class Client(_Connection):
                 self._room = self._loop.create_future()
                 await self._room
             future: asyncio.Future[Message] = self._loop.create_future()
-            self._requests.begin(future, values, request)
-        if self._builder.size() >= _exchange.FLUSH_SIZE:
+            size = self._requests.begin(future, values, request)
+        if size >= _exchange.FLUSH_SIZE:
             self._flush()
         elif not self._flushing:
             self._flushing = True
@@ -129,6 +132,15 @@ class Client(_Connection):
     def _flush_soon(self) -> None:
         self._flushing = False
         self._flush()
+
+    def _taken(self) -> Iterator[memoryview]:
+        return self._requests.take()
+
+    def _unsent(self) -> int:
+        """Bytes that the transport has taken and not sent. What TLS makes of them is of another size, so there it counts as sent."""
+        if self._transport.get_extra_info("sslcontext") is not None:
+            return 0
+        return self._transport.get_write_buffer_size()
 
     async def call(self, values: Any, *, request: Schema | None = None, timeout: float | None = None) -> Message:
         """Sends a request as send() does, and returns its response. Raises TimeoutError after timeout seconds (self.timeout if None)."""
@@ -198,6 +210,7 @@ class Client(_Connection):
     # ---- what the transport calls ----
 
     def buffer_updated(self, nbytes: int) -> None:
+        self._requests.sent = self._requests.taken - self._unsent()
         error = self._requests.receive(nbytes)
         if error is not None:
             self._end(error)
@@ -214,7 +227,7 @@ class Client(_Connection):
         if self._ending is None:
             how = "the connection was lost" + (f" ({exc})" if exc else "")
             self._ending = self._requests.gone(how) or _exchange.ended(how)
-        futures = [future for future, _ in self._requests.waiting.values()]
+        futures = [future for future, *_ in self._requests.waiting.values()]
         self._requests.fail(self._ending)
         for future in futures:
             if not future.cancelled():

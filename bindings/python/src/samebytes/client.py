@@ -121,7 +121,7 @@ class Client:
         """
         with self._lock:
             self._until(self._has_room, timeout, "there was no room")
-            call = self._begin(values, request)
+            call, _ = self._begin(values, request)
             self._send_some()
         return call
 
@@ -201,10 +201,9 @@ class Client:
         self._check_open()
         return self._requests.has_room and not self._unsent
 
-    def _begin(self, values: Any, request: Schema | None) -> Call:
+    def _begin(self, values: Any, request: Schema | None) -> tuple[Call, int]:
         call = Call(self)
-        self._requests.begin(call, values, request)
-        return call
+        return call, self._requests.begin(call, values, request)
 
     def _fill(self, calls: deque[Call], source: Iterator[Any], request: Schema | None) -> bool:
         """Begins requests while there is room; False when there are no more."""
@@ -214,8 +213,9 @@ class Client:
                 values = next(source, _NO_MORE)
                 more = values is not _NO_MORE
                 if more:
-                    calls.append(self._begin(values, request))
-                    if self._requests.builder.size() >= _exchange.FLUSH_SIZE:
+                    call, size = self._begin(values, request)
+                    calls.append(call)
+                    if size >= _exchange.FLUSH_SIZE:
                         self._send_some()
         finally:
             self._send_some()
@@ -271,10 +271,11 @@ class Client:
         sent = False
         try:
             if self._ending is None and self._requests.builder.frame_count():
-                self._unsent += _exchange.taken(self._requests.builder)
+                self._unsent += self._requests.take()
             while self._unsent:
                 count = self._socket.send(self._unsent[0])
                 sent = True
+                self._requests.sent += count
                 if count < len(self._unsent[0]):
                     self._unsent[0] = self._unsent[0][count:]
                 else:
@@ -293,11 +294,13 @@ class Client:
 
     def _broken(self, error: BaseException) -> None:
         """What is left when a step failed or was interrupted: nobody knows how many bytes went, so the connection ends."""
-        if isinstance(error, OSError) and not isinstance(error, SamebytesError):
+        if isinstance(error, SamebytesError):
+            self._end(error)
+        elif isinstance(error, OSError):
             how = f"the connection was lost ({error})"
             self._end(self._requests.gone(how) or _exchange.ended(how))
-            return
-        self._end(error if isinstance(error, SamebytesError) else errors.ClosedError("this client was interrupted"))
+        else:
+            self._end(errors.ClosedError("this client was interrupted"))
         raise error
 
     def _end(self, error: SamebytesError) -> None:
