@@ -151,9 +151,10 @@ def header(api: Api) -> str:
         "",
     ]
     for struct in api.layouts:
-        lines.append(f"SB_LAYOUT(struct {struct.name}, {struct.size}, {struct.alignment});")
+        ctype = f"struct {struct.name}" if struct.tagged else struct.name
+        lines.append(f"SB_LAYOUT({ctype}, {struct.size}, {struct.alignment});")
         lines += [
-            f"SB_LAYOUT_FIELD(struct {struct.name}, {field.name}, {field.offset}, {field.size}, {field.ctype});"
+            f"SB_LAYOUT_FIELD({ctype}, {field.name}, {field.offset}, {field.size}, {field.ctype});"
             for field in struct.fields
         ]
     lines += [

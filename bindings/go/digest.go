@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xbf62cc44a5dacc89ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x0dd345ecdc374e90ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "bf62cc44a5dacc89"
+const coreDigest = "0dd345ecdc374e90"

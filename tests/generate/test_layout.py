@@ -36,7 +36,10 @@ def test_every_structure_of_the_headers_is_in_the_layout() -> None:
     defined = [
         name
         for text in headers
-        for name in re.findall(r"^(?:typedef )?struct (?:SB_\w+ )?(\w+) \{", text, re.MULTILINE)
+        for name in [
+            *re.findall(r"^(?:typedef )?struct (?:SB_\w+ )?(\w+) \{", text, re.MULTILINE),
+            *re.findall(r"^typedef struct \{[^}]*\} (\w+);", text, re.MULTILINE),
+        ]
     ]
     assert len(defined) >= 31
     assert sorted(defined) == STRUCTS
