@@ -175,12 +175,12 @@ class LayoutField:
 class Layout:
     """How a structure lies in memory: each of the headers, also those that are no part of the API that bindings have."""
 
-    name: str  # the tag, or where there is none the name: "sb_pool_stats", "ArrowSchema", "Visit"
+    name: str  # "sb_pool_stats", "ArrowSchema", "Visit"
+    ctype: str  # as C spells it: "struct sb_pool_stats"; "Visit" where the structure has no tag
     size: int  # bytes
     alignment: int  # bytes
     sized: bool  # starts with uint32_t struct_size
     fields: Sequence[LayoutField]
-    tagged: bool = field(default=True, compare=False)  # C calls it struct NAME
 
 
 @dataclass(frozen=True)

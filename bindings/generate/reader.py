@@ -728,8 +728,9 @@ class Reader:
                     "holds something that is not a plain field; its layout cannot be told",
                 )
         sized = bool(fields) and (fields[0].name, fields[0].ctype) == ("struct_size", "uint32_t")
-        tagged = cursor.type.spelling.startswith("struct ")
-        return Layout(cursor.spelling, cursor.type.get_size(), cursor.type.get_align(), sized, tuple(fields), tagged)
+        spelled = declaration(cursor.type)
+        ctype = spelled if spelled == cursor.spelling else f"struct {cursor.spelling}"
+        return Layout(cursor.spelling, ctype, cursor.type.get_size(), cursor.type.get_align(), sized, tuple(fields))
 
     def declarations(self, unit: cindex.TranslationUnit) -> Iterator[cindex.Cursor]:
         """What the headers of the API declare, in their order."""

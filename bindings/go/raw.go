@@ -554,6 +554,8 @@ const (
 	VisitPathMax = 240
 	// VisitsMaxDefault: max_visits of a new file, where the options do not say
 	VisitsMaxDefault = 10
+	// VisitMemoryDefault: bytes of users in memory, where the options do not say
+	VisitMemoryDefault = 1073741824
 	// VisitNow: as time_ns of a visit to add: now, and never earlier than the user's newest
 	VisitNow = -9223372036854775807
 	// DurabilityNone: when the system likes, at sync, and at a clean close
@@ -562,6 +564,11 @@ const (
 	DurabilityInterval = 1
 	// DurabilityAlways: before the call returns; concurrent calls share one sync
 	DurabilityAlways = 2
+	// VisitWorkCompaction: writes the file anew where more than half of it is dead
+	VisitWorkCompaction = 1
+	// VisitWorkIndex: notes where the visits of each user lie, so that opening is fast and users can leave the
+	// memory
+	VisitWorkIndex = 2
 	// ArrowRowsMax: visits in one array of a stream
 	ArrowRowsMax = 65536
 	// StringsBinary: Arrow's binary: any bytes
@@ -1099,6 +1106,24 @@ type VisitStats struct {
 	Compacting bool
 	// an fsync failed; changes are refused
 	Poisoned bool
+	// of file_bytes, what is not live: visits that are no more, indexes, padding
+	DeadBytes uint64
+	// that users in memory take
+	MemoryBytes uint64
+	// whom the last compaction by this handle could not read, and copied as they are
+	DamagedUsers uint64
+	// of compactions and indexes, by this handle
+	Failures uint64
+	// of the last of them, since the Unix epoch; this and what follows: 0 when that has succeeded since
+	FailureTimeNs int64
+	// SB_VISIT_WORK_...
+	FailureWork int32
+	// sb_status; ErrCorrupt: the rest was compacted
+	FailureStatus int32
+	// errno, where the system refused something; EBUSY: the file is mounted by itself
+	FailureSystemError int32
+	// 0
+	ReservedToo uint32
 }
 
 func goVisitStats(c *C.sb_visit_stats) VisitStats {
@@ -1116,6 +1141,15 @@ func goVisitStats(c *C.sb_visit_stats) VisitStats {
 	s.Upgraded = bool(c.upgraded)
 	s.Compacting = bool(c.compacting)
 	s.Poisoned = bool(c.poisoned)
+	s.DeadBytes = uint64(c.dead_bytes)
+	s.MemoryBytes = uint64(c.memory_bytes)
+	s.DamagedUsers = uint64(c.damaged_users)
+	s.Failures = uint64(c.failures)
+	s.FailureTimeNs = int64(c.failure_time_ns)
+	s.FailureWork = int32(c.failure_work)
+	s.FailureStatus = int32(c.failure_status)
+	s.FailureSystemError = int32(c.failure_system_error)
+	s.ReservedToo = uint32(c.reserved_too)
 	return s
 }
 
@@ -1136,6 +1170,10 @@ type VisitManagerOptions struct {
 	CompactInThread bool
 	// how long an open waits for a file that another handle writes, before ErrLocked; 0: not at all
 	LockTimeoutMs uint32
+	// Bytes that users in memory may take, 0: VisitMemoryDefault. Above it users leave the memory, and are read
+	// from the file when they are asked for; those who were changed stay until the next index, which then comes
+	// earlier.
+	MemoryMax uint64
 }
 
 func (s *VisitManagerOptions) fill(op string, c *C.sb_visit_manager_options, held *holder) error {
@@ -1147,6 +1185,7 @@ func (s *VisitManagerOptions) fill(op string, c *C.sb_visit_manager_options, hel
 	c.read_only = C.bool(s.ReadOnly)
 	c.compact_in_thread = C.bool(s.CompactInThread)
 	c.lock_timeout_ms = C.uint32_t(s.LockTimeoutMs)
+	c.memory_max = C.uint64_t(s.MemoryMax)
 	return nil
 }
 
@@ -4894,15 +4933,15 @@ func (v *VisitManager) enter(op string) (*C.sb_visit_manager, error) {
 
 // openVisitManager opens the file at path, or makes it. A file of the old format is upgraded, and kept as
 // path.v0; an unsynced tail is cut off, and kept as path.cut. A symbolic link is followed to its file, which
-// must be there. path.new, under which a file that replaces path is built, and path.lock are the store's own
-// names.
+// must be there. path.new, under which a file that replaces path is built, path.lock, path.v0 and path.cut
+// are the store's own names: no new file is made under such a name beside another file.
 //
 //   - Ownership: the caller closes manager; nil options mean the defaults.
 //   - Threads: any.
-//   - Errors: ErrLocked when another handle writes the file; ErrCorrupt for a damaged file, which stays
-//     untouched; ErrNotFound when there is none and readOnly is set; ErrUnsupported for a file of a newer
-//     library; ErrInvalidArgument for a path that is no file, or an option out of its range; ErrIO;
-//     ErrNoMemory.
+//   - Errors: ErrLocked when another handle writes the file, after lock_timeout_ms; ErrCorrupt for a damaged
+//     file, which stays untouched; ErrNotFound when there is none and readOnly is set, or when only a mount
+//     leads to a file that was removed; ErrUnsupported for a file of a newer library; ErrInvalidArgument for
+//     a path that is no file, or an option out of its range; ErrIO; ErrNoMemory.
 //   - Since: 1.0
 func openVisitManager(path string, options *VisitManagerOptions) (*VisitManager, error) {
 	cPath, err := cText("NewVisitManager", "path", path)
@@ -5171,8 +5210,9 @@ func (v *VisitManager) scan() (*VisitScan, error) {
 //
 //   - Ownership: none.
 //   - Threads: any.
-//   - Errors: ErrInvalidArgument when path exists; ErrUnsupported where the store is no file, or one of the
-//     old format; otherwise see the top. Where it fails, there is no new file.
+//   - Errors: ErrInvalidArgument when path exists, or is a name that a store beside it takes for itself;
+//     ErrUnsupported where the store is no file, or one of the old format; otherwise see the top. Where it
+//     fails, there is no new file.
 //   - Since: 1.0
 func (v *VisitManager) CopyTo(path string) error {
 	cPath, err := cText("VisitManager.CopyTo", "path", path)
@@ -5197,8 +5237,9 @@ func (v *VisitManager) CopyTo(path string) error {
 //
 //   - Ownership: none.
 //   - Threads: any.
-//   - Errors: see the top; the old file is then still in place, unless the last sync, that of the folder,
-//     failed, which poisons the handle.
+//   - Errors: see the top; ErrUnsupported for a file with several hard links, of which the others would keep
+//     the old content. The old file is then still in place, unless the last sync, that of the folder, failed,
+//     which poisons the handle.
 //   - Since: 1.0
 func (v *VisitManager) Compact() error {
 	self, err := v.enter("VisitManager.Compact")
@@ -5218,7 +5259,8 @@ func (v *VisitManager) Compact() error {
 //
 //   - Ownership: none.
 //   - Threads: any.
-//   - Errors: ErrIO, and the handle is poisoned; otherwise see the top.
+//   - Errors: ErrIO, and the handle is poisoned; ErrNotFound when it is on disk, and the path does not lead
+//     there; otherwise see the top.
 //   - Since: 1.0
 func (v *VisitManager) Sync() error {
 	self, err := v.enter("VisitManager.Sync")
@@ -5307,8 +5349,8 @@ func (v *VisitManager) GetStats() (VisitStats, error) {
 //
 //   - Ownership: none.
 //   - Threads: nobody else may use manager during or after the call.
-//   - Errors: ErrIO; the lock is free all the same, and nothing acknowledged is lost to the end of the
-//     process.
+//   - Errors: ErrIO; ErrNotFound when all is on disk, and the path does not lead there; the lock is free all
+//     the same, and nothing acknowledged is lost to the end of the process.
 //   - Since: 1.0
 func (v *VisitManager) finish() error {
 	self, err := v.enter("VisitManager.Finish")
@@ -5886,7 +5928,7 @@ func VerifyVisits(path string) (VisitReport, error) {
 //   - Ownership: report is the caller's, and says what was found.
 //   - Threads: any.
 //   - Errors: ErrCorrupt when nothing in the file is of use; ErrNotFound; ErrInvalidArgument when target
-//     exists; ErrIO; ErrNoMemory.
+//     exists, or is a name that a store beside it takes for itself; ErrIO; ErrNoMemory.
 //   - Since: 1.0
 func SalvageVisits(path string, target string) (VisitReport, error) {
 	cPath, err := cText("SalvageVisits", "path", path)

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x0dd345ecdc374e90ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x86ebe0af06c1a127ull
 import "C"

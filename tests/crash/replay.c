@@ -248,8 +248,9 @@ static void check_erased(size_t call, const char *what, const char *file_name) {
   }
 }
 
-/* Salvages a store without its first page. */
-static void check_without_header(size_t call, const char *what, const content *store, uint32_t expected) {
+/* Salvages a store without its first page. It may find the change that was under way where the open did not: of a record of which only
+ * padding is missing, all is there. */
+static void check_without_header(size_t call, const char *what, const content *store, uint32_t expected, bool under_way) {
   char lost[500], target[500];
   sb_error error = {0};
   sb_visit_manager *manager = NULL;
@@ -269,7 +270,8 @@ static void check_without_header(size_t call, const char *what, const content *s
   const uint32_t found = dump(manager, &error, &status);
   if (status != SB_OK) wrong(call, what, error.message);
   sb_visit_manager_close(manager);
-  if (found != expected) wrong(call, what, "without its first page the store is not salvaged whole");
+  if (found != expected && !(under_way && found == states[tried]))
+    wrong(call, what, "without its first page the store is not salvaged whole");
   (void)unlink(lost);
   (void)unlink(target);
   salvages++;
@@ -304,9 +306,9 @@ static void image_check(size_t call, const char *what) {
   check_cut(call, what);
   sb_visit_report report = {.struct_size = sizeof report};
   if (sb_verify_visits(path, &report, &error) != SB_OK) wrong(call, what, error.message);
-  if (left.size > 0) check_without_header(call, what, &left, found);
+  if (left.size > 0) check_without_header(call, what, &left, found, true);
   const content closed = image_read("visits");
-  if (images % SALVAGES == 1) check_without_header(call, what, &closed, found);
+  if (images % SALVAGES == 1) check_without_header(call, what, &closed, found, false);
   images++;
 }
 
@@ -476,7 +478,7 @@ int main(int count, char **arguments) {
   forget_marks = count > 5 && strcmp(arguments[5], "forget-marks") == 0;
   if (file == NULL) return 2;
   sb_priv_visit_tuning = (visit_tuning){
-      .index_interval = 6000, .index_at_close = 2000, .compact_min = 9000, .preallocation = 4096, .compact_step = 400};
+      .index_interval = 1200, .index_at_close = 2000, .compact_min = 9000, .preallocation = 4096, .compact_step = 64};
   compute_states();
   recorded head;
   size_t calls = 0;

@@ -34,15 +34,16 @@ SB_BEGIN_DECLS
  *  Any thread may call any function of a manager at any time, finish and close aside, which come last. Reads run beside each other;
  *  changes take turns, and in the mode SB_DURABILITY_ALWAYS share a sync. sb_visits, sb_visit_users and sb_visit_scan have one user at a
  *  time. One process writes a file at a time; readers open it with `read_only`, and
- *  may briefly show a change whose write then failed. The lock goes by name, symbolic links followed: two hard links of one file are two
- *  locks, so open a file by one name only. In a forked child the parent's handles refuse everything
+ *  may briefly show a change whose write then failed. The lock is on the file, by whatever name it was opened, and ends when the
+ *  handle is closed or its process ends. In a forked child the parent's handles refuse everything
  *  with SB_CLOSED; the child closes them and opens its own.
  *
  *  ## Errors
  *  Every function that touches the store returns SB_CLOSED after sb_visit_manager_finish and in a forked child, SB_IO when the system
  *  fails, SB_CORRUPT with the offset in `error.stream_offset` when the file contradicts its format, and SB_NO_MEMORY. Changes return
  *  SB_UNSUPPORTED through a read-only handle. A change that failed was not made, unless an fsync failed: then every later change fails
- *  with SB_IO, and what a new open finds may include it. A store other than the file may return SB_UNAVAILABLE and SB_TIMEOUT, and
+ *  with SB_IO, and what a new open finds may include it. When the path leads to the open file no longer, because that was moved, replaced
+ *  or removed, every change, sync and finish return SB_NOT_FOUND from then on, and reads go on; docs/visits.md has each case. A store other than the file may return SB_UNAVAILABLE and SB_TIMEOUT, and
  *  SB_UNSUPPORTED for what it cannot do.
  *
  *  ## Limits
@@ -52,6 +53,7 @@ SB_BEGIN_DECLS
 #define SB_VISIT_TEXT_MAX 0x4000000         /* bytes of url, and of text */
 #define SB_VISIT_PATH_MAX 240               /* bytes of the path's last component */
 #define SB_VISITS_MAX_DEFAULT 10            /* max_visits of a new file, where the options do not say */
+#define SB_VISIT_MEMORY_DEFAULT 0x40000000  /* bytes of users in memory, where the options do not say */
 #define SB_VISIT_NOW (-9223372036854775807) /* as time_ns of a visit to add: now, and never earlier than the user's newest */
 
 /** When an acknowledged change is on disk. A killed process loses nothing in any mode. */
@@ -59,6 +61,12 @@ enum {
   SB_DURABILITY_NONE = 0,     /**< when the system likes, at sync, and at a clean close */
   SB_DURABILITY_INTERVAL = 1, /**< interval_ms after it at the latest, by a thread of the library */
   SB_DURABILITY_ALWAYS = 2    /**< before the call returns; concurrent calls share one sync */
+};
+
+/** What a store does beside the calls that change visits. */
+enum {
+  SB_VISIT_WORK_COMPACTION = 1, /**< writes the file anew where more than half of it is dead */
+  SB_VISIT_WORK_INDEX = 2       /**< notes where the visits of each user lie, so that opening is fast and users can leave the memory */
 };
 
 typedef struct sb_visit_manager sb_visit_manager;
@@ -113,6 +121,15 @@ typedef struct sb_visit_stats {
   bool compacting;           /**< a compaction is under way */
   bool poisoned;             /**< an fsync failed; changes are refused */
   uint8_t reserved[5];       /**< 0 */
+  uint64_t dead_bytes;       /**< of file_bytes, what is not live: visits that are no more, indexes, padding */
+  uint64_t memory_bytes;     /**< that users in memory take */
+  uint64_t damaged_users;    /**< whom the last compaction by this handle could not read, and copied as they are */
+  uint64_t failures;         /**< of compactions and indexes, by this handle */
+  int64_t failure_time_ns;   /**< of the last of them, since the Unix epoch; this and what follows: 0 when that has succeeded since */
+  int32_t failure_work;      /**< SB_VISIT_WORK_... */
+  int32_t failure_status;    /**< sb_status; SB_CORRUPT: the rest was compacted */
+  int32_t failure_system_error; /**< errno, where the system refused something; EBUSY: the file is mounted by itself */
+  uint32_t reserved_too;        /**< 0 */
 } sb_visit_stats;
 
 /** A store of visits, one function per operation: what a store other than the file provides. All may be called from several threads at
@@ -163,6 +180,9 @@ typedef struct sb_visit_manager_options {
   uint8_t reserved[2];                               /**< 0 */
   SB_NATIVE SB_NULLABLE const sb_visit_store *store; /**< copied; taken over by a successful open; NULL: the file at `path` */
   uint32_t lock_timeout_ms; /**< how long an open waits for a file that another handle writes, before SB_LOCKED; 0: not at all */
+  /** Bytes that users in memory may take, 0: SB_VISIT_MEMORY_DEFAULT. Above it users leave the memory, and are read from the file when they
+   *  are asked for; those who were changed stay until the next index, which then comes earlier. */
+  uint64_t memory_max;
 } sb_visit_manager_options;
 
 /** Fills `options` with the defaults, never writing past `struct_size` bytes.
@@ -174,11 +194,11 @@ SB_API_VOID SB_INIT void sb_visit_manager_options_init(SB_OUT sb_visit_manager_o
 
 /** Opens the file at `path`, or makes it. A file of the old format is upgraded, and kept as `path`.v0; an unsynced tail is cut off, and
  *  kept as `path`.cut. A symbolic link is followed to its file, which must be there. `path`.new, under which a file that replaces `path` is
- *  built, and `path`.lock are the store's own names.
+ *  built, `path`.lock, `path`.v0 and `path`.cut are the store's own names: no new file is made under such a name beside another file.
  *
  *  Ownership: the caller closes `*manager`; NULL options mean the defaults.      Threads: any.
- *  Errors: SB_LOCKED when another handle writes the file; SB_CORRUPT for a damaged file, which stays untouched; SB_NOT_FOUND when there
- *  is none and `read_only` is set; SB_UNSUPPORTED for a file of a newer library; SB_INVALID_ARGUMENT for a path that is no file, or an option out of
+ *  Errors: SB_LOCKED when another handle writes the file, after lock_timeout_ms; SB_CORRUPT for a damaged file, which stays untouched;
+ *  SB_NOT_FOUND when there is none and `read_only` is set, or when only a mount leads to a file that was removed; SB_UNSUPPORTED for a file of a newer library; SB_INVALID_ARGUMENT for a path that is no file, or an option out of
  *  its range; SB_IO; SB_NO_MEMORY.
  *  Since: 1.0 */
 SB_API SB_CONSTRUCTOR SB_BLOCKING sb_status sb_visit_manager_open(SB_IN const char *path,
@@ -287,7 +307,7 @@ SB_API SB_METHOD sb_status sb_visit_manager_scan(sb_visit_manager *manager, SB_O
  *  store's mode, and its owner and group where the system allows that.
  *
  *  Ownership: none.      Threads: any.
- *  Errors: SB_INVALID_ARGUMENT when `path` exists; SB_UNSUPPORTED where the store is no file, or one of the old format; otherwise see the
+ *  Errors: SB_INVALID_ARGUMENT when `path` exists, or is a name that a store beside it takes for itself; SB_UNSUPPORTED where the store is no file, or one of the old format; otherwise see the
  *  top. Where it fails, there is no new file.
  *  Since: 1.0 */
 SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_copy_to(sb_visit_manager *manager, SB_IN const char *path,
@@ -297,14 +317,15 @@ SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_copy_to(sb_visit_manager
  *  system allows that.
  *
  *  Ownership: none.      Threads: any.
- *  Errors: see the top; the old file is then still in place, unless the last sync, that of the folder, failed, which poisons the handle.
+ *  Errors: see the top; SB_UNSUPPORTED for a file with several hard links, of which the others would keep the old content. The old file is
+ *  then still in place, unless the last sync, that of the folder, failed, which poisons the handle.
  *  Since: 1.0 */
 SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_compact(sb_visit_manager *manager, SB_OUT SB_NULLABLE sb_error *error);
 
 /** Waits until everything acknowledged before the call is on disk.
  *
  *  Ownership: none.      Threads: any.
- *  Errors: SB_IO, and the handle is poisoned; otherwise see the top.
+ *  Errors: SB_IO, and the handle is poisoned; SB_NOT_FOUND when it is on disk, and the path does not lead there; otherwise see the top.
  *  Since: 1.0 */
 SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_sync(sb_visit_manager *manager, SB_OUT SB_NULLABLE sb_error *error);
 
@@ -337,7 +358,8 @@ SB_API SB_METHOD sb_status sb_visit_manager_get_stats(sb_visit_manager *manager,
  *  returns what the first did.
  *
  *  Ownership: none.      Threads: nobody else may use `manager` during or after the call.
- *  Errors: SB_IO; the lock is free all the same, and nothing acknowledged is lost to the end of the process.
+ *  Errors: SB_IO; SB_NOT_FOUND when all is on disk, and the path does not lead there; the lock is free all the same, and nothing
+ *  acknowledged is lost to the end of the process.
  *  Since: 1.0 */
 SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_finish(sb_visit_manager *manager, SB_OUT SB_NULLABLE sb_error *error);
 
@@ -362,7 +384,8 @@ SB_API SB_FUNCTION SB_BLOCKING sb_status sb_verify_visits(SB_IN const char *path
  *  record said is missing: visits may be absent, and visits that it deleted may be back.
  *
  *  Ownership: `report` is the caller's, and says what was found.      Threads: any.
- *  Errors: SB_CORRUPT when nothing in the file is of use; SB_NOT_FOUND; SB_INVALID_ARGUMENT when `target` exists; SB_IO; SB_NO_MEMORY.
+ *  Errors: SB_CORRUPT when nothing in the file is of use; SB_NOT_FOUND; SB_INVALID_ARGUMENT when `target` exists, or is a name that a
+ *  store beside it takes for itself; SB_IO; SB_NO_MEMORY.
  *  Since: 1.0 */
 SB_API SB_FUNCTION SB_BLOCKING sb_status sb_salvage_visits(SB_IN const char *path, SB_IN const char *target, SB_OUT sb_visit_report *report,
                                                            SB_OUT SB_NULLABLE sb_error *error);
