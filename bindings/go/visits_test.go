@@ -211,6 +211,31 @@ func TestVisitsAreThereAfterAReopen(t *testing.T) {
 	wants(t, "a folder", err, ErrInvalidArgument)
 }
 
+func TestOpeningWithoutALimitNeverDeletes(t *testing.T) {
+	path := visitPath(t)
+	manager := visitStore(t, path, 1000)
+	for id := range uint32(100) {
+		must(t, manager.AddVisit(1, id, "u", "t"))
+	}
+	must(t, manager.Close())
+	opens := map[string]func() (*VisitManager, error){
+		"no options":      func() (*VisitManager, error) { return OpenVisitManager(path, nil) },
+		"default options": func() (*VisitManager, error) { return OpenVisitManager(path, &VisitManagerOptions{}) },
+		"read-only":       func() (*VisitManager, error) { return OpenVisitManager(path, &VisitManagerOptions{ReadOnly: true}) },
+		"0":               func() (*VisitManager, error) { return NewVisitManager(path, 0) },
+	}
+	for name, open := range opens {
+		manager, err := open()
+		must(t, err)
+		visits, err := manager.GetRecentVisits(1)
+		must(t, err)
+		if stats, err := manager.GetStats(); err != nil || len(visits) != 100 || stats.MaxVisits != 1000 {
+			t.Errorf("%s: %d visits, stats %+v, %v", name, len(visits), stats, err)
+		}
+		must(t, manager.Close())
+	}
+}
+
 func TestAPathMayBeNoText(t *testing.T) {
 	path := visitPath(t) + "\xff\xe9"
 	manager := visitStore(t, path, 1)

@@ -361,6 +361,26 @@ static void options_of_another_version_are_understood_or_refused(void **state) {
   close_file(manager);
 }
 
+static void opening_without_a_limit_never_deletes(void **state) {
+  (void)state;
+  sb_visit_manager *manager = open_file(0, 1000);
+  for (uint32_t id = 0; id < 100; id++) add(manager, 1, id, "text", id);
+  close_file(manager);
+  sb_visit_manager_options options;
+  sb_visit_manager_options_init(&options, sizeof options);
+  for (int turn = 0; turn < 4; turn++) {
+    options.read_only = turn == 1;
+    assert_ok(sb_visit_manager_open(test_path, turn == 0 ? NULL : &options, &manager, &visit_error));
+    if (turn == 3) assert_ok(sb_visit_manager_compact(manager, &visit_error));
+    assert_int_equal(stats_of(manager).max_visits, 1000);
+    sb_visits *visits = NULL;
+    assert_ok(sb_visit_manager_get_recent_visits(manager, 1, &visits, &visit_error));
+    assert_int_equal(sb_visits_count(visits), 100);
+    sb_visits_close(visits);
+    close_file(manager);
+  }
+}
+
 static void a_store_must_be_complete(void **state) {
   (void)state;
   sb_visit_store store;
@@ -436,6 +456,7 @@ int main(void) {
       visit_test(wrong_arguments_are_refused_and_change_nothing),
       visit_test(random_operations_agree_with_the_model),
       visit_test(options_of_another_version_are_understood_or_refused),
+      visit_test(opening_without_a_limit_never_deletes),
       visit_test(a_store_must_be_complete),
       visit_test(what_a_store_lacks_is_unsupported),
       visit_test(a_store_puts_visits_that_are_whole_and_small_enough),

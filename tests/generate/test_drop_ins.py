@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bindings.generate import emit_abi, reader
+from bindings.generate import emit_abi, layout, reader
 from bindings.generate.__main__ import generate as generated
 
 from .conftest import THING
@@ -49,6 +49,16 @@ def test_no_binding_knows_them(tree: Path) -> None:
         "core/abi/native.txt",
     }
     assert api.digest == before.digest
+
+
+def test_structures_with_a_tag_and_without_one_are_named_as_c_names_them(thing_tree: Callable[[str], Path]) -> None:
+    structs = "typedef struct { int a; } Plain;\ntypedef struct Tagged { int b; } Tagged;\n"
+    api = reader.read(
+        tree_with(thing_tree, TAKEN.replace("typedef struct Taken Taken;\n", structs + "typedef struct Taken Taken;\n"))
+    )
+    text = layout.header(api)
+    assert "SB_LAYOUT(Plain, 4, 4);\nSB_LAYOUT_FIELD(Plain, a, 0, 4, int);\n" in text
+    assert "SB_LAYOUT(struct Tagged, 4, 4);\nSB_LAYOUT_FIELD(struct Tagged, b, 0, 4, int);\n" in text
 
 
 @pytest.mark.parametrize(

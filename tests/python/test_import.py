@@ -10,7 +10,6 @@ import lzma
 import random
 import subprocess
 import sys
-import time
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -282,36 +281,27 @@ def test_any_bytes_are_understood_or_not_and_nothing_else(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     "text",
     [
-        b'"GET a' + b" " * 100_000 + b'x" 200 1',
-        b'"GET ' + b" HTTP/1" * 50_000 + b'x" 200 1',
-        b'"GET ' + b" " * 100_000 + b'" 200 1',
-        b'"' * 300_000,
-        b"\\" * 300_000,
-        b'\\"' * 150_000,
-        b"[" * 300_000,
-        b" " * 300_000,
-        b'" 200 ' * 50_000,
-        b'x "' * 100_000,
+        b'"GET a' + b" " * 1_000_000 + b'x" 200 1',
+        b'"GET ' + b" HTTP/1" * 300_000 + b'x" 200 1',
+        b'"GET ' + b" " * 1_000_000 + b'" 200 1',
+        b'"' * 2_000_000,
+        b"\\" * 2_000_000,
+        b'\\"' * 1_000_000,
+        b"[" * 2_000_000,
+        b" " * 2_000_000,
+        b'" 200 ' * 300_000,
+        b'x "' * 1_000_000,
     ],
     ids=lambda text: repr(text[:6]),
 )
+@pytest.mark.timeout(300)
 def test_work_is_linear_in_a_line_whatever_it_holds(text: bytes) -> None:
-    """Ten times the text is far from a hundred times the work, which something quadratic would be."""
-    start, middle, end = text[:6], text[6:-7], text[-7:]
+    """Something quadratic would need hours for these, and something linear a moment."""
     head = b"192.0.2.7 - - [10/Jan/2016:16:24:47 +0100] "
-
-    def work(size: int) -> float:
-        spent = []
-        for _ in range(3):
-            before = time.process_time()
-            for format in _weblog.FORMATS:
-                _weblog.Reader(format).parse(head + start + middle[:size] + end)
-                _weblog.Reader(format).parse(start + middle[:size] + end)
-            spent.append(time.process_time() - before)
-        return min(spent)
-
-    small, large = work(len(text) // 10), work(len(text))
-    assert large < 40 * max(small, 0.001)
+    for format in _weblog.FORMATS:
+        for line_of_it in (text, head + text):
+            found = _weblog.Reader(format).parse(line_of_it)
+            assert found is None or isinstance(found, _weblog.Seen)
 
 
 # ---- where logs come from ----
