@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x1f024d45b5af5d38ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x86ebe0af06c1a127ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "1f024d45b5af5d38"
+const coreDigest = "86ebe0af06c1a127"

@@ -554,6 +554,8 @@ const (
 	VisitPathMax = 240
 	// VisitsMaxDefault: max_visits of a new file, where the options do not say
 	VisitsMaxDefault = 10
+	// VisitMemoryDefault: bytes of users in memory, where the options do not say
+	VisitMemoryDefault = 1073741824
 	// VisitNow: as time_ns of a visit to add: now, and never earlier than the user's newest
 	VisitNow = -9223372036854775807
 	// DurabilityNone: when the system likes, at sync, and at a clean close
@@ -562,6 +564,11 @@ const (
 	DurabilityInterval = 1
 	// DurabilityAlways: before the call returns; concurrent calls share one sync
 	DurabilityAlways = 2
+	// VisitWorkCompaction: writes the file anew where more than half of it is dead
+	VisitWorkCompaction = 1
+	// VisitWorkIndex: notes where the visits of each user lie, so that opening is fast and users can leave the
+	// memory
+	VisitWorkIndex = 2
 	// ArrowRowsMax: visits in one array of a stream
 	ArrowRowsMax = 65536
 	// StringsBinary: Arrow's binary: any bytes
@@ -1099,6 +1106,24 @@ type VisitStats struct {
 	Compacting bool
 	// an fsync failed; changes are refused
 	Poisoned bool
+	// of file_bytes, what is not live: visits that are no more, indexes, padding
+	DeadBytes uint64
+	// that users in memory take
+	MemoryBytes uint64
+	// whom the last compaction by this handle could not read, and copied as they are
+	DamagedUsers uint64
+	// of compactions and indexes, by this handle
+	Failures uint64
+	// of the last of them, since the Unix epoch; this and what follows: 0 when that has succeeded since
+	FailureTimeNs int64
+	// SB_VISIT_WORK_...
+	FailureWork int32
+	// sb_status; ErrCorrupt: the rest was compacted
+	FailureStatus int32
+	// errno, where the system refused something; EBUSY: the file is mounted by itself
+	FailureSystemError int32
+	// 0
+	ReservedToo uint32
 }
 
 func goVisitStats(c *C.sb_visit_stats) VisitStats {
@@ -1116,6 +1141,15 @@ func goVisitStats(c *C.sb_visit_stats) VisitStats {
 	s.Upgraded = bool(c.upgraded)
 	s.Compacting = bool(c.compacting)
 	s.Poisoned = bool(c.poisoned)
+	s.DeadBytes = uint64(c.dead_bytes)
+	s.MemoryBytes = uint64(c.memory_bytes)
+	s.DamagedUsers = uint64(c.damaged_users)
+	s.Failures = uint64(c.failures)
+	s.FailureTimeNs = int64(c.failure_time_ns)
+	s.FailureWork = int32(c.failure_work)
+	s.FailureStatus = int32(c.failure_status)
+	s.FailureSystemError = int32(c.failure_system_error)
+	s.ReservedToo = uint32(c.reserved_too)
 	return s
 }
 
@@ -1136,6 +1170,10 @@ type VisitManagerOptions struct {
 	CompactInThread bool
 	// how long an open waits for a file that another handle writes, before ErrLocked; 0: not at all
 	LockTimeoutMs uint32
+	// Bytes that users in memory may take, 0: VisitMemoryDefault. Above it users leave the memory, and are read
+	// from the file when they are asked for; those who were changed stay until the next index, which then comes
+	// earlier.
+	MemoryMax uint64
 }
 
 func (s *VisitManagerOptions) fill(op string, c *C.sb_visit_manager_options, held *holder) error {
@@ -1147,6 +1185,7 @@ func (s *VisitManagerOptions) fill(op string, c *C.sb_visit_manager_options, hel
 	c.read_only = C.bool(s.ReadOnly)
 	c.compact_in_thread = C.bool(s.CompactInThread)
 	c.lock_timeout_ms = C.uint32_t(s.LockTimeoutMs)
+	c.memory_max = C.uint64_t(s.MemoryMax)
 	return nil
 }
 

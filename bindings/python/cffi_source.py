@@ -198,6 +198,15 @@ typedef struct sb_visit_stats {
   bool compacting;
   bool poisoned;
   uint8_t reserved[5];
+  uint64_t dead_bytes;
+  uint64_t memory_bytes;
+  uint64_t damaged_users;
+  uint64_t failures;
+  int64_t failure_time_ns;
+  int32_t failure_work;
+  int32_t failure_status;
+  int32_t failure_system_error;
+  uint32_t reserved_too;
 } sb_visit_stats;
 typedef struct sb_visit_manager_options {
   uint32_t struct_size;
@@ -210,6 +219,7 @@ typedef struct sb_visit_manager_options {
   uint8_t reserved[2];
   const sb_visit_store *store;
   uint32_t lock_timeout_ms;
+  uint64_t memory_max;
 } sb_visit_manager_options;
 const char *sb_status_name(sb_status status);
 const char *sb_status_message(sb_status status);

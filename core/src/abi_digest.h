@@ -2,6 +2,6 @@
 #ifndef SB_ABI_DIGEST_H
 #define SB_ABI_DIGEST_H
 
-#define SB_ABI_DIGEST 0xe331ac0a0f7d0cb6ull
+#define SB_ABI_DIGEST 0x760142eada71a786ull
 
 #endif

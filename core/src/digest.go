@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x1f024d45b5af5d38ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x86ebe0af06c1a127ull
 import "C"

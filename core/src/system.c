@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -194,6 +195,34 @@ bool sb_priv_file_is_link(int folder, const char *name) {
   return fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(status.st_mode);
 }
 
+/* The number of the mount that a name leads into; 0 where the system does not tell, as before Linux 5.8. */
+static uint64_t mount_of(int folder, const char *name, int flags) {
+#ifdef SYS_statx
+  enum {
+    STATX_MOUNT = 0x1000, /* its name and its place are younger than what the headers of this system may know */
+    MOUNT_AT = 0x90
+  };
+  union {
+    uint8_t bytes[256];
+    uint64_t aligned;
+  } found = {{0}};
+  uint32_t mask;
+  uint64_t mount;
+  if (syscall(SYS_statx, folder, name, flags, STATX_MOUNT, &found) != 0) return 0;
+  memcpy(&mask, found.bytes, sizeof mask);
+  memcpy(&mount, found.bytes + MOUNT_AT, sizeof mount);
+  return (mask & STATX_MOUNT) != 0 ? mount : 0;
+#else
+  (void)folder, (void)name, (void)flags;
+  return 0;
+#endif
+}
+
+bool sb_priv_file_is_mounted(int folder, const char *name) {
+  const uint64_t file = mount_of(folder, name, AT_SYMLINK_NOFOLLOW), around = mount_of(folder, "", AT_EMPTY_PATH);
+  return file != 0 && around != 0 && file != around;
+}
+
 int sb_priv_file_read(int file, void *data, size_t size, uint64_t offset, size_t *got) {
   uint8_t *bytes = data;
   *got = 0;
@@ -302,10 +331,14 @@ int sb_priv_file_locked(int file, bool *locked) {
   return 0;
 }
 
-void sb_priv_lock_close(int file) {
+void sb_priv_file_unlock(int file) {
   struct flock whole = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
-  if (file < 0) return;
   (void)lock_set(file, &whole);
+}
+
+void sb_priv_lock_close(int file) {
+  if (file < 0) return;
+  sb_priv_file_unlock(file);
   (void)close(file);
 }
 
@@ -558,6 +591,7 @@ void sb_priv_cancel_release(int before) { (void)pthread_setcancelstate(before, &
 
 static pthread_mutex_t fork_mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+static _Atomic uint32_t generation = 1;
 static sb_priv_fork_entry fork_list = {.next = &fork_list, .before = &fork_list};
 
 static int list_cancel; /* of the thread that holds the list */
@@ -587,6 +621,7 @@ static void fork_in_parent(void) {
 }
 
 static void fork_in_child(void) {
+  (void)atomic_fetch_add(&generation, 1);
   for (sb_priv_fork_entry *entry = fork_list.next; entry != &fork_list; entry = entry->next) {
     if (entry->release != NULL) entry->release(entry);
     if (entry->in_child != NULL) entry->in_child(entry);
@@ -602,6 +637,8 @@ void sb_priv_fork_hold(void) {
 }
 
 void sb_priv_fork_release(void) { list_unlock(); }
+
+uint32_t sb_priv_fork_generation(void) { return atomic_load_explicit(&generation, memory_order_relaxed); }
 
 void sb_priv_fork_add(sb_priv_fork_entry *entry) {
   entry->next = fork_list.next;

@@ -57,6 +57,8 @@ static inline bool sb_priv_file_same(const sb_priv_file_facts *one, const sb_pri
 }
 /* Whether the name itself is a symbolic link, wherever that leads. */
 bool sb_priv_file_is_link(int folder, const char *name);
+/* Whether the name is a mount of its own, as of a single file in a container: then no other file can take its place. */
+bool sb_priv_file_is_mounted(int folder, const char *name);
 /* `*got` is less than `size` only at the end of the file. */
 int sb_priv_file_read(int file, void *data, size_t size, uint64_t offset, size_t *got);
 int sb_priv_file_write(int file, const void *data, size_t size, uint64_t offset);
@@ -87,6 +89,8 @@ int sb_priv_file_locked(int file, bool *locked);
 /* Ends the locks and closes. Locks end at once, also while a child that was forked just now still has a copy of the descriptor; that is why
  * a child must close by sb_priv_file_close instead. They also end when the last copy is closed. */
 void sb_priv_lock_close(int file);
+/* Ends the locks, and does not close. */
+void sb_priv_file_unlock(int file);
 /* Whether the errno value says that the file system, or the system, has no locks of this kind. */
 bool sb_priv_lock_missing(int problem);
 
@@ -144,6 +148,9 @@ typedef struct sb_priv_fork_entry {
   void (*in_child)(struct sb_priv_fork_entry *entry); /* or NULL */
 } sb_priv_fork_entry;
 void sb_priv_fork_hold(void); /* the thread is not cancelled before the release */
+/* Which process this is, counted from 1 in those that forked one from the other; true of a process after its first sb_priv_fork_hold, or its
+ * parent's. What a thread was in the middle of in another process is nobody's in this one. */
+uint32_t sb_priv_fork_generation(void);
 void sb_priv_fork_release(void);
 void sb_priv_fork_add(sb_priv_fork_entry *entry);    /* the list is held */
 void sb_priv_fork_remove(sb_priv_fork_entry *entry); /* the list is held */

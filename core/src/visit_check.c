@@ -19,8 +19,8 @@ static sb_status report_fill(sb_visit_report *report, const sb_visit_report *fou
 /* Counts users and visits, reading each. */
 static sb_status count_all(visit_log *log, sb_visit_report *found, sb_error *error) {
   visit_walk walk;
-  sb_status status = sb_priv_visit_walk_begin(&walk, log, 0);
-  if (status != SB_OK) return sb_priv_error(error, status, NULL, "no memory to count the users");
+  sb_status status = SB_OK;
+  sb_priv_visit_walk_begin(&walk, log, 0);
   while (status == SB_OK) {
     uint64_t user;
     status = sb_priv_visit_walk_next(&walk, &user, error);
@@ -36,78 +36,118 @@ static sb_status count_all(visit_log *log, sb_visit_report *found, sb_error *err
 
 /* Whether the runs that the index has of a user are those of the visits that the log left it. */
 static bool same_places(const visit_user *user, const uint8_t *runs, uint32_t count) {
-  uint64_t entry = 0;
+  visit_cursor cursor;
+  bool more = sb_priv_visit_cursor_oldest(&cursor, user);
   for (uint32_t i = 0; i < count; i++) {
     const uint64_t run = visit_load64(runs + 8 * (size_t)i);
-    for (uint32_t item = 0; item < visit_run_count(run); item++, entry++) {
-      if (entry >= user->count ||
-          user->entries[user->first + entry].run != visit_run(visit_run_offset(run), visit_run_first(run) + item, 1))
-        return false;
+    for (uint32_t item = 0; item < visit_run_count(run); item++) {
+      if (!more || cursor.entry->run != visit_run(visit_run_offset(run), visit_run_first(run) + item, 1)) return false;
+      more = sb_priv_visit_cursor_later(&cursor);
     }
   }
-  return entry == user->count;
+  return !more;
 }
+
+/* The indexes that the slots name, of which the next open uses one, held against the log: each page when the log comes to its place, because
+ * a page has its users as they are there. */
+typedef struct named_index {
+  visit_log log;  /* its base is the index; pages == NULL: not loaded */
+  uint32_t pages; /* that were seen */
+  size_t limits;  /* that the log had at the first of them: none may come between them */
+  uint64_t visits, live;
+} named_index;
 
 /* Live bytes from scratch, as docs/file-format.md counts them: users hold where their visits lie, and in the place of their bytes how many
  * these are. */
-static uint64_t count_live(const visit_table *table, uint64_t *users) {
+static uint64_t count_live(const visit_user *user) {
   uint64_t live = 0;
-  *users = 0;
-  for (size_t i = 0; i < table->slot_count; i++) {
-    const visit_user *user = table->slots[i];
-    if (user == NULL || user->count == 0) continue;
-    ++*users;
-    live += VISIT_HEAD + (uint64_t)VISIT_ITEM_HEAD * user->count;
-    const uint8_t *size = user->arena + user->start;
-    for (uint32_t entry = 0; entry < user->count; size += user->entries[user->first + entry++].size) live += visit_load32(size);
-  }
-  return live;
+  visit_cursor cursor;
+  for (bool more = sb_priv_visit_cursor_oldest(&cursor, user); more; more = sb_priv_visit_cursor_later(&cursor))
+    live += VISIT_ITEM_HEAD + visit_load32(cursor.data);
+  return live > 0 ? VISIT_HEAD + live : 0;
 }
 
-/* Holds an index against what the log before it says. */
-static sb_status compare(visit_log *log, visit_log *indexed, sb_error *error) {
-  uint64_t users = 0, visits = 0, user;
-  sb_priv_visit_log_settle(log);
-  if (indexed->base.max_visits != log->table.max_visits)
-    return sb_priv_visit_corrupt(error, indexed->base.offset, "the index contradicts the log");
-  for (uint64_t from = 0;; from = user + 1) {
+/* Whether the log has users from `from` to `to` whom the index has not. */
+static bool lacks_users(const visit_log *log, visit_log *indexed, uint64_t from, uint64_t to, sb_error *error) {
+  visit_order_cursor cursor;
+  sb_priv_visit_order_seek(&cursor, &log->table, from);
+  for (const visit_user *user; (user = sb_priv_visit_order_next(&cursor)) != NULL && user->user <= to; cursor.place++) {
+    const uint8_t *runs;
+    uint32_t count;
+    if (user->count == 0) continue;
+    if (sb_priv_visit_index_find(indexed, user->user, &runs, &count, error) != SB_OK || count == 0) return true;
+  }
+  return false;
+}
+
+static sb_status check_index_page(visit_log *log, named_index *index, sb_error *error) {
+  visit_log *indexed = &index->log;
+  const visit_page *page = &indexed->base.pages[index->pages];
+  uint64_t user;
+  if (index->pages == 0) {
+    sb_priv_visit_log_settle(log);
+    index->limits = log->limit_count;
+  }
+  for (uint64_t from = page->first; from <= page->last; from = user + 1) {
     const uint8_t *runs;
     uint32_t count;
     sb_status status = sb_priv_visit_index_next(indexed, from, &user, error);
-    if (status == SB_OK && user >> 32 != 0) break;
     if (status == SB_OK) status = sb_priv_visit_index_find(indexed, (uint32_t)user, &runs, &count, error);
     if (status != SB_OK) return status;
     const visit_user *known = sb_priv_visit_table_find(&log->table, (uint32_t)user);
     if (known == NULL || !same_places(known, runs, count))
-      return sb_priv_visit_corrupt(error, indexed->base.offset, "the index contradicts the log");
-    users++;
-    visits += known->count;
+      return sb_priv_visit_corrupt(error, page->offset, "a page of the index contradicts the log");
+    index->visits += known->count;
+    index->live += count_live(known);
   }
-  /* And nobody may be in the log who is not in the index. */
-  uint64_t users_there;
-  const uint64_t live = count_live(&log->table, &users_there);
-  if (users != users_there || visits != indexed->base.visits)
-    return sb_priv_visit_corrupt(error, indexed->base.offset, "the index has not the users that the log has");
-  if (live != indexed->base.live_bytes)
-    return sb_priv_visit_corrupt(error, indexed->base.offset, "the index has another number of live bytes than the log");
+  if (lacks_users(log, indexed, index->pages == 0 ? 0 : (uint64_t)page[-1].last + 1, page->last, error))
+    return sb_priv_visit_corrupt(error, page->offset, "a page of the index has not the users that the log has");
+  index->pages++;
   return SB_OK;
 }
 
-/* The log has come to an index. Those that the slots name count: the next open uses one of them. */
-static sb_status check_index(visit_log *log, uint64_t offset, sb_error *error) {
-  if (offset != log->to_see[2] && offset != log->to_see[3]) return SB_OK;
-  for (size_t i = 2; i < 4; i++)
-    if (log->to_see[i] == offset) log->to_see[i] = 0;
-  visit_log indexed;
-  sb_priv_visit_log_init(&indexed, log->file, true);
-  memcpy(indexed.uuid, log->uuid, sizeof indexed.uuid);
-  memcpy(indexed.header, log->header, sizeof indexed.header);
-  indexed.seed = log->seed;
-  indexed.slot = log->slot;
-  sb_status status = sb_priv_visit_index_load(&indexed, offset, UINT64_MAX, error);
-  if (status == SB_OK) status = compare(log, &indexed, error);
-  sb_priv_visit_log_free(&indexed);
-  return status;
+static sb_status check_index_end(visit_log *log, named_index *index, sb_error *error) {
+  const visit_base *base = &index->log.base;
+  if (index->pages == 0) sb_priv_visit_log_settle(log);
+  if (index->pages != base->page_count || (index->pages > 0 && index->limits != log->limit_count) ||
+      base->max_visits != log->table.max_visits)
+    return sb_priv_visit_corrupt(error, base->offset, "the index contradicts the log");
+  const uint64_t after = base->page_count == 0 ? 0 : (uint64_t)base->pages[base->page_count - 1].last + 1;
+  if (index->visits != base->visits || lacks_users(log, &index->log, after, UINT32_MAX, error))
+    return sb_priv_visit_corrupt(error, base->offset, "the index has not the users that the log has");
+  if (index->live != base->live_bytes)
+    return sb_priv_visit_corrupt(error, base->offset, "the index has another number of live bytes than the log");
+  return SB_OK;
+}
+
+static sb_status load_index(const visit_log *log, visit_log *indexed, uint64_t offset, sb_error *error) {
+  sb_priv_visit_log_init(indexed, log->file, true);
+  memcpy(indexed->uuid, log->uuid, sizeof indexed->uuid);
+  memcpy(indexed->header, log->header, sizeof indexed->header);
+  indexed->seed = log->seed;
+  indexed->slot = log->slot;
+  return sb_priv_visit_index_load(indexed, offset, UINT64_MAX, error);
+}
+
+/* The log has come to a page, or to an index. */
+static sb_status check_index(visit_log *log, const visit_record *record, sb_error *error) {
+  named_index *indexes = log->loaded_context;
+  for (size_t i = 0; i < 2; i++) {
+    named_index *index = &indexes[i];
+    const visit_base *base = &index->log.base;
+    sb_status status = SB_OK;
+    if (log->to_see[2 + i] == 0) continue;
+    if (record->type == VISIT_PAGE && base->pages != NULL && index->pages < base->page_count &&
+        base->pages[index->pages].offset == record->offset)
+      status = check_index_page(log, index, error);
+    if (record->type == VISIT_INDEX && record->offset == log->to_see[2 + i]) {
+      log->to_see[2 + i] = 0;
+      /* What could not be loaded before says why not. */
+      status = base->pages != NULL ? check_index_end(log, index, error) : load_index(log, &index->log, record->offset, error);
+    }
+    if (status != SB_OK) return status;
+  }
+  return SB_OK;
 }
 
 /* Notes what a slot says of the log, which the log must come to. */
@@ -172,11 +212,22 @@ static sb_status check_ours(visit_log *log, uint8_t *page, uint64_t end, sb_visi
   log->seed = sb_priv_visit_seed(log->uuid);
   log->end = VISIT_LOG_START;
   log->table.max_visits = UINT32_MAX;
-  log->places_only = true;
+  log->table.places_only = true;
   log->indexed = check_index;
+  named_index indexes[2] = {{.pages = 0}};
+  log->loaded_context = indexes;
+  for (size_t i = 0; i < 2 && status == SB_OK; i++) {
+    sb_priv_visit_log_init(&indexes[i].log, log->file, true);
+    if (log->to_see[2 + i] != 0 && (i == 0 || log->to_see[3] != log->to_see[2]))
+      status = load_index(log, &indexes[i].log, log->to_see[2 + i], error);
+    if (status == SB_CORRUPT) status = SB_OK; /* the log will come to it, or not */
+  }
+  if (log->to_see[3] == log->to_see[2]) log->to_see[3] = 0;
   uint64_t tail;
-  status = sb_priv_visit_log_follow(log, end, &tail, error);
+  if (status == SB_OK) status = sb_priv_visit_log_follow(log, end, &tail, error);
   if (status == SB_OK) status = check_seen(log, error);
+  for (size_t i = 0; i < 2; i++) sb_priv_visit_log_free(&indexes[i].log);
+  log->loaded_context = NULL;
   if (status != SB_OK) return status;
   found->format = 1;
   found->records = log->replayed;

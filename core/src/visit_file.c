@@ -18,6 +18,8 @@
 #define CUT_MAX 100000000u /* numbers of files with what was cut off, and one more */
 #define SCAN_ROWS 1024u    /* for which a walk makes room at once */
 #define SCAN_BYTES (512u << 10)
+#define COUNT_USERS 256u /* at once, for a list of users */
+#define EVICT_USERS 64u  /* looked at for one that came into memory */
 
 /* ---- files that replace PATH ---- */
 
@@ -167,14 +169,14 @@ static sb_status set_limit(visit_file *file, uint32_t max_visits, sb_error *erro
   (void)sb_priv_visit_head_decode(writer->bytes.data, file->log.end, &record);
   record.payload = writer->bytes.data + VISIT_HEAD;
   status = sb_priv_visit_append(file, error);
-  (void)pthread_rwlock_wrlock(&file->state_lock);
+  sb_priv_visit_lock_write(&file->state_lock);
   if (status == SB_OK) status = sb_priv_visit_log_take(&file->log, &record, error);
   sb_priv_visit_log_settle(&file->log);
   if (status == SB_OK)
     writer->bytes.size = 0;
   else
     sb_priv_visit_take_back(file);
-  (void)pthread_rwlock_unlock(&file->state_lock);
+  sb_priv_visit_lock_write_end(&file->state_lock);
   return status;
 }
 
@@ -374,10 +376,11 @@ static sb_status open_beside(visit_file *file, const char *path, sb_error *error
 }
 
 static void init_locks(visit_file *file) {
-  (void)pthread_rwlock_init(&file->state_lock, NULL);
+  sb_priv_visit_lock_init(&file->state_lock);
   (void)pthread_mutex_init(&file->queue_mutex, NULL);
   (void)pthread_mutex_init(&file->sync_mutex, NULL);
   (void)pthread_mutex_init(&file->thread_mutex, NULL);
+  (void)pthread_mutex_init(&file->failure_mutex, NULL);
   pthread_condattr_t attributes;
   (void)pthread_condattr_init(&attributes);
   (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -396,18 +399,19 @@ static bool gone(const visit_file *file) { return atomic_load(&file->forked) || 
 
 /* Shows one user. Most are in memory; one that is not is read while nobody else may read, because reading changes the table. */
 static sb_status show(visit_file *file, uint32_t user, sb_visits *visits, sb_error *error) {
-  (void)pthread_rwlock_rdlock(&file->state_lock);
+  sb_priv_visit_lock_read(&file->state_lock);
   visit_user *found = sb_priv_visit_table_find(&file->log.table, user);
-  sb_status status = SB_OK;
-  if (found != NULL && found->decoded) {
-    status = sb_priv_visit_user_show(found, file->show_max, visits);
-  } else if (found != NULL || file->log.base.page_count > 0) {
-    (void)pthread_rwlock_unlock(&file->state_lock);
-    (void)pthread_rwlock_wrlock(&file->state_lock);
+  const bool in_memory = found != NULL && found->decoded, in_file = !in_memory && (found != NULL || file->log.base.page_count > 0);
+  sb_status status = in_memory ? sb_priv_visit_user_show(found, file->show_max, visits) : SB_OK;
+  if (in_memory && !__atomic_load_n(&found->recent, __ATOMIC_RELAXED)) __atomic_store_n(&found->recent, true, __ATOMIC_RELAXED);
+  sb_priv_visit_lock_read_end(&file->state_lock);
+  if (in_file) {
+    sb_priv_visit_lock_write(&file->state_lock);
     status = sb_priv_visit_log_load(&file->log, user, false, &found, error);
     if (status == SB_OK && found != NULL) status = sb_priv_visit_user_show(found, file->show_max, visits);
+    sb_priv_visit_log_evict(&file->log, file->memory_max, EVICT_USERS);
+    sb_priv_visit_lock_write_end(&file->state_lock);
   }
-  (void)pthread_rwlock_unlock(&file->state_lock);
   if (status == SB_NO_MEMORY) return sb_priv_error(error, status, NULL, "no memory for the visits");
   return status;
 }
@@ -422,23 +426,33 @@ static sb_status file_recent(void *context, const uint32_t *users, size_t user_c
   return status;
 }
 
+/* The next of the users from `*from` on: how many visits they have can be known without reading them, mostly. */
+static sb_status list_users(visit_file *file, uint64_t *from, sb_visit_users *users, sb_error *error) {
+  visit_walk walk;
+  sb_status status = SB_OK;
+  sb_priv_visit_walk_begin(&walk, &file->log, *from);
+  for (unsigned i = 0; i < COUNT_USERS && status == SB_OK && *from >> 32 == 0; i++) {
+    uint32_t count;
+    status = sb_priv_visit_walk_next(&walk, from, error);
+    if (status != SB_OK || *from >> 32 != 0) break;
+    status = sb_priv_visit_log_count(&file->log, (uint32_t)*from, &count, error);
+    if (status == SB_OK && count > 0)
+      status = sb_visit_users_put(users, (uint32_t)*from, count < file->show_max ? count : file->show_max);
+    ++*from;
+  }
+  return status;
+}
+
 static sb_status file_users(void *context, sb_visit_users *users, int64_t deadline_ns, sb_error *error) {
   visit_file *file = context;
   (void)deadline_ns;
   if (gone(file)) return closed(error);
-  visit_walk walk;
-  (void)pthread_rwlock_wrlock(&file->state_lock);
-  sb_status status = sb_priv_visit_walk_begin(&walk, &file->log, 0);
-  while (status == SB_OK) {
-    uint64_t user;
-    visit_user *found;
-    status = sb_priv_visit_walk_next(&walk, &user, error);
-    if (status != SB_OK || user >> 32 != 0) break;
-    status = sb_priv_visit_log_load(&file->log, (uint32_t)user, false, &found, error);
-    if (status == SB_OK && found != NULL && found->count > 0)
-      status = sb_visit_users_put(users, found->user, found->count < file->show_max ? found->count : file->show_max);
+  sb_status status = SB_OK;
+  for (uint64_t from = 0; status == SB_OK && from >> 32 == 0;) {
+    sb_priv_visit_lock_write(&file->state_lock);
+    status = list_users(file, &from, users, error);
+    sb_priv_visit_lock_write_end(&file->state_lock);
   }
-  (void)pthread_rwlock_unlock(&file->state_lock);
   if (status == SB_NO_MEMORY) return sb_priv_error(error, status, NULL, "no memory for the list of users");
   return status;
 }
@@ -449,11 +463,11 @@ static sb_status file_scan(void *context, uint64_t *next, size_t visits_min, sb_
   if (gone(file)) return closed(error);
   visit_walk walk;
   uint64_t user = *next;
-  (void)pthread_rwlock_wrlock(&file->state_lock);
+  sb_priv_visit_lock_write(&file->state_lock);
   /* In one piece that is large enough for malloc to keep for the next call, instead of giving it back to the system each time. */
   const uint64_t live = file->log.table.live_bytes;
   sb_status status = sb_visits_reserve(visits, visits_min < SCAN_ROWS ? visits_min : SCAN_ROWS, live < SCAN_BYTES ? live : SCAN_BYTES);
-  if (status == SB_OK) status = sb_priv_visit_walk_begin(&walk, &file->log, *next);
+  sb_priv_visit_walk_begin(&walk, &file->log, *next);
   while (status == SB_OK) {
     if (sb_visits_count(visits) >= visits_min) {
       user = walk.from;
@@ -467,7 +481,7 @@ static sb_status file_scan(void *context, uint64_t *next, size_t visits_min, sb_
     else /* not kept: a walk over a large file must not fill the memory */
       status = sb_priv_visit_log_show(&file->log, (uint32_t)user, file->show_max, visits, error);
   }
-  (void)pthread_rwlock_unlock(&file->state_lock);
+  sb_priv_visit_lock_write_end(&file->state_lock);
   if (status == SB_OK) *next = user;
   if (status == SB_NO_MEMORY) return sb_priv_error(error, status, NULL, "no memory for the visits");
   return status;
@@ -522,9 +536,9 @@ static sb_status file_compact(void *context, int64_t deadline_ns, sb_error *erro
   if (gone(file)) return closed(error);
   if (file->read_only) return refused(error);
   /* One that began before the call may have copied what is deleted by now, so it does not count. */
-  (void)pthread_rwlock_rdlock(&file->state_lock);
+  sb_priv_visit_lock_read(&file->state_lock);
   const uint64_t wanted = file->copies_begun + 1;
-  (void)pthread_rwlock_unlock(&file->state_lock);
+  sb_priv_visit_lock_read_end(&file->state_lock);
   return sb_priv_visit_compact(file, wanted, error);
 }
 
@@ -555,13 +569,13 @@ static sb_status file_copy_to(void *context, const char *path, int64_t deadline_
   if (gone(file)) return closed(error);
   int source = -1;
   uint8_t uuid[16];
-  (void)pthread_rwlock_rdlock(&file->state_lock);
+  sb_priv_visit_lock_read(&file->state_lock);
   const visit_slot slot = {.generation = 1, .state = VISIT_SLOT_CLOSED, .length = file->log.end, .index = file->log.base.offset};
   memcpy(uuid, file->log.uuid, sizeof uuid);
   const bool ours = file->log.slot.state != 0;
   /* The log up to here never changes, and the descriptor keeps the file, even when a compaction replaces it. */
   const int problem = sb_priv_file_duplicate(file->log.file, &source);
-  (void)pthread_rwlock_unlock(&file->state_lock);
+  sb_priv_visit_lock_read_end(&file->state_lock);
   if (problem != 0) return sb_priv_visit_io(error, problem, "copying the file");
   const sb_status status = ours ? write_copy(source, uuid, &slot, path, error)
                                 : sb_priv_error(error, SB_UNSUPPORTED, NULL,
@@ -604,7 +618,7 @@ static sb_status file_refresh(void *context, bool *changed, int64_t deadline_ns,
   if (gone(file)) return closed(error);
   if (!file->read_only) return sb_priv_error(error, SB_UNSUPPORTED, NULL, "the handle writes, so it shows the present state already");
   sb_priv_file_facts named = {0}, ours = {0};
-  (void)pthread_rwlock_wrlock(&file->state_lock);
+  sb_priv_visit_lock_write(&file->state_lock);
   visit_log *log = &file->log;
   sb_status status = SB_OK;
   int problem = sb_priv_file_look_at(file->folder, file->name, &named);
@@ -627,7 +641,7 @@ static sb_status file_refresh(void *context, bool *changed, int64_t deadline_ns,
     *changed = other || log->sequence != file->told;
     file->told = log->sequence;
   }
-  (void)pthread_rwlock_unlock(&file->state_lock);
+  sb_priv_visit_lock_write_end(&file->state_lock);
   return status;
 }
 
@@ -636,10 +650,10 @@ static sb_status file_verify(void *context, sb_visit_report *report, int64_t dea
   (void)deadline_ns;
   if (gone(file)) return closed(error);
   int copy;
-  (void)pthread_rwlock_rdlock(&file->state_lock);
+  sb_priv_visit_lock_read(&file->state_lock);
   const uint64_t end = file->log.end;
   const int problem = sb_priv_file_duplicate(file->log.file, &copy);
-  (void)pthread_rwlock_unlock(&file->state_lock);
+  sb_priv_visit_lock_read_end(&file->state_lock);
   if (problem != 0) return sb_priv_visit_io(error, problem, "checking the file");
   const sb_status status = sb_priv_visit_check(copy, end, report, error);
   sb_priv_file_close(copy);
@@ -650,15 +664,17 @@ static sb_status file_get_stats(void *context, sb_visit_stats *stats, int64_t de
   visit_file *file = context;
   (void)deadline_ns;
   if (gone(file)) return closed(error);
-  (void)pthread_rwlock_rdlock(&file->state_lock);
+  sb_priv_visit_lock_read(&file->state_lock);
   const visit_log *log = &file->log;
+  (void)pthread_mutex_lock(&file->failure_mutex);
+  const uint64_t used = log->end > VISIT_LOG_START ? log->end - VISIT_LOG_START : 0;
   const sb_visit_stats now = {
       .max_visits = log->table.max_visits < file->show_max ? log->table.max_visits : file->show_max,
       .file_bytes = log->end,
       .live_bytes = log->table.live_bytes,
       .durable_bytes = log->durable,
       .records = log->sequence,
-      .users_loaded = log->table.used,
+      .users_loaded = log->table.used - log->table.unread,
       .syncs = atomic_load(&file->syncs),
       .compactions = file->copies_done,
       .cut_bytes = log->cut_bytes,
@@ -666,8 +682,17 @@ static sb_status file_get_stats(void *context, sb_visit_stats *stats, int64_t de
       .upgraded = file->upgraded,
       .compacting = file->copy_file >= 0,
       .poisoned = atomic_load(&file->poisoned),
+      .dead_bytes = used > log->table.live_bytes ? used - log->table.live_bytes : 0,
+      .memory_bytes = sb_priv_visit_table_memory(&log->table),
+      .damaged_users = file->damaged_users,
+      .failures = file->failures,
+      .failure_time_ns = file->failure.time_ns,
+      .failure_work = file->failure.work,
+      .failure_status = file->failure.error.status,
+      .failure_system_error = file->failure.error.system_error,
   };
-  (void)pthread_rwlock_unlock(&file->state_lock);
+  (void)pthread_mutex_unlock(&file->failure_mutex);
+  sb_priv_visit_lock_read_end(&file->state_lock);
   return sb_priv_fill(stats, &now, sizeof now);
 }
 
@@ -676,7 +701,8 @@ static sb_status file_get_stats(void *context, sb_visit_stats *stats, int64_t de
 static sb_status close_cleanly(visit_file *file, sb_error *error) {
   visit_log *log = &file->log;
   if (log->slot.state != VISIT_SLOT_OPEN) return SB_OK; /* nothing was changed */
-  const uint64_t since = log->end - (log->base.pages != NULL ? log->base.end : VISIT_LOG_START);
+  const uint64_t since = log->end - (log->base.pages != NULL ? log->base.end - log->base.between : VISIT_LOG_START);
+  sb_priv_visit_pass_end(&file->pass); /* nobody waits any more: in one piece it leaves nothing for the next open to replay */
   if (since > sb_priv_visit_tuning.index_at_close && !file->index_blocked && !atomic_load(&file->poisoned))
     (void)!sb_priv_visit_index_append(file, NULL); /* without one the next open takes longer, and that is all */
   if (atomic_load(&file->poisoned)) return sb_priv_error(error, SB_IO, NULL, "an earlier sync failed, so the file is not marked as closed");
@@ -685,6 +711,18 @@ static sb_status close_cleanly(visit_file *file, sb_error *error) {
   if (problem == 0) problem = sb_priv_visit_slot_write(file, VISIT_SLOT_CLOSED, log->end);
   if (problem == 0) problem = sb_priv_file_sync(log->file);
   return problem == 0 ? SB_OK : sb_priv_visit_io(error, problem, "closing the file");
+}
+
+/* All is on disk, and yet something is wrong that nobody may have been told: what the store needs room for grows without end, or a user
+ * cannot be read. */
+static sb_status tell_failure(const visit_file *file, sb_error *error) {
+  const sb_error *failure = &file->failure.error;
+  if (file->failure.work != SB_VISIT_WORK_COMPACTION) return SB_OK;
+  if (error != NULL) {
+    *error = *failure;
+    (void)snprintf(error->message, sizeof error->message, "all is on disk, but the last compaction failed: %.200s", failure->message);
+  }
+  return failure->status;
 }
 
 static void release(visit_file *file) {
@@ -708,6 +746,8 @@ static sb_status file_finish(void *context, int64_t deadline_ns, sb_error *error
   sb_status status = file->read_only ? SB_OK : close_cleanly(file, error);
   /* What was acknowledged is on disk, also in a file that was moved; but nobody finds it by this path. */
   if (status == SB_OK && (changed || atomic_load(&file->displaced) != 0)) status = sb_priv_visit_still_there(file, error);
+  sb_priv_visit_pass_end(&file->pass); /* where nothing was changed, or it failed */
+  if (status == SB_OK) status = tell_failure(file, error);
   atomic_store(&file->finished, true);
   release(file);
   return status;
@@ -720,10 +760,11 @@ static void file_close(void *context) {
   if (!atomic_load(&file->finished)) (void)!file_finish(file, 0, NULL);
   sb_priv_visit_log_free(&file->log);
   sb_priv_visit_bytes_free(&file->writer.bytes);
-  (void)pthread_rwlock_destroy(&file->state_lock);
+  sb_priv_visit_lock_destroy(&file->state_lock);
   (void)pthread_mutex_destroy(&file->queue_mutex);
   (void)pthread_mutex_destroy(&file->sync_mutex);
   (void)pthread_mutex_destroy(&file->thread_mutex);
+  (void)pthread_mutex_destroy(&file->failure_mutex);
   (void)pthread_cond_destroy(&file->sync_wake);
   (void)pthread_cond_destroy(&file->compact_wake);
   free(file->name);
@@ -747,6 +788,7 @@ static sb_status open_once(const char *path, const sb_visit_manager_options *opt
   file->show_max = options->read_only && options->max_visits > 0 ? options->max_visits : UINT32_MAX;
   file->durability = options->durability;
   file->compact_in_thread = options->compact_in_thread;
+  file->memory_max = options->memory_max == 0 ? SB_VISIT_MEMORY_DEFAULT : options->memory_max;
   file->interval_ms = options->interval_ms == 0 ? INTERVAL_MS_DEFAULT : options->interval_ms;
   file->folder = file->lock = file->made = file->copy_file = -1;
   file->queue_end = &file->queue;

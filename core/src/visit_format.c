@@ -289,6 +289,7 @@ void sb_priv_visit_writer_header(visit_writer *writer) {
 
 int sb_priv_visit_writer_flush(visit_writer *writer) {
   if (writer->bytes.size == 0) return 0;
+  VISIT_STEPS(writer->bytes.size / 64);
   const int problem = sb_priv_file_write(writer->file, writer->bytes.data, writer->bytes.size, writer->end - writer->bytes.size);
   if (problem == 0) writer->bytes.size = 0;
   return problem;

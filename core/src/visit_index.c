@@ -29,6 +29,11 @@ static bool pages_fit(const visit_base *base) {
   return base->max_visits > 0 && users == base->users && base->visits >= base->users;
 }
 
+static uint64_t bytes_between(const visit_base *base) {
+  const uint64_t begin = base->page_count > 0 ? base->pages[0].offset : base->offset;
+  return base->end - begin - base->size;
+}
+
 sb_status sb_priv_visit_index_load(visit_log *log, uint64_t offset, uint64_t limit, sb_error *error) {
   visit_record record;
   sb_status status = sb_priv_visit_reader_get(&log->random, log->seed, offset, limit, &record);
@@ -57,8 +62,10 @@ sb_status sb_priv_visit_index_load(visit_log *log, uint64_t offset, uint64_t lim
     free(base.pages);
     return sb_priv_visit_corrupt(error, offset, "the index contradicts itself");
   }
+  base.between = bytes_between(&base);
   free(log->base.pages);
   log->base = base;
+  log->base_put = ++log->puts;
   log->page_index = base.page_count;
   log->table.max_visits = base.max_visits;
   log->table.live_bytes = base.live_bytes;
@@ -68,8 +75,9 @@ sb_status sb_priv_visit_index_load(visit_log *log, uint64_t offset, uint64_t lim
   return SB_OK;
 }
 
-void sb_priv_visit_index_take(visit_log *log, visit_base base) {
+void sb_priv_visit_index_take(visit_log *log, visit_base base, uint32_t put) {
   free(log->base.pages);
+  log->base_put = put;
   free(log->limits);
   log->limits = NULL;
   log->limit_count = log->limit_capacity = 0;
@@ -88,6 +96,37 @@ static uint32_t page_of(const visit_base *base, uint64_t user) {
       high = middle;
   }
   return low;
+}
+
+uint64_t sb_priv_visit_index_since(const visit_base *base, uint32_t user) {
+  const uint32_t index = page_of(base, user);
+  return index < base->page_count ? base->pages[index].offset : base->offset;
+}
+
+sb_status sb_priv_visit_index_between(visit_log *log, sb_error *error) {
+  const visit_base *base = &log->base;
+  visit_reader *reader = &log->sequential;
+  const uint64_t end = log->end, sequence = log->sequence;
+  uint64_t last = 0; /* sequence of the record before */
+  for (uint32_t i = 0; i < base->page_count; i++) {
+    const uint64_t next = i + 1 < base->page_count ? base->pages[i + 1].offset : base->offset;
+    for (uint64_t offset = base->pages[i].offset + visit_padded(base->pages[i].length); offset < next;) {
+      visit_record record;
+      sb_status status = sb_priv_visit_reader_get(reader, log->seed, offset, next, &record);
+      if (status == SB_IO) return sb_priv_visit_io(error, reader->problem, "reading the file");
+      if (status == SB_NO_MEMORY) return sb_priv_error(error, status, NULL, "no memory to read the file");
+      if (status != SB_OK || record.type == VISIT_LIMIT || record.sequence <= last || record.sequence >= sequence)
+        return sb_priv_visit_corrupt(error, offset, "no valid record between the pages of the index");
+      last = record.sequence;
+      offset += visit_padded(record.length);
+      if (record.type > VISIT_LIMIT || record.offset < sb_priv_visit_index_since(base, record.user)) continue;
+      status = sb_priv_visit_log_take(log, &record, error);
+      if (status != SB_OK) return status;
+    }
+  }
+  log->end = end;
+  log->sequence = sequence;
+  return SB_OK;
 }
 
 static uint32_t page_user(const visit_record *page, uint32_t row) { return visit_load32(page->payload + 8 * (size_t)row); }
@@ -141,6 +180,7 @@ sb_status sb_priv_visit_index_find(visit_log *log, uint32_t user, const uint8_t 
   const uint32_t row = page_row(page, user);
   if (row == page->count || page_user(page, row) != user) return SB_OK;
   if (row < log->row) log->row = 0, log->row_runs = 0;
+  VISIT_STEPS(row - log->row);
   for (; log->row < row; log->row++)
     log->row_runs += visit_load32(page->payload + 8 * (size_t)log->row + 4); /* a walk goes on from there */
   *count = visit_load32(page->payload + 8 * (size_t)row + 4);
@@ -162,27 +202,20 @@ sb_status sb_priv_visit_index_next(visit_log *log, uint64_t from, uint64_t *user
 
 /* ---- walking ---- */
 
-sb_status sb_priv_visit_walk_begin(visit_walk *walk, visit_log *log, uint64_t from) {
+void sb_priv_visit_walk_begin(visit_walk *walk, visit_log *log, uint64_t from) {
   *walk = (visit_walk){.log = log, .from = from};
-  const sb_status status = sb_priv_visit_table_sorted(&log->table, &walk->users);
-  if (status == SB_OK) walk->user_count = log->table.used;
-  size_t low = 0, high = walk->user_count;
-  while (low < high) {
-    const size_t middle = low + (high - low) / 2;
-    if (walk->users[middle]->user < from)
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  walk->next = low;
-  return status;
+  sb_priv_visit_order_seek(&walk->users, &log->table, from);
 }
 
 sb_status sb_priv_visit_walk_next(visit_walk *walk, uint64_t *user, sb_error *error) {
   uint64_t next;
   const sb_status status = sb_priv_visit_index_next(walk->log, walk->from, &next, error);
   if (status != SB_OK) return status;
-  if (walk->next < walk->user_count && walk->users[walk->next]->user <= next) next = walk->users[walk->next++]->user;
+  const visit_user *in_table = sb_priv_visit_order_next(&walk->users);
+  if (in_table != NULL && in_table->user <= next) {
+    next = in_table->user;
+    walk->users.place++;
+  }
   walk->from = next + 1;
   *user = next;
   return SB_OK;
@@ -191,16 +224,17 @@ sb_status sb_priv_visit_walk_next(visit_walk *walk, uint64_t *user, sb_error *er
 /* ---- writing ---- */
 
 void sb_priv_visit_index_begin(visit_index_writer *index, visit_writer *writer) {
-  *index = (visit_index_writer){.writer = writer, .start = writer->end};
+  *index = (visit_index_writer){.writer = writer};
 }
 
 void sb_priv_visit_index_abandon(visit_index_writer *index) {
   sb_priv_visit_bytes_free(&index->heads);
   sb_priv_visit_bytes_free(&index->runs);
   free(index->pages);
+  index->pages = NULL;
 }
 
-static sb_status page_write(visit_index_writer *index) {
+sb_status sb_priv_visit_index_page(visit_index_writer *index) {
   if (index->users == 0) return SB_OK;
   if (index->page_count == index->page_capacity) {
     const size_t capacity = index->page_capacity == 0 ? 64 : index->page_capacity * 2;
@@ -229,7 +263,7 @@ static sb_status page_write(visit_index_writer *index) {
 sb_status sb_priv_visit_index_put(visit_index_writer *index, uint32_t user, const uint64_t *runs, size_t count) {
   if (count == 0) return SB_OK;
   sb_status status = SB_OK;
-  if (index->users == PAGE_USERS_MAX || index->heads.size + index->runs.size >= PAGE_GOAL) status = page_write(index);
+  if (index->users == PAGE_USERS_MAX || index->heads.size + index->runs.size >= PAGE_GOAL) status = sb_priv_visit_index_page(index);
   if (status == SB_OK) status = sb_priv_visit_bytes_reserve(&index->heads, 8);
   if (status == SB_OK) status = sb_priv_visit_bytes_reserve(&index->runs, count * 8);
   if (status != SB_OK) return status;
@@ -249,7 +283,7 @@ sb_status sb_priv_visit_index_put(visit_index_writer *index, uint32_t user, cons
 
 sb_status sb_priv_visit_index_end(visit_index_writer *index, uint32_t max_visits, uint64_t live_bytes, visit_base *base) {
   visit_writer *writer = index->writer;
-  sb_status status = page_write(index);
+  sb_status status = sb_priv_visit_index_page(index);
   if (status == SB_OK && index->pages == NULL) { /* an index without users is one, too */
     index->pages = malloc(sizeof *index->pages);
     if (index->pages == NULL) status = SB_NO_MEMORY;
@@ -288,8 +322,10 @@ sb_status sb_priv_visit_index_end(visit_index_writer *index, uint32_t max_visits
                        .live_bytes = live_bytes,
                        .offset = offset,
                        .end = writer->end,
-                       .size = writer->end - index->start,
+                       .size = writer->end - offset,
                        .sequence = writer->sequence};
+  for (uint32_t i = 0; i < base->page_count; i++) base->size += visit_padded(base->pages[i].length);
+  base->between = bytes_between(base);
   index->pages = NULL;
   sb_priv_visit_index_abandon(index);
   return SB_OK;
@@ -301,8 +337,9 @@ sb_status sb_priv_visit_user_runs(const visit_user *user, visit_bytes *runs, siz
   if (status != SB_OK) return status;
   uint64_t *list = (uint64_t *)(void *)runs->data; /* malloc aligned it */
   size_t made = 0;
-  for (uint32_t i = 0; i < user->count; i++) {
-    const uint64_t run = user->entries[user->first + i].run;
+  visit_cursor cursor;
+  for (bool more = sb_priv_visit_cursor_oldest(&cursor, user); more; more = sb_priv_visit_cursor_later(&cursor)) {
+    const uint64_t run = cursor.entry->run;
     uint64_t *last = made > 0 ? &list[made - 1] : NULL;
     if (last != NULL && visit_run_offset(*last) == visit_run_offset(run) &&
         visit_run_first(*last) + visit_run_count(*last) == visit_run_first(run))
@@ -314,66 +351,96 @@ sb_status sb_priv_visit_user_runs(const visit_user *user, visit_bytes *runs, siz
   return SB_OK;
 }
 
+/* ---- writing in steps ---- */
+
+#define STEP_USERS_MAX 1024u /* looked at in one step; */
+#define STEP_READS_MAX 64u   /* a user who has to be read costs more */
+
+void sb_priv_visit_pass_begin(visit_pass *pass, visit_log *log, visit_writer *writer) {
+  *pass = (visit_pass){.active = true, .put = ++log->puts};
+  sb_priv_visit_index_begin(&pass->index, writer);
+}
+
+void sb_priv_visit_pass_end(visit_pass *pass) {
+  sb_priv_visit_index_abandon(&pass->index);
+  sb_priv_visit_bytes_free(&pass->runs);
+  free(pass->base.pages);
+  *pass = (visit_pass){0};
+}
+
+/* What the last index has of a user, whom nobody touched since. */
+static sb_status stored_runs(visit_log *log, uint32_t user, visit_bytes *runs, sb_error *error) {
+  const uint8_t *stored;
+  uint32_t count;
+  sb_status status = sb_priv_visit_index_find(log, user, &stored, &count, error);
+  runs->size = 0;
+  if (status == SB_OK) status = sb_priv_visit_bytes_reserve(runs, ((size_t)count + 1) * 8);
+  for (uint32_t i = 0; i < count && status == SB_OK; i++)
+    ((uint64_t *)(void *)runs->data)[i] = visit_load64(stored + 8 * (size_t)i);
+  runs->size = (size_t)count * 8;
+  return status;
+}
+
+/* Reads a user about whom there are records since the base, or of whom max_visits has left less than the base has. */
+static sb_status weighed_runs(visit_log *log, uint32_t user, visit_bytes *runs, sb_error *error) {
+  const visit_user *read;
+  size_t count;
+  sb_status status = sb_priv_visit_log_weigh(log, user, &read, error);
+  if (status == SB_CORRUPT) return sb_priv_visit_log_damaged_runs(log, user, runs, error);
+  if (status == SB_OK) status = sb_priv_visit_user_runs(read, runs, &count);
+  if (status == SB_OK) runs->size = count * 8;
+  return status;
+}
+
 /* Puts a user of the walk: from memory, or, where nobody touched it since, as the last index had it. */
-static sb_status put_user(visit_log *log, visit_index_writer *index, uint32_t user, visit_bytes *runs, sb_error *error) {
-  const visit_user *found = sb_priv_visit_table_find(&log->table, user);
+static sb_status put_user(visit_pass *pass, visit_log *log, uint32_t user, bool limited, unsigned *reads, sb_error *error) {
+  visit_user *found = sb_priv_visit_table_find(&log->table, user);
   size_t count;
   sb_status status;
-  if (found == NULL) {
-    const uint8_t *stored;
-    uint32_t stored_count;
-    status = sb_priv_visit_index_find(log, user, &stored, &stored_count, error);
-    if (status != SB_OK) return status;
-    runs->size = 0;
-    status = sb_priv_visit_bytes_reserve(runs, ((size_t)stored_count + 1) * 8);
-    for (uint32_t i = 0; i < stored_count && status == SB_OK; i++)
-      ((uint64_t *)(void *)runs->data)[i] = visit_load64(stored + 8 * (size_t)i);
-    count = stored_count;
+  const bool decoded = found != NULL && found->decoded;
+  if (decoded) {
+    status = sb_priv_visit_user_runs(found, &pass->runs, &count);
+    if (status == SB_OK) pass->runs.size = count * 8;
+  } else if (limited || (found != NULL && found->count > 0 && !visit_in_base(log, found))) {
+    ++*reads;
+    status = weighed_runs(log, user, &pass->runs, error);
+    found = sb_priv_visit_table_find(&log->table, user); /* it may have come there */
   } else {
-    status = sb_priv_visit_user_runs(found, runs, &count);
+    status = stored_runs(log, user, &pass->runs, error);
   }
-  if (status == SB_OK) status = sb_priv_visit_index_put(index, user, (const uint64_t *)(const void *)runs->data, count);
+  if (status == SB_OK)
+    status = sb_priv_visit_index_put(&pass->index, user, (const uint64_t *)(const void *)pass->runs.data, pass->runs.size / 8);
+  if (status == SB_OK && found != NULL) found->put = pass->put;
   return status;
 }
 
-/* Reads every user about whom there are records since the base; then the base and the decoded users are everything. Where max_visits became
- * smaller, that is every user. */
-static sb_status decode_pending(visit_log *log, sb_error *error) {
-  bool smaller = false;
-  for (size_t i = 0; i < log->limit_count; i++)
-    if (log->base.pages != NULL && log->limits[i].max_visits < log->base.max_visits) smaller = true;
+uint64_t sb_priv_visit_index_bytes(const visit_index_writer *index) {
+  return index->writer->end + index->heads.size + index->runs.size;
+}
+
+sb_status sb_priv_visit_pass_step(visit_pass *pass, visit_log *log, uint64_t bytes, sb_error *error) {
+  assert(pass->active && !pass->done);
+  const uint64_t before = pass->index.writer->end; /* no page is open */
+  const bool limited = sb_priv_visit_log_limited(log);
+  sb_status status = SB_OK;
+  unsigned reads = 0;
   visit_walk walk;
-  sb_status status = sb_priv_visit_walk_begin(&walk, log, 0);
-  uint64_t user = 0;
-  while (status == SB_OK && smaller) {
-    visit_user *found;
-    status = sb_priv_visit_walk_next(&walk, &user, error);
-    if (status != SB_OK || user >> 32 != 0) break;
-    status = sb_priv_visit_log_load(log, (uint32_t)user, false, &found, error);
-  }
-  for (size_t i = 0; i < walk.user_count && status == SB_OK && !smaller; i++) {
-    visit_user *found;
-    if (!walk.users[i]->decoded) status = sb_priv_visit_log_load(log, walk.users[i]->user, false, &found, error);
-  }
-  return status;
-}
-
-sb_status sb_priv_visit_index_write(visit_log *log, visit_writer *writer, visit_base *base, sb_error *error) {
-  visit_walk walk = {0};
-  visit_bytes runs = {0};
-  visit_index_writer index;
-  sb_status status = decode_pending(log, error);
-  if (status != SB_OK) return status;
-  sb_priv_visit_index_begin(&index, writer);
-  status = sb_priv_visit_walk_begin(&walk, log, 0);
-  while (status == SB_OK) {
+  sb_priv_visit_walk_begin(&walk, log, pass->from);
+  for (unsigned users = 0; users < STEP_USERS_MAX && reads < STEP_READS_MAX; users++) {
     uint64_t user;
+    if (sb_priv_visit_index_bytes(&pass->index) - before >= bytes) break;
     status = sb_priv_visit_walk_next(&walk, &user, error);
-    if (status != SB_OK || user >> 32 != 0) break;
-    status = put_user(log, &index, (uint32_t)user, &runs, error);
+    if (status != SB_OK) break;
+    pass->from = walk.from;
+    if (user >> 32 != 0) break;
+    const size_t known = log->table.used;
+    status = put_user(pass, log, (uint32_t)user, limited, &reads, error);
+    if (status != SB_OK) break;
+    if (log->table.used != known) sb_priv_visit_walk_begin(&walk, log, pass->from);
   }
-  sb_priv_visit_bytes_free(&runs);
-  if (status == SB_OK) return sb_priv_visit_index_end(&index, log->table.max_visits, log->table.live_bytes, base);
-  sb_priv_visit_index_abandon(&index);
+  if (status == SB_OK) status = sb_priv_visit_index_page(&pass->index);
+  if (status != SB_OK || pass->from <= UINT32_MAX) return status;
+  status = sb_priv_visit_index_end(&pass->index, log->table.max_visits, log->table.live_bytes - pass->live_after, &pass->base);
+  pass->done = status == SB_OK;
   return status;
 }

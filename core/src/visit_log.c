@@ -17,12 +17,10 @@
 
 #define CHUNK_SEQUENTIAL (256u << 10)
 #define CHUNK_RANDOM 4096u
-#define VISIT_SHORT 256u       /* visits of a user who is shown as its record lies there */
-#define SCRATCH_MAX (4u << 20) /* bytes that are kept for the next user */
 #define REREADS 3              /* of a record that a writer may be writing just now */
 
 sb_status sb_priv_visit_io(sb_error *error, int problem, const char *what) {
-  if (problem == ENOMEM) return sb_priv_system_error(error, SB_NO_MEMORY, problem, "%s", what);
+  if (problem == ENOMEM) return sb_priv_system_error(error, SB_NO_MEMORY, problem, "%s: no memory", what);
   return sb_priv_system_error(error, SB_IO, problem, "%s", what);
 }
 
@@ -92,6 +90,7 @@ sb_status sb_priv_visit_reader_get(visit_reader *reader, uint32_t seed, uint64_t
   if (!(reader->moved ? sb_priv_visit_head_decode_moved(data, offset, record) : sb_priv_visit_head_decode(data, offset, record)))
     return SB_CORRUPT;
   const uint64_t padded = visit_padded(record->length);
+  VISIT_STEPS(1 + padded / 64);
   if (padded > limit - offset) return SB_CORRUPT;
   const uint32_t expected = visit_load32(data + 4);
   const bool large = padded > CHUNK_SEQUENTIAL;
@@ -134,7 +133,9 @@ void sb_priv_visit_log_free(visit_log *log) {
   sb_priv_visit_table_free(&log->table);
   free(log->base.pages);
   free(log->limits);
-  sb_priv_visit_user_bytes_free(&log->scratch);
+  visit_node *trash = NULL;
+  if (log->scratch.decoded) sb_priv_visit_user_empty(&log->scratch, &trash);
+  sb_priv_visit_trash_empty(&trash, SIZE_MAX);
   sb_priv_visit_bytes_free(&log->sequential.bytes);
   sb_priv_visit_bytes_free(&log->random.bytes);
   sb_priv_visit_bytes_free(&log->pages.bytes);
@@ -201,9 +202,11 @@ static void settle(visit_log *log, visit_user *user) {
 }
 
 void sb_priv_visit_log_settle(visit_log *log) {
+  visit_order_cursor cursor;
   const bool due = limits_before(log, log->limited) < log->limit_count;
-  for (size_t i = 0; i < log->table.slot_count && due; i++)
-    if (log->table.slots[i] != NULL && log->table.slots[i]->decoded) settle(log, log->table.slots[i]);
+  sb_priv_visit_order_seek(&cursor, &log->table, 0);
+  for (visit_user *user; due && (user = sb_priv_visit_order_next(&cursor)) != NULL; cursor.place++)
+    if (user->decoded) settle(log, user);
   log->limited = log->end;
 }
 
@@ -225,9 +228,8 @@ static void note_place(visit_log *log, uint64_t offset) {
 static sb_status take_change(visit_log *log, const visit_record *record, sb_error *error) {
   visit_user *user = sb_priv_visit_table_find(&log->table, record->user);
   if (user == NULL) {
-    user = sb_priv_visit_table_make(&log->table, record->user);
+    user = log->table.places_only ? sb_priv_visit_table_make(&log->table, record->user) : sb_priv_visit_table_note(&log->table, record->user);
     if (user == NULL) return SB_NO_MEMORY;
-    user->decoded = log->places_only;
   }
   if (user->decoded) {
     settle(log, user);
@@ -239,8 +241,9 @@ static sb_status take_change(visit_log *log, const visit_record *record, sb_erro
     log->table.live_bytes -= user->pending_live;
     user->pending_live = 0;
     user->count = 0;
+    user->cleared = true;
   }
-  const sb_status status = sb_priv_visit_user_pend(user, record->offset);
+  const sb_status status = sb_priv_visit_user_pend(&log->table, user, record->offset);
   if (status != SB_OK || record->type != VISIT_VISITS) return status;
   user->pending_live += record->length;
   log->table.live_bytes += record->length;
@@ -255,13 +258,13 @@ sb_status sb_priv_visit_log_take(visit_log *log, const visit_record *record, sb_
     status = take_limit(log, record);
   else if (record->type < VISIT_LIMIT)
     status = take_change(log, record, error);
-  else if (log->indexed != NULL && record->type == VISIT_INDEX)
-    status = log->indexed(log, record->offset, error);
+  else if (log->indexed != NULL)
+    status = log->indexed(log, record, error);
   if (status == SB_NO_MEMORY) return sb_priv_error(error, status, NULL, "no memory to read the file");
   if (status != SB_OK) return status;
   log->sequence = record->sequence;
   log->end = record->offset + visit_padded(record->length);
-  if (log->places_only) note_place(log, log->end);
+  if (log->table.places_only) note_place(log, log->end);
   if (record->durable > log->durable) log->durable = record->durable;
   log->replayed++;
   return SB_OK;
@@ -411,6 +414,17 @@ sb_status sb_priv_visit_log_follow(visit_log *log, uint64_t size, uint64_t *tail
   return status;
 }
 
+/* Begins anew, with nothing read. */
+static void forget_index(visit_log *log) {
+  sb_priv_visit_table_free(&log->table);
+  free(log->base.pages);
+  log->base = (visit_base){0};
+  log->page_index = 0;
+  log->table.max_visits = 0;
+  log->end = VISIT_LOG_START;
+  log->sequence = log->last = log->replayed = 0;
+}
+
 sb_status sb_priv_visit_log_open(visit_log *log, uint64_t *tail, sb_error *error) {
   uint8_t page[VISIT_LOG_START];
   sb_priv_file_facts facts;
@@ -429,56 +443,147 @@ sb_status sb_priv_visit_log_open(visit_log *log, uint64_t *tail, sb_error *error
   if (facts.size < log->slot.length) return sb_priv_visit_corrupt(error, facts.size, "the file is shorter than it was when it was on disk");
   if (sb_priv_visit_slot_index_holds(&log->slot)) {
     status = sb_priv_visit_index_load(log, log->slot.index, facts.size, error);
+    if (status == SB_OK) status = sb_priv_visit_index_between(log, error);
     /* An index that was never synced may not be whole; then the log itself is read. */
     if (status == SB_CORRUPT && log->slot.index < log->slot.length) return status;
     if (status != SB_OK && status != SB_CORRUPT) return status;
+    if (status == SB_CORRUPT) forget_index(log);
   }
   return sb_priv_visit_log_follow(log, facts.size, tail, error);
 }
 
 /* ---- users ---- */
 
-/* Inserts the visits `first` to `first + count - 1` of a record. */
-static sb_status insert_items(visit_table *table, visit_user *user, const visit_record *record, uint32_t first, uint32_t count) {
-  uint64_t bytes = 0;
-  const uint8_t *data = record->payload, *begin = NULL;
-  visit_item item;
-  for (uint32_t i = 0; i < first + count; i++) {
-    if (i == first) begin = data;
-    data = sb_priv_visit_item_next(data, &item);
-    if (i >= first) bytes += item.url_size + item.text_size;
+/* Inserts the `count` visits that are encoded at `items`, the first of which is the visit `first` of a record. */
+static sb_status insert_items(visit_table *table, visit_user *user, uint64_t offset, const uint8_t *items, uint32_t first, uint32_t count) {
+  const sb_status status = sb_priv_visit_user_reserve(table, user, count, items);
+  VISIT_STEPS(count);
+  for (uint32_t i = first; i < first + count && status == SB_OK; i++) {
+    visit_item item;
+    items = sb_priv_visit_item_next(items, &item);
+    sb_priv_visit_user_insert(table, user, &item, visit_run(offset, i, 1));
   }
-  const sb_status status = sb_priv_visit_user_reserve(user, count, bytes);
-  if (status != SB_OK) return status;
-  for (uint32_t i = first; i < first + count; i++) {
-    begin = sb_priv_visit_item_next(begin, &item);
-    sb_priv_visit_user_insert(table, user, &item, visit_run(record->offset, i, 1));
+  return status;
+}
+
+/* A run that the base has of a user, and which place it has among all of them. */
+typedef struct base_run {
+  uint64_t run;
+  uint32_t place;
+} base_run;
+
+static int by_place_in_file(const void *a, const void *b) {
+  const uint64_t left = ((const base_run *)a)->run, right = ((const base_run *)b)->run;
+  return left < right ? -1 : left > right;
+}
+
+/* Reads what a run refers to. The record before is read again only where it is another one, and its visits are found from the last one on, as
+ * runs come in the order of the file mostly. */
+typedef struct run_reader {
+  visit_log *log;
+  uint32_t user;
+  visit_record record; /* count 0: none yet */
+  uint32_t item;       /* the visit that lies at `at` */
+  const uint8_t *at;
+} run_reader;
+
+static sb_status run_read(run_reader *reader, uint64_t run, const uint8_t **items) {
+  visit_log *log = reader->log;
+  const uint64_t offset = visit_run_offset(run);
+  const uint32_t first = visit_run_first(run);
+  if (reader->record.count == 0 || reader->record.offset != offset) {
+    reader->record.count = 0;
+    if (offset < VISIT_LOG_START) return SB_CORRUPT;
+    visit_record record;
+    const sb_status status = sb_priv_visit_reader_get(&log->random, log->seed, offset, log->base.offset, &record);
+    if (status != SB_OK) return status == SB_NOT_FOUND ? SB_CORRUPT : status;
+    if (record.type != VISIT_VISITS || record.user != reader->user || record.sequence >= log->base.sequence)
+      return SB_CORRUPT; /* or of another state of the file */
+    reader->record = record;
+    reader->at = NULL;
   }
-  user->reserved_count -= count;
-  user->reserved_bytes -= (uint32_t)(bytes + count);
+  if (first + visit_run_count(run) > reader->record.count) return SB_CORRUPT;
+  if (reader->at == NULL || first < reader->item) {
+    reader->item = 0;
+    reader->at = reader->record.payload;
+  }
+  VISIT_STEPS(first - reader->item);
+  for (visit_item item; reader->item < first; reader->item++) reader->at = sb_priv_visit_item_next(reader->at, &item);
+  *items = reader->at;
   return SB_OK;
+}
+
+#define RUNS_IN_ORDER 64u
+
+/* A user with many runs: they are read in the order of the file, each record once, and then put in their own order. */
+static sb_status decode_many_runs(visit_log *log, visit_table *table, visit_user *user, const uint8_t *runs, uint32_t count,
+                                  uint64_t *offset) {
+  base_run *list = malloc(count * sizeof *list);
+  visit_bytes *parts = calloc(count, sizeof *parts); /* what each run shows */
+  sb_status status = list == NULL || parts == NULL ? SB_NO_MEMORY : SB_OK;
+  for (uint32_t i = 0; i < count && status == SB_OK; i++) list[i] = (base_run){.run = visit_load64(runs + 8 * (size_t)i), .place = i};
+  if (status == SB_OK) qsort(list, count, sizeof *list, by_place_in_file);
+  run_reader reader = {.log = log, .user = user->user};
+  for (uint32_t i = 0; i < count && status == SB_OK; i++) {
+    const uint8_t *items, *end;
+    visit_item item;
+    *offset = visit_run_offset(list[i].run);
+    /* A visit that is named twice would take memory twice. */
+    const bool overlaps = i > 0 && visit_run_offset(list[i - 1].run) == *offset &&
+                          visit_run_first(list[i - 1].run) + visit_run_count(list[i - 1].run) > visit_run_first(list[i].run);
+    status = overlaps ? SB_CORRUPT : run_read(&reader, list[i].run, &items);
+    if (status != SB_OK) break;
+    end = items;
+    for (uint32_t j = 0; j < visit_run_count(list[i].run); j++) end = sb_priv_visit_item_next(end, &item);
+    visit_bytes *part = &parts[list[i].place];
+    part->data = malloc((size_t)(end - items));
+    status = part->data == NULL ? SB_NO_MEMORY : SB_OK;
+    if (status == SB_OK) memcpy(part->data, items, (size_t)(end - items));
+  }
+  for (uint32_t i = 0; i < count && status == SB_OK; i++) {
+    const uint64_t run = visit_load64(runs + 8 * (size_t)i);
+    *offset = visit_run_offset(run);
+    status = insert_items(table, user, *offset, parts[i].data, visit_run_first(run), visit_run_count(run));
+    sb_priv_visit_bytes_free(&parts[i]);
+  }
+  for (uint32_t i = 0; i < count && parts != NULL; i++) sb_priv_visit_bytes_free(&parts[i]);
+  free(parts);
+  free(list);
+  return status;
+}
+
+/* What is wrong with a user, in words that say what can be done about it. */
+static sb_status explain_user(const visit_log *log, sb_status status, uint32_t user, uint64_t offset, sb_error *error) {
+  if (status == SB_NOT_FOUND) status = SB_CORRUPT;
+  if (status != SB_CORRUPT) return explain(&log->random, status, offset, error);
+  (void)sb_priv_error(error, SB_CORRUPT, NULL,
+                      "the file is damaged at offset %llu, where visits of user %u lie; salvage copies what is valid, and clear_user gives up "
+                      "this user's visits",
+                      (unsigned long long)offset, (unsigned)user);
+  if (error != NULL) error->stream_offset = (int64_t)offset;
+  return SB_CORRUPT;
 }
 
 static sb_status decode_base(visit_log *log, visit_table *table, visit_user *user, sb_error *error) {
   const uint8_t *runs;
   uint32_t count;
+  uint64_t offset = 0;
   sb_status status = sb_priv_visit_index_find(log, user->user, &runs, &count, error);
-  for (uint32_t i = 0; i < count && status == SB_OK; i++) {
-    const uint64_t run = visit_load64(runs + 8 * (size_t)i), offset = visit_run_offset(run);
-    visit_record record;
-    status = offset < VISIT_LOG_START ? SB_CORRUPT : sb_priv_visit_reader_get(&log->random, log->seed, offset, log->base.offset, &record);
-    if (status == SB_OK &&
-        (record.type != VISIT_VISITS || record.user != user->user || visit_run_first(run) + visit_run_count(run) > record.count ||
-         record.sequence >= log->base.sequence)) /* of another state of the file */
-      status = SB_CORRUPT;
-    if (status == SB_OK) status = insert_items(table, user, &record, visit_run_first(run), visit_run_count(run));
-    if (status != SB_OK) return explain(&log->random, status, offset, error);
+  if (status != SB_OK) return status;
+  run_reader reader = {.log = log, .user = user->user};
+  for (uint32_t i = 0; i < count && count <= RUNS_IN_ORDER && status == SB_OK; i++) {
+    const uint64_t run = visit_load64(runs + 8 * (size_t)i);
+    const uint8_t *items;
+    offset = visit_run_offset(run);
+    status = run_read(&reader, run, &items);
+    if (status == SB_OK) status = insert_items(table, user, offset, items, visit_run_first(run), visit_run_count(run));
   }
-  return status;
+  if (count > RUNS_IN_ORDER) status = decode_many_runs(log, table, user, runs, count, &offset);
+  return status == SB_OK ? SB_OK : explain_user(log, status, user->user, offset, error);
 }
 
 static sb_status apply_to(visit_table *table, visit_user *user, const visit_record *record) {
-  if (record->type == VISIT_VISITS) return insert_items(table, user, record, 0, record->count);
+  if (record->type == VISIT_VISITS) return insert_items(table, user, record->offset, record->payload, 0, record->count);
   if (record->type == VISIT_CLEAR) sb_priv_visit_user_clear(table, user);
   for (uint32_t i = 0; record->type == VISIT_DELETE && i < record->count; i++)
     (void)sb_priv_visit_user_delete(table, user, visit_load32(record->payload + 4 * (size_t)i));
@@ -488,13 +593,12 @@ static sb_status apply_to(visit_table *table, visit_user *user, const visit_reco
 /* Empties the scratch, and gives it to `user`. */
 static visit_user *scratch_for(visit_log *log, uint32_t user) {
   visit_user *scratch = &log->scratch;
-  if (scratch->room > SCRATCH_MAX || scratch->capacity > SCRATCH_MAX / sizeof *scratch->entries) {
-    sb_priv_visit_user_bytes_free(scratch);
-    *scratch = (visit_user){0};
+  if (!scratch->decoded || scratch->many || scratch->reserved_count > 0) {
+    if (scratch->decoded) sb_priv_visit_user_empty(scratch, &log->table.trash);
+    *scratch = (visit_user){.decoded = true};
   }
   scratch->user = user;
-  scratch->decoded = true;
-  scratch->count = scratch->first = scratch->start = scratch->end = scratch->reserved_count = scratch->reserved_bytes = 0;
+  scratch->count = scratch->first = scratch->start = scratch->end = 0;
   return scratch;
 }
 
@@ -504,6 +608,12 @@ static sb_status decode(visit_log *log, uint32_t id, const visit_user *noted, ui
   visit_table table = {.max_visits = log->base.pages != NULL ? log->base.max_visits : UINT32_MAX};
   sb_status status = decode_base(log, &table, user, error);
   *base_live = table.live_bytes;
+  if (status == SB_CORRUPT && noted != NULL && noted->cleared) { /* what is damaged was given up */
+    *base_live = 0;
+    user = scratch_for(log, id);
+    table.live_bytes = 0;
+    status = SB_OK;
+  }
   size_t limit = 0;
   for (uint32_t i = 0; noted != NULL && i < noted->count && status == SB_OK; i++) {
     const uint64_t offset = noted->pending[i];
@@ -517,16 +627,117 @@ static sb_status decode(visit_log *log, uint32_t id, const visit_user *noted, ui
     status = sb_priv_visit_reader_get(&log->random, log->seed, offset, log->end, &record);
     if (status == SB_OK && record.user != id) status = SB_CORRUPT;
     if (status == SB_OK) status = apply_to(&table, user, &record);
-    if (status != SB_OK) return explain(&log->random, status, offset, error);
+    if (status != SB_OK) status = explain_user(log, status, id, offset, error);
   }
   if (status == SB_OK && limit < log->limit_count) sb_priv_visit_user_trim(&table, user, limits_least(log, limit, log->limit_count));
+  sb_priv_visit_trash_empty(&table.trash, SIZE_MAX);
   return status;
+}
+
+bool sb_priv_visit_log_limited(const visit_log *log) {
+  return log->base.pages != NULL && limits_least(log, 0, log->limit_count) < log->base.max_visits;
+}
+
+/* What the table has of a user. Records that a newer base has made void are forgotten. */
+static visit_user *noted_of(visit_log *log, uint32_t user) {
+  visit_user *noted = sb_priv_visit_table_find(&log->table, user);
+  if (noted == NULL || noted->decoded || !visit_in_base(log, noted)) return noted;
+  log->table.memory -= noted->capacity * sizeof *noted->pending;
+  free(noted->pending);
+  noted->pending = NULL;
+  noted->count = noted->capacity = 0;
+  noted->pending_live = 0;
+  noted->cleared = false;
+  return noted;
 }
 
 sb_status sb_priv_visit_log_peek(visit_log *log, uint32_t user, const visit_user **peeked, sb_error *error) {
   uint64_t base_live;
   *peeked = &log->scratch;
-  return decode(log, user, sb_priv_visit_table_find(&log->table, user), &base_live, error);
+  return decode(log, user, noted_of(log, user), &base_live, error);
+}
+
+sb_status sb_priv_visit_log_weigh(visit_log *log, uint32_t user, const visit_user **peeked, sb_error *error) {
+  visit_user *noted = noted_of(log, user);
+  uint64_t base_live;
+  sb_status status = decode(log, user, noted, &base_live, error);
+  if (status != SB_OK) return status;
+  *peeked = &log->scratch;
+  const uint64_t more = sb_priv_visit_user_live(&log->scratch) - base_live;
+  if (more == (noted != NULL ? noted->pending_live : 0)) return SB_OK;
+  if (noted == NULL) {
+    noted = sb_priv_visit_table_note(&log->table, user);
+    if (noted == NULL) return sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory for another user");
+  }
+  log->table.live_bytes += more - noted->pending_live;
+  noted->pending_live = more;
+  return SB_OK;
+}
+
+sb_status sb_priv_visit_log_count(visit_log *log, uint32_t user, uint32_t *count, sb_error *error) {
+  const visit_user *noted = noted_of(log, user);
+  *count = 0;
+  if (noted != NULL && noted->decoded) {
+    *count = noted->count;
+    return SB_OK;
+  }
+  if (noted != NULL && noted->count > 0) {
+    const visit_user *peeked;
+    const sb_status status = sb_priv_visit_log_peek(log, user, &peeked, error);
+    if (status == SB_OK) *count = peeked->count;
+    if (status != SB_CORRUPT) return status; /* of a user who cannot be read, there is what the base says */
+  }
+  const uint8_t *runs;
+  uint32_t run_count;
+  const sb_status status = sb_priv_visit_index_find(log, user, &runs, &run_count, error);
+  if (status != SB_OK) return status;
+  uint64_t visits = 0;
+  for (uint32_t i = 0; i < run_count; i++) visits += visit_run_count(visit_load64(runs + 8 * (size_t)i));
+  const uint32_t least = limits_least(log, 0, log->limit_count), most = least < log->base.max_visits ? least : log->base.max_visits;
+  *count = visits < most ? (uint32_t)visits : most;
+  return SB_OK;
+}
+
+sb_status sb_priv_visit_log_damaged_runs(visit_log *log, uint32_t user, visit_bytes *runs, sb_error *error) {
+  const visit_user *noted = noted_of(log, user);
+  const uint8_t *stored = NULL;
+  uint32_t count = 0;
+  sb_status status = noted != NULL && noted->cleared ? SB_OK : sb_priv_visit_index_find(log, user, &stored, &count, error);
+  const uint32_t pending = noted != NULL ? noted->count : 0;
+  runs->size = 0;
+  if (status == SB_OK && sb_priv_visit_bytes_reserve(runs, ((size_t)count + pending + 1) * 8) != SB_OK)
+    status = sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory for the places of user %u", (unsigned)user);
+  if (status != SB_OK) return status;
+  uint64_t *list = (uint64_t *)(void *)runs->data; /* malloc aligned it */
+  for (uint32_t i = 0; i < count; i++) list[i] = visit_load64(stored + 8 * (size_t)i);
+  for (uint32_t i = 0; i < pending; i++) {
+    visit_record record;
+    const sb_status got = sb_priv_visit_reader_get(&log->random, log->seed, noted->pending[i], log->end, &record);
+    if (got == SB_IO || got == SB_NO_MEMORY) return explain(&log->random, got, noted->pending[i], error);
+    if (got == SB_OK && record.type != VISIT_VISITS) continue;
+    list[count++] = visit_run(noted->pending[i], 0, got == SB_OK ? record.count : 1);
+  }
+  runs->size = (size_t)count * 8;
+  return SB_OK;
+}
+
+void sb_priv_visit_log_evict(visit_log *log, uint64_t bytes, size_t users) {
+  visit_order_cursor cursor;
+  visit_table *table = &log->table;
+  if (sb_priv_visit_table_memory(table) <= bytes) return;
+  sb_priv_visit_order_seek(&cursor, table, log->evict_from);
+  for (; users > 0; users--) {
+    visit_user *user = sb_priv_visit_order_next(&cursor);
+    log->evict_from = user == NULL ? 0 : (uint64_t)user->user + 1;
+    if (user == NULL) return;
+    cursor.place++;
+    const bool in_file = visit_in_base(log, user) && user->reserved_count == 0;
+    const bool recent = __atomic_exchange_n(&user->recent, false, __ATOMIC_RELAXED);
+    if (!in_file || recent) continue;
+    sb_priv_visit_table_drop(table, user);
+    if (sb_priv_visit_table_memory(table) <= bytes) return;
+    sb_priv_visit_order_seek(&cursor, table, log->evict_from);
+  }
 }
 
 /* Puts a whole record of visits, oldest first, into a snapshot, newest first. A record that is in another order is not shown: an index
@@ -583,7 +794,8 @@ sb_status sb_priv_visit_log_show(visit_log *log, uint32_t user, uint32_t max_vis
   bool shown = false;
   const visit_user *peeked = NULL;
   sb_status status = SB_OK;
-  if (log->limit_count == 0 && sb_priv_visit_table_find(&log->table, user) == NULL)
+  const visit_user *noted = noted_of(log, user);
+  if (log->limit_count == 0 && (noted == NULL || (!noted->decoded && noted->count == 0)))
     status = show_plain(log, user, max_visits, visits, &shown, error);
   if (status != SB_OK || shown) return status;
   status = sb_priv_visit_log_peek(log, user, &peeked, error);
@@ -599,9 +811,10 @@ static sb_status base_has(visit_log *log, uint32_t user, bool *has, sb_error *er
 }
 
 sb_status sb_priv_visit_log_load(visit_log *log, uint32_t user, bool make, visit_user **found, sb_error *error) {
-  visit_user *noted = sb_priv_visit_table_find(&log->table, user);
+  visit_user *noted = noted_of(log, user);
   if (noted != NULL && noted->decoded) {
     *found = noted;
+    noted->recent = true;
     return SB_OK;
   }
   if (noted == NULL) {
@@ -610,21 +823,24 @@ sb_status sb_priv_visit_log_load(visit_log *log, uint32_t user, bool make, visit
     if (status != SB_OK) return status;
     *found = NULL;
     if (!has && !make) return SB_OK;
-    noted = sb_priv_visit_table_make(&log->table, user);
+    noted = has ? sb_priv_visit_table_note(&log->table, user) : sb_priv_visit_table_make(&log->table, user);
     if (noted == NULL) return sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory for another user");
     *found = noted;
     if (!has) return SB_OK;
-    noted->decoded = false;
+    noted->put = log->base_put;
   }
-  visit_user whole;
+  visit_user whole = *noted;
   uint64_t base_live;
   sb_status status = decode(log, user, noted, &base_live, error);
   if (status != SB_OK) return status;
-  status = sb_priv_visit_user_copy(&whole, &log->scratch);
+  status = sb_priv_visit_user_take(&whole, &log->scratch);
   if (status != SB_OK) return sb_priv_error(error, status, NULL, "no memory for the visits of user %u", (unsigned)user);
   log->table.live_bytes += sb_priv_visit_user_live(&whole) - base_live - noted->pending_live;
-  sb_priv_visit_user_bytes_free(noted);
+  log->table.memory += sb_priv_visit_user_memory(&whole) - sb_priv_visit_user_memory(noted);
+  log->table.unread--;
+  free(noted->pending);
   *noted = whole;
+  noted->recent = true;
   if (log->loaded != NULL) log->loaded(log->loaded_context, noted);
   *found = noted;
   return SB_OK;
@@ -636,9 +852,7 @@ sb_status sb_priv_visit_log_prepare(visit_log *log, const visit_record *record, 
   visit_user *user = NULL;
   sb_status status = sb_priv_visit_log_load(log, record->user, true, &user, error);
   if (status != SB_OK || record->type != VISIT_VISITS) return status;
-  const uint64_t bytes = log->places_only ? UINT64_C(4) * record->count
-                                          : record->length - VISIT_HEAD - (uint64_t)VISIT_ITEM_HEAD * record->count;
-  status = sb_priv_visit_user_reserve(user, record->count, bytes);
+  status = sb_priv_visit_user_reserve(&log->table, user, record->count, record->payload);
   if (status != SB_OK)
     return sb_priv_error(error, status, NULL,
                          status == SB_NO_MEMORY ? "no memory for the visits of user %u" : "user %u would have more than 4 GiB of visits",
@@ -646,27 +860,32 @@ sb_status sb_priv_visit_log_prepare(visit_log *log, const visit_record *record, 
   return SB_OK;
 }
 
+/* Who cannot be read can be cleared all the same. */
+static void clear_unread(visit_log *log, visit_user *user) {
+  log->table.unread--;
+  log->table.live_bytes -= user->pending_live;
+  log->table.memory -= user->capacity * sizeof *user->pending;
+  sb_priv_visit_user_empty(user, &log->table.trash);
+}
+
 bool sb_priv_visit_log_apply(visit_log *log, const visit_record *record) {
   visit_user *user = sb_priv_visit_table_find(&log->table, record->user);
-  assert(user != NULL && user->decoded);
+  assert(user != NULL && (user->decoded || record->type == VISIT_CLEAR));
   bool found = false;
   const uint8_t *data = record->payload;
+  user->put = 0;
   for (uint32_t i = 0; i < record->count; i++) {
     if (record->type == VISIT_VISITS) {
       visit_item item;
       data = sb_priv_visit_item_next(data, &item);
-      uint8_t size[4]; /* in the place of url and text, to count live bytes */
-      if (log->places_only) {
-        visit_store32(size, item.url_size + item.text_size);
-        item = (visit_item){.time_ns = item.time_ns, .visit_id = item.visit_id, .url_size = sizeof size, .bytes = size};
-      }
       sb_priv_visit_user_insert(&log->table, user, &item, visit_run(record->offset, i, 1));
-      user->reserved_count--;
-      user->reserved_bytes -= item.url_size + 1 + item.text_size;
     } else if (record->type == VISIT_DELETE) {
       if (sb_priv_visit_user_delete(&log->table, user, visit_load32(data + 4 * (size_t)i))) found = true;
     }
   }
-  if (record->type == VISIT_CLEAR) sb_priv_visit_user_clear(&log->table, user);
+  if (record->type == VISIT_CLEAR && user->decoded)
+    sb_priv_visit_user_clear(&log->table, user);
+  else if (record->type == VISIT_CLEAR)
+    clear_unread(log, user);
   return found;
 }

@@ -72,11 +72,14 @@ static sb_status take_visit(cursor *at, visit_user *user, visit_bytes *bytes) {
       item.time_ns <= SB_VISIT_NOW)
     return SB_CORRUPT;
   item.bytes = bytes->data;
-  status = sb_priv_visit_user_reserve(user, 1, (uint64_t)item.url_size + item.text_size);
-  if (status != SB_OK) return status;
-  sb_priv_visit_user_insert(&at->log->table, user, &item, 0);
-  user->reserved_count = user->reserved_bytes = 0;
-  return SB_OK;
+  uint8_t head[VISIT_ITEM_HEAD]; /* as a record has it */
+  visit_store64(head, (uint64_t)item.time_ns);
+  visit_store32(head + 8, item.visit_id);
+  visit_store32(head + 12, item.url_size);
+  visit_store32(head + 16, item.text_size);
+  status = sb_priv_visit_user_reserve(&at->log->table, user, 1, head);
+  if (status == SB_OK) sb_priv_visit_user_insert(&at->log->table, user, &item, 0);
+  return status;
 }
 
 static int compare_ids(const void *left, const void *right) {

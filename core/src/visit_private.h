@@ -1,10 +1,11 @@
 #ifndef SB_VISIT_PRIVATE_H
 #define SB_VISIT_PRIVATE_H
 
-/* What the .c files of VisitManager share: visit_format (bytes), visit_table (users in memory), visit_log (reading a file), visit_scan
- * (finding records where nothing says where they are), visit_index, visit_compact, visit_name (whose the names are), visit_swap,
- * visit_thread, visit_old (format 0), visit_check (verify, salvage), visit_file (the store), visit_snapshot, visits (the API). They
- * stand on each other in about this order. docs/file-format.md has the byte tables that the numbers here come from. */
+/* What the .c files of VisitManager share: visit_format (bytes), visit_user (the visits of one user in memory), visit_table (the users),
+ * visit_log (reading a file), visit_scan (finding records where nothing says where they are), visit_index, visit_compact, visit_name (whose
+ * the names are), visit_swap, visit_thread, visit_old (format 0), visit_check (verify, salvage), visit_file (the store), visit_snapshot,
+ * visits (the API). They stand on each other in about this order; visit_lock is the lock between readers and changes. docs/file-format.md
+ * has the byte tables that the numbers here come from. */
 
 #include <pthread.h>
 #include <semaphore.h>
@@ -15,6 +16,14 @@
 #include "internal.h"
 #include "system.h"
 #include <samebytes/visits.h>
+
+/* Builds with assertions count what is done, so that tests can see how much of it is done while others wait. */
+#ifdef NDEBUG
+#define VISIT_STEPS(steps) ((void)0)
+#else
+extern _Thread_local uint64_t sb_priv_visit_steps;
+#define VISIT_STEPS(steps) (sb_priv_visit_steps += (steps))
+#endif
 
 /* ---- format ---- */
 
@@ -146,6 +155,29 @@ void sb_priv_visit_writer_header(visit_writer *writer);
 sb_status sb_priv_visit_writer_limit(visit_writer *writer, uint32_t max_visits);
 int sb_priv_visit_writer_flush(visit_writer *writer);
 
+/* ---- map: finds what has a number; the memory of what is in it is the owner's ---- */
+
+typedef struct visit_link {
+  struct visit_link *next;
+  uint32_t key;
+} visit_link;
+
+typedef struct visit_map {
+  visit_link ***segments; /* of buckets */
+  size_t segment_count, buckets, low, used; /* low: the largest power of two that is at most buckets */
+  uint64_t multiplier;
+} visit_map;
+
+/* Whether anything can be inserted, which then takes no memory that must be there. */
+bool sb_priv_visit_map_ready(visit_map *map);
+visit_link *sb_priv_visit_map_find(const visit_map *map, uint32_t key);
+void sb_priv_visit_map_insert(visit_map *map, visit_link *link);
+void sb_priv_visit_map_remove(visit_map *map, visit_link *link);
+void sb_priv_visit_map_clear(visit_map *map);
+void sb_priv_visit_map_free(visit_map *map);
+uint64_t sb_priv_visit_map_memory(const visit_map *map);
+uint64_t sb_priv_visit_map_multiplier(void);
+
 /* ---- table: users in memory ---- */
 
 typedef struct visit_entry {
@@ -155,19 +187,40 @@ typedef struct visit_entry {
   uint32_t size; /* bytes in the arena: url, a NUL, which neither has, text */
 } visit_entry;
 
-/* A user. Decoded: its visits, oldest first, entries[first] to entries[first + count - 1], whose bytes lie in the same order and without
- * holes at arena[start] to arena[end - 1]. Not decoded: the records about it since the index, `count` of them; what a clear made void is
- * not among them.
- * A visit costs what its bytes cost and 25 more; that is why sizes are 32-bit and nothing is allocated per visit. */
+typedef struct visit_node visit_node;
+/* More visits than lie well in arrays. */
+typedef struct visit_many {
+  visit_node *root, *oldest, *newest;   /* a tree by (time, arrival) */
+  visit_node *reserved, *reserved_last; /* nodes that changes under way count on, in the order in which they come */
+  visit_map ids;
+  uint64_t bytes, reserved_bytes, memory;
+  uint32_t random;
+} visit_many;
+
+/* A user. Decoded, with few visits: oldest first, entries[first] to entries[first + count - 1], whose bytes lie in the same order and without
+ * holes at arena[start] to arena[end - 1]. Decoded, with many: in `nodes`. Not decoded: the records about it since the index, `count` of
+ * them; what a clear made void is not among them.
+ * Of few visits one costs what its bytes cost and 25 more; that is why sizes are 32-bit and nothing is allocated per visit. */
 typedef struct visit_user {
-  uint32_t user;
+  union {
+    visit_link link; /* first, so that the one is the other */
+    struct {
+      visit_link *next_link;
+      uint32_t user; /* the link's key */
+    };
+  };
+  /* The number of the index that has this user as it is, 0: none. One that was put into the log's base is there again when it is read from
+   * the file, and so can leave the memory; and the pending records of one who is not decoded are in the base, and void. */
+  uint32_t put;
   uint32_t count, first, capacity;
   uint32_t start, end, room;
   uint32_t reserved_count, reserved_bytes; /* room that a change under way counts on */
   uint64_t limited;                        /* decoded: the limits before this offset were applied to it */
-  bool decoded;
+  bool decoded, many, recent; /* recent: asked for since the last look for users who can leave the memory */
+  bool cleared; /* the first pending record is a clear: the base does not matter */
   union {
     visit_entry *entries;
+    visit_many *nodes;
     uint64_t *pending; /* offsets of records */
   };
   union {
@@ -176,50 +229,90 @@ typedef struct visit_user {
   };
 } visit_user;
 
+typedef struct visit_block visit_block;
+
 typedef struct visit_table {
-  visit_user **slots; /* open addressing; a power of two */
-  size_t slot_count, used;
+  visit_map map;
+  visit_block **blocks; /* the users in order */
+  uint32_t *block_firsts;
+  size_t block_count, block_capacity;
+  size_t used, unread; /* unread: of them, who are not decoded */
   /* What compaction keeps, padding and index aside: VISIT_HEAD per user who has visits, and per visit VISIT_ITEM_HEAD, url and text. Of a user
    * about whom there are records since the base, and who is not decoded: what the base has of it, and these records of visits whole. That
    * is never less than the truth, which decoding, an index and a compaction find out. */
   uint64_t live_bytes;
+  uint64_t memory; /* bytes that the users take */
   uint32_t max_visits;
-  uint64_t changes;    /* users that were made */
-  visit_user **sorted; /* as of sorted_changes; kept, because a walk in pieces asks again and again */
-  uint64_t sorted_changes;
+  bool places_only;  /* visits are kept without url and text */
+  visit_node *trash; /* to be freed a piece at a time */
 } visit_table;
 
 visit_user *sb_priv_visit_table_find(const visit_table *table, uint32_t user);
 /* Finds or makes; NULL when there is no memory. A new user is decoded and empty. */
 visit_user *sb_priv_visit_table_make(visit_table *table, uint32_t user);
+/* The same, but a new one is not decoded: the file says what it has. */
+visit_user *sb_priv_visit_table_note(visit_table *table, uint32_t user);
+/* Takes a user out of the memory. */
+void sb_priv_visit_table_drop(visit_table *table, visit_user *user);
 void sb_priv_visit_table_free(visit_table *table);
-/* The users of the table, ascending: borrowed until it is called again after a user was made. */
-sb_status sb_priv_visit_table_sorted(visit_table *table, visit_user ***users);
-/* The table without users who have no visits or are not decoded; then that in its place. */
-bool sb_priv_visit_table_keep(const visit_table *table, visit_table *kept);
-void sb_priv_visit_table_replace(visit_table *table, visit_table *kept);
+uint64_t sb_priv_visit_table_memory(const visit_table *table);
+
+/* The users of the table, ascending; valid until one is made or dropped. */
+typedef struct visit_order_cursor {
+  const visit_table *table;
+  size_t block;
+  uint32_t place;
+} visit_order_cursor;
+
+void sb_priv_visit_order_seek(visit_order_cursor *cursor, const visit_table *table, uint64_t from);
+/* The user at the cursor, NULL at the end; whoever takes it adds one to `place`. */
+visit_user *sb_priv_visit_order_next(visit_order_cursor *cursor);
+
+/* ---- the visits of a user ---- */
+
 uint64_t sb_priv_visit_user_live(const visit_user *user);
-/* Makes sure that `count` visits with `bytes` bytes of url and text can be inserted without memory, on top of what is reserved already. */
-sb_status sb_priv_visit_user_reserve(visit_user *user, uint32_t count, uint64_t bytes);
+uint64_t sb_priv_visit_user_memory(const visit_user *user);
+/* Makes sure that the `count` visits that are encoded at `items` can be inserted without memory, in this order and on top of what is
+ * reserved already. */
+sb_status sb_priv_visit_user_reserve(visit_table *table, visit_user *user, uint32_t count, const uint8_t *items);
+/* Gives up the room that was reserved for the last `count` visits. */
+void sb_priv_visit_user_unreserve(visit_table *table, visit_user *user, uint32_t count);
 bool sb_priv_visit_user_has(const visit_user *user, uint32_t visit_id);
+/* The newest time of all, those for which there is room included; INT64_MIN: there is none. */
+int64_t sb_priv_visit_user_newest(const visit_user *user);
 /* Whether an insert at this time would be dropped because max_visits newer ones are there. */
 bool sb_priv_visit_user_too_old(const visit_table *table, const visit_user *user, int64_t time_ns);
-/* Inserts by (time, arrival); ignores what is there or too old. There is room for it. */
+/* Inserts by (time, arrival); ignores what is there or too old. The room for it is used up either way. */
 void sb_priv_visit_user_insert(visit_table *table, visit_user *user, const visit_item *item, uint64_t run);
 bool sb_priv_visit_user_delete(visit_table *table, visit_user *user, uint32_t visit_id);
 void sb_priv_visit_user_clear(visit_table *table, visit_user *user);
 void sb_priv_visit_user_trim(visit_table *table, visit_user *user, uint32_t max_visits);
 /* Adds a record to a user that is not decoded. */
-sb_status sb_priv_visit_user_pend(visit_user *user, uint64_t offset);
-/* Makes `user` a copy of `other` that takes no more memory than it needs. */
-sb_status sb_priv_visit_user_copy(visit_user *user, const visit_user *other);
+sb_status sb_priv_visit_user_pend(visit_table *table, visit_user *user, uint64_t offset);
+/* Gives `user`, who has nothing, the visits of `other`: copied into no more memory than they need, or, if they are many, moved. */
+sb_status sb_priv_visit_user_take(visit_user *user, visit_user *other);
+/* Leaves a decoded user without visits and without memory; what takes long to free goes to `trash`. */
+void sb_priv_visit_user_empty(visit_user *user, visit_node **trash);
+/* Frees so many nodes at most. */
+void sb_priv_visit_trash_empty(visit_node **trash, size_t nodes);
 /* The url of a visit at `data` in the arena ends where its text begins, a NUL between them. */
 static inline uint32_t visit_url_size(const uint8_t *data, uint32_t size) {
   return (uint32_t)((const uint8_t *)memchr(data, 0, size) - data);
 }
 /* Puts the newest `max_visits` visits, newest first, into a snapshot. */
 sb_status sb_priv_visit_user_show(const visit_user *user, uint32_t max_visits, sb_visits *visits);
-void sb_priv_visit_user_bytes_free(visit_user *user);
+
+/* The visits of a decoded user, oldest first. */
+typedef struct visit_cursor {
+  const visit_user *user;
+  visit_node *node;
+  visit_entry *entry;
+  const uint8_t *data; /* its url, a NUL, its text */
+} visit_cursor;
+
+/* false: there is none. */
+bool sb_priv_visit_cursor_oldest(visit_cursor *cursor, const visit_user *user);
+bool sb_priv_visit_cursor_later(visit_cursor *cursor);
 
 /* ---- log: what reading a file gives ---- */
 
@@ -246,6 +339,7 @@ typedef struct visit_base {
   uint64_t users, visits, live_bytes;
   uint64_t offset, end; /* of the index record; of all of it */
   uint64_t size;        /* with its pages */
+  uint64_t between;     /* bytes of records between its pages, which an open replays */
   uint64_t sequence;    /* of the index record; of everything that it names, less */
 } visit_base;
 
@@ -283,14 +377,19 @@ struct visit_log {
   uint32_t row;        /* of the page, as found last */
   uint64_t row_runs;   /* before it */
   visit_user scratch;  /* where a user is put together */
-  /* For a check of the whole file: users are decoded as their records come, without urls and texts, and each index is told of. */
-  bool places_only;
-  sb_status (*indexed)(visit_log *log, uint64_t offset, sb_error *error);
+  uint64_t evict_from; /* the user with whom the search for users who can leave the memory goes on */
+  uint32_t base_put, puts; /* the number of the index that is the base, and of the last one that was begun; see visit_user.put */
+  /* For a check of the whole file: users are decoded as their records come, without urls and texts (table.places_only), and each page of an
+   * index and each index is told of. */
+  sb_status (*indexed)(visit_log *log, const visit_record *record, sb_error *error);
   uint64_t to_see[4]; /* offsets where it must come to: the ends that the slots name, and their indexes. 0: it did, or there is none */
   /* Told of each user that is read from the file: a compaction under way knows a newer place for its visits. */
   void (*loaded)(void *context, visit_user *user);
   void *loaded_context;
 };
+
+/* Whether the base has a user as it is. */
+static inline bool visit_in_base(const visit_log *log, const visit_user *user) { return user->put != 0 && user->put == log->base_put; }
 
 /* What holds of a log between calls, under assert. */
 void sb_priv_visit_log_check(const visit_log *log);
@@ -328,6 +427,16 @@ sb_status sb_priv_visit_log_follow(visit_log *log, uint64_t size, uint64_t *tail
 sb_status sb_priv_visit_log_load(visit_log *log, uint32_t user, bool make, visit_user **found, sb_error *error);
 /* Decodes a user who stays out of the table, for walks that must not fill the memory. It is valid until the next user is read. */
 sb_status sb_priv_visit_log_peek(visit_log *log, uint32_t user, const visit_user **peeked, sb_error *error);
+/* The same, and from now on live_bytes counts what the user really has; for that it may be noted in the table. */
+sb_status sb_priv_visit_log_weigh(visit_log *log, uint32_t user, const visit_user **peeked, sb_error *error);
+/* How many visits a user has, without reading them where that can be known. */
+sb_status sb_priv_visit_log_count(visit_log *log, uint32_t user, uint32_t *count, sb_error *error);
+/* Where the file should have the visits of a user who cannot be read, because what is there is damaged: appends to `runs`. */
+sb_status sb_priv_visit_log_damaged_runs(visit_log *log, uint32_t user, visit_bytes *runs, sb_error *error);
+/* Whether max_visits was smaller since the base: then what the base has of a user may be more than is left. */
+bool sb_priv_visit_log_limited(const visit_log *log);
+/* Takes users who are in the file as they are out of the memory, until it has at most `bytes` of them, or `users` have been looked at. */
+void sb_priv_visit_log_evict(visit_log *log, uint64_t bytes, size_t users);
 /* Puts a user who is not in memory into a snapshot, newest first. */
 sb_status sb_priv_visit_log_show(visit_log *log, uint32_t user, uint32_t max_visits, sb_visits *visits, sb_error *error);
 /* Makes room in memory for what a record will change, then makes the change, which cannot fail. */
@@ -371,58 +480,92 @@ typedef struct visit_index_writer {
   uint32_t first, last, users;
   visit_page *pages;
   size_t page_count, page_capacity;
-  uint64_t start, user_count, visit_count;
+  uint64_t user_count, visit_count;
 } visit_index_writer;
 
 void sb_priv_visit_index_begin(visit_index_writer *index, visit_writer *writer);
 /* Users come in ascending order. A run may continue the last one of the same user. */
 sb_status sb_priv_visit_index_put(visit_index_writer *index, uint32_t user, const uint64_t *runs, size_t count);
+/* Ends the page. An index has each user as it is where its page lies: records that come to lie between the pages and the index are replayed
+ * for those whose page comes before. So a page must be whole before the next change is made. */
+sb_status sb_priv_visit_index_page(visit_index_writer *index);
 sb_status sb_priv_visit_index_end(visit_index_writer *index, uint32_t max_visits, uint64_t live_bytes, visit_base *base);
 void sb_priv_visit_index_abandon(visit_index_writer *index);
+/* Where the file will end when the page has been written. */
+uint64_t sb_priv_visit_index_bytes(const visit_index_writer *index);
 /* Makes `base` what the log builds on; its pages are the log's from now on. */
-void sb_priv_visit_index_take(visit_log *log, visit_base base);
-/* Writes the index of what the log holds now. */
-sb_status sb_priv_visit_index_write(visit_log *log, visit_writer *writer, visit_base *base, sb_error *error);
+void sb_priv_visit_index_take(visit_log *log, visit_base base, uint32_t put);
+/* The page of the base that says of a user, or would if it had visits: records of it count from there on. */
+uint64_t sb_priv_visit_index_since(const visit_base *base, uint32_t user);
+/* Takes the records that lie between the pages of the base and their index. */
+sb_status sb_priv_visit_index_between(visit_log *log, sb_error *error);
 /* The runs of a decoded user's visits, neighbours joined; `*runs` is enlarged as needed. */
 sb_status sb_priv_visit_user_runs(const visit_user *user, visit_bytes *runs, size_t *count);
+
+/* An index on its way: it is written in steps, between which changes go on. */
+typedef struct visit_pass {
+  visit_index_writer index;
+  visit_bytes runs;
+  uint64_t from;       /* users below are in it */
+  uint64_t live;       /* of a copy: of the users that are in it */
+  uint64_t live_after; /* by how much changes since have changed their live bytes */
+  uint32_t put;        /* its number */
+  bool active, done;
+  visit_base base; /* done: of the whole */
+} visit_pass;
+
+void sb_priv_visit_pass_begin(visit_pass *pass, visit_log *log, visit_writer *writer);
+/* Puts users until `bytes` were written; after the last one, the index. */
+sb_status sb_priv_visit_pass_step(visit_pass *pass, visit_log *log, uint64_t bytes, sb_error *error);
+void sb_priv_visit_pass_end(visit_pass *pass);
 
 /* All users, ascending, of base and table together. */
 typedef struct visit_walk {
   visit_log *log;
-  visit_user **users;
-  size_t user_count, next;
+  visit_order_cursor users;
   uint64_t from;
 } visit_walk;
 
-sb_status sb_priv_visit_walk_begin(visit_walk *walk, visit_log *log, uint64_t from);
+/* The walk is valid until a user is made or dropped. */
+void sb_priv_visit_walk_begin(visit_walk *walk, visit_log *log, uint64_t from);
 /* 1 << 32 at the end. The user may turn out to have no visits. */
 sb_status sb_priv_visit_walk_next(visit_walk *walk, uint64_t *user, sb_error *error);
 
 /* ---- whole files ---- */
 
-/* A copy of everything live into a new file, user by user, in steps between which the log may go on. The users are those at the beginning;
- * of the ones at `next` and later nothing is in the copy yet. */
+/* A copy of everything live into a new file, user by user and ascending, in steps between which the log may go on: first the visits, then
+ * the index. Of users from `from` on nothing is in the copy yet. */
+typedef struct visit_copied {
+  uint32_t user;
+  uint64_t run_end; /* where its runs end in the list of all */
+  uint64_t live;
+} visit_copied;
+
 typedef struct visit_copy {
   visit_writer writer;
   uint8_t uuid[16];
   uint8_t header[VISIT_HEADER_SIZE];
-  uint32_t *users;    /* ascending */
-  uint64_t *run_ends; /* of each user that was copied: where its runs end in `runs` */
-  size_t user_count, next;
-  uint64_t live_unread; /* of the copied users who were not in memory and still are not */
-  visit_bytes runs;     /* uint64_t */
+  uint64_t from;
+  visit_bytes users; /* visit_copied: those who had visits when they were copied */
+  visit_bytes runs;  /* uint64_t: of all of them */
+  size_t listed;     /* how many of `users` are in the index */
+  visit_pass pass;   /* the index */
+  uint64_t damaged_users;
+  sb_error damage; /* of the first of them */
 } visit_copy;
+
+static inline bool visit_copy_whole(const visit_copy *copy) { return copy->from >> 32 != 0; }
 
 /* `file` stays the caller's. */
 sb_status sb_priv_visit_copy_begin(visit_copy *copy, visit_log *log, int file, sb_error *error);
-/* Copies users until `bytes` were written. Users in memory get their places in the copy. */
+/* Copies users until `bytes` were written. Users in memory get their places in the copy. What is damaged is copied as it is. */
 sb_status sb_priv_visit_copy_step(visit_copy *copy, visit_log *log, uint64_t bytes, sb_error *error);
 /* Whether a change of `user` must go into the copy, too. */
-bool sb_priv_visit_copy_mirrors(const visit_copy *copy, uint32_t user);
+static inline bool visit_copy_mirrors(const visit_copy *copy, uint32_t user) { return user < copy->from; }
 /* Gives a user who was just read from the old file the places in the copy. */
 void sb_priv_visit_copy_loaded(visit_copy *copy, visit_user *user);
-/* After the last step: appends the index. */
-sb_status sb_priv_visit_copy_index(visit_copy *copy, visit_log *log, visit_base *base, sb_error *error);
+/* After the last step: appends the index, in steps as well, until copy->pass is done. */
+sb_status sb_priv_visit_copy_index_step(visit_copy *copy, visit_log *log, uint64_t bytes, sb_error *error);
 void sb_priv_visit_copy_free(visit_copy *copy);
 
 int sb_priv_visit_header_write(int file, const uint8_t uuid[16], const visit_slot *slot);
@@ -435,11 +578,29 @@ sb_status sb_priv_visit_old_read(visit_log *log, uint64_t size, sb_error *error)
 /* Checks every byte of a file up to `end` (0: all of it), and fills the report. */
 sb_status sb_priv_visit_check(int file, uint64_t end, sb_visit_report *report, sb_error *error);
 
+/* ---- lock: readers beside each other, one writer, and nobody starves ---- */
+
+typedef struct visit_lock {
+  atomic_uint state;
+  pthread_mutex_t mutex;
+  pthread_cond_t readers_go, writers_go;
+  unsigned waiting_readers, phase;
+  unsigned writers_came, writers_done; /* writers take turns in the order in which they came */
+} visit_lock;
+
+void sb_priv_visit_lock_init(visit_lock *lock);
+void sb_priv_visit_lock_destroy(visit_lock *lock);
+void sb_priv_visit_lock_read(visit_lock *lock);
+void sb_priv_visit_lock_read_end(visit_lock *lock);
+void sb_priv_visit_lock_write(visit_lock *lock);
+void sb_priv_visit_lock_write_end(visit_lock *lock);
+
 /* ---- stores, snapshots ---- */
 
 typedef struct visit_tuning {
   uint64_t index_interval, index_at_close, compact_min, preallocation;
-  uint64_t compact_step; /* bytes of compaction per batch of changes */
+  uint64_t compact_step; /* bytes of compaction, or of an index, per batch of changes */
+  uint64_t help_min;     /* bytes of a file for which a helper is worth a thread; 0: never */
 } visit_tuning;
 /* The numbers of docs/file-format.md; tests make them smaller. */
 extern visit_tuning sb_priv_visit_tuning;
@@ -447,6 +608,7 @@ extern visit_tuning sb_priv_visit_tuning;
 enum {
   VISIT_THREAD_SYNC,
   VISIT_THREAD_COMPACT,
+  VISIT_THREAD_HELPER,
   VISIT_THREADS
 };
 
@@ -471,8 +633,15 @@ typedef struct visit_change {
   sem_t woken;
 } visit_change;
 
+/* The last thing that work in the background failed at. */
+typedef struct visit_failure {
+  int32_t work;    /* SB_VISIT_WORK_...; 0: none */
+  int64_t time_ns; /* since the Unix epoch */
+  sb_error error;
+} visit_failure;
+
 /* The file store. Locks, in the order in which they are taken: sync_mutex, state_lock; queue_mutex alone. Who leads (`leading`) is the only
- * one who changes writer, copy and file; log and table it changes under state_lock, which readers share. */
+ * one who changes writer, pass, copy and file; log and table it changes under state_lock, which readers share. */
 typedef struct visit_file {
   sb_priv_fork_entry fork;
   atomic_bool forked, poisoned, finished;
@@ -488,7 +657,7 @@ typedef struct visit_file {
   int64_t looked_ns;             /* when the path was looked at last; the leader's */
   atomic_int displaced;          /* not 0: the path leads elsewhere by now, and changes are refused */
 
-  pthread_rwlock_t state_lock;
+  visit_lock state_lock;
   visit_log log;
 
   pthread_mutex_t queue_mutex;
@@ -501,9 +670,12 @@ typedef struct visit_file {
   visit_writer writer;
   bool batch_deletes;  /* a change of the batch that is being encoded deletes what is in memory still */
   uint64_t allocated;  /* zeros were written up to here */
+  visit_pass pass;     /* the index that is being written */
   uint64_t index_at;   /* log offset where the next index is due */
   bool index_blocked;  /* places in memory are those of a copy that was given up */
   uint64_t compact_at; /* not before, after a failure */
+  uint64_t compact_wait; /* how much longer a log has to be for the next try after one that failed */
+  uint64_t memory_max; /* bytes of users in memory */
   visit_copy copy;
   int copy_file;     /* -1: no compaction under way */
   uint32_t replaces; /* the mark that the copy bears */
@@ -512,6 +684,10 @@ typedef struct visit_file {
   pthread_mutex_t sync_mutex;
   atomic_uint_least64_t syncs;
 
+  pthread_mutex_t failure_mutex;
+  visit_failure failure; /* of work in the background, since that last succeeded; under failure_mutex */
+  uint64_t failures, damaged_users;
+
   atomic_uint compactors; /* threads that are compacting, whom changes need not help */
   uint64_t copy_sync;     /* the number of the copy that was synced as a whole before its last step */
 
@@ -519,6 +695,9 @@ typedef struct visit_file {
   bool thread_runs[VISIT_THREADS];
   bool compact_in_thread, compaction_due;
   atomic_bool threads_stop;
+  atomic_bool helping; /* a helper has not ended; what it has to do: */
+  int help_close, help_sync;
+  uint64_t help_which, help_tried; /* numbers of copies */
   uint32_t interval_ms;
   pthread_mutex_t thread_mutex;
   pthread_cond_t sync_wake, compact_wake;
@@ -531,6 +710,12 @@ sb_status sb_priv_visit_threads_start(visit_file *file, sb_error *error);
 void sb_priv_visit_threads_stop(visit_file *file);
 /* Wakes the thread that compacts. */
 void sb_priv_visit_thread_compact(visit_file *file);
+/* Closes a file that compaction replaced, in a thread if it is large. */
+void sb_priv_visit_help_close(visit_file *file, int old);
+/* Has the copy synced in a thread, if it is large; false when there is nothing to wait for. */
+bool sb_priv_visit_help_sync(visit_file *file);
+/* Syncs the copy with this number by its descriptor `copy`, which it closes. */
+void sb_priv_visit_sync_copy(visit_file *file, int copy, uint64_t which);
 /* Goes on with compactions until the one with this number, counted from 1, is done. */
 sb_status sb_priv_visit_compact(visit_file *file, uint64_t wanted, sb_error *error);
 /* Writes the slot that does not count, which then does. The caller leads, and does not hold the state. */
@@ -539,10 +724,15 @@ int sb_priv_visit_slot_write(visit_file *file, uint32_t state, uint64_t length);
 sb_status sb_priv_visit_append(visit_file *file, sb_error *error);
 /* After an append that failed: memory and file are as they were before it. The caller holds the state. */
 void sb_priv_visit_take_back(visit_file *file);
-/* What is due after a batch: a step of compaction, or an index. The caller leads. */
-void sb_priv_visit_maintain(visit_file *file);
+/* What is due after a batch of so many bytes: a step of compaction, or of an index. The caller leads. */
+void sb_priv_visit_maintain(visit_file *file, uint64_t written);
+/* Some of the users who can leave the memory do, if there are too many in it. */
+void sb_priv_visit_make_room(visit_file *file);
 sb_status sb_priv_visit_compact_step(visit_file *file, uint64_t bytes, sb_error *error);
 void sb_priv_visit_compact_abandon(visit_file *file);
+/* Notes what work failed at that nobody asked for, so that nobody gets its error; and that it succeeded. */
+void sb_priv_visit_failed(visit_file *file, int32_t work, const sb_error *error);
+void sb_priv_visit_succeeded(visit_file *file, int32_t work);
 /* The name of a file beside PATH, whose own name is `name`. */
 typedef char visit_side_name[SB_VISIT_PATH_MAX + 16]; /* ".cut.99999999" and the like */
 static inline void visit_suffixed(const char *name, const char *suffix, visit_side_name result) {
@@ -584,6 +774,7 @@ sb_status sb_priv_visit_target_open(const char *path, int *folder, const char **
 sb_status sb_priv_visit_target_check(int folder, const char *name, int file, sb_error *error);
 void sb_priv_visit_target_close(int folder, const char *name, int file, bool remove);
 
+/* Writes an index in one piece. */
 sb_status sb_priv_visit_index_append(visit_file *file, sb_error *error);
 /* Where an index is due after the one that the log builds on. */
 void sb_priv_visit_index_schedule(visit_file *file);

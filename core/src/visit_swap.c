@@ -12,14 +12,36 @@
 
 #include "visit_private.h"
 
-#define AFTER_FAILURE (16u << 20) /* bytes of log before the next try */
+#define AFTER_FAILURE (16u << 20) /* bytes of log before the next try; each that fails doubles it */
 #define COPY_SYNC_FAILED UINT64_MAX
+
+/* ---- what failed ---- */
+
+void sb_priv_visit_failed(visit_file *file, int32_t work, const sb_error *error) {
+  (void)pthread_mutex_lock(&file->failure_mutex);
+  file->failure = (visit_failure){.work = work, .time_ns = sb_priv_clock_ns(), .error = *error};
+  file->failures++;
+  (void)pthread_mutex_unlock(&file->failure_mutex);
+}
+
+void sb_priv_visit_succeeded(visit_file *file, int32_t work) {
+  (void)pthread_mutex_lock(&file->failure_mutex);
+  if (file->failure.work == work) file->failure = (visit_failure){0};
+  (void)pthread_mutex_unlock(&file->failure_mutex);
+}
+
+static void try_later(visit_file *file) {
+  file->compact_wait = file->compact_wait == 0 ? AFTER_FAILURE : 2 * file->compact_wait;
+  file->compact_at = file->log.end + file->compact_wait;
+}
+
+/* ---- steps ---- */
 
 void sb_priv_visit_compact_abandon(visit_file *file) {
   if (file->copy_file < 0) return;
   file->log.loaded = NULL;
   file->index_blocked = true;
-  file->compact_at = file->log.end + AFTER_FAILURE;
+  try_later(file);
   sb_priv_visit_new_remove(file, file->copy_file);
   sb_priv_fork_hold();
   sb_priv_lock_close(file->copy_file);
@@ -34,26 +56,33 @@ static void loaded(void *context, visit_user *user) { sb_priv_visit_copy_loaded(
 static sb_status make_new(visit_file *file, sb_error *error) {
   sb_priv_file_facts facts;
   sb_status status = sb_priv_visit_still_there(file, error);
+  if (status == SB_OK && sb_priv_file_is_mounted(file->folder, file->name)) /* before anything is copied for nothing */
+    status = sb_priv_system_error(error, SB_IO, EBUSY,
+                                  "the path is a mount of this file alone, which no other can replace: mount its folder instead");
   if (status == SB_OK) status = sb_priv_visit_remove_unfinished(file, error); /* which may be a second name of the file */
   const int problem = status == SB_OK ? sb_priv_file_look(file->log.file, &facts) : 0;
   if (problem != 0) status = sb_priv_visit_io(error, problem, "looking at the file");
   if (status == SB_OK) status = sb_priv_visit_one_name(&facts, error);
   if (status == SB_OK) status = sb_priv_visit_new_open(file, &facts, &file->replaces, error);
-  if (status != SB_OK) file->compact_at = file->log.end + AFTER_FAILURE;
+  if (status != SB_OK) {
+    sb_priv_visit_lock_write(&file->state_lock); /* the thread that compacts looks whether it is time */
+    try_later(file);
+    sb_priv_visit_lock_write_end(&file->state_lock);
+  }
   return status;
 }
 
 /* The caller holds the state. */
 static sb_status begin(visit_file *file, sb_error *error) {
+  sb_priv_visit_pass_end(&file->pass); /* the copy gets an index of its own */
   sb_priv_fork_hold();
   file->copy_file = sb_priv_visit_new_take(file);
   sb_priv_fork_release();
-  sb_status status = sb_priv_visit_copy_begin(&file->copy, &file->log, file->copy_file, error);
+  const sb_status status = sb_priv_visit_copy_begin(&file->copy, &file->log, file->copy_file, error);
   if (status != SB_OK) {
     const bool blocked = file->index_blocked; /* no place has been changed yet */
     sb_priv_visit_compact_abandon(file);
     file->index_blocked = blocked;
-    file->compact_at = file->log.end + AFTER_FAILURE;
     return status;
   }
   file->log.loaded = loaded;
@@ -63,19 +92,21 @@ static sb_status begin(visit_file *file, sb_error *error) {
   return SB_OK;
 }
 
-/* From now on the copy is the file. The caller holds the state. */
-static void exchange(visit_file *file, visit_base base, const visit_slot *slot, visit_table *kept) {
+/* From now on the copy is the file. Users without visits, and those who were never read, are in the new index, which is all that memory has
+ * to know of them; `put` says so. The caller holds the state. */
+static int exchange(visit_file *file, const visit_slot *slot) {
   visit_log *log = &file->log;
   const int old = log->file;
+  visit_pass *pass = &file->copy.pass;
   log->loaded = NULL;
-  sb_priv_visit_table_replace(&log->table, kept);
   sb_priv_fork_hold();
   log->file = file->copy_file;
   file->copy_file = -1;
-  sb_priv_lock_close(old); /* a child must not share it when it is unlocked */
+  sb_priv_file_unlock(old); /* a child must not share it when it is unlocked */
   sb_priv_fork_release();
-  sb_priv_visit_index_take(log, base);
-  log->table.live_bytes = base.live_bytes;
+  log->table.live_bytes = pass->base.live_bytes + pass->live_after;
+  sb_priv_visit_index_take(log, pass->base, pass->put);
+  pass->base.pages = NULL;
   visit_reader *readers[] = {&log->sequential, &log->random, &log->pages};
   for (size_t i = 0; i < 3; i++) {
     readers[i]->file = log->file;
@@ -93,45 +124,51 @@ static void exchange(visit_file *file, visit_base base, const visit_slot *slot, 
   file->writer.end = log->end;
   file->writer.sequence = log->sequence;
   file->index_blocked = false;
+  file->compact_wait = 0;
   file->copies_done = file->copies_begun;
-  sb_priv_visit_copy_free(&file->copy);
   sb_priv_visit_index_schedule(file);
+  return old;
+}
+
+static void note_damage(visit_file *file) {
+  const bool damaged = file->copy.damaged_users > 0;
+  if (damaged)
+    sb_priv_visit_failed(file, SB_VISIT_WORK_COMPACTION, &file->copy.damage);
+  else
+    sb_priv_visit_succeeded(file, SB_VISIT_WORK_COMPACTION);
+  (void)pthread_mutex_lock(&file->failure_mutex);
+  file->damaged_users = file->copy.damaged_users;
+  (void)pthread_mutex_unlock(&file->failure_mutex);
 }
 
 /* Everything is copied: puts the copy on disk and in place. */
 static sb_status finish(visit_file *file, sb_error *error) {
-  visit_base base = {0};
-  int left = 0;
-  (void)pthread_rwlock_wrlock(&file->state_lock);
-  sb_status status = sb_priv_visit_copy_index(&file->copy, &file->log, &base, error);
-  int problem = 0;
-  if (status == SB_OK) problem = sb_priv_visit_writer_flush(&file->copy.writer);
-  (void)pthread_rwlock_unlock(&file->state_lock);
-  const visit_slot slot = {
-      .generation = 1, .state = VISIT_SLOT_OPEN, .length = file->copy.writer.end, .index = base.offset, .replaces = file->replaces};
-  if (status == SB_OK && problem == 0) problem = sb_priv_visit_header_write(file->copy_file, file->copy.uuid, &slot);
-  if (status == SB_OK && problem == 0) problem = sb_priv_file_sync(file->copy_file);
-  if (status == SB_OK && problem != 0) status = sb_priv_visit_io(error, problem, "writing the compacted file");
+  sb_priv_visit_lock_write(&file->state_lock);
+  int problem = sb_priv_visit_writer_flush(&file->copy.writer);
+  sb_priv_visit_lock_write_end(&file->state_lock);
+  sb_status status = SB_OK;
+  int old = -1, left = 0;
+  const visit_slot slot = {.generation = 1,
+                           .state = VISIT_SLOT_OPEN,
+                           .length = file->copy.writer.end,
+                           .index = file->copy.pass.base.offset,
+                           .replaces = file->replaces};
+  if (problem == 0) problem = sb_priv_visit_header_write(file->copy_file, file->copy.uuid, &slot);
+  if (problem == 0) problem = sb_priv_file_sync(file->copy_file);
+  if (problem != 0) status = sb_priv_visit_io(error, problem, "writing the compacted file");
   (void)pthread_mutex_lock(&file->sync_mutex);
-  (void)pthread_rwlock_wrlock(&file->state_lock);
-  /* Users without visits, and those who were never read, are in the new index: they leave the memory, where they have their old places. */
-  visit_table kept = {0};
-  if (status == SB_OK && !sb_priv_visit_table_keep(&file->log.table, &kept))
-    status = sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory to compact");
+  sb_priv_visit_lock_write(&file->state_lock);
   if (status == SB_OK) {
     status = sb_priv_visit_new_replace(file, file->copy_file, &left, error);
-    if (status != SB_OK) {
-      free(kept.slots);
-    } else {
-      exchange(file, base, &slot, &kept);
-      base.pages = NULL;
-    }
+    if (status == SB_OK) old = exchange(file, &slot);
   }
-  if (status != SB_OK) {
-    free(base.pages);
-    sb_priv_visit_compact_abandon(file);
+  if (status != SB_OK) sb_priv_visit_compact_abandon(file);
+  sb_priv_visit_lock_write_end(&file->state_lock);
+  if (status == SB_OK) {
+    note_damage(file);
+    sb_priv_visit_copy_free(&file->copy); /* nobody looks at it any more */
+    sb_priv_visit_help_close(file, old);
   }
-  (void)pthread_rwlock_unlock(&file->state_lock);
   /* Readers go on meanwhile; nothing is added before it is sure that the new file is the one that is found after a power failure. */
   if (status == SB_OK && (problem = sb_priv_folder_sync(file->folder)) != 0) {
     atomic_store(&file->poisoned, true);
@@ -141,33 +178,47 @@ static sb_status finish(visit_file *file, sb_error *error) {
   return status == SB_OK ? sb_priv_visit_new_left(left, error) : status;
 }
 
+/* The next piece of the copy. The caller holds the state. */
+static sb_status go_on(visit_file *file, uint64_t bytes, sb_error *error) {
+  visit_copy *copy = &file->copy;
+  if (file->copy_file < 0) return begin(file, error);
+  if (file->copy_sync == COPY_SYNC_FAILED)
+    return sb_priv_error(error, SB_IO, NULL, "syncing the compacted file failed; the old file is still in place");
+  if (!visit_copy_whole(copy)) return sb_priv_visit_copy_step(copy, &file->log, bytes, error);
+  return copy->pass.done ? SB_OK : sb_priv_visit_copy_index_step(copy, &file->log, bytes, error);
+}
+
 sb_status sb_priv_visit_compact_step(visit_file *file, uint64_t bytes, sb_error *error) {
+  sb_error problem = {0};
   if (atomic_load(&file->poisoned)) return sb_priv_error(error, SB_IO, NULL, "an earlier sync failed, so nothing more is written");
-  sb_status status = file->copy_file < 0 ? make_new(file, error) : SB_OK;
-  if (status != SB_OK) return status;
-  (void)pthread_rwlock_wrlock(&file->state_lock);
-  if (file->copy_file < 0) status = begin(file, error);
-  const uint64_t before = status == SB_OK ? file->copy.writer.end - file->copy.writer.bytes.size : 0;
-  if (status == SB_OK && file->copy_sync == COPY_SYNC_FAILED)
-    status = sb_priv_error(error, SB_IO, NULL, "syncing the compacted file failed; the old file is still in place");
-  if (status == SB_OK) status = sb_priv_visit_copy_step(&file->copy, &file->log, bytes, error);
+  sb_status status = file->copy_file < 0 ? make_new(file, &problem) : SB_OK;
+  sb_priv_visit_lock_write(&file->state_lock);
+  const uint64_t before = file->copy_file >= 0 ? file->copy.writer.end - file->copy.writer.bytes.size : VISIT_LOG_START;
+  if (status == SB_OK) status = go_on(file, bytes, &problem);
   if (status != SB_OK) sb_priv_visit_compact_abandon(file);
-  const bool copied = status == SB_OK && file->copy.next == file->copy.user_count;
-  /* Who compacts syncs the most of it beforehand, while others go on. */
-  const bool wait = atomic_load(&file->compactors) > 0 && file->copy_sync != file->copies_begun;
-  (void)pthread_rwlock_unlock(&file->state_lock);
-  if (status != SB_OK) return status;
-  if (file->copy.writer.end > before) sb_priv_file_sync_begin(file->copy_file, before, file->copy.writer.end - before);
-  return copied && !wait ? finish(file, error) : SB_OK;
+  const bool copied = status == SB_OK && file->copy.pass.done;
+  /* The most of it is synced beforehand, while changes go on: by who compacts, or else by a helper, if it is much. */
+  bool wait = copied && file->copy_sync != file->copies_begun;
+  if (wait && atomic_load(&file->compactors) == 0) wait = sb_priv_visit_help_sync(file);
+  sb_priv_visit_lock_write_end(&file->state_lock);
+  if (status == SB_OK && file->copy.writer.end > before)
+    sb_priv_file_sync_begin(file->copy_file, before, file->copy.writer.end - before);
+  if (copied && !wait) status = finish(file, &problem);
+  if (status == SB_OK) return SB_OK;
+  if (error != NULL)
+    *error = problem;
+  else
+    sb_priv_visit_failed(file, SB_VISIT_WORK_COMPACTION, &problem);
+  return status;
 }
 
 /* Syncs the copy while changes go on, and notes that, so that the last sync, for which they wait, has little to do. */
-static void sync_copy(visit_file *file, int copy, uint64_t which) {
+void sb_priv_visit_sync_copy(visit_file *file, int copy, uint64_t which) {
   const int problem = sb_priv_file_sync(copy);
   sb_priv_file_close(copy);
-  (void)pthread_rwlock_wrlock(&file->state_lock);
+  sb_priv_visit_lock_write(&file->state_lock);
   if (file->copy_file >= 0 && file->copies_begun == which) file->copy_sync = problem == 0 ? which : COPY_SYNC_FAILED;
-  (void)pthread_rwlock_unlock(&file->state_lock);
+  sb_priv_visit_lock_write_end(&file->state_lock);
 }
 
 sb_status sb_priv_visit_compact(visit_file *file, uint64_t wanted, sb_error *error) {
@@ -175,18 +226,18 @@ sb_status sb_priv_visit_compact(visit_file *file, uint64_t wanted, sb_error *err
   atomic_fetch_add(&file->compactors, 1);
   while (status == SB_OK && !atomic_load(&file->threads_stop)) {
     int copy = -1, problem = 0;
-    (void)pthread_rwlock_rdlock(&file->state_lock);
+    sb_priv_visit_lock_read(&file->state_lock);
     const bool done = file->copies_done >= wanted;
     const uint64_t which = file->copies_begun;
-    if (!done && file->copy_file >= 0 && file->copy.next == file->copy.user_count && file->copy_sync != which &&
+    if (!done && file->copy_file >= 0 && file->copy.pass.done && file->copy_sync != which &&
         file->copy_sync != COPY_SYNC_FAILED)
       problem = sb_priv_file_duplicate(file->copy_file, &copy);
-    (void)pthread_rwlock_unlock(&file->state_lock);
+    sb_priv_visit_lock_read_end(&file->state_lock);
     if (done) break;
     if (problem != 0) {
       status = sb_priv_visit_io(error, problem, "syncing the compacted file");
     } else if (copy >= 0) {
-      sync_copy(file, copy, which);
+      sb_priv_visit_sync_copy(file, copy, which);
     } else {
       visit_change step = {.kind = VISIT_CHANGE_COMPACT, .error = error};
       status = sb_priv_visit_change(file, &step);

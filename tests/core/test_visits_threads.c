@@ -290,6 +290,29 @@ static void changes_of_one_group_have_an_order(void **state) {
   assert_group_shows(add_delete, 2, "6", "7 6 4");
 }
 
+/* By adds alone: the last sync of a copy, and closing the file that it replaces, are a helper's. */
+static void a_helper_ends_the_compaction_of_a_large_file(void **state) {
+  (void)state;
+  tune_small();
+  sb_priv_visit_tuning.help_min = 1;
+  sb_visit_manager *manager = open_file(SB_DURABILITY_NONE, 3);
+  uint32_t i = 0;
+  for (; stats_of(manager).compactions < 5; i++) add(manager, i % 20, i, "what is dead soon", i);
+  for (unsigned round = 0; round < 20; round++) { /* closed while a helper is at work, or is about to be */
+    for (unsigned more = 0; more < 10 + 7 * round; more++, i++) add(manager, i % 20, i, "what is dead soon", i);
+    close_file(manager);
+    assert_false(exists(".new"));
+    manager = open_file(SB_DURABILITY_NONE, 0);
+  }
+  for (uint32_t user = 0; user < 20; user++) {
+    char expected[60];
+    const uint32_t last = i - 1 - (i - 1 - user) % 20;
+    snprintf(expected, sizeof expected, "%u %u %u", last, last - 20, last - 40);
+    assert_string_equal(ids_of(manager, user), expected);
+  }
+  close_file(manager);
+}
+
 static void an_interval_makes_changes_durable(void **state) {
   (void)state;
   sb_visit_manager_options options = options_of(SB_DURABILITY_INTERVAL, 5);
@@ -324,8 +347,7 @@ static void *read_stored(void *context) {
   return NULL;
 }
 
-static void changes_beside_users_who_come_into_memory(void **state) {
-  (void)state;
+static void change_beside_readers(uint64_t memory_max) {
   tune_small();
   sb_visit_manager *manager = open_file(SB_DURABILITY_NONE, 2);
   for (uint32_t user = 0; user < STORED_USERS; user++)
@@ -333,6 +355,7 @@ static void changes_beside_users_who_come_into_memory(void **state) {
   close_file(manager);
   sb_visit_manager_options options = options_of(SB_DURABILITY_INTERVAL, 2);
   options.interval_ms = 1;
+  options.memory_max = memory_max;
   assert_ok(sb_visit_manager_open(test_path, &options, &manager, &visit_error));
   worker readers[2];
   for (uint32_t i = 0; i < 2; i++) {
@@ -347,6 +370,16 @@ static void changes_beside_users_who_come_into_memory(void **state) {
   close_file(manager);
 }
 
+static void changes_beside_users_who_come_into_memory(void **state) {
+  (void)state;
+  change_beside_readers(0);
+}
+
+static void changes_beside_users_who_come_into_memory_and_leave_it(void **state) {
+  (void)state;
+  change_beside_readers(1);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       visit_test(threads_without_syncs),
@@ -358,8 +391,10 @@ int main(void) {
       visit_test(threads_share_syncs),
       visit_test(concurrent_durable_adds_need_fewer_syncs_than_adds),
       visit_test(changes_of_one_group_have_an_order),
+      visit_test(a_helper_ends_the_compaction_of_a_large_file),
       visit_test(an_interval_makes_changes_durable),
       visit_test(changes_beside_users_who_come_into_memory),
+      visit_test(changes_beside_users_who_come_into_memory_and_leave_it),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

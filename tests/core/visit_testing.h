@@ -190,6 +190,13 @@ static inline sb_visit_stats stats_of(sb_visit_manager *manager) {
   return stats;
 }
 
+/* What a clean close returns: it tells of a compaction in the background that failed, and has not succeeded since. */
+static inline sb_status closes_with(sb_visit_manager *manager) {
+  const sb_visit_stats stats = stats_of(manager);
+  if (stats.poisoned) return SB_IO;
+  return stats.failure_work == SB_VISIT_WORK_COMPACTION ? stats.failure_status : SB_OK;
+}
+
 static inline uint32_t random_next(uint64_t *seed) {
   *seed = *seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
   return (uint32_t)(*seed >> 33);

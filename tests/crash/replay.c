@@ -478,7 +478,7 @@ int main(int count, char **arguments) {
   forget_marks = count > 5 && strcmp(arguments[5], "forget-marks") == 0;
   if (file == NULL) return 2;
   sb_priv_visit_tuning = (visit_tuning){
-      .index_interval = 6000, .index_at_close = 2000, .compact_min = 9000, .preallocation = 4096, .compact_step = 400};
+      .index_interval = 1200, .index_at_close = 2000, .compact_min = 9000, .preallocation = 4096, .compact_step = 64};
   compute_states();
   recorded head;
   size_t calls = 0;

@@ -198,7 +198,7 @@ int main(int count, char **arguments) {
   const char *extra = count == 5 ? arguments[4] : "";
   const unsigned operations = (unsigned)atoi(arguments[3]);
   sb_priv_visit_tuning = (visit_tuning){
-      .index_interval = 6000, .index_at_close = 2000, .compact_min = 9000, .preallocation = 4096, .compact_step = 400};
+      .index_interval = 1200, .index_at_close = 2000, .compact_min = 9000, .preallocation = 4096, .compact_step = 64};
   sb_visit_manager_options_init(&options, sizeof options);
   options.durability = atoi(arguments[2]);
   options.max_visits = OPERATION_VISITS_MAX;

@@ -53,6 +53,7 @@ SB_BEGIN_DECLS
 #define SB_VISIT_TEXT_MAX 0x4000000         /* bytes of url, and of text */
 #define SB_VISIT_PATH_MAX 240               /* bytes of the path's last component */
 #define SB_VISITS_MAX_DEFAULT 10            /* max_visits of a new file, where the options do not say */
+#define SB_VISIT_MEMORY_DEFAULT 0x40000000  /* bytes of users in memory, where the options do not say */
 #define SB_VISIT_NOW (-9223372036854775807) /* as time_ns of a visit to add: now, and never earlier than the user's newest */
 
 /** When an acknowledged change is on disk. A killed process loses nothing in any mode. */
@@ -60,6 +61,12 @@ enum {
   SB_DURABILITY_NONE = 0,     /**< when the system likes, at sync, and at a clean close */
   SB_DURABILITY_INTERVAL = 1, /**< interval_ms after it at the latest, by a thread of the library */
   SB_DURABILITY_ALWAYS = 2    /**< before the call returns; concurrent calls share one sync */
+};
+
+/** What a store does beside the calls that change visits. */
+enum {
+  SB_VISIT_WORK_COMPACTION = 1, /**< writes the file anew where more than half of it is dead */
+  SB_VISIT_WORK_INDEX = 2       /**< notes where the visits of each user lie, so that opening is fast and users can leave the memory */
 };
 
 typedef struct sb_visit_manager sb_visit_manager;
@@ -114,6 +121,15 @@ typedef struct sb_visit_stats {
   bool compacting;           /**< a compaction is under way */
   bool poisoned;             /**< an fsync failed; changes are refused */
   uint8_t reserved[5];       /**< 0 */
+  uint64_t dead_bytes;       /**< of file_bytes, what is not live: visits that are no more, indexes, padding */
+  uint64_t memory_bytes;     /**< that users in memory take */
+  uint64_t damaged_users;    /**< whom the last compaction by this handle could not read, and copied as they are */
+  uint64_t failures;         /**< of compactions and indexes, by this handle */
+  int64_t failure_time_ns;   /**< of the last of them, since the Unix epoch; this and what follows: 0 when that has succeeded since */
+  int32_t failure_work;      /**< SB_VISIT_WORK_... */
+  int32_t failure_status;    /**< sb_status; SB_CORRUPT: the rest was compacted */
+  int32_t failure_system_error; /**< errno, where the system refused something; EBUSY: the file is mounted by itself */
+  uint32_t reserved_too;        /**< 0 */
 } sb_visit_stats;
 
 /** A store of visits, one function per operation: what a store other than the file provides. All may be called from several threads at
@@ -164,6 +180,9 @@ typedef struct sb_visit_manager_options {
   uint8_t reserved[2];                               /**< 0 */
   SB_NATIVE SB_NULLABLE const sb_visit_store *store; /**< copied; taken over by a successful open; NULL: the file at `path` */
   uint32_t lock_timeout_ms; /**< how long an open waits for a file that another handle writes, before SB_LOCKED; 0: not at all */
+  /** Bytes that users in memory may take, 0: SB_VISIT_MEMORY_DEFAULT. Above it users leave the memory, and are read from the file when they
+   *  are asked for; those who were changed stay until the next index, which then comes earlier. */
+  uint64_t memory_max;
 } sb_visit_manager_options;
 
 /** Fills `options` with the defaults, never writing past `struct_size` bytes.

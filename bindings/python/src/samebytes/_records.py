@@ -114,6 +114,8 @@ VISIT_PATH_MAX = 240
 """bytes of the path's last component"""
 VISITS_MAX_DEFAULT = 10
 """max_visits of a new file, where the options do not say"""
+VISIT_MEMORY_DEFAULT = 1073741824
+"""bytes of users in memory, where the options do not say"""
 VISIT_NOW = -9223372036854775807
 """as time_ns of a visit to add: now, and never earlier than the user's newest"""
 DURABILITY_NONE = 0
@@ -122,6 +124,10 @@ DURABILITY_INTERVAL = 1
 """interval_ms after it at the latest, by a thread of the library"""
 DURABILITY_ALWAYS = 2
 """before the call returns; concurrent calls share one sync"""
+VISIT_WORK_COMPACTION = 1
+"""writes the file anew where more than half of it is dead"""
+VISIT_WORK_INDEX = 2
+"""notes where the visits of each user lie, so that opening is fast and users can leave the memory"""
 ARROW_ROWS_MAX = 65536
 """visits in one array of a stream"""
 STRINGS_BINARY = 0
@@ -446,6 +452,24 @@ class VisitStats(NamedTuple):
     """a compaction is under way"""
     poisoned: bool = False
     """an fsync failed; changes are refused"""
+    dead_bytes: int = 0
+    """of file_bytes, what is not live: visits that are no more, indexes, padding"""
+    memory_bytes: int = 0
+    """that users in memory take"""
+    damaged_users: int = 0
+    """whom the last compaction by this handle could not read, and copied as they are"""
+    failures: int = 0
+    """of compactions and indexes, by this handle"""
+    failure_time_ns: int = 0
+    """of the last of them, since the Unix epoch; this and what follows: 0 when that has succeeded since"""
+    failure_work: int = 0
+    """VISIT_WORK_..."""
+    failure_status: int = 0
+    """sb_status; CorruptError: the rest was compacted"""
+    failure_system_error: int = 0
+    """errno, where the system refused something; EBUSY: the file is mounted by itself"""
+    reserved_too: int = 0
+    """0"""
 
 
 class VisitManagerOptions(NamedTuple):
@@ -467,6 +491,11 @@ class VisitManagerOptions(NamedTuple):
     """
     lock_timeout_ms: int = 0
     """how long an open waits for a file that another handle writes, before LockedError; 0: not at all"""
+    memory_max: int = 0
+    """Bytes that users in memory may take, 0: VISIT_MEMORY_DEFAULT. Above it users leave the memory, and are
+    read from the file when they are asked for; those who were changed stay until the next index, which then
+    comes earlier.
+    """
 
 
 __all__ = [
@@ -537,9 +566,12 @@ __all__ = [
     "VERSION_MINOR",
     "VERSION_PATCH",
     "VISITS_MAX_DEFAULT",
+    "VISIT_MEMORY_DEFAULT",
     "VISIT_NOW",
     "VISIT_PATH_MAX",
     "VISIT_TEXT_MAX",
+    "VISIT_WORK_COMPACTION",
+    "VISIT_WORK_INDEX",
     "Bytes",
     "ChannelOptions",
     "Column",

@@ -19,6 +19,7 @@ from . import _arguments, _classes, _objects, _records, errors
 from ._arrow import ArrowStream, Strings, stream_of, strings_of
 from ._backend import layer
 from ._errors import naming
+from ._objects import late, now
 from ._times import EPOCH, time_ns_of, times_column
 
 if TYPE_CHECKING:
@@ -109,8 +110,8 @@ class VisitScan(_classes.VisitScan):
 
         A failed call leaves the walk where it was. Raises ClosedError after close() of the walk or of its manager.
         """
-        with self._lock if self._manager is None else self._manager._lock, self._lock:
-            address = layer.sb_visit_scan_next(self._open(), visits_min)
+        with late(self, self._manager) as call:
+            address = layer.sb_visit_scan_next(call, visits_min)
             return (self._manager or _strict())._visits_of(address)
 
     def arrow(self, visits_min: int = 0, strings: Strings = "utf8") -> Iterator[ArrowStream]:
@@ -120,8 +121,8 @@ class VisitScan(_classes.VisitScan):
         """
         chosen = strings_of(strings)
         while True:
-            with self._lock if self._manager is None else self._manager._lock, self._lock:
-                visits = _classes.Visits._adopt(layer.sb_visit_scan_next(self._open(), visits_min))
+            with late(self, self._manager) as call:
+                visits = _classes.Visits._adopt(layer.sb_visit_scan_next(call, visits_min))
             if visits.count() == 0:
                 return
             yield ArrowStream(visits.export_arrow_stream, chosen)
@@ -143,6 +144,7 @@ class VisitManager(_objects.VisitManager, _classes.VisitManager):  # type: ignor
         lock_timeout_ms: int = 0,
         read_only: bool = False,
         compact_in_thread: bool = False,
+        memory_max: int = 0,
         errors: str = "strict",
         as_bytes: bool = False,
     ) -> None:
@@ -153,7 +155,8 @@ class VisitManager(_objects.VisitManager, _classes.VisitManager):  # type: ignor
 
         A file of the old format is upgraded, and kept as PATH.v0; an unsynced tail is cut off, and kept as PATH.cut. *durability* says
         when an acknowledged change is on disk: "none", "interval" (within *interval_ms*, 0 meaning 100), or "always". With
-        *compact_in_thread* a thread of the library compacts; otherwise the calls that change visits do, a piece each.
+        *compact_in_thread* a thread of the library compacts; otherwise the calls that change visits do, a piece each. *memory_max* is how
+        many bytes users in memory may take, 0 meaning 1 GiB; above it they are read from the file when they are asked for.
 
         url and text are str. Where a file has bytes that are no UTF-8, reading raises UnicodeDecodeError, which names visit and field;
         errors="replace" or another handler of decode() reads them all the same, and with as_bytes=True they are bytes.
@@ -174,6 +177,7 @@ class VisitManager(_objects.VisitManager, _classes.VisitManager):  # type: ignor
             lock_timeout_ms=lock_timeout_ms,
             read_only=read_only,
             compact_in_thread=compact_in_thread,
+            memory_max=memory_max,
         )
         with naming(path):
             address = layer.sb_visit_manager_open(path_text(path), options)
@@ -212,8 +216,8 @@ class VisitManager(_objects.VisitManager, _classes.VisitManager):  # type: ignor
         url, text = strings_column(urls, "url"), strings_column(texts, "text")
         if times is not None and len(when) == 0 and len(user_numbers) > 0:  # which would mean now
             raise errors.InvalidArgumentError(f"0 times for {len(user_numbers)} visits", field="times_ns")
-        with self._lock:
-            layer.sb_visit_manager_add_visit_columns(self._address, user_numbers, ids, url, text, when)
+        with late(self) as handle:
+            layer.sb_visit_manager_add_visit_columns(handle, user_numbers, ids, url, text, when)
         return True
 
     def get_recent_visits_of(self, users: Iterable[int]) -> list[Visit]:  # type: ignore[override]
@@ -221,8 +225,9 @@ class VisitManager(_objects.VisitManager, _classes.VisitManager):  # type: ignor
 
         Errors as get_recent_visits().
         """
-        with self._lock:
-            return self._visits_of(layer.sb_visit_manager_get_recent_visits_of(self._address, _arguments.plain(users)))
+        asked = _arguments.plain(users)
+        with late(self) as handle:
+            return self._visits_of(layer.sb_visit_manager_get_recent_visits_of(handle, asked))
 
     def delete_visits(self, user: int, visit_ids: Iterable[int]) -> bool:
         """Delete visits of *user*; return whether any of them was there. No ids at all is True: nothing had to be done."""
@@ -244,8 +249,8 @@ class VisitManager(_objects.VisitManager, _classes.VisitManager):  # type: ignor
 
     def scan(self) -> VisitScan:
         """Begin a walk over all visits: `for visit in manager.scan()`."""
-        with self._lock:
-            scan = VisitScan._adopt(layer.sb_visit_manager_scan(self._address))
+        with now(self) as address:
+            scan = VisitScan._adopt(layer.sb_visit_manager_scan(address))
         scan._manager = self
         return scan
 
@@ -306,13 +311,7 @@ class VisitManager(_objects.VisitManager, _classes.VisitManager):  # type: ignor
 
         Raises BusyError while a call is inside.
         """
-        address = self._open()
-        if self._calls:
-            from .errors import BusyError
-
-            raise BusyError("a call on this VisitManager is running in another thread")
-        self._address = 0
-        return address
+        return self._detach()
 
 
 def _strict() -> VisitManager:
