@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x86ebe0af06c1a127ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x945e582cd6479f81ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "86ebe0af06c1a127"
+const coreDigest = "945e582cd6479f81"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x86ebe0af06c1a127ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x945e582cd6479f81ull
 import "C"

@@ -85,7 +85,7 @@ def status_of(error: Exception) -> int:
 def tell(error: Exception, context: click.Context) -> None:
     """Say what failed, and with which file."""
     message = str(error)
-    if isinstance(error, OSError) and error.filename is not None:
+    if isinstance(error, OSError) and error.filename is not None and not isinstance(error, SamebytesError):
         message = f"{os.fsdecode(error.filename)}: {error.strerror}"
     elif context.obj is not None and str(context.obj) not in message:
         message = f"{context.obj}: {message}"
