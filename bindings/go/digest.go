@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xae1fffa7a0c708bcull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xb2ca66df9aa2af57ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "ae1fffa7a0c708bc"
+const coreDigest = "b2ca66df9aa2af57"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xae1fffa7a0c708bcull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xb2ca66df9aa2af57ull
 import "C"
