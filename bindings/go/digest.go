@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xfea86f4933003cd1ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xf755b96f556c013full
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "fea86f4933003cd1"
+const coreDigest = "f755b96f556c013f"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xfea86f4933003cd1ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xf755b96f556c013full
 import "C"

@@ -458,8 +458,8 @@ sb_status sb_priv_visit_change(visit_file *file, visit_change *change) {
 
 /* ---- maintenance ---- */
 
-#define EVICT_USERS 64u                /* looked at for each batch */
-#define TRASH_NODES 1024u              /* freed for each batch */
+#define EVICT_USERS 64u             /* looked at for each batch */
+#define TRASH_NODES 1024u           /* freed for each batch */
 #define INDEX_FOR_MEMORY (1u << 20) /* bytes of log after which an index is worth it, if only for the memory */
 
 void sb_priv_visit_make_room(visit_file *file) {

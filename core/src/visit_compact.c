@@ -284,7 +284,8 @@ sb_status sb_priv_visit_copy_index_step(visit_copy *copy, visit_log *log, uint64
   bool end = false;
   visit_order_cursor in_table;
   sb_priv_visit_order_seek(&in_table, &log->table, pass->from);
-  for (unsigned users = 0; users < STEP_USERS_MAX && sb_priv_visit_index_bytes(&pass->index) - before < bytes && status == SB_OK && !end; users++)
+  for (unsigned users = 0; users < STEP_USERS_MAX && sb_priv_visit_index_bytes(&pass->index) - before < bytes && status == SB_OK && !end;
+       users++)
     status = put_next(copy, &in_table, &end);
   if (status == SB_OK) status = sb_priv_visit_index_page(&pass->index);
   if (status == SB_OK && end) {
@@ -326,11 +327,8 @@ sb_status sb_priv_visit_write_closed(visit_log *log, int file, uint32_t replaces
     status = SB_CORRUPT;
   }
   if (status == SB_OK) {
-    const visit_slot slot = {.generation = 1,
-                             .state = VISIT_SLOT_CLOSED,
-                             .length = copy.writer.end,
-                             .index = copy.pass.base.offset,
-                             .replaces = replaces};
+    const visit_slot slot = {
+        .generation = 1, .state = VISIT_SLOT_CLOSED, .length = copy.writer.end, .index = copy.pass.base.offset, .replaces = replaces};
     int problem = sb_priv_visit_header_write(file, copy.uuid, &slot);
     if (problem == 0) problem = sb_priv_file_sync(file);
     if (problem != 0) status = sb_priv_visit_io(error, problem, "writing a new file");

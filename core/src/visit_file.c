@@ -436,8 +436,7 @@ static sb_status list_users(visit_file *file, uint64_t *from, sb_visit_users *us
     status = sb_priv_visit_walk_next(&walk, from, error);
     if (status != SB_OK || *from >> 32 != 0) break;
     status = sb_priv_visit_log_count(&file->log, (uint32_t)*from, &count, error);
-    if (status == SB_OK && count > 0)
-      status = sb_visit_users_put(users, (uint32_t)*from, count < file->show_max ? count : file->show_max);
+    if (status == SB_OK && count > 0) status = sb_visit_users_put(users, (uint32_t)*from, count < file->show_max ? count : file->show_max);
     ++*from;
   }
   return status;

@@ -223,9 +223,7 @@ sb_status sb_priv_visit_walk_next(visit_walk *walk, uint64_t *user, sb_error *er
 
 /* ---- writing ---- */
 
-void sb_priv_visit_index_begin(visit_index_writer *index, visit_writer *writer) {
-  *index = (visit_index_writer){.writer = writer};
-}
+void sb_priv_visit_index_begin(visit_index_writer *index, visit_writer *writer) { *index = (visit_index_writer){.writer = writer}; }
 
 void sb_priv_visit_index_abandon(visit_index_writer *index) {
   sb_priv_visit_bytes_free(&index->heads);
@@ -375,8 +373,7 @@ static sb_status stored_runs(visit_log *log, uint32_t user, visit_bytes *runs, s
   sb_status status = sb_priv_visit_index_find(log, user, &stored, &count, error);
   runs->size = 0;
   if (status == SB_OK) status = sb_priv_visit_bytes_reserve(runs, ((size_t)count + 1) * 8);
-  for (uint32_t i = 0; i < count && status == SB_OK; i++)
-    ((uint64_t *)(void *)runs->data)[i] = visit_load64(stored + 8 * (size_t)i);
+  for (uint32_t i = 0; i < count && status == SB_OK; i++) ((uint64_t *)(void *)runs->data)[i] = visit_load64(stored + 8 * (size_t)i);
   runs->size = (size_t)count * 8;
   return status;
 }
@@ -414,9 +411,7 @@ static sb_status put_user(visit_pass *pass, visit_log *log, uint32_t user, bool 
   return status;
 }
 
-uint64_t sb_priv_visit_index_bytes(const visit_index_writer *index) {
-  return index->writer->end + index->heads.size + index->runs.size;
-}
+uint64_t sb_priv_visit_index_bytes(const visit_index_writer *index) { return index->writer->end + index->heads.size + index->runs.size; }
 
 sb_status sb_priv_visit_pass_step(visit_pass *pass, visit_log *log, uint64_t bytes, sb_error *error) {
   assert(pass->active && !pass->done);

@@ -17,7 +17,7 @@
 
 #define CHUNK_SEQUENTIAL (256u << 10)
 #define CHUNK_RANDOM 4096u
-#define REREADS 3              /* of a record that a writer may be writing just now */
+#define REREADS 3 /* of a record that a writer may be writing just now */
 
 sb_status sb_priv_visit_io(sb_error *error, int problem, const char *what) {
   if (problem == ENOMEM) return sb_priv_system_error(error, SB_NO_MEMORY, problem, "%s: no memory", what);
@@ -228,7 +228,8 @@ static void note_place(visit_log *log, uint64_t offset) {
 static sb_status take_change(visit_log *log, const visit_record *record, sb_error *error) {
   visit_user *user = sb_priv_visit_table_find(&log->table, record->user);
   if (user == NULL) {
-    user = log->table.places_only ? sb_priv_visit_table_make(&log->table, record->user) : sb_priv_visit_table_note(&log->table, record->user);
+    user = log->table.places_only ? sb_priv_visit_table_make(&log->table, record->user)
+                                  : sb_priv_visit_table_note(&log->table, record->user);
     if (user == NULL) return SB_NO_MEMORY;
   }
   if (user->decoded) {
@@ -556,10 +557,11 @@ static sb_status decode_many_runs(visit_log *log, visit_table *table, visit_user
 static sb_status explain_user(const visit_log *log, sb_status status, uint32_t user, uint64_t offset, sb_error *error) {
   if (status == SB_NOT_FOUND) status = SB_CORRUPT;
   if (status != SB_CORRUPT) return explain(&log->random, status, offset, error);
-  (void)sb_priv_error(error, SB_CORRUPT, NULL,
-                      "the file is damaged at offset %llu, where visits of user %u lie; salvage copies what is valid, and clear_user gives up "
-                      "this user's visits",
-                      (unsigned long long)offset, (unsigned)user);
+  (void)sb_priv_error(
+      error, SB_CORRUPT, NULL,
+      "the file is damaged at offset %llu, where visits of user %u lie; salvage copies what is valid, and clear_user gives up "
+      "this user's visits",
+      (unsigned long long)offset, (unsigned)user);
   if (error != NULL) error->stream_offset = (int64_t)offset;
   return SB_CORRUPT;
 }

@@ -201,8 +201,7 @@ sb_status sb_priv_visit_compact_step(visit_file *file, uint64_t bytes, sb_error 
   bool wait = copied && file->copy_sync != file->copies_begun;
   if (wait && atomic_load(&file->compactors) == 0) wait = sb_priv_visit_help_sync(file);
   sb_priv_visit_lock_write_end(&file->state_lock);
-  if (status == SB_OK && file->copy.writer.end > before)
-    sb_priv_file_sync_begin(file->copy_file, before, file->copy.writer.end - before);
+  if (status == SB_OK && file->copy.writer.end > before) sb_priv_file_sync_begin(file->copy_file, before, file->copy.writer.end - before);
   if (copied && !wait) status = finish(file, &problem);
   if (status == SB_OK) return SB_OK;
   if (error != NULL)
@@ -229,8 +228,7 @@ sb_status sb_priv_visit_compact(visit_file *file, uint64_t wanted, sb_error *err
     sb_priv_visit_lock_read(&file->state_lock);
     const bool done = file->copies_done >= wanted;
     const uint64_t which = file->copies_begun;
-    if (!done && file->copy_file >= 0 && file->copy.pass.done && file->copy_sync != which &&
-        file->copy_sync != COPY_SYNC_FAILED)
+    if (!done && file->copy_file >= 0 && file->copy.pass.done && file->copy_sync != which && file->copy_sync != COPY_SYNC_FAILED)
       problem = sb_priv_file_duplicate(file->copy_file, &copy);
     sb_priv_visit_lock_read_end(&file->state_lock);
     if (done) break;

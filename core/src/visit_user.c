@@ -18,10 +18,10 @@
 #define USER_BYTES_MAX UINT32_MAX
 
 struct visit_node {
-  visit_link link;                    /* by visit_id; first, so that the one is the other */
-  visit_node *left, *right, *parent;  /* the tree; of reserved nodes: the one before (left) and after (right); of freed ones: a list */
-  uint32_t priority;                  /* at random: a parent has a lower one than its children, which keeps the tree flat */
-  uint32_t room;                      /* bytes in `data` */
+  visit_link link;                   /* by visit_id; first, so that the one is the other */
+  visit_node *left, *right, *parent; /* the tree; of reserved nodes: the one before (left) and after (right); of freed ones: a list */
+  uint32_t priority;                 /* at random: a parent has a lower one than its children, which keeps the tree flat */
+  uint32_t room;                     /* bytes in `data` */
   visit_entry entry;
   uint8_t data[];
 };
@@ -473,8 +473,7 @@ void sb_priv_visit_user_insert(visit_table *table, visit_user *user, const visit
     visit_store32(size, item.url_size + item.text_size);
     item = (visit_item){.time_ns = item.time_ns, .visit_id = item.visit_id, .url_size = sizeof size, .bytes = size};
   }
-  const visit_entry made = {
-      .time_ns = item.time_ns, .run = run, .visit_id = item.visit_id, .size = item.url_size + 1 + item.text_size};
+  const visit_entry made = {.time_ns = item.time_ns, .run = run, .visit_id = item.visit_id, .size = item.url_size + 1 + item.text_size};
   if (sb_priv_visit_user_too_old(table, user, item.time_ns) || sb_priv_visit_user_has(user, item.visit_id)) {
     skip(table, user, made.size);
     return;
@@ -544,7 +543,8 @@ static void clear_many(visit_user *user, visit_node **trash) {
   many->root = many->oldest = many->newest = NULL;
   many->bytes = 0;
   many->memory = sizeof *many + MALLOC_OVERHEAD;
-  for (const visit_node *node = many->reserved; node != NULL; node = node->right) many->memory += sizeof *node + node->room + MALLOC_OVERHEAD;
+  for (const visit_node *node = many->reserved; node != NULL; node = node->right)
+    many->memory += sizeof *node + node->room + MALLOC_OVERHEAD;
   sb_priv_visit_map_clear(&many->ids);
   user->count = 0;
 }

@@ -830,6 +830,44 @@ static void an_index_of_another_state_is_not_believed(void **state) {
     assert_index_is_not_believed(cases[i / 2].change, cases[i / 2].what, i % 2 == 1);
 }
 
+/* A walk shows most records as they lie there; asking for the user decodes them. Both must see the same. */
+static void an_index_that_names_a_record_with_an_id_twice_shows_one_of_them(void **state) {
+  (void)state;
+  craft made;
+  for (uint32_t count = 2; count <= VISIT_ITEMS_MAX; count = count * 2 - 1) {
+    craft_begin(&made, VISIT_ITEMS_MAX);
+    size_t start;
+    const uint64_t offset = made.writer.end;
+    assert_ok(sb_priv_visit_writer_begin(&made.writer, VISIT_VISITS, 7, (size_t)(VISIT_ITEM_HEAD + 4) * count, &start));
+    for (uint32_t i = 0; i < count; i++) sb_priv_visit_writer_item(&made.writer, i, i == count - 1 ? 0 : i, "", 0, "text", 4);
+    sb_priv_visit_writer_end(&made.writer, start, count);
+    visit_index_writer index;
+    visit_base base = {0};
+    const uint64_t run = visit_run(offset, 0, count);
+    sb_priv_visit_index_begin(&index, &made.writer);
+    assert_ok(sb_priv_visit_index_put(&index, 7, &run, 1));
+    assert_ok(sb_priv_visit_index_end(&index, VISIT_ITEMS_MAX, 0, &base));
+    (void)craft_write(&made, VISIT_SLOT_CLOSED, made.writer.end, base.offset);
+    free(base.pages);
+    craft_end(&made);
+    sb_visit_manager *manager;
+    sb_visit_scan *scan = NULL;
+    sb_visits *walked = NULL, *asked = NULL;
+    assert_ok(try_open(true, &manager));
+    assert_ok(sb_visit_manager_scan(manager, &scan, &visit_error));
+    assert_ok(sb_visit_scan_next(scan, SIZE_MAX, &walked, &visit_error));
+    assert_ok(sb_visit_manager_get_recent_visits(manager, 7, &asked, &visit_error));
+    assert_int_equal(sb_visits_count(walked), count - 1);
+    assert_same_rows(walked, asked, true);
+    sb_visits_close(walked);
+    sb_visits_close(asked);
+    sb_visit_scan_close(scan);
+    sb_visit_manager_close(manager);
+    sb_visit_report report;
+    assert_status(verify(&report), SB_CORRUPT);
+  }
+}
+
 /* ---- verify ---- */
 
 static bool verify_finds(const uint8_t *data, size_t size) {
@@ -1305,6 +1343,7 @@ int main(void) {
       visit_test(a_limit_of_nothing_is_no_record),
       visit_test(a_sequence_that_no_place_can_have_is_no_record),
       visit_test(an_index_of_another_state_is_not_believed),
+      visit_test(an_index_that_names_a_record_with_an_id_twice_shows_one_of_them),
       visit_test(verify_finds_every_flipped_bit),
       visit_test(verify_finds_what_checksums_do_not),
       visit_test(verify_takes_a_torn_slot_for_bytes_that_nobody_uses),

@@ -51,11 +51,11 @@ def random_visits(chance: random.Random, next_id: int) -> list[Visit]:
 def between(chance: random.Random, writer: Writer) -> None:
     """What may come while an index is written."""
     what = chance.random()
-    if what < 0.2:
+    if what < 0.3:
         writer.visits(chance.randrange(4), random_visits(chance, 50 + chance.randrange(50)))
-    elif what < 0.25:
+    elif what < 0.45:
         writer.clear(chance.randrange(4))
-    elif what < 0.3:
+    elif what < 0.55:
         writer.delete(chance.randrange(4), [chance.randrange(50)])
 
 
@@ -172,7 +172,7 @@ def change(chance: random.Random, made: Made, other: bytearray) -> None:
     """One thing that damage, or somebody, does to a file."""
     data = made.data
     places = records_of(data)
-    what = chance.randrange(13)
+    what = chance.randrange(14)
     if not places:
         what %= 2
     place = chance.choice(places) if places else START
@@ -215,6 +215,13 @@ def change(chance: random.Random, made: Made, other: bytearray) -> None:
     elif what == 11:
         name = "more"
         data += chance.choice((bytes(512), data[place:end], chance.randbytes(40), bytes(7)))
+    elif what == 12:
+        name = "a copy of another header"
+        at = data.find(reader.MAGIC, START)
+        if at >= 0 and at + 64 <= len(data):
+            data[at + 32 + chance.randrange(16)] ^= 1
+            struct.pack_into("<I", data, at + 60, reader.crc32c(data[at : at + 60]))
+            checksum_record(made, max((place for place in places if place < at), default=START))
     else:
         name = "the end of another state"
         at = chance.choice([place, *range(START, len(data), 512)])
