@@ -8,6 +8,7 @@ import gzip
 import io
 import lzma
 import random
+import re
 import subprocess
 import sys
 from collections import defaultdict
@@ -19,7 +20,7 @@ from backports import zstd
 
 import samebytes
 from samebytes._command import _import, _sources, _weblog
-from tests.python.test_command import objects, process, run
+from tests.python.test_command import OLD, objects, process, run
 
 NS = 10**9
 START = 1452439487  # 10/Jan/2016:16:24:47 +0100
@@ -680,18 +681,24 @@ def test_the_standard_input_is_named_in_what_is_said() -> None:
     assert (result.exit_code, "the standard input: it is compressed" in result.stderr) == (3, True)
 
 
-@pytest.mark.parametrize("suffix", ["new", "lock", "v0", "cut", "cut.1", "cut.23"])
-def test_the_names_that_a_store_keeps_for_itself_are_refused(suffix: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", ["new", "lock", "v0", "cut", "cut.1", "cut.23", "new.lock"])
+def test_the_names_that_a_store_takes_for_itself_are_refused(suffix: str, tmp_path: Path) -> None:
     store = tmp_path / "v"
     imported(store, write(tmp_path / "log", *LINES))
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    for arguments in ((f"{store}.{suffix}", "import", tmp_path / "log"), (store, "salvage", f"{store}.{suffix}")):
-        result = run("visits", *arguments)
-        assert result.exit_code == 2
-        assert "keeps that name for itself" in result.stderr
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    name = Path(f"{store}.{suffix}")
+    for there in (False, True):
+        if there:
+            name.write_bytes(OLD)
+        before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+        commands = [(name, "import", tmp_path / "log"), (store, "salvage", name)]
+        for arguments in [*commands, (name, "compact")] if there else commands:
+            result = run("visits", *arguments)
+            assert result.exit_code == 2
+            assert re.search("takes( this name)? for itself|exists|is there", result.stderr)
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     for harmless in ("new.db", "newer", "cut.x"):
         assert run("visits", store, "salvage", f"{store}.{harmless}").exit_code == 0
+    assert imported(tmp_path / f"nobody.{suffix}", tmp_path / "log")["added"] == 9
 
 
 def test_ids_that_were_asked_for_are_used(tmp_path: Path) -> None:

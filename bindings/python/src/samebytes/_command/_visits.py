@@ -34,10 +34,13 @@ def existing(path: Path) -> Path:
 
 
 def refuse_own_name(path: Path) -> None:
-    """A store takes, moves and removes files of these names beside it, so that nothing is written to one."""
-    found = OWN_NAME.fullmatch(path.name)
-    if found:
-        raise click.UsageError(f"{path}: a store named {found[1]} keeps that name for itself; choose another")
+    """Refuse to write to what a store beside it keeps for itself, as the library refuses to make it: an import would upgrade FILE.v0, which
+    is kept as it was."""
+    name = path.name
+    while found := OWN_NAME.fullmatch(name):  # FILE.new.lock is FILE's as well
+        name = found[1]
+        if any(path.with_name(name + suffix).exists() for suffix in ("", ".lock")):
+            raise click.UsageError(f"{path}: a store beside it, {name}, takes this name for itself; choose another")
 
 
 def reader(path: Path) -> VisitManager:
@@ -185,6 +188,7 @@ def verify(path: Path, as_json: bool) -> None:
 @click.pass_obj
 def compact(path: Path, as_json: bool) -> None:
     """Write FILE anew with what is live."""
+    refuse_own_name(path)
     before = existing(path).stat().st_size
     with VisitManager(path, as_bytes=True) as manager:
         _show.with_progress(manager.compact, before + manager.get_stats().live_bytes, "compact")
@@ -200,7 +204,6 @@ def salvage(path: Path, out: Path, as_json: bool) -> None:
 
     FILE stays as it is. The exit status is 0 when OUT was written, and 1 when nothing in FILE is of use.
     """
-    refuse_own_name(out)
     size = existing(path).stat().st_size
     report = _show.with_progress(lambda: salvage_visits(path, out), 2 * size, "salvage")
     show_report(report, as_json)
