@@ -269,7 +269,10 @@ static void check_without_header(size_t call, const char *what, const content *s
   const uint32_t found = dump(manager, &error, &status);
   if (status != SB_OK) wrong(call, what, error.message);
   sb_visit_manager_close(manager);
-  if (found != expected) wrong(call, what, "without its first page the store is not salvaged whole");
+  /* A record of which only zeros are missing is whole to salvage, while an open cuts it off: it was tried, and not acknowledged. */
+  bool good = found == expected;
+  for (unsigned i = acknowledged; i <= tried && !good; i++) good = found == states[i];
+  if (!good) wrong(call, what, "without its first page the store is not salvaged whole");
   (void)unlink(lost);
   (void)unlink(target);
   salvages++;
