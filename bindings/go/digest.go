@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x99ee07629708a03full
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xa1d00d61de31b214ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "99ee07629708a03f"
+const coreDigest = "a1d00d61de31b214"

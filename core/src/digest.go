@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x99ee07629708a03full
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xa1d00d61de31b214ull
 import "C"

@@ -32,7 +32,8 @@ SB_BEGIN_DECLS
  *
  *  ## Threads and fork
  *  Any thread may call any function of a manager at any time, finish and close aside, which come last. Reads run beside each other;
- *  changes take turns, and in the mode SB_DURABILITY_ALWAYS share a sync. sb_visits, sb_visit_users and sb_visit_scan have one user at a
+ *  changes take turns, and in the mode SB_DURABILITY_ALWAYS share a sync. Nobody starves, and nobody waits for more than a bounded step of
+ *  what another does: a batch of changes, one user, or some pages of an index or a compaction. sb_visits, sb_visit_users and sb_visit_scan have one user at a
  *  time. One process writes a file at a time; readers open it with `read_only`, and
  *  may briefly show a change whose write then failed. The lock goes by name, symbolic links followed: two hard links of one file are two
  *  locks, so open a file by one name only. In a forked child the parent's handles refuse everything
@@ -277,7 +278,7 @@ SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_delete_visits(sb_visit_m
                                                                       size_t visit_id_count, SB_OUT bool *found,
                                                                       SB_OUT SB_NULLABLE sb_error *error);
 
-/** Deletes all visits of `user`. With `erase` their bytes are also gone from the file when it returns, which rewrites it; files that
+/** Deletes all visits of `user`, also where they cannot be read because the file is damaged there. With `erase` their bytes are also gone from the file when it returns, which rewrites it; files that
  *  were kept beside it (.cut, .v0) stay.
  *
  *  Ownership: none.      Threads: any.
@@ -286,7 +287,8 @@ SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_delete_visits(sb_visit_m
 SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_clear_user(sb_visit_manager *manager, uint32_t user, bool erase,
                                                                    SB_OUT SB_NULLABLE sb_error *error);
 
-/** Makes a list of the users who have visits, ascending.
+/** Makes a list of the users who have visits, ascending, each as of the moment when the list comes to it. It reads no visits. Of a user who
+ *  cannot be read because the file is damaged there, it says how many visits there were.
  *
  *  Ownership: the caller closes `*users`.      Threads: any.
  *  Errors: see the top.
@@ -313,7 +315,8 @@ SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_copy_to(sb_visit_manager
                                                                 SB_OUT SB_NULLABLE sb_error *error);
 
 /** Writes the file anew with what is live, in steps between which others go on. It keeps its mode, and its owner and group where the
- *  system allows that.
+ *  system allows that. Users who cannot be read are copied as they are, and counted in sb_visit_stats.damaged_users; clear_user gives
+ *  them up.
  *
  *  Ownership: none.      Threads: any.
  *  Errors: see the top; the old file is then still in place, unless the last sync, that of the folder, failed, which poisons the handle.
@@ -352,11 +355,13 @@ SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_verify(sb_visit_manager 
 SB_API SB_METHOD sb_status sb_visit_manager_get_stats(sb_visit_manager *manager, SB_OUT sb_visit_stats *stats,
                                                       SB_OUT SB_NULLABLE sb_error *error);
 
-/** Closes the file cleanly: everything is on disk, the lock is free. After it only sb_visit_manager_close is of use; a second finish
+/** Closes the file cleanly: everything is on disk, the lock is free. It also tells what nobody could be told: that the last compaction which
+ *  the store made by itself failed, with the error of that, though everything is on disk. After it only sb_visit_manager_close is of use; a second finish
  *  returns what the first did.
  *
  *  Ownership: none.      Threads: nobody else may use `manager` during or after the call.
- *  Errors: SB_IO; the lock is free all the same, and nothing acknowledged is lost to the end of the process.
+ *  Errors: SB_IO, or what a compaction failed with, such as SB_CORRUPT for users who cannot be read; the lock is free all the same, and
+ *  nothing acknowledged is lost to the end of the process.
  *  Since: 1.0 */
 SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_finish(sb_visit_manager *manager, SB_OUT SB_NULLABLE sb_error *error);
 
