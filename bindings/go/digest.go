@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xf755b96f556c013full
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xb882e64c850d36b6ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "f755b96f556c013f"
+const coreDigest = "b882e64c850d36b6"

@@ -5141,8 +5141,9 @@ func (v *VisitManager) DeleteVisits(user uint32, visitIds []uint32) (bool, error
 	return bool(outFound), nil
 }
 
-// clearUser deletes all visits of user. With erase their bytes are also gone from the file when it returns,
-// which rewrites it; files that were kept beside it (.cut, .v0) stay.
+// clearUser deletes all visits of user, also where they cannot be read because the file is damaged there.
+// With erase their bytes are also gone from the file when it returns, which rewrites it; files that were kept
+// beside it (.cut, .v0) stay.
 //
 //   - Ownership: none.
 //   - Threads: any.
@@ -5162,7 +5163,9 @@ func (v *VisitManager) clearUser(user uint32, erase bool) error {
 	return nil
 }
 
-// users makes a list of the users who have visits, ascending.
+// users makes a list of the users who have visits, ascending, each as of the moment when the list comes to
+// it. It reads no visits. Of a user who cannot be read because the file is damaged there, it says how many
+// visits there were.
 //
 //   - Ownership: the caller closes users.
 //   - Threads: any.
@@ -5233,7 +5236,8 @@ func (v *VisitManager) CopyTo(path string) error {
 }
 
 // Compact writes the file anew with what is live, in steps between which others go on. It keeps its mode, and
-// its owner and group where the system allows that.
+// its owner and group where the system allows that. Users who cannot be read are copied as they are, and
+// counted in VisitStats.damaged_users; clear_user gives them up.
 //
 //   - Ownership: none.
 //   - Threads: any.
@@ -5344,13 +5348,16 @@ func (v *VisitManager) GetStats() (VisitStats, error) {
 	return goVisitStats(&outStats), nil
 }
 
-// finish closes the file cleanly: everything is on disk, the lock is free. After it only VisitManager.Close
-// is of use; a second finish returns what the first did.
+// finish closes the file cleanly: everything is on disk, the lock is free. It also tells what nobody could be
+// told: that the last compaction which the store made by itself failed, with the error of that, though
+// everything is on disk. After it only VisitManager.Close is of use; a second finish returns what the first
+// did.
 //
 //   - Ownership: none.
 //   - Threads: nobody else may use manager during or after the call.
-//   - Errors: ErrIO; ErrNotFound when all is on disk, and the path does not lead there; the lock is free all
-//     the same, and nothing acknowledged is lost to the end of the process.
+//   - Errors: ErrIO, or what a compaction failed with, such as ErrCorrupt for users who cannot be read;
+//     ErrNotFound when all is on disk, and the path does not lead there. The lock is free all the same, and
+//     nothing acknowledged is lost to the end of the process.
 //   - Since: 1.0
 func (v *VisitManager) finish() error {
 	self, err := v.enter("VisitManager.Finish")

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xf755b96f556c013full
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xb882e64c850d36b6ull
 import "C"

@@ -32,8 +32,9 @@ SB_BEGIN_DECLS
  *
  *  ## Threads and fork
  *  Any thread may call any function of a manager at any time, finish and close aside, which come last. Reads run beside each other;
- *  changes take turns, and in the mode SB_DURABILITY_ALWAYS share a sync. sb_visits, sb_visit_users and sb_visit_scan have one user at a
- *  time. One process writes a file at a time; readers open it with `read_only`, and
+ *  changes take turns, and in the mode SB_DURABILITY_ALWAYS share a sync. Nobody starves, and nobody waits for more than a bounded step of
+ *  what another does: a batch of changes, one user, or some pages of an index or a compaction. sb_visits, sb_visit_users and
+ *  sb_visit_scan have one user at a time. One process writes a file at a time; readers open it with `read_only`, and
  *  may briefly show a change whose write then failed. The lock is on the file, by whatever name it was opened, and ends when the
  *  handle is closed or its process ends. In a forked child the parent's handles refuse everything
  *  with SB_CLOSED; the child closes them and opens its own.
@@ -110,24 +111,24 @@ typedef struct sb_visit_stats {
   uint64_t file_bytes;  /**< up to the end of the log */
   /** of them, what compaction keeps, index and padding aside; of users whom an open replayed and nobody read since, at most too much */
   uint64_t live_bytes;
-  uint64_t durable_bytes;    /**< of them, known to be on disk */
-  uint64_t records;          /**< records of the log */
-  uint64_t users_loaded;     /**< users in memory; others are read when they are asked for */
-  uint64_t syncs;            /**< by this handle */
-  uint64_t compactions;      /**< by this handle */
-  uint64_t cut_bytes;        /**< unsynced bytes that this open cut off and kept beside the file; read_only: that it does not show */
-  uint64_t replayed_records; /**< by this open, without those that an index made unnecessary */
-  bool upgraded;             /**< this open made the file from one of the old format */
-  bool compacting;           /**< a compaction is under way */
-  bool poisoned;             /**< an fsync failed; changes are refused */
-  uint8_t reserved[5];       /**< 0 */
-  uint64_t dead_bytes;       /**< of file_bytes, what is not live: visits that are no more, indexes, padding */
-  uint64_t memory_bytes;     /**< that users in memory take */
-  uint64_t damaged_users;    /**< whom the last compaction by this handle could not read, and copied as they are */
-  uint64_t failures;         /**< of compactions and indexes, by this handle */
-  int64_t failure_time_ns;   /**< of the last of them, since the Unix epoch; this and what follows: 0 when that has succeeded since */
-  int32_t failure_work;      /**< SB_VISIT_WORK_... */
-  int32_t failure_status;    /**< sb_status; SB_CORRUPT: the rest was compacted */
+  uint64_t durable_bytes;       /**< of them, known to be on disk */
+  uint64_t records;             /**< records of the log */
+  uint64_t users_loaded;        /**< users in memory; others are read when they are asked for */
+  uint64_t syncs;               /**< by this handle */
+  uint64_t compactions;         /**< by this handle */
+  uint64_t cut_bytes;           /**< unsynced bytes that this open cut off and kept beside the file; read_only: that it does not show */
+  uint64_t replayed_records;    /**< by this open, without those that an index made unnecessary */
+  bool upgraded;                /**< this open made the file from one of the old format */
+  bool compacting;              /**< a compaction is under way */
+  bool poisoned;                /**< an fsync failed; changes are refused */
+  uint8_t reserved[5];          /**< 0 */
+  uint64_t dead_bytes;          /**< of file_bytes, what is not live: visits that are no more, indexes, padding */
+  uint64_t memory_bytes;        /**< that users in memory take */
+  uint64_t damaged_users;       /**< whom the last compaction by this handle could not read, and copied as they are */
+  uint64_t failures;            /**< of compactions and indexes, by this handle */
+  int64_t failure_time_ns;      /**< of the last of them, since the Unix epoch; this and what follows: 0 when that has succeeded since */
+  int32_t failure_work;         /**< SB_VISIT_WORK_... */
+  int32_t failure_status;       /**< sb_status; SB_CORRUPT: the rest was compacted */
   int32_t failure_system_error; /**< errno, where the system refused something; EBUSY: the file is mounted by itself */
   uint32_t reserved_too;        /**< 0 */
 } sb_visit_stats;
@@ -278,7 +279,7 @@ SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_delete_visits(sb_visit_m
                                                                       size_t visit_id_count, SB_OUT bool *found,
                                                                       SB_OUT SB_NULLABLE sb_error *error);
 
-/** Deletes all visits of `user`. With `erase` their bytes are also gone from the file when it returns, which rewrites it; files that
+/** Deletes all visits of `user`, also where they cannot be read because the file is damaged there. With `erase` their bytes are also gone from the file when it returns, which rewrites it; files that
  *  were kept beside it (.cut, .v0) stay.
  *
  *  Ownership: none.      Threads: any.
@@ -287,7 +288,8 @@ SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_delete_visits(sb_visit_m
 SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_clear_user(sb_visit_manager *manager, uint32_t user, bool erase,
                                                                    SB_OUT SB_NULLABLE sb_error *error);
 
-/** Makes a list of the users who have visits, ascending.
+/** Makes a list of the users who have visits, ascending, each as of the moment when the list comes to it. It reads no visits. Of a user who
+ *  cannot be read because the file is damaged there, it says how many visits there were.
  *
  *  Ownership: the caller closes `*users`.      Threads: any.
  *  Errors: see the top.
@@ -314,7 +316,8 @@ SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_copy_to(sb_visit_manager
                                                                 SB_OUT SB_NULLABLE sb_error *error);
 
 /** Writes the file anew with what is live, in steps between which others go on. It keeps its mode, and its owner and group where the
- *  system allows that.
+ *  system allows that. Users who cannot be read are copied as they are, and counted in sb_visit_stats.damaged_users; clear_user gives
+ *  them up.
  *
  *  Ownership: none.      Threads: any.
  *  Errors: see the top; SB_UNSUPPORTED for a file with several hard links, of which the others would keep the old content. The old file is
@@ -354,12 +357,13 @@ SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_verify(sb_visit_manager 
 SB_API SB_METHOD sb_status sb_visit_manager_get_stats(sb_visit_manager *manager, SB_OUT sb_visit_stats *stats,
                                                       SB_OUT SB_NULLABLE sb_error *error);
 
-/** Closes the file cleanly: everything is on disk, the lock is free. After it only sb_visit_manager_close is of use; a second finish
+/** Closes the file cleanly: everything is on disk, the lock is free. It also tells what nobody could be told: that the last compaction which
+ *  the store made by itself failed, with the error of that, though everything is on disk. After it only sb_visit_manager_close is of use; a second finish
  *  returns what the first did.
  *
  *  Ownership: none.      Threads: nobody else may use `manager` during or after the call.
- *  Errors: SB_IO; SB_NOT_FOUND when all is on disk, and the path does not lead there; the lock is free all the same, and nothing
- *  acknowledged is lost to the end of the process.
+ *  Errors: SB_IO, or what a compaction failed with, such as SB_CORRUPT for users who cannot be read; SB_NOT_FOUND when all is on disk, and
+ *  the path does not lead there. The lock is free all the same, and nothing acknowledged is lost to the end of the process.
  *  Since: 1.0 */
 SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_finish(sb_visit_manager *manager, SB_OUT SB_NULLABLE sb_error *error);
 

@@ -2310,8 +2310,9 @@ class VisitManager(Handle):
             return layer.sb_visit_manager_delete_visits(_call, user, visit_ids)
 
     def clear_user(self, user: int, erase: bool) -> None:
-        """Deletes all visits of `user`. With `erase` their bytes are also gone from the file when it returns,
-        which rewrites it; files that were kept beside it (.cut, .v0) stay.
+        """Deletes all visits of `user`, also where they cannot be read because the file is damaged there. With
+        `erase` their bytes are also gone from the file when it returns, which rewrites it; files that were
+        kept beside it (.cut, .v0) stay.
 
         Ownership: none.
         Threads: any.
@@ -2322,7 +2323,9 @@ class VisitManager(Handle):
             layer.sb_visit_manager_clear_user(_call, user, erase)
 
     def users(self) -> public.VisitUsers:
-        """Makes a list of the users who have visits, ascending.
+        """Makes a list of the users who have visits, ascending, each as of the moment when the list comes to it.
+        It reads no visits. Of a user who cannot be read because the file is damaged there, it says how many
+        visits there were.
 
         Ownership: the caller closes `users`.
         Threads: any.
@@ -2360,7 +2363,8 @@ class VisitManager(Handle):
 
     def compact(self) -> None:
         """Writes the file anew with what is live, in steps between which others go on. It keeps its mode, and
-        its owner and group where the system allows that.
+        its owner and group where the system allows that. Users who cannot be read are copied as they are, and
+        counted in VisitStats.damaged_users; clear_user gives them up.
 
         Ownership: none.
         Threads: any.
@@ -2421,13 +2425,16 @@ class VisitManager(Handle):
             return layer.sb_visit_manager_get_stats(_address)
 
     def finish(self) -> None:
-        """Closes the file cleanly: everything is on disk, the lock is free. After it only VisitManager.close is
-        of use; a second finish returns what the first did.
+        """Closes the file cleanly: everything is on disk, the lock is free. It also tells what nobody could be
+        told: that the last compaction which the store made by itself failed, with the error of that, though
+        everything is on disk. After it only VisitManager.close is of use; a second finish returns what the
+        first did.
 
         Ownership: none.
         Threads: nobody else may use `manager` during or after the call.
-        Errors: IoError; NotFoundError when all is on disk, and the path does not lead there; the lock is free
-        all the same, and nothing acknowledged is lost to the end of the process.
+        Errors: IoError, or what a compaction failed with, such as CorruptError for users who cannot be read;
+        NotFoundError when all is on disk, and the path does not lead there. The lock is free all the same,
+        and nothing acknowledged is lost to the end of the process.
         Since: 1.0
         """
         with now(self) as _address:

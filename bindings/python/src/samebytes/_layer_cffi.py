@@ -3592,8 +3592,9 @@ def sb_visit_manager_delete_visits(manager: int, user: int, visit_ids: Sequence[
 
 
 def sb_visit_manager_clear_user(manager: int, user: int, erase: bool) -> None:
-    """Deletes all visits of `user`. With `erase` their bytes are also gone from the file when it returns, which
-    rewrites it; files that were kept beside it (.cut, .v0) stay.
+    """Deletes all visits of `user`, also where they cannot be read because the file is damaged there. With
+    `erase` their bytes are also gone from the file when it returns, which rewrites it; files that were kept
+    beside it (.cut, .v0) stay.
 
     Ownership: none.
     Threads: any.
@@ -3614,7 +3615,9 @@ def sb_visit_manager_clear_user(manager: int, user: int, erase: bool) -> None:
 
 
 def sb_visit_manager_users(manager: int) -> int:
-    """Makes a list of the users who have visits, ascending.
+    """Makes a list of the users who have visits, ascending, each as of the moment when the list comes to it. It
+    reads no visits. Of a user who cannot be read because the file is damaged there, it says how many visits
+    there were.
 
     Ownership: the caller closes `*users`.
     Threads: any.
@@ -3679,7 +3682,8 @@ def sb_visit_manager_copy_to(manager: int, path: str) -> None:
 
 def sb_visit_manager_compact(manager: int) -> None:
     """Writes the file anew with what is live, in steps between which others go on. It keeps its mode, and its
-    owner and group where the system allows that.
+    owner and group where the system allows that. Users who cannot be read are copied as they are, and counted
+    in sb_visit_stats.damaged_users; clear_user gives them up.
 
     Ownership: none.
     Threads: any.
@@ -3781,13 +3785,15 @@ def sb_visit_manager_get_stats(manager: int) -> _records.VisitStats:
 
 
 def sb_visit_manager_finish(manager: int) -> None:
-    """Closes the file cleanly: everything is on disk, the lock is free. After it only sb_visit_manager_close is
-    of use; a second finish returns what the first did.
+    """Closes the file cleanly: everything is on disk, the lock is free. It also tells what nobody could be told:
+    that the last compaction which the store made by itself failed, with the error of that, though everything
+    is on disk. After it only sb_visit_manager_close is of use; a second finish returns what the first did.
 
     Ownership: none.
     Threads: nobody else may use `manager` during or after the call.
-    Errors: SB_IO; SB_NOT_FOUND when all is on disk, and the path does not lead there; the lock is free all
-    the same, and nothing acknowledged is lost to the end of the process.
+    Errors: SB_IO, or what a compaction failed with, such as SB_CORRUPT for users who cannot be read;
+    SB_NOT_FOUND when all is on disk, and the path does not lead there. The lock is free all the same, and
+    nothing acknowledged is lost to the end of the process.
     Since: 1.0
     """
     _error = _new("sb_error *")
