@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xb882e64c850d36b6ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xa2185b5d8846664cull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "b882e64c850d36b6"
+const coreDigest = "a2185b5d8846664c"

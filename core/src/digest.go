@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xb882e64c850d36b6ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xa2185b5d8846664cull
 import "C"

@@ -163,7 +163,7 @@ typedef struct visit_link {
 } visit_link;
 
 typedef struct visit_map {
-  visit_link ***segments; /* of buckets */
+  visit_link ***segments;                   /* of buckets */
   size_t segment_count, buckets, low, used; /* low: the largest power of two that is at most buckets */
   uint64_t multiplier;
 } visit_map;
@@ -216,8 +216,8 @@ typedef struct visit_user {
   uint32_t start, end, room;
   uint32_t reserved_count, reserved_bytes; /* room that a change under way counts on */
   uint64_t limited;                        /* decoded: the limits before this offset were applied to it */
-  bool decoded, many, recent; /* recent: asked for since the last look for users who can leave the memory */
-  bool cleared; /* the first pending record is a clear: the base does not matter */
+  bool decoded, many, recent;              /* recent: asked for since the last look for users who can leave the memory */
+  bool cleared;                            /* the first pending record is a clear: the base does not matter */
   union {
     visit_entry *entries;
     visit_many *nodes;
@@ -373,11 +373,11 @@ struct visit_log {
   visit_reader sequential, random;
   visit_reader pages; /* for the index; it still has the page that was used last */
   visit_record page;
-  uint32_t page_index; /* of base.pages; page_count: none */
-  uint32_t row;        /* of the page, as found last */
-  uint64_t row_runs;   /* before it */
-  visit_user scratch;  /* where a user is put together */
-  uint64_t evict_from; /* the user with whom the search for users who can leave the memory goes on */
+  uint32_t page_index;     /* of base.pages; page_count: none */
+  uint32_t row;            /* of the page, as found last */
+  uint64_t row_runs;       /* before it */
+  visit_user scratch;      /* where a user is put together */
+  uint64_t evict_from;     /* the user with whom the search for users who can leave the memory goes on */
   uint32_t base_put, puts; /* the number of the index that is the base, and of the last one that was begun; see visit_user.put */
   /* For a check of the whole file: users are decoded as their records come, without urls and texts (table.places_only), and each page of an
    * index and each index is told of. */
@@ -668,14 +668,14 @@ typedef struct visit_file {
   atomic_int_least64_t sync_ns; /* how long the last sync took */
 
   visit_writer writer;
-  bool batch_deletes;  /* a change of the batch that is being encoded deletes what is in memory still */
-  uint64_t allocated;  /* zeros were written up to here */
-  visit_pass pass;     /* the index that is being written */
-  uint64_t index_at;   /* log offset where the next index is due */
-  bool index_blocked;  /* places in memory are those of a copy that was given up */
-  uint64_t compact_at; /* not before, after a failure */
+  bool batch_deletes;    /* a change of the batch that is being encoded deletes what is in memory still */
+  uint64_t allocated;    /* zeros were written up to here */
+  visit_pass pass;       /* the index that is being written */
+  uint64_t index_at;     /* log offset where the next index is due */
+  bool index_blocked;    /* places in memory are those of a copy that was given up */
+  uint64_t compact_at;   /* not before, after a failure */
   uint64_t compact_wait; /* how much longer a log has to be for the next try after one that failed */
-  uint64_t memory_max; /* bytes of users in memory */
+  uint64_t memory_max;   /* bytes of users in memory */
   visit_copy copy;
   int copy_file;     /* -1: no compaction under way */
   uint32_t replaces; /* the mark that the copy bears */

@@ -8,9 +8,7 @@ static bool mounted;
 
 bool __real_sb_priv_file_is_mounted(int folder, const char *name);
 bool __wrap_sb_priv_file_is_mounted(int folder, const char *name);
-bool __wrap_sb_priv_file_is_mounted(int folder, const char *name) {
-  return mounted || __real_sb_priv_file_is_mounted(folder, name);
-}
+bool __wrap_sb_priv_file_is_mounted(int folder, const char *name) { return mounted || __real_sb_priv_file_is_mounted(folder, name); }
 
 enum {
   USERS = 30,

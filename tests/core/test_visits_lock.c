@@ -8,7 +8,7 @@
 typedef struct book {
   visit_lock lock;
   atomic_bool stay; /* whoever is inside stays there */
-  char entered[16];  /* names of those who got in, in order; under `mutex` */
+  char entered[16]; /* names of those who got in, in order; under `mutex` */
   atomic_uint count;
   pthread_mutex_t mutex;
 } book;

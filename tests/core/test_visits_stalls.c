@@ -81,8 +81,8 @@ static void no_call_does_more_the_more_users_there_are(void **state) {
   sb_priv_visit_tuning.index_interval = 1u << 20;
   for (uint32_t users = 2000; users <= 32000; users *= 4) {
     const worst found = worst_of(users);
-    print_message("           %u users: %llu steps in a call, %llu while a lock is held\n", (unsigned)users,
-                  (unsigned long long)found.call, (unsigned long long)found.held);
+    print_message("           %u users: %llu steps in a call, %llu while a lock is held\n", (unsigned)users, (unsigned long long)found.call,
+                  (unsigned long long)found.held);
     assert_true(found.call > 100 && found.call < STEPS_MOST); /* above 0: they are counted */
     assert_true(found.held > 100 && found.held < STEPS_MOST);
   }
