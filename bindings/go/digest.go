@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xb2ca66df9aa2af57ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x28d89f4b7a13f391ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "b2ca66df9aa2af57"
+const coreDigest = "28d89f4b7a13f391"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xb2ca66df9aa2af57ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x28d89f4b7a13f391ull
 import "C"
