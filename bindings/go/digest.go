@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xa2185b5d8846664cull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xeba6125e233849c9ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "a2185b5d8846664c"
+const coreDigest = "eba6125e233849c9"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xa2185b5d8846664cull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xeba6125e233849c9ull
 import "C"

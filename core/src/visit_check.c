@@ -121,6 +121,7 @@ static sb_status check_index_end(visit_log *log, named_index *index, sb_error *e
 }
 
 static sb_status load_index(const visit_log *log, visit_log *indexed, uint64_t offset, sb_error *error) {
+  sb_priv_visit_log_free(indexed); /* it may have been tried before */
   sb_priv_visit_log_init(indexed, log->file, true);
   memcpy(indexed->uuid, log->uuid, sizeof indexed->uuid);
   memcpy(indexed->header, log->header, sizeof indexed->header);
