@@ -128,7 +128,7 @@ endef
 SANITIZERS := address,undefined
 # The tests with threads; of the others ThreadSanitizer could say nothing.
 THREADED := test_bytes test_callback test_channel test_channel_random test_client test_client_pairs test_handle_cache test_memory \
-	test_pool test_pool_handle test_pool_misuse test_pool_threads test_shared test_visits_lock test_visits_threads
+	test_pool test_pool_handle test_pool_misuse test_pool_soak test_pool_threads test_shared test_visits_lock test_visits_threads
 EMPTY :=
 SPACE := $(EMPTY) $(EMPTY)
 PYTEST := $(BIN)/python -m pytest -q -p no:cacheprovider
@@ -220,6 +220,10 @@ nightly: export SAMEBYTES_NIGHTLY := 1
 nightly: test
 	$(call heading,C with more seeds)
 	SAMEBYTES_SEEDS=20 ctest --test-dir build/check/sanitize --output-on-failure --no-tests=error -j2 --repeat until-fail:3
+	$(call heading,C: pools for an hour or SAMEBYTES_POOL_SECONDS)
+	@pids=; for build in debug sanitize thread; do \
+		SAMEBYTES_POOL_SECONDS=$${SAMEBYTES_POOL_SECONDS:-3600} build/check/$$build/test_pool_soak > build/pool-soak-$$build.log 2>&1 & \
+		pids="$$pids $$!"; done; failed=0; for pid in $$pids; do wait $$pid || failed=1; done; cat build/pool-soak-*.log; exit $$failed
 	$(call heading,channels at random)
 	@pids=; for check in sanitize thread; do CHANNEL_SECONDS=$${CHANNEL_SECONDS:-1800} build/check/$$check/test_channel_random > build/channels-$$check.log 2>&1 & \
 		pids="$$pids $$!"; done; for pid in $$pids; do wait $$pid || { tail -n 20 build/channels-*.log; exit 1; }; done

@@ -29,7 +29,7 @@ class CffiWriter(LayerWriter):
             case Kind.OUT_HANDLE | Kind.OUT_ADDRESS:
                 return made, name, self.number(f"{name}[0]")
             case Kind.OUT_ADDRESSES:
-                return f'_room({output.count}, "{output.count}")', name, f"[{self.number('each')} for each in {name}]"
+                return f'_room({output.count}_, "{output.count}")', name, f"[{self.number('each')} for each in {name}]"
             case Kind.OUT_STRUCTS:
                 return made, name, f"[_get_{output.ctype}({name}[0][index]) for index in range({output.count}_[0])]"
             case Kind.OUT_ARRAY:

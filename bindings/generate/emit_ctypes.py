@@ -82,7 +82,7 @@ class CtypesWriter(LayerWriter):
             case Kind.OUT_HANDLE | Kind.OUT_ADDRESS:
                 made, result = "_ctypes.c_void_p()", self.number(f"{name}.value")
             case Kind.OUT_ADDRESSES:
-                return f'_room({output.count}, "{output.count}")', name, f"[each or 0 for each in {name}]"
+                return f'_room({output.count}_, "{output.count}")', name, f"[each or 0 for each in {name}]"
             case Kind.OUT_STRUCTS:
                 made = f"_ctypes.POINTER(_{output.ctype})()"
                 result = f"[_get_{output.ctype}({name}[index]) for index in range({output.count}_.value)]"

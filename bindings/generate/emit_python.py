@@ -8,6 +8,8 @@ from pathlib import Path
 from .model import Api, Class, Constant, Entity, Function, Kind, Struct, class_name, exception_name
 from .python_rules import (
     HEAD,
+    INTEGERS,
+    OUTS,
     PACKAGE,
     all_names,
     definition,
@@ -17,6 +19,7 @@ from .python_rules import (
     input_type,
     invocation,
     joined,
+    limit,
     optional_from,
     output_type,
     outputs,
@@ -47,6 +50,8 @@ BUILTINS = {
 }
 # Classes whose bytes, or columns, can be seen through a memoryview, by a base in C that counts them.
 EXPORTERS = {"sb_pool": "Pool", "sb_block": "Block", "sb_view": "View", "sb_batch": "Batch"}
+# Those that any thread may use at any time: see docs/threads.md.
+CONCURRENT = {"sb_memory", "sb_pool", "sb_block", "sb_schema", "sb_schema_file", "sb_channel"}
 # Those that have no attributes but their base's.
 SMALL = {"sb_block"}
 # Classes that _bytes.py, _channel.py and _codec.py say in the words of Python; the package exports those.
@@ -216,29 +221,89 @@ class Method:
             lines.append(f'{safe(e.name)} = expect{many}({safe(e.name)}, {class_name(e.ctype)}, "{e.name}")')
         return lines
 
+    def way(self) -> str:
+        """How the call begins: "" for none that is on an object, "now" where there is one and nothing has to be converted, which could run
+        code of others, "late" where that comes first, and "first" where it comes first here, because more than the address is looked at."""
+        f = self.function
+        if not self.lock_names():
+            return ""
+        harmless = (Kind.SELF, Kind.HANDLE, Kind.HANDLES, Kind.COUNT, Kind.ERROR)
+        if self.lock_names() == ["self"] and all(p.kind in harmless or p.kind in OUTS for p in f.parameters):
+            return "now"
+        if any(p.takes for p in self.shown) or any(p.kind is Kind.SELF and p.nullable for p in f.parameters):
+            return "first"
+        return "late"
+
+    def opened(self, name: str) -> str:
+        """The address of an object, or what stands for it."""
+        if self.way() == "late":
+            return "_call" if name == self.lock_names()[0] else f"_call.of({name})"
+        return "_address" if self.way() == "now" else f"{name}._open()"
+
     def argument(self, e: Entity) -> str:
         name = safe(e.name)
         match e.kind:
             case Kind.SELF:
-                return "self._address or None" if e.nullable and self.function.role != "destructor" else "self._open()"
+                return (
+                    "self._address or None"
+                    if e.nullable and self.function.role != "destructor"
+                    else self.opened("self")
+                )
             case Kind.HANDLE:
-                return f"None if {name} is None else {name}._open()" if e.nullable else f"{name}._open()"
+                return f"None if {name} is None else {self.opened(name)}" if e.nullable else self.opened(name)
             case Kind.HANDLES:
-                return f"[each._open() for each in {name}]"
+                return f"[{self.opened('each')} for each in {name}]"
             case Kind.OPTIONS:
                 inner = (f"{safe(f.name)}={self.argument(f)}" for f in self.options(e))
                 return invocation(f"_records.{class_name(e.ctype)}", inner)
             case _:
                 return name
 
-    def locks(self) -> str:
-        """The objects whose locks the call holds."""
+    def lock_names(self) -> list[str]:
+        """The objects that the call is on."""
         names = ["self"] if self.function.role == "method" else []
         for e in self.handles():
             names.append(f"*{safe(e.name)}" if e.kind is Kind.HANDLES else safe(e.name))
-        if names == ["self"]:
-            return "self._lock"
-        return f"calling({', '.join(names)})" if names else ""
+        return names
+
+    def begun(self) -> str:
+        """The `with` that the call is in."""
+        names = ", ".join(self.lock_names())
+        taken = [name for name in self.lock_names() if name in self.taken()]
+        match self.way():
+            case "late":
+                return f"late({names}) as _call"
+            case "now":
+                return "now(self) as _address"
+            case _:
+                return f"calling({names})" + (f", giving({', '.join(taken)})" if taken else "")
+
+    def taken(self) -> set[str]:
+        many = {f"*{safe(p.name)}" for p in self.shown if p.takes and p.kind is Kind.HANDLES}
+        return many | {safe(p.name) for p in self.shown if p.takes and p.kind is Kind.HANDLE}
+
+    def converted(self) -> list[str]:
+        """What is converted here, because more than the address is looked at afterwards."""
+        lines = []
+        for p in self.shown:
+            name = safe(p.name)
+            if p.kind is Kind.SCALAR:
+                scalar = INTEGERS[p.ctype]
+                lines.append(
+                    f'{name} = _arguments.integer({name}, "{p.name}", {limit(scalar.low)}, {limit(scalar.high)})'
+                )
+            elif p.kind is Kind.ADDRESS:
+                lines.append(f'{name} = _arguments.address{"_or_null" if p.nullable else ""}({name}, "{p.name}")')
+            elif p.kind is Kind.ADDRESSES:
+                lines.append(f"{name} = [")
+                lines.append(f'    _arguments.address(each, f"{p.name}[{{index}}]")')
+                lines.append(f'    for index, each in enumerate(_arguments.sequence({name}, "{p.name}"))')
+                lines.append("]")
+            elif p.kind not in (Kind.HANDLE, Kind.HANDLES):
+                raise ValueError(
+                    f"{self.function.place}: {self.function.name}: emit_python cannot convert {p.name} first"
+                )
+        return lines
 
     def result(self) -> tuple[str, str]:
         """The annotation of the result, and the expression that makes it of `{}`, what the layer returned."""
@@ -266,9 +331,7 @@ class Method:
         call = invocation(f"layer.{f.name}", (self.argument(p) for p in parameters(f)))
         taken = [safe(p.name) for p in self.shown if p.takes and p.kind is Kind.HANDLE]
         many = [safe(p.name) for p in self.shown if p.takes and p.kind is Kind.HANDLES]
-        inner = [f"{name}._idle()" for name in taken]
-        for name in many:
-            inner += [f"for each in {name}:", "    each._idle()"]
+        inner = []
         if make == "{}" and self.result()[0] == "None":
             inner.append(call)
         elif taken or many:
@@ -280,10 +343,9 @@ class Method:
             inner += [f"for each in {name}:", "    each._taken()"]
         if taken or many:
             inner.append(f"return {make.format('_result')}")
-        locks = self.locks()
-        lines = self.checks()
+        lines = self.checks() + (self.converted() if self.way() == "first" else [])
         inner = [line for statement in inner for line in statement.split("\n")]
-        return [*lines, f"with {locks}:", *(f"    {line}" for line in inner)] if locks else [*lines, *inner]
+        return [*lines, f"with {self.begun()}:", *(f"    {line}" for line in inner)] if self.way() else [*lines, *inner]
 
     def write(self, indent: str) -> str:
         f = self.function
@@ -311,6 +373,7 @@ def handle_class(api: Api, c: Class) -> str:
         + docstring(spoken(api, text), "    ")
         # The memory of small objects is kept for the next ones, which a dict of their own would forbid.
         + ("\n    if not TYPE_CHECKING:\n        __slots__ = ()\n" if c.name in SMALL else "")
+        + ("\n    _concurrent = True\n" if c.name in CONCURRENT - SMALL else "")
         + f"\n    _destroy = staticmethod(layer.{c.destructor.name})\n"
     ]
     parts += [Method(api, f).write("    ") for f in (*c.constructors, *c.methods)]
@@ -342,9 +405,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import samebytes as public
 
-from . import _objects, _records
+from . import _arguments, _objects, _records
 from ._backend import layer
-from ._handles import Handle, calling, expect, expect_all, expect_or_none
+from ._handles import Handle, calling, expect, expect_all, expect_or_none, giving
+from ._objects import late, now
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer

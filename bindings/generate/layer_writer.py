@@ -158,12 +158,12 @@ class LayerWriter(ABC):
         """The expression that stands for `p` in the call."""
         value = safe(p.name)
         match p.kind:
+            case Kind.SCALAR:
+                return f"{p.name}_"
             case Kind.SELF | Kind.HANDLE:
                 return self.pointer(p.ctype, self.address(p, value))
             case Kind.ADDRESS:
-                return self.pointer("void", self.address(p, value))
-            case Kind.SCALAR:
-                return self.integer(p, value)
+                return self.pointer("void", f"{p.name}_")
             case Kind.COUNT:
                 return f"{p.counts}_count"
             case Kind.STRUCT:
@@ -196,17 +196,23 @@ class LayerWriter(ABC):
 
     def body(self, function: Function) -> list[str]:
         explains = any(p.kind is Kind.ERROR for p in function.parameters)
-        lines = []
+        # Each argument is converted once, as that may run code of others, which may answer something else the second time; and addresses
+        # come last, as that code may close what lies there.
+        lines = [f"{p.name}_ = {self.integer(p, safe(p.name))}" for p in function.parameters if p.kind is Kind.SCALAR]
+        addresses = {p.name: self.address(p, safe(p.name)) for p in function.parameters if p.kind is Kind.ADDRESS}
+        lines += [f"{name}_ = {address}" for name, address in addresses.items()]
         for output in (p for p in function.parameters if p.kind in OUTS):
             room = self.out(output)[0]
             if output.kind is Kind.OUT_ARRAY:
-                room = self.array(output.ctype, f'_integer({output.count}, "{output.count}", 0, _ARRAY_MAX)')
+                room = self.array(output.ctype, f'_integer({output.count}_, "{output.count}", 0, _ARRAY_MAX)')
             lines.append(f"{output.name}_ = {room}")
             if output.kind is Kind.OUT_STRUCT and self.api.struct(output.ctype).sized:
                 lines.append(f"{output.name}_.struct_size = {self.api.struct(output.ctype).size}")
         if explains:
             lines.append(f"_error = {self.one('sb_error')}")
-        call = [line for p in function.parameters if p.kind in PINNED for line in self.pinned(p)]
+        pinned = [p for p in function.parameters if p.kind in PINNED]
+        pinned.sort(key=self.has_handles)
+        call = [line for p in pinned for line in self.pinned(p)]
         if call:
             lines += ["with _Pins() as _pins:", *(f"    {line}" for line in [*call, *self.call(function)])]
         else:
@@ -218,6 +224,12 @@ class LayerWriter(ABC):
             ]
         results = [self.out(o)[2] for o in outputs(function)]
         return [*lines, f"return {', '.join(results)}"] if results else lines
+
+    def has_handles(self, p: Entity) -> int:
+        """0 where nothing in a parameter is a handle, 1 where something is, 2 where all is."""
+        if p.kind is Kind.OPTIONS:
+            return int(any(f.kind is Kind.HANDLE for f in fields(self.api.struct(p.ctype))))
+        return 2 * (p.kind is Kind.HANDLES)
 
     def call(self, function: Function) -> list[str]:
         call = invocation(f"_lib.{function.name}", (self.argument(p) for p in function.parameters))
@@ -240,7 +252,7 @@ class LayerWriter(ABC):
         """The function that fills a structure from a record."""
         lines = [f"def _put_{struct.name}(pins, target, value):"]
         lines.append(f"    value = _record(value, _records.{class_name(struct.name)})")
-        for f in fields(struct):
+        for f in sorted(fields(struct), key=lambda f: f.kind is Kind.HANDLE):  # addresses last, as in a call
             value, to = f"value.{safe(f.name)}", f"target.{f.name}"
             both = f"{to}, target.{f.count}"
             match f.kind:

@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xa1d00d61de31b214ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x312ab47d1d4e9800ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "a1d00d61de31b214"
+const coreDigest = "312ab47d1d4e9800"

@@ -4933,15 +4933,15 @@ func (v *VisitManager) enter(op string) (*C.sb_visit_manager, error) {
 
 // openVisitManager opens the file at path, or makes it. A file of the old format is upgraded, and kept as
 // path.v0; an unsynced tail is cut off, and kept as path.cut. A symbolic link is followed to its file, which
-// must be there. path.new, under which a file that replaces path is built, and path.lock are the store's own
-// names.
+// must be there. path.new, under which a file that replaces path is built, path.lock, path.v0 and path.cut
+// are the store's own names: no new file is made under such a name beside another file.
 //
 //   - Ownership: the caller closes manager; nil options mean the defaults.
 //   - Threads: any.
-//   - Errors: ErrLocked when another handle writes the file; ErrCorrupt for a damaged file, which stays
-//     untouched; ErrNotFound when there is none and readOnly is set; ErrUnsupported for a file of a newer
-//     library; ErrInvalidArgument for a path that is no file, or an option out of its range; ErrIO;
-//     ErrNoMemory.
+//   - Errors: ErrLocked when another handle writes the file, after lock_timeout_ms; ErrCorrupt for a damaged
+//     file, which stays untouched; ErrNotFound when there is none and readOnly is set, or when only a mount
+//     leads to a file that was removed; ErrUnsupported for a file of a newer library; ErrInvalidArgument for
+//     a path that is no file, or an option out of its range; ErrIO; ErrNoMemory.
 //   - Since: 1.0
 func openVisitManager(path string, options *VisitManagerOptions) (*VisitManager, error) {
 	cPath, err := cText("NewVisitManager", "path", path)
@@ -5213,8 +5213,9 @@ func (v *VisitManager) scan() (*VisitScan, error) {
 //
 //   - Ownership: none.
 //   - Threads: any.
-//   - Errors: ErrInvalidArgument when path exists; ErrUnsupported where the store is no file, or one of the
-//     old format; otherwise see the top. Where it fails, there is no new file.
+//   - Errors: ErrInvalidArgument when path exists, or is a name that a store beside it takes for itself;
+//     ErrUnsupported where the store is no file, or one of the old format; otherwise see the top. Where it
+//     fails, there is no new file.
 //   - Since: 1.0
 func (v *VisitManager) CopyTo(path string) error {
 	cPath, err := cText("VisitManager.CopyTo", "path", path)
@@ -5240,8 +5241,9 @@ func (v *VisitManager) CopyTo(path string) error {
 //
 //   - Ownership: none.
 //   - Threads: any.
-//   - Errors: see the top; the old file is then still in place, unless the last sync, that of the folder,
-//     failed, which poisons the handle.
+//   - Errors: see the top; ErrUnsupported for a file with several hard links, of which the others would keep
+//     the old content. The old file is then still in place, unless the last sync, that of the folder, failed,
+//     which poisons the handle.
 //   - Since: 1.0
 func (v *VisitManager) Compact() error {
 	self, err := v.enter("VisitManager.Compact")
@@ -5261,7 +5263,8 @@ func (v *VisitManager) Compact() error {
 //
 //   - Ownership: none.
 //   - Threads: any.
-//   - Errors: ErrIO, and the handle is poisoned; otherwise see the top.
+//   - Errors: ErrIO, and the handle is poisoned; ErrNotFound when it is on disk, and the path does not lead
+//     there; otherwise see the top.
 //   - Since: 1.0
 func (v *VisitManager) Sync() error {
 	self, err := v.enter("VisitManager.Sync")
@@ -5352,8 +5355,9 @@ func (v *VisitManager) GetStats() (VisitStats, error) {
 //
 //   - Ownership: none.
 //   - Threads: nobody else may use manager during or after the call.
-//   - Errors: ErrIO, or what a compaction failed with, such as ErrCorrupt for users who cannot be read; the
-//     lock is free all the same, and nothing acknowledged is lost to the end of the process.
+//   - Errors: ErrIO; ErrNotFound when all is on disk, and the path does not lead there; what a compaction
+//     failed with, such as ErrCorrupt for users who cannot be read; the lock is free all the same, and
+//     nothing acknowledged is lost to the end of the process.
 //   - Since: 1.0
 func (v *VisitManager) finish() error {
 	self, err := v.enter("VisitManager.Finish")
@@ -5931,7 +5935,7 @@ func VerifyVisits(path string) (VisitReport, error) {
 //   - Ownership: report is the caller's, and says what was found.
 //   - Threads: any.
 //   - Errors: ErrCorrupt when nothing in the file is of use; ErrNotFound; ErrInvalidArgument when target
-//     exists; ErrIO; ErrNoMemory.
+//     exists, or is a name that a store beside it takes for itself; ErrIO; ErrNoMemory.
 //   - Since: 1.0
 func SalvageVisits(path string, target string) (VisitReport, error) {
 	cPath, err := cText("SalvageVisits", "path", path)

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xa1d00d61de31b214ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x312ab47d1d4e9800ull
 import "C"

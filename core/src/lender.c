@@ -3,13 +3,15 @@
 /* Memory of somebody else becomes a block whose bytes lie elsewhere. All such blocks have one provider, which gives none by itself.
  *
  * What is back at a lender waits in a list that any thread adds to without a lock, because a view may be closed anywhere. Only one thread at a
- * time takes from it: so what it sees at the head stays there until it is taken, and nothing is freed under it. */
+ * time takes from it: so what it sees at the head stays there until it is taken, and nothing is freed under it. A child of a fork knows by the
+ * generation that a thread which was taking is not there; what that had in hand is lost to the child. */
 
 #include <stdlib.h>
 
 #include <samebytes/lender.h>
 
 #include "internal.h"
+#include "system.h"
 
 typedef struct foreign_block {
   sb_block block;
@@ -27,7 +29,7 @@ struct sb_lender {
   _Atomic(loan *) back;
   sb_priv_owners owners; /* the handle, and each loan that is not back */
   atomic_size_t lent;
-  atomic_bool taking;
+  _Atomic uint32_t taking; /* 0, or the generation of the process in which a thread takes */
 };
 
 /* ---- blocks ---- */
@@ -98,6 +100,8 @@ sb_status sb_lender_open(sb_lender **lender) {
   sb_lender *made = calloc(1, sizeof *made);
   if (made == NULL) return SB_NO_MEMORY;
   atomic_init(&made->owners, 1);
+  sb_priv_fork_hold(); /* so that forks are counted */
+  sb_priv_fork_release();
   *lender = made;
   return SB_OK;
 }
@@ -121,11 +125,14 @@ sb_status sb_lender_lend(sb_lender *lender, const void *data, size_t size, uint6
 sb_status sb_lender_take(sb_lender *lender, uint64_t *token) {
   if (lender == NULL || token == NULL) return SB_INVALID_ARGUMENT;
   if (atomic_load_explicit(&lender->back, memory_order_relaxed) == NULL) return SB_NOT_FOUND;
-  if (atomic_exchange_explicit(&lender->taking, true, memory_order_acquire)) return SB_NOT_FOUND;
+  const uint32_t generation = sb_priv_fork_generation();
+  uint32_t taking = atomic_load_explicit(&lender->taking, memory_order_relaxed);
+  if (taking == generation || !atomic_compare_exchange_strong(&lender->taking, &taking, generation)) return SB_NOT_FOUND;
+  SB_PRIV_STEP(SB_PRIV_STEP_TOUCH, lender);
   loan *first = atomic_load_explicit(&lender->back, memory_order_acquire);
   while (first != NULL && !atomic_compare_exchange_weak(&lender->back, &first, first->next)) {
   }
-  atomic_store_explicit(&lender->taking, false, memory_order_release);
+  atomic_store_explicit(&lender->taking, 0, memory_order_release);
   if (first == NULL) return SB_NOT_FOUND;
   *token = first->token;
   free(first);

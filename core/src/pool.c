@@ -27,6 +27,7 @@ static pthread_mutex_t default_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t pools_lock = PTHREAD_MUTEX_INITIALIZER;
 static sb_pool *open_pools;
 static sb_pool *free_pools;
+static sb_pool *all_pools; /* both, by next_made: a fork locks them in this order, which never changes */
 static bool slots_used[SB_PRIV_SLOTS];
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 
@@ -35,8 +36,7 @@ static void fork_prepare(void) {
   sb_priv_lock(&default_lock);
   sb_priv_handles_lock();
   sb_priv_lock(&pools_lock);
-  for (sb_pool *pool = open_pools; pool != NULL; pool = pool->next) sb_priv_lock(&pool->lock);
-  for (sb_pool *pool = free_pools; pool != NULL; pool = pool->next) sb_priv_lock(&pool->lock); /* somebody may find out that it is gone */
+  for (sb_pool *pool = all_pools; pool != NULL; pool = pool->next_made) sb_priv_lock(&pool->lock); /* of a free one somebody may find that out */
   sb_priv_thread_revoke_all();
   sb_priv_slab_lock();
 }
@@ -66,8 +66,7 @@ static void pools_left_recycle(void) {
 static void fork_done(bool in_child) {
   sb_priv_slab_unlock();
   sb_priv_thread_restore_all(in_child);
-  for (sb_pool *pool = open_pools; pool != NULL; pool = pool->next) sb_priv_unlock(&pool->lock);
-  for (sb_pool *pool = free_pools; pool != NULL; pool = pool->next) sb_priv_unlock(&pool->lock);
+  for (sb_pool *pool = all_pools; pool != NULL; pool = pool->next_made) sb_priv_unlock(&pool->lock);
   if (in_child) pools_left_recycle();
   sb_priv_unlock(&pools_lock);
   sb_priv_handles_unlock(in_child);
@@ -100,6 +99,8 @@ static sb_pool *pool_make(void) {
       memset(pool, 0, sizeof *pool);
       pool->retired = true; /* until it is open */
       (void)pthread_mutex_init(&pool->lock, NULL);
+      pool->next_made = all_pools;
+      all_pools = pool;
     }
   }
   if (pool != NULL) {

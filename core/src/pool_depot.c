@@ -568,8 +568,10 @@ bool sb_priv_depot_retire(sb_pool *pool) {
   sb_priv_thread_revoke(pool->caches);
   for (sb_priv_cache *cache; (cache = pool->caches) != NULL;) {
     cache_detach(pool, cache);
-    sb_priv_thread_restore(cache); /* its magazines have no room any more */
-    cache_release(cache);          /* not before: who restored the gate of another thread would count it round */
+    /* The thread may go on, as its magazines have no room any more. The cache is given back last: the thread may end then, and the gate that
+     * was restored would be the next one's, and counted round. */
+    sb_priv_thread_restore(cache);
+    cache_release(cache);
   }
   sb_priv_depot_shrink(pool, 0, false);
   retired_check(pool);

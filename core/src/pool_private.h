@@ -441,6 +441,7 @@ struct sb_pool {    // NOLINT(clang-analyzer-optin.performance.Padding): what ch
   _Atomic uint32_t handle_count; /* of sb_pool_handle */
   sb_pool *next;                 /* in the list of all pools, or of free structures */
   sb_pool *previous;
+  sb_pool *next_made; /* in the list of both */
 };
 
 #define SB_PRIV_SIZE_HINT(size) (((size) - 1) / 256) /* beyond all for 0 */

@@ -200,7 +200,8 @@ void sb_priv_thread_restore_all(bool in_child) {
     gate_restore(&thread->gate);
     if (!in_child || thread->ended || is_own(thread)) continue;
     sb_priv_depot_thread_ended(thread, true);
-    atomic_store(&thread->gate.busy, 0); /* it may have been about to see that it is revoked, and to leave */
+    /* It may have been about to see that it is revoked, and to leave. */
+    atomic_store(&thread->gate.busy, 0);
     thread_free(thread);
   }
   sb_priv_unlock(&threads_lock);

@@ -433,7 +433,9 @@ static bool segment_map(sb_channel *channel, const wire_record *said, int file, 
 
 static void segment_said(sb_channel *channel, const wire_record *said) {
   if (channel->file_count == 0) {
-    END(channel, SB_CORRUPT, "fd", "the peer names a segment, and sent no descriptor for it");
+    END(channel, SB_CORRUPT, "fd",
+        channel->files_dropped ? "the peer sends a descriptor that it did not announce"
+                               : "the peer names a segment, and sent no descriptor for it");
     return;
   }
   if (said->slot >= SLOTS || (channel->slots[said->slot] != NULL && channel->slots[said->slot]->blocks > 0)) {

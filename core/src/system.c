@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -590,6 +591,7 @@ void sb_priv_cancel_release(int before) { (void)pthread_setcancelstate(before, &
 
 static pthread_mutex_t fork_mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+static _Atomic uint32_t generation = 1;
 static sb_priv_fork_entry fork_list = {.next = &fork_list, .before = &fork_list};
 
 static int list_cancel; /* of the thread that holds the list */
@@ -619,6 +621,7 @@ static void fork_in_parent(void) {
 }
 
 static void fork_in_child(void) {
+  (void)atomic_fetch_add(&generation, 1);
   for (sb_priv_fork_entry *entry = fork_list.next; entry != &fork_list; entry = entry->next) {
     if (entry->release != NULL) entry->release(entry);
     if (entry->in_child != NULL) entry->in_child(entry);
@@ -634,6 +637,8 @@ void sb_priv_fork_hold(void) {
 }
 
 void sb_priv_fork_release(void) { list_unlock(); }
+
+uint32_t sb_priv_fork_generation(void) { return atomic_load_explicit(&generation, memory_order_relaxed); }
 
 void sb_priv_fork_add(sb_priv_fork_entry *entry) {
   entry->next = fork_list.next;

@@ -148,6 +148,9 @@ typedef struct sb_priv_fork_entry {
   void (*in_child)(struct sb_priv_fork_entry *entry); /* or NULL */
 } sb_priv_fork_entry;
 void sb_priv_fork_hold(void); /* the thread is not cancelled before the release */
+/* Which process this is, counted from 1 in those that forked one from the other; true of a process after its first sb_priv_fork_hold, or its
+ * parent's. What a thread was in the middle of in another process is nobody's in this one. */
+uint32_t sb_priv_fork_generation(void);
 void sb_priv_fork_release(void);
 void sb_priv_fork_add(sb_priv_fork_entry *entry);    /* the list is held */
 void sb_priv_fork_remove(sb_priv_fork_entry *entry); /* the list is held */

@@ -2,9 +2,8 @@
 
 /* The file store: opening, reading, closing. Changes are in visit_commit.c.
  *
- * Nobody touches a file without the lock PATH.lock but readers, and they only read. Whatever replaces PATH is built as PATH.new and
- * renamed,
- * so that PATH is a whole file at every moment. */
+ * Nobody touches a file without its lock but readers, and they only read. The file itself is locked, and PATH.lock for the time when there is
+ * no file yet. Whatever replaces PATH is built as PATH.new, locked, and renamed, so that PATH is a whole and locked file at every moment. */
 
 #include <errno.h>
 #include <stdio.h>

@@ -47,11 +47,7 @@ enum {
 };
 
 /* Where a party or the scheduler goes on. swapcontext asks the system for the mask of signals each time, which costs more than all the rest; a
- * jump does not. AddressSanitizer is told of the one and not of the other. */
-#ifdef ORDERS_ASAN
-typedef ucontext_t orders_place;
-#define ORDERS_SWITCH(from, to, begins) ((void)(begins), (void)swapcontext(from, to))
-#else
+ * jump does not. */
 typedef jmp_buf orders_place;
 #define ORDERS_SWITCH(from, to, begins) \
   do { \
@@ -60,7 +56,6 @@ typedef jmp_buf orders_place;
       _longjmp(*(to), 1); \
     } \
   } while (0)
-#endif
 
 typedef struct orders_step {
   int kind; /* -1: the party has ended, or not begun */
@@ -127,12 +122,9 @@ static inline void orders_tell(void) {
 
 /* Who holds a lock; -1: nobody. With `holder` other than -2 it is somebody else's from now on. */
 static inline int orders_lock(const void *lock, int holder) {
-  int place = -1;
-  for (int i = 0; i < ORDERS_LOCKS_MAX; i++) {
-    if (orders.locks[i].lock == lock) place = i;
-    if (place < 0 && orders.locks[i].lock == NULL) place = i;
-  }
-  ORDERS_HOLDS(place >= 0);
+  int place = 0;
+  while (place < ORDERS_LOCKS_MAX && orders.locks[place].lock != lock && orders.locks[place].lock != NULL) place++;
+  ORDERS_HOLDS(place < ORDERS_LOCKS_MAX);
   const int before = orders.locks[place].lock == lock ? orders.locks[place].holder : -1;
   if (holder == -2) return before;
   orders.locks[place].lock = lock;
@@ -252,9 +244,6 @@ static inline void orders_party_begin(int party, void (*run)(int party)) {
   made->context.uc_stack.ss_size = ORDERS_STACK;
   made->context.uc_link = NULL;
   makecontext(&made->context, (void (*)(void))orders_party_main, 1, party);
-#ifdef ORDERS_ASAN
-  made->place = made->context;
-#endif
 }
 
 /* ---- runs ---- */

@@ -5,7 +5,9 @@
 
 #include <math.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "failing_memory.h"
@@ -433,8 +435,54 @@ static void null_is_an_error_or_does_nothing(void **state) {
   sb_buf_close(buf);
 }
 
+/* ---- a fork while another thread takes ---- */
+
+static _Thread_local bool stops_while_it_takes;
+static atomic_bool takes, may_go_on;
+
+static void stop_while_it_takes(int kind, const void *thing, const char *function) {
+  (void)kind, (void)thing;
+  if (!stops_while_it_takes || strcmp(function, "sb_lender_take") != 0) return;
+  takes = true;
+  while (!may_go_on) (void)usleep(1000);
+}
+
+static void *take_slowly(void *lender) {
+  uint64_t token = 0;
+  stops_while_it_takes = true;
+  return sb_lender_take(lender, &token) == SB_OK ? NULL : lender;
+}
+
+static void a_child_takes_what_is_back_though_another_thread_was_taking(void **state) {
+  (void)state;
+  sb_lender *lender = NULL;
+  sb_view *view = NULL;
+  uint64_t token = 0;
+  pthread_t thread;
+  void *failed = NULL;
+  assert_ok(sb_lender_open(&lender));
+  assert_ok(sb_lender_lend(lender, "one", 3, 11, &view));
+  sb_view_close(view);
+  sb_priv_step_hook = stop_while_it_takes;
+  assert_int_equal(pthread_create(&thread, NULL, take_slowly, lender), 0);
+  while (!takes) (void)usleep(1000);
+  assert_int_equal(sb_lender_take(lender, &token), SB_NOT_FOUND);
+  const pid_t child = fork();
+  if (child == 0) _exit(sb_lender_take(lender, &token) == SB_OK && token == 11 && sb_lender_lent(lender) == 0 ? 0 : 1);
+  int status = 0;
+  assert_int_equal(waitpid(child, &status, 0), child);
+  assert_true(WIFEXITED(status));
+  assert_int_equal(WEXITSTATUS(status), 0);
+  may_go_on = true;
+  assert_int_equal(pthread_join(thread, &failed), 0);
+  assert_null(failed);
+  sb_priv_step_hook = NULL;
+  sb_lender_close(lender);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_child_takes_what_is_back_though_another_thread_was_taking),
       cmocka_unit_test(integers_have_the_range_of_their_size),
       cmocka_unit_test(the_bytes_of_a_number_lie_in_its_order),
       cmocka_unit_test(floats_are_rounded_or_refused),

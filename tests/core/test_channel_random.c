@@ -157,6 +157,16 @@ static void send_one(actor *it) {
   sb_block_close(block);
 }
 
+/* Writes to all kinds of memory that the actor may have. */
+static void overwrite(actor *it) {
+  for (size_t i = 0; i < MEMORIES; i++) {
+    sb_block *blocks[16] = {NULL};
+    for (size_t j = 0; j < 16; j++)
+      if (sb_memory_get_block(it->memories[i], 4096, &blocks[j]) == SB_OK) memset(sb_block_data(blocks[j]), 0xee, 4096);
+    for (size_t j = 0; j < 16; j++) sb_block_close(blocks[j]);
+  }
+}
+
 static sb_status receive_one(actor *it) {
   held *one = &it->held[random_below(&it->random, HELD_MAX)];
   let_go(one);
@@ -287,9 +297,13 @@ static void round_of_threads(random_source *random) {
     for (size_t i = 0; i < count; i++) close_actor(&actors[i]);
   sb_channel_close(a_first ? both.a : both.b);
   if (!held_first)
-    for (size_t i = 0; i < count; i++) { /* the one that is open goes on, with all memory that it takes for free */
-      if ((i % 2 == 0) == a_first) continue;
-      for (int j = 0; j < 5; j++) send_one(&actors[i]);
+    for (size_t i = 0; i < count; i++) { /* both go on, with all memory that they take for free */
+      for (int j = 0; j < 5; j++) {
+        if ((i % 2 == 0) == a_first)
+          overwrite(&actors[i]);
+        else
+          send_one(&actors[i]);
+      }
       for (size_t j = 0; j < count; j++)
         for (size_t k = 0; k < HELD_MAX; k++) check_held(&actors[j].held[k]);
     }

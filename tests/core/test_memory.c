@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include "failing_memory.h"
+#include "internal.h"
 
 typedef sb_status (*open_function)(sb_memory **memory);
 
@@ -131,6 +132,43 @@ static void a_block_is_exclusive_while_it_has_one_owner(void **state) {
   assert_true(sb_block_is_exclusive(other));
   sb_block_close(other);
   sb_memory_close(memory);
+}
+
+/* Here as many owners as a program would get by 2^32 calls less one, and then the one more, of each kind. */
+static void two_to_the_32_owners_are_not_none(void **state) {
+  (void)state;
+  for (int i = 0; i < OPENS; i++) {
+    sb_memory *memory = NULL;
+    sb_block *block = NULL;
+    sb_view *view = NULL, *copy = NULL;
+    sb_pin *pin = NULL;
+    assert_ok(opens[i](&memory));
+    assert_ok(sb_memory_get_block(memory, 100, &block));
+    assert_ok(sb_view_open_block(block, 100, &view));
+    sb_priv_owners_add(&block->owners, UINT32_MAX);
+    assert_int_equal(atomic_load(&block->owners), (uint64_t)1 << 32);
+    assert_ptr_equal(sb_block_retain(block), block);
+    assert_ok(sb_view_pin(view, 0, &pin));
+    assert_ok(sb_view_copy(view, &copy));
+    assert_int_equal(atomic_load(&block->owners), ((uint64_t)1 << 32) + 3);
+    sb_view_close(copy);
+    sb_pin_close(pin);
+    assert_false(sb_block_is_exclusive(block));
+    sb_buf *buf = NULL;
+    assert_int_equal(sb_buf_from_blocks(&block, 1, memory, &buf), SB_BUSY);
+    sb_block_close(block);
+    sb_view_close(view); /* 2^32 - 1 are left */
+    assert_true(stats_of(memory).live_bytes > 0);
+    assert_false(sb_priv_owners_remove(&block->owners, UINT32_MAX - 1));
+    assert_true(sb_block_is_exclusive(block));
+    sb_block_close(block);
+    sb_priv_owners_add(&memory->owners, UINT32_MAX);
+    assert_ptr_equal(sb_memory_retain(memory), memory);
+    sb_memory_close(memory);
+    assert_false(sb_priv_owners_remove(&memory->owners, UINT32_MAX));
+    sb_memory_close(memory);
+  }
+  assert_no_live_blocks();
 }
 
 static void a_fixed_provider_gives_its_size_whatever_is_asked(void **state) {
@@ -309,6 +347,7 @@ int main(void) {
       cmocka_unit_test(a_retained_provider_goes_with_its_last_owner),
       cmocka_unit_test(a_size_that_no_block_has_is_refused),
       cmocka_unit_test(a_block_is_exclusive_while_it_has_one_owner),
+      cmocka_unit_test(two_to_the_32_owners_are_not_none),
       cmocka_unit_test(a_fixed_provider_gives_its_size_whatever_is_asked),
       cmocka_unit_test(the_nth_request_fails_and_the_next_succeeds),
       cmocka_unit_test(only_a_tracing_provider_can_be_made_to_fail),

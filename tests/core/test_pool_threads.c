@@ -5,6 +5,10 @@
 #include <stdatomic.h>
 #include <time.h>
 
+#include <unistd.h>
+
+#include "pool_private.h"
+
 /* Eight threads in a ring: each gets blocks, writes who it is, and passes them on to the next, which looks and puts them. Two more trim and count
  * meanwhile. A second here, a minute in `make nightly`. */
 
@@ -107,7 +111,73 @@ static void blocks_got_on_eight_threads_are_put_on_others(void **state) {
   sb_pool_close(pool);
 }
 
+/* ---- a thread is cancelled while it waits for another, with the lock of the pool ---- */
+
+static _Thread_local enum {
+  NOBODY,
+  HOLDER, /* stops in the middle of a get */
+  TRIMMER /* waits for that */
+} role;
+static atomic_bool holder_is_inside, trimmer_waits, holder_may_go;
+
+static void wait_a_moment(void) { (void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL); }
+
+static void stop_in_the_middle(int kind, const void *thing, const char *function) {
+  (void)thing;
+  if (role == TRIMMER && kind == SB_PRIV_STEP_BUSY) trimmer_waits = true;
+  if (role != HOLDER || strcmp(function, "sb_priv_magazine_pop") != 0) return;
+  holder_is_inside = true;
+  while (!holder_may_go) wait_a_moment();
+}
+
+static void *hold(void *argument) {
+  void *data = NULL;
+  if (sb_pool_get(argument, 512, &data) != SB_OK || sb_pool_put(argument, data) != SB_OK) return argument;
+  role = HOLDER;
+  const bool got = sb_pool_get(argument, 512, &data) == SB_OK;
+  role = NOBODY;
+  return got && sb_pool_put(argument, data) == SB_OK ? NULL : argument;
+}
+
+static void *trim_and_sleep(void *argument) {
+  role = TRIMMER;
+  sb_pool_trim(argument);
+  for (;;) (void)nanosleep(&(struct timespec){.tv_sec = 1}, NULL); /* to be cancelled here, and not before */
+  return NULL;
+}
+
+static void a_thread_that_is_cancelled_while_it_trims_leaves_nothing_locked(void **state) {
+  (void)state;
+  const sb_pool_class classes[] = {{512, 500}};
+  sb_pool_options options;
+  sb_pool_options_init(&options, sizeof options);
+  options.classes = classes;
+  options.class_count = 1;
+  sb_pool *own = NULL;
+  assert_ok(sb_pool_open(&options, &own));
+  sb_priv_step_hook = stop_in_the_middle;
+  pthread_t holder, trimmer;
+  void *held = own, *result = NULL;
+  assert_int_equal(pthread_create(&holder, NULL, hold, own), 0);
+  while (!holder_is_inside) wait_a_moment();
+  assert_int_equal(pthread_create(&trimmer, NULL, trim_and_sleep, own), 0);
+  while (!trimmer_waits) wait_a_moment();
+  (void)alarm(60); /* what is left locked never ends */
+  assert_int_equal(pthread_cancel(trimmer), 0);
+  for (int i = 0; i < 50; i++) wait_a_moment(); /* it waits, however long that takes */
+  holder_may_go = true;
+  assert_int_equal(pthread_join(trimmer, &result), 0);
+  assert_ptr_equal(result, PTHREAD_CANCELED);
+  assert_int_equal(pthread_join(holder, &held), 0);
+  assert_null(held);
+  sb_priv_step_hook = NULL;
+  sb_pool_trim(own);
+  sb_pool_close(own);
+  (void)alarm(0);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(blocks_got_on_eight_threads_are_put_on_others)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(blocks_got_on_eight_threads_are_put_on_others),
+                                     cmocka_unit_test(a_thread_that_is_cancelled_while_it_trims_leaves_nothing_locked)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -69,6 +69,7 @@ def test_nothing_else_may_call_go(callers: dict[str, set[str]]) -> None:
         "memory.c:provider_put": "a provider's put: what is written in Go waits (defer)",
         "sb_memory_close": "a provider's end: likewise",
         "sb_memory_get_stats": "a pool's count",
+        "sb_memory_get_failure": "a provider's last failure, which functions of the library copy",
     }
     indirect = {
         name for name in callers["__indirect_call"] if name.startswith(("memory.c:", "sb_memory_", "view.c:", "buf.c:"))

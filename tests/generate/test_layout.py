@@ -33,11 +33,9 @@ def compiled(root: Path) -> subprocess.CompletedProcess[str]:
 def test_every_structure_of_the_headers_is_in_the_layout() -> None:
     """Found here without libclang."""
     headers = [path.read_text(encoding="utf-8") for path in (ROOT / "core/include").rglob("*.h")]
-    defined = [
-        name
-        for text in headers
-        for name in re.findall(r"^(?:typedef )?struct (?:SB_\w+ )?(\w+) \{", text, re.MULTILINE)
-    ]
+    tagged = r"^(?:typedef )?struct (?:SB_\w+ )?(\w+) \{"
+    untagged = r"^typedef struct \{[^}]*\} (\w+);"
+    defined = [name for text in headers for form in (tagged, untagged) for name in re.findall(form, text, re.MULTILINE)]
     assert len(defined) >= 31
     assert sorted(defined) == STRUCTS
 

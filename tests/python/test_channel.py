@@ -226,7 +226,9 @@ def record(
     return magic + struct.pack("<4B7Q", kind, mode, more, 0, slot, pin, size, offset, 0, 0, zero)
 
 
-ANNOUNCEMENT = b"".join(record(FILES, mode=0, size=ahead) for ahead in range(32, -1, -1))  # of descriptors that come next
+ANNOUNCEMENT = b"".join(
+    record(FILES, mode=0, size=ahead) for ahead in range(32, -1, -1)
+)  # of descriptors that come next
 
 
 def memfd(size: int = SIZE, seals: int = SEALS, flags: int = os.MFD_ALLOW_SEALING) -> int:

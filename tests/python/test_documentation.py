@@ -31,6 +31,21 @@ def test_the_program_of_the_page_on_visits_keeps_them(tmp_path: Path) -> None:
     ]
 
 
+def test_each_case_of_names_on_the_page_of_visits_has_its_tests() -> None:
+    chapter = (ROOT / "docs/visits.md").read_text().split("## Names are not things")[1]
+    rows = [line for line in chapter.splitlines() if line.startswith("| ")][1:]
+    tests = "".join(
+        (ROOT / path).read_text()
+        for path in ("tests/core/test_visits_names.c", "tests/core/test_visits_file.c", "tests/crash/test_names.py")
+    )
+    assert len(rows) > 15
+    for row in rows:
+        named = re.findall(r"`(\w+)`", row.split("|")[3])
+        assert named or "the same" in row.split("|")[3], row
+        for name in named:
+            assert re.search(rf"(static void|def) {name}\(", tests), name
+
+
 def test_the_client_and_server_of_the_page_talk() -> None:
     code = blocks("pipelining.md")[0]
     assert output_of(code).split() == ["hello", str(sum(range(1000)))]

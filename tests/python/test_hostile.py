@@ -6,6 +6,8 @@ C (tests/core/test_hostile.c) and Go (tests/go/hostile_test.go) are sent the sam
 from __future__ import annotations
 
 import json
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -96,3 +98,51 @@ def test_a_million_bad_frames_fed_at_once(stream: str, frames: int) -> None:
     rows, errors, bytes_more, _ = json.loads(output_of(AT_ONCE.replace("if at == 0:", "if False:"), stream))
     assert (rows, errors) == (0, frames)
     assert bytes_more < 64 * MIB, f"{bytes_more / MIB:.1f} MiB more"
+
+
+REALLOC = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stddef.h>
+
+size_t refused_size; /* requests of as many bytes or more are refused, `refused_count` times */
+int refused_count;
+
+void *realloc(void *memory, size_t size) {
+  static void *(*real)(void *, size_t);
+  if (real == NULL) real = (void *(*)(void *, size_t))dlsym(RTLD_NEXT, "realloc");
+  if (refused_count > 0 && size >= refused_size) {
+    refused_count--;
+    errno = ENOMEM;
+    return NULL;
+  }
+  return real(memory, size);
+}
+"""
+
+PARSED_ONCE = r"""
+import ctypes, struct, sys
+import samebytes
+
+shim = ctypes.CDLL(sys.argv[1])
+count, size = ctypes.c_int.in_dll(shim, "refused_count"), ctypes.c_size_t.in_dll(shim, "refused_size")
+schema = samebytes.Schema("None_", "request", 7, [])
+parser, batch = samebytes.Parser([schema]), samebytes.Batch()
+parser.feed(struct.pack(">ibb", 2, 7, 1) * 100_000)
+size.value, count.value = 100_000, 1
+try:
+    parser.parse(batch)
+    print("parsed again")
+except samebytes.NoMemoryError as error:
+    print(error, count.value)
+print(len(parser.parse(batch).rows))
+"""
+
+
+def test_a_parse_that_failed_is_not_made_again(tmp_path: Path) -> None:
+    source, shim = tmp_path / "refusing.c", tmp_path / "refusing.so"
+    source.write_text(REALLOC)
+    subprocess.run(["gcc", "-shared", "-fPIC", "-O1", str(source), "-o", str(shim), "-ldl"], check=True)
+    said = output_of(PARSED_ONCE, shim, LD_PRELOAD=str(shim)).splitlines()
+    assert said == ["sb_parser_parse: the system or a byte limit has no more memory 0", "100000"]

@@ -23,26 +23,6 @@ int raise_error(const char *name, const char *message) {
   return -1;
 }
 
-/* Another thread may be in a call on this object with the GIL released: Handle's lock keeps it apart. */
-static int lock(Exporter *self) {
-  PyObject *held = PyObject_GetAttrString((PyObject *)self, "_lock");
-  PyObject *result = held == NULL ? NULL : PyObject_CallMethod(held, "acquire", NULL);
-  Py_XDECREF(held);
-  Py_XDECREF(result);
-  return result == NULL ? -1 : 0;
-}
-
-static void unlock(Exporter *self) {
-  PyObject *type, *value, *traceback;
-  PyErr_Fetch(&type, &value, &traceback);
-  PyObject *held = PyObject_GetAttrString((PyObject *)self, "_lock");
-  PyObject *result = held == NULL ? NULL : PyObject_CallMethod(held, "release", NULL);
-  if (result == NULL) PyErr_WriteUnraisable((PyObject *)self);
-  Py_XDECREF(held);
-  Py_XDECREF(result);
-  PyErr_Restore(type, value, traceback);
-}
-
 PyObject *exporter_get_address(PyObject *object, void *closure) {
   (void)closure;
   return PyLong_FromVoidPtr(((Exporter *)object)->address);
@@ -107,11 +87,11 @@ static int view_fill(Exporter *self, Py_buffer *buffer, int flags) {
 }
 
 static int view_getbuffer(PyObject *object, Py_buffer *buffer, int flags) {
-  Exporter *self = (Exporter *)object;
   buffer->obj = NULL;
-  if (lock(self) != 0) return -1;
-  int result = view_fill(self, buffer, flags);
-  unlock(self);
+  PyObject *lock = handle_begin(object); /* another thread may be in a call on it with the GIL released */
+  if (lock == NULL) return -1;
+  const int result = view_fill((Exporter *)object, buffer, flags);
+  handle_end(lock);
   return result;
 }
 
@@ -134,6 +114,13 @@ static PyType_Spec view_spec = {"samebytes._objects.View", sizeof(Exporter), 0, 
 
 /* Batch */
 
+/* A batch closes itself when nothing refers to it any more, and not when the collector calls finalizers: a memoryview of a column, in the same
+ * garbage, may be looked at by a finalizer that is called later. */
+static void batch_dealloc(PyObject *object) {
+  batch_end((Batch *)object);
+  exporter_dealloc(object);
+}
+
 /* However a batch loses its handle, rows keep what they show. */
 static int batch_set_address(PyObject *object, PyObject *value, void *closure) {
   return batch_keep_rows((Batch *)object) != 0 ? -1 : exporter_set_address(object, value, closure);
@@ -146,7 +133,7 @@ static PyGetSetDef batch_getset[] = {
 
 static PyType_Slot batch_slots[] = {
     {Py_tp_doc, "Makes rows, and counts the memoryviews of columns, while which it does not change."},
-    {Py_tp_dealloc, exporter_dealloc},
+    {Py_tp_dealloc, batch_dealloc},
     {Py_tp_getset, batch_getset},
     {Py_tp_members, exporter_members},
     {Py_tp_methods, batch_methods},
@@ -316,6 +303,9 @@ static int window_clear(PyObject *object) {
   return 0;
 }
 
+/* As column_collect: what is being shown stays. */
+static int window_collect(PyObject *object) { return ((Window *)object)->exports > 0 ? 0 : window_clear(object); }
+
 static void window_dealloc(PyObject *self) {
   PyTypeObject *type = Py_TYPE(self);
   PyObject_GC_UnTrack(self);
@@ -349,7 +339,15 @@ static PyObject *window_end(PyObject *object, PyObject *unused) {
   Py_RETURN_NONE;
 }
 
+static PyObject *window_keep(PyObject *object, PyObject *owner) {
+  PyObject *before = ((Window *)object)->owner;
+  ((Window *)object)->owner = Py_NewRef(owner);
+  Py_XDECREF(before);
+  Py_RETURN_NONE;
+}
+
 static PyMethodDef window_methods[] = {
+    {"keep", window_keep, METH_O, "Keep another owner alive instead, with whom the memory goes from now on."},
     {"end", window_end, METH_NOARGS, "End the lending. Raises BusyError while memoryviews are alive."},
     {NULL, NULL, 0, NULL},
 };
@@ -359,7 +357,7 @@ static PyType_Slot window_slots[] = {
     {Py_tp_new, window_new},
     {Py_tp_dealloc, window_dealloc},
     {Py_tp_traverse, window_traverse},
-    {Py_tp_clear, window_clear},
+    {Py_tp_clear, window_collect},
     {Py_tp_methods, window_methods},
     {Py_bf_getbuffer, window_getbuffer},
     {Py_bf_releasebuffer, window_releasebuffer},
@@ -367,6 +365,41 @@ static PyType_Slot window_slots[] = {
 };
 
 static PyType_Spec window_spec = {"samebytes._objects.Window", sizeof(Window), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, window_slots};
+
+/* Keeper: owns the handle of an object that was forgotten while memory that it lent is still shown. It has no finalizer, and closes the handle
+ * when nothing refers to it any more. */
+
+typedef struct {
+  PyObject_HEAD
+  sb_parser *parser;
+  sb_buf *buf;
+} Keeper;
+
+static PyObject *keeper_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
+  PyObject *parser = NULL, *buf = NULL;
+  static char *names[] = {"parser", "buf", NULL};
+  if (!PyArg_ParseTupleAndKeywords(args, keywords, "|O!O!:Keeper", names, &PyLong_Type, &parser, &PyLong_Type, &buf)) return NULL;
+  Keeper *self = (Keeper *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
+  if (self == NULL) return NULL;
+  self->parser = parser == NULL ? NULL : PyLong_AsVoidPtr(parser);
+  self->buf = buf == NULL ? NULL : PyLong_AsVoidPtr(buf);
+  return (PyObject *)self;
+}
+
+static void keeper_dealloc(PyObject *object) {
+  sb_parser_close(((Keeper *)object)->parser);
+  sb_buf_close(((Keeper *)object)->buf);
+  exporter_dealloc(object);
+}
+
+static PyType_Slot keeper_slots[] = {
+    {Py_tp_doc, "Owns a handle until nothing refers to it any more."},
+    {Py_tp_new, keeper_new},
+    {Py_tp_dealloc, keeper_dealloc},
+    {0, NULL},
+};
+
+static PyType_Spec keeper_spec = {"samebytes._objects.Keeper", sizeof(Keeper), 0, Py_TPFLAGS_DEFAULT, keeper_slots};
 
 /* Arrow: structures in capsules, as the Arrow PyCapsule interface has them. A consumer moves the content out, which leaves `release` NULL. */
 
@@ -453,10 +486,10 @@ int add_type(PyObject *module, const char *name, PyType_Spec *spec) {
   return result;
 }
 
-/* Made once per process, as rows are: a module object that is made again has the same. */
-static int add_column_type(PyObject *module) {
-  if (column_type == NULL) column_type = (PyTypeObject *)PyType_FromSpec(&column_spec);
-  return column_type == NULL ? -1 : PyModule_AddObjectRef(module, "Column", (PyObject *)column_type);
+/* A module object that is made again has the same types. */
+int add_common_type(PyObject *module, const char *name, PyType_Spec *spec, PyTypeObject **type) {
+  if (*type == NULL) *type = (PyTypeObject *)PyType_FromSpec(spec);
+  return *type == NULL ? -1 : PyModule_AddObjectRef(module, name, (PyObject *)*type);
 }
 
 static int add_number(PyObject *module, const char *name, unsigned long long number) {
@@ -466,10 +499,26 @@ static int add_number(PyObject *module, const char *name, unsigned long long num
   return result;
 }
 
+/* Types and free objects are those of one interpreter, and a callback of the library enters the main one. */
+static int check_interpreter(void) {
+  const char *message = NULL;
+  if (PyInterpreterState_GetID(PyInterpreterState_Get()) != 0)
+    message = "samebytes works in the main interpreter only, and this is a sub-interpreter: import it there, or use processes";
+  else if (callbacks_have_ended())
+    message = "samebytes was loaded by an interpreter of this process that has ended, and cannot be loaded again: start a new process";
+  if (message == NULL) return 0;
+  PyObject *text = PyUnicode_FromString(message), *name = PyUnicode_FromString("samebytes");
+  if (text != NULL && name != NULL) (void)PyErr_SetImportError(text, name, NULL);
+  Py_XDECREF(text);
+  Py_XDECREF(name);
+  return -1;
+}
+
 static int module_exec(PyObject *module) {
+  if (check_interpreter() != 0 || lock_add_types(module) != 0 || add_type(module, "Keeper", &keeper_spec) != 0) return -1;
   unsigned long version = SB_VERSION_MAJOR << 16 | SB_VERSION_MINOR << 8 | SB_VERSION_PATCH;
   if (block_add_types(module) != 0 || add_type(module, "View", &view_spec) != 0) return -1;
-  if (add_type(module, "Batch", &batch_spec) != 0 || add_column_type(module) != 0) return -1;
+  if (add_type(module, "Batch", &batch_spec) != 0 || add_common_type(module, "Column", &column_spec, &column_type) != 0) return -1;
   if (add_type(module, "Window", &window_spec) != 0 || rows_add_types(module) != 0 || visits_add_types(module) != 0) return -1;
   if (bytes_add_types(module) != 0 || parser_add_functions(module) != 0) return -1;
   if (PyModule_AddFunctions(module, values_methods) != 0 || values_add_names() != 0) return -1;

@@ -2,18 +2,24 @@
 #define SAMEBYTES_OBJECTS_H
 
 /* What the parts of samebytes._objects share: objects.c (memory as buffers), objects_block.c (blocks and pools), objects_callback.c (providers
- * of memory), objects_parser.c (reading messages),
- * objects_rows.c (messages that were read), objects_values.c (messages to be written) and objects_visits.c (visits). */
+ * of memory), objects_lock.c (who uses an object), objects_parser.c (reading messages), objects_rows.c (messages that were read),
+ * objects_values.c (messages to be written) and objects_visits.c (visits). */
 
 #define _GNU_SOURCE
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <structmember.h>
 
 #include <samebytes/samebytes.h>
+
+/* The GIL is what keeps threads apart here: see objects_lock.c. */
+#ifdef Py_GIL_DISABLED
+#error "samebytes does not support free-threaded CPython: build it for the CPython with the GIL"
+#endif
 
 typedef struct {
   PyObject_HEAD
@@ -76,9 +82,23 @@ typedef struct {
 /* objects.c */
 int raise_error(const char *name, const char *message);
 int add_type(PyObject *module, const char *name, PyType_Spec *spec);
+int add_common_type(PyObject *module, const char *name, PyType_Spec *spec, PyTypeObject **type);        /* made once per process */
 PyObject *column_memory(Exporter *batch, const void *data, size_t size, size_t item_size, char format); /* a memoryview */
 PyObject *exporter_get_address(PyObject *object, void *closure);
 int exporter_set_address(PyObject *object, PyObject *value, void *closure);
+
+/* objects_lock.c. Functions with an int return -1 with an exception. */
+typedef struct Lock Lock;
+Lock *lock_make(bool is_concurrent);
+int lock_hold(Lock *self); /* keeps other threads out; may let them run before */
+void lock_let_go(Lock *self);
+int lock_begin(Lock *self); /* the object is in use from now on; BusyError where this thread uses it already */
+void lock_end(Lock *self);
+bool lock_is_used(const Lock *self);      /* by a call of the thread that has the lock */
+PyObject *handle_begin(PyObject *handle); /* the same for an object of a class of Python: its lock, for handle_end */
+void handle_end(PyObject *lock);
+PyObject *handle_open(PyObject *handle); /* its address, or ClosedError */
+int lock_add_types(PyObject *module);
 
 /* objects_block.c */
 int block_add_types(PyObject *module); /* Block, Pool */
@@ -94,6 +114,7 @@ PyObject *row_value(const Row *row, Py_ssize_t field); /* as an object of its ow
 PyObject *row_fields(const Row *row);                  /* all of them, as a tuple */
 bool shapes_are_same(const Shape *one, const Shape *other);
 int batch_keep_rows(Batch *batch); /* before the batch changes: rows go on with its content */
+void batch_end(Batch *batch);      /* the same at its end, and closes it */
 extern PyMethodDef batch_methods[];
 
 /* objects_parser.c */
@@ -114,5 +135,6 @@ int visits_add_types(PyObject *module);
 /* objects_callback.c: providers of memory written in Python. */
 PyObject *open_callback(PyObject *module, PyObject *arguments);
 int watch_exit(void);
+int callbacks_have_ended(void);
 
 #endif

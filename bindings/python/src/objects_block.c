@@ -11,7 +11,7 @@
 
 typedef struct {
   Exporter exporter; /* its address is an sb_block */
-  PyObject *lock;    /* NULL until it is asked for */
+  Lock *lock;        /* NULL until it is asked for */
   PyObject *weak;
 } Block;
 
@@ -33,35 +33,14 @@ static PyObject *block_get_lock(PyObject *object, void *closure) {
   (void)closure;
   Block *self = (Block *)object;
   if (self->lock == NULL) {
-    PyObject *threading = PyImport_ImportModule("threading");
-    PyObject *made = threading == NULL ? NULL : PyObject_CallMethod(threading, "RLock", NULL);
-    Py_XDECREF(threading);
+    Lock *made = lock_make(true);
     if (made == NULL) return NULL;
-    if (self->lock == NULL) { /* nobody else asked meanwhile */
+    if (self->lock != NULL) /* a finalizer asked meanwhile */
+      Py_DECREF((PyObject *)made);
+    else
       self->lock = made;
-    } else {
-      Py_DECREF(made);
-    }
   }
-  return Py_NewRef(self->lock);
-}
-
-/* Waits for who works on the block without the GIL. */
-static int lock(Block *self) {
-  if (self->lock == NULL) return 0;
-  PyObject *result = PyObject_CallMethod(self->lock, "acquire", NULL);
-  Py_XDECREF(result);
-  return result == NULL ? -1 : 1;
-}
-
-static void unlock(Block *self, int locked) {
-  if (locked == 0) return;
-  PyObject *type, *value, *traceback;
-  PyErr_Fetch(&type, &value, &traceback);
-  PyObject *result = PyObject_CallMethod(self->lock, "release", NULL);
-  if (result == NULL) PyErr_WriteUnraisable((PyObject *)self);
-  Py_XDECREF(result);
-  PyErr_Restore(type, value, traceback);
+  return Py_NewRef((PyObject *)self->lock);
 }
 
 /* ---- Block ---- */
@@ -72,7 +51,8 @@ static PyObject *block_make(PyTypeObject *type, sb_block *address) {
     self = (Block *)PyObject_Init((PyObject *)free_blocks[--free_count], type);
     self->exporter.exports = 0;
     self->exporter.shared = 0;
-    self->lock = self->weak = NULL;
+    self->lock = NULL;
+    self->weak = NULL;
   } else {
     self = (Block *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
     if (self == NULL) return NULL;
@@ -93,7 +73,8 @@ static void block_dealloc(PyObject *object) {
   PyTypeObject *type = Py_TYPE(object);
   if (self->weak != NULL) PyObject_ClearWeakRefs(object);
   block_end(self);
-  Py_CLEAR(self->lock);
+  Py_XDECREF((PyObject *)self->lock);
+  self->lock = NULL;
   if (type == free_type && free_count < FREE_MAX) {
     free_blocks[free_count++] = self;
   } else {
@@ -113,11 +94,15 @@ static int block_idle(PyObject *object) {
 static PyObject *block_close(PyObject *object, PyObject *unused) {
   (void)unused;
   Block *self = (Block *)object;
-  const int locked = lock(self);
-  if (locked < 0) return NULL;
-  const int status = self->exporter.address == NULL ? 0 : block_idle(object);
+  Lock *lock = self->lock;
+  if (lock != NULL && lock_hold(lock) != 0) return NULL; /* waits for who works on the block without the GIL */
+  int status = 0;
+  if (self->exporter.address != NULL && lock != NULL && lock_is_used(lock))
+    status = raise_error("BusyError", "this Block is in use by a call that this thread is inside");
+  else if (self->exporter.address != NULL)
+    status = block_idle(object);
   if (status == 0) block_end(self);
-  unlock(self, locked);
+  if (lock != NULL) lock_let_go(lock);
   return status == 0 ? Py_NewRef(Py_None) : NULL;
 }
 
@@ -133,8 +118,8 @@ static PyObject *block_own(PyObject *object, PyObject *address) {
 static int block_getbuffer(PyObject *object, Py_buffer *buffer, int flags) {
   Block *self = (Block *)object;
   buffer->obj = NULL;
-  const int locked = lock(self);
-  if (locked < 0) return -1;
+  Lock *lock = self->lock;
+  if (lock != NULL && lock_begin(lock) != 0) return -1;
   int result;
   if (self->exporter.address == NULL) {
     result = raise_error("ClosedError", "this Block has been closed");
@@ -143,7 +128,7 @@ static int block_getbuffer(PyObject *object, Py_buffer *buffer, int flags) {
     result = PyBuffer_FillInfo(buffer, object, sb_block_data(block), (Py_ssize_t)sb_block_size(block), self->exporter.shared, flags);
     if (result == 0) self->exporter.exports++;
   }
-  unlock(self, locked);
+  if (lock != NULL) lock_end(lock);
   return result;
 }
 
@@ -196,6 +181,10 @@ static int pool_look(Pool *self) {
   PyObject *type = package == NULL ? NULL : PyObject_GetAttrString(package, "Block");
   Py_XDECREF(package);
   if (type == NULL) return -1;
+  if (self->exporter.address == NULL) { /* closed meanwhile */
+    Py_DECREF(type);
+    return raise_error("ClosedError", "this Pool has been closed");
+  }
   sb_pool_place place = {.struct_size = sizeof place};
   self->traces = sb_pool_get_place(self->exporter.address, 0, &place) != SB_UNSUPPORTED;
   if (free_type == NULL) free_type = (PyTypeObject *)Py_NewRef(type);

@@ -29,6 +29,8 @@ static PyObject *end_callbacks(PyObject *module, PyObject *unused) {
   Py_RETURN_NONE;
 }
 
+int callbacks_have_ended(void) { return ended; }
+
 /* Says to the library what was raised, and forgets it. */
 static sb_status refuse(void *sink) {
   PyObject *type, *value, *traceback;
@@ -76,7 +78,9 @@ static int give(void *sink, PyObject *object) {
 }
 
 static int give_all(const provider *self, size_t min_bytes, void *sink) {
-  PyObject *blocks = PyObject_CallFunction(self->reserve, "n", (Py_ssize_t)min_bytes);
+  PyObject *reserve = Py_NewRef(self->reserve);
+  PyObject *blocks = PyObject_CallFunction(reserve, "n", (Py_ssize_t)min_bytes);
+  Py_DECREF(reserve);
   PyObject *each = blocks == NULL ? NULL : PyObject_GetIter(blocks);
   int result = each == NULL ? -1 : 0;
   PyObject *block;

@@ -20,7 +20,8 @@ static PyObject *parser_feed(PyObject *module, PyObject *const *args, Py_ssize_t
   return PyLong_FromLong(sb_parser_feed(parser, PyBytes_AsString(args[1]), (size_t)PyBytes_Size(args[1])));
 }
 
-/* batch._parse(parser): parses, which the caller may do now, and returns what ended the stream, 0 for nothing; None where it failed. */
+/* batch._parse(parser): parses, which the caller may do now, and returns what ended the stream, 0 for nothing; where the parse failed, its
+ * status as a negative number: as feed, it is not made again. */
 PyObject *batch_parse(PyObject *object, PyObject *address) {
   Batch *self = (Batch *)object;
   sb_parser *parser = PyLong_AsVoidPtr(address);
@@ -30,7 +31,7 @@ PyObject *batch_parse(PyObject *object, PyObject *address) {
   Py_BEGIN_ALLOW_THREADS;
   status = sb_parser_parse(parser, batch);
   Py_END_ALLOW_THREADS;
-  if (status != SB_OK) Py_RETURN_NONE;
+  if (status != SB_OK) return PyLong_FromLong(-(long)status);
   return PyLong_FromLong(sb_parser_end(parser));
 }
 

@@ -98,6 +98,19 @@ int batch_keep_rows(Batch *batch) {
   return 0;
 }
 
+void batch_end(Batch *batch) {
+  Content *content = batch->content;
+  sb_batch *address = batch->exporter.address;
+  batch->exporter.address = NULL;
+  batch->content = NULL;
+  if (content != NULL && content->owners > 1) { /* it lies in this very batch, which is the rows' from now on */
+    content->moved = true;
+    address = NULL;
+  }
+  if (content != NULL) content_release(content, 1);
+  sb_batch_close(address);
+}
+
 /* ---- shapes ---- */
 
 /* `common` is the class of all messages. */
@@ -611,6 +624,17 @@ PyMethodDef batch_methods[] = {
 
 /* ---- a row of its own, as it comes out of a pickle ---- */
 
+/* Longer arrays than a frame can have were not looked at: there is nothing behind their number. */
+static int check_arrays(const Values *values, const Shape *shape) {
+  for (Py_ssize_t i = 0; i < shape->count; i++) {
+    if (shape->types[i] <= SB_TYPE_STRING || values->values[i].size <= SB_ARRAY_ITEMS_MAX) continue;
+    PyErr_Format(PyExc_ValueError, "%U.%U: an array has at most %d items, not %zu", shape->name, PyTuple_GetItem(shape->names, i),
+                 (int)SB_ARRAY_ITEMS_MAX, values->values[i].size);
+    return -1;
+  }
+  return 0;
+}
+
 static PyObject *row_restored(PyObject *module, PyObject *args) {
   (void)module;
   PyObject *shape = NULL, *values = NULL;
@@ -624,7 +648,7 @@ static PyObject *row_restored(PyObject *module, PyObject *args) {
   if (content == NULL) return NULL;
   PyObject *row = NULL;
   content->head = (sb_row){.stream_offset = stream_offset, .api_key = (int8_t)api_key, .sequence = (int8_t)sequence};
-  if (values_add_message(&content->memory, (Shape *)shape, values) == 0)
+  if (values_add_message(&content->memory, (Shape *)shape, values) == 0 && check_arrays(&content->memory, (Shape *)shape) == 0)
     row = make_row(content, (Shape *)shape, &content->head, content->memory.values);
   content_release(content, 1);
   return row;
@@ -635,12 +659,6 @@ static PyMethodDef rows_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-/* The types are made once per process: a module object that is made again has the same. */
-static int add_row_type(PyObject *module, const char *name, PyType_Spec *spec, PyTypeObject **type) {
-  if (*type == NULL) *type = (PyTypeObject *)PyType_FromSpec(spec);
-  return *type == NULL ? -1 : PyModule_AddObjectRef(module, name, (PyObject *)*type);
-}
-
 int rows_add_types(PyObject *module) {
   sequence_name = PyUnicode_InternFromString("sequence");
   tolist_name = PyUnicode_InternFromString("tolist");
@@ -648,7 +666,8 @@ int rows_add_types(PyObject *module) {
   array_type = module_array == NULL ? NULL : PyObject_GetAttrString(module_array, "array");
   Py_XDECREF(module_array);
   if (sequence_name == NULL || tolist_name == NULL || array_type == NULL) return -1;
-  if (add_row_type(module, "Row", &row_spec, &row_type) != 0 || add_row_type(module, "Shape", &shape_spec, &shape_type) != 0) return -1;
-  if (add_row_type(module, "Field", &field_spec, &field_type) != 0) return -1;
+  if (add_common_type(module, "Row", &row_spec, &row_type) != 0 || add_common_type(module, "Shape", &shape_spec, &shape_type) != 0)
+    return -1;
+  if (add_common_type(module, "Field", &field_spec, &field_type) != 0) return -1;
   return PyModule_AddFunctions(module, rows_methods);
 }

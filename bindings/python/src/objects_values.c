@@ -4,7 +4,8 @@
  * nothing; _codec.py then converts it, or raises what is wrong with it. So there is one place that words errors.
  *
  * Converting may run other people's code (__index__, __buffer__), and so may the library's providers of memory. Therefore everything that
- * is pointed at is held until values_release. */
+ * is pointed at is held until values_release; what a container lends is held while it is converted, because the container may lose it; and
+ * the builder is looked at, and in use, only when all is converted. */
 
 #include "objects.h"
 
@@ -13,12 +14,13 @@ enum {
   GIL_KEPT_MAX = 1024 * 1024, /* bytes that are added without letting other threads run */
 };
 
-static PyObject *sequence_name, *api_key_name;
+static PyObject *sequence_name, *api_key_name, *address_name;
 
 int values_add_names(void) {
   sequence_name = PyUnicode_InternFromString("sequence");
   api_key_name = PyUnicode_InternFromString("api_key");
-  return sequence_name == NULL || api_key_name == NULL ? -1 : 0;
+  address_name = PyUnicode_InternFromString("_address");
+  return sequence_name == NULL || api_key_name == NULL || address_name == NULL ? -1 : 0;
 }
 
 /* ---- memory ---- */
@@ -45,7 +47,7 @@ static int hold(Values *all, PyObject *object) {
 
 /* Memory that stays where it is, aligned to 8 bytes. */
 static void *get_memory(Values *all, size_t size) {
-  size = (size + 7) & ~(size_t)7;
+  size = size == 0 ? 8 : (size + 7) & ~(size_t)7;
   if (all->left < size) {
     size_t chunk_size = (size_t)CHUNK_MIN << (all->chunk_count < 10 ? all->chunk_count : 10);
     if (chunk_size < size) chunk_size = size;
@@ -114,6 +116,10 @@ static int string_of(Values *all, PyObject *object, const void **data, size_t *s
     all->bytes += *size;
     return 0;
   }
+  if (PyUnicode_Check(object)) { /* some show their code points as a buffer */
+    PyErr_SetString(PyExc_TypeError, "text is to be encoded");
+    return -1;
+  }
   const Py_buffer *buffer = buffer_of(all, object, PyBUF_SIMPLE);
   if (buffer == NULL) return -1;
   *data = buffer->buf != NULL ? buffer->buf : "";
@@ -122,7 +128,7 @@ static int string_of(Values *all, PyObject *object, const void **data, size_t *s
   return 0;
 }
 
-/* The items of a list or tuple. Code of others may run between two of them, so that each is asked for by its index. */
+/* The items of a list or tuple, which the caller holds. Code of others may run between two of them, so that each is asked for by its index. */
 static Py_ssize_t size_of(PyObject *items) {
   if (PyList_Check(items)) return PyList_Size(items);
   if (PyTuple_Check(items)) return PyTuple_Size(items);
@@ -130,8 +136,20 @@ static Py_ssize_t size_of(PyObject *items) {
   return -1;
 }
 
-static PyObject *item_of(PyObject *items, Py_ssize_t index) { /* borrowed */
+static PyObject *borrowed_item(PyObject *items, Py_ssize_t index) {
   return PyTuple_Check(items) ? PyTuple_GetItem(items, index) : PyList_GetItem(items, index);
+}
+
+/* A new reference: while it is converted, the list may lose it. */
+static PyObject *item_of(PyObject *items, Py_ssize_t index) { return Py_XNewRef(borrowed_item(items, index)); }
+
+static int integer_of_item(PyObject *items, Py_ssize_t index, int64_t *number) {
+  PyObject *item = borrowed_item(items, index);
+  if (item == NULL || PyLong_CheckExact(item)) return item == NULL ? -1 : integer_of(item, number); /* which runs nobody's code */
+  Py_INCREF(item);
+  const int result = integer_of(item, number);
+  Py_DECREF(item);
+  return result;
 }
 
 static size_t width_of(uint8_t type) {
@@ -186,9 +204,8 @@ static int integers_of(Values *all, PyObject *object, size_t width, sb_value *va
   if (items == NULL) return -1;
   value->data = items;
   for (Py_ssize_t i = 0; i < count; i++) {
-    PyObject *item = item_of(object, i);
     int64_t number = 0;
-    if (item == NULL || integer_of(item, &number) != 0 || store_item(items, i, width, number) != 0) return -1;
+    if (integer_of_item(object, i, &number) != 0 || store_item(items, i, width, number) != 0) return -1;
   }
   return 0;
 }
@@ -203,7 +220,9 @@ static int strings_of(Values *all, PyObject *object, sb_value *value) {
   value->data = items;
   for (Py_ssize_t i = 0; i < count; i++) {
     PyObject *item = item_of(object, i);
-    if (item == NULL || string_of(all, item, &items[i].data, &items[i].size) != 0) return -1;
+    const int result = item == NULL ? -1 : string_of(all, item, &items[i].data, &items[i].size);
+    Py_XDECREF(item);
+    if (result != 0) return -1;
   }
   return 0;
 }
@@ -271,7 +290,9 @@ int values_add_message(Values *all, const Shape *shape, PyObject *message) {
   }
   for (Py_ssize_t i = 0; i < shape->count; i++) {
     PyObject *item = item_of(message, i);
-    if (item == NULL || value_of(all, shape->types[i], item, &all->values[all->count + i]) != 0) return -1;
+    const int result = item == NULL ? -1 : value_of(all, shape->types[i], item, &all->values[all->count + i]);
+    Py_XDECREF(item);
+    if (result != 0) return -1;
   }
   all->count += shape->count;
   return 0;
@@ -306,9 +327,8 @@ static int add_sequences(Values *all, PyObject *sequences, Py_ssize_t count) {
     return -1;
   }
   for (Py_ssize_t i = 0; i < count; i++) {
-    PyObject *item = item_of(sequences, i);
     int64_t number = 0;
-    if (item == NULL || integer_of(item, &number) != 0 || add_sequence(all, i, number) != 0) return -1;
+    if (integer_of_item(sequences, i, &number) != 0 || add_sequence(all, i, number) != 0) return -1;
   }
   return 0;
 }
@@ -316,13 +336,10 @@ static int add_sequences(Values *all, PyObject *sequences, Py_ssize_t count) {
 /* The number that a packet gives itself, or `otherwise`. */
 static int own_number(PyObject *packet, PyObject *name, int64_t otherwise, int64_t *number) {
   *number = otherwise;
-  if (PyDict_Check(packet)) {
-    PyObject *found = PyDict_GetItemWithError(packet, name);
-    if (found == NULL) return PyErr_Occurred() ? -1 : 0;
-    return integer_of(found, number);
-  }
-  PyObject *value = PyObject_GetAttr(packet, name);
+  const bool is_dict = PyDict_Check(packet);
+  PyObject *value = is_dict ? Py_XNewRef(PyDict_GetItemWithError(packet, name)) : PyObject_GetAttr(packet, name);
   if (value == NULL) {
+    if (is_dict) return PyErr_Occurred() ? -1 : 0;
     if (!PyErr_ExceptionMatches(PyExc_AttributeError)) return -1;
     PyErr_Clear();
     return 0;
@@ -362,15 +379,13 @@ static int add_packet(Values *all, const Shape *shape, PyObject *packet, Py_ssiz
 /* ---- into a builder ---- */
 
 /* Returns how many messages there are. */
-static Py_ssize_t add_all(Values *all, const Shape *shape, const sb_schema *schema, PyObject *sequences, PyObject *messages) {
+static Py_ssize_t add_all(Values *all, const Shape *shape, int8_t api_key, PyObject *sequences, PyObject *messages) {
   const Py_ssize_t count = size_of(messages);
   if (count < 0) return -1;
   if (sequences != Py_None && add_sequences(all, sequences, count) != 0) return -1;
-  const int8_t api_key = sb_schema_api_key(schema);
   for (Py_ssize_t i = 0; i < count; i++) {
     PyObject *message = item_of(messages, i);
     if (message == NULL) return -1;
-    Py_INCREF(message);
     const int result = sequences == Py_None ? add_packet(all, shape, message, i, api_key) : values_add_message(all, shape, message);
     Py_DECREF(message);
     if (result != 0) return -1;
@@ -382,12 +397,10 @@ static Py_ssize_t add_all(Values *all, const Shape *shape, const sb_schema *sche
 static sb_status add_values(sb_builder *builder, sb_schema *schema, const Values *all, size_t count, sb_error *error) {
   if (all->bytes + (size_t)all->count * sizeof *all->values <= GIL_KEPT_MAX)
     return sb_builder_add_rows(builder, schema, all->sequences, count, all->values, (size_t)all->count, error);
-  sb_schema *kept = sb_schema_retain(schema); /* another thread may close it meanwhile */
   sb_status status;
   Py_BEGIN_ALLOW_THREADS;
-  status = sb_builder_add_rows(builder, kept, all->sequences, count, all->values, (size_t)all->count, error);
+  status = sb_builder_add_rows(builder, schema, all->sequences, count, all->values, (size_t)all->count, error);
   Py_END_ALLOW_THREADS;
-  sb_schema_close(kept);
   return status;
 }
 
@@ -398,39 +411,72 @@ static PyObject *told(sb_status status, const sb_error *error) {
                        (long long)error->frame_offset, (long long)error->frame, error->field, error->message);
 }
 
+/* What both functions below are given, and what they take of it. */
+typedef struct {
+  PyObject *builder, *schema, *shape, *sequences, *items; /* borrowed of the caller */
+  sb_schema *kept;                                        /* an owner of the schema, who may close it meanwhile */
+  Values values;
+} Adding;
+
+/* The handle of an object, without anybody's code between looking and the caller. */
+static void *address_in(PyObject *handle) {
+  PyObject *number = PyObject_GetAttr(handle, address_name);
+  void *address = number == NULL ? NULL : PyLong_AsVoidPtr(number);
+  Py_XDECREF(number);
+  if (address == NULL && !PyErr_Occurred()) Py_XDECREF(handle_open(handle)); /* it says that it has been closed */
+  if (address == NULL && !PyErr_Occurred()) PyErr_SetString(PyExc_ValueError, "the address is 0 (NULL)");
+  return address;
+}
+
+static int adding_begin(Adding *self, PyObject *args, const char *name) {
+  if (!PyArg_UnpackTuple(args, name, 5, 5, &self->builder, &self->schema, &self->shape, &self->sequences, &self->items)) return -1;
+  if (shape_check(self->shape) != 0) return -1;
+  sb_schema *schema = address_in(self->schema);
+  if (schema == NULL) return -1;
+  self->kept = sb_schema_retain(schema);
+  if (sb_schema_field_count(self->kept) == (size_t)((Shape *)self->shape)->count) return 0;
+  sb_schema_close(self->kept);
+  PyErr_SetString(PyExc_ValueError, "a schema with its shape is needed");
+  return -1;
+}
+
+static void adding_end(Adding *self) {
+  sb_schema_close(self->kept);
+  values_release(&self->values);
+}
+
 /* After an exception: NULL where it is to be raised, False where the wrapper finds out what is wrong. */
-static PyObject *not_plain(Values *all) {
+static PyObject *not_plain(Adding *self) {
   const bool raised = PyErr_ExceptionMatches(PyExc_MemoryError) || !PyErr_ExceptionMatches(PyExc_Exception);
   if (!raised) PyErr_Clear();
-  values_release(all);
+  adding_end(self);
   return raised ? NULL : Py_NewRef(Py_False);
 }
 
-/* The handles and the shape that both functions below are given. */
-static int read_handles(PyObject *builder_address, PyObject *schema_address, PyObject *shape, sb_builder **builder, sb_schema **schema) {
-  if (shape_check(shape) != 0) return -1;
-  *builder = PyLong_AsVoidPtr(builder_address);
-  *schema = PyLong_AsVoidPtr(schema_address);
-  if (PyErr_Occurred()) return -1;
-  if (*builder != NULL && *schema != NULL && sb_schema_field_count(*schema) == (size_t)((Shape *)shape)->count) return 0;
-  PyErr_SetString(PyExc_ValueError, "a builder, and a schema with its shape are needed");
-  return -1;
+/* The builder, in use from now on; everything has been converted. `lock` is for handle_end. */
+static sb_builder *builder_begin(const Adding *self, PyObject **lock) {
+  *lock = handle_begin(self->builder);
+  sb_builder *builder = *lock == NULL ? NULL : address_in(self->builder);
+  if (builder == NULL && *lock != NULL) handle_end(*lock);
+  return builder;
 }
 
 static PyObject *add_messages(PyObject *module, PyObject *args) {
   (void)module;
-  PyObject *builder_address = NULL, *schema_address = NULL, *shape = NULL, *sequences = NULL, *messages = NULL;
-  if (!PyArg_UnpackTuple(args, "add_messages", 5, 5, &builder_address, &schema_address, &shape, &sequences, &messages)) return NULL;
-  sb_builder *builder = NULL;
-  sb_schema *schema = NULL;
-  if (read_handles(builder_address, schema_address, shape, &builder, &schema) != 0) return NULL;
-  Values all = {0};
-  const Py_ssize_t count = add_all(&all, (Shape *)shape, schema, sequences, messages);
-  if (count < 0) return not_plain(&all);
+  Adding self = {0};
+  if (adding_begin(&self, args, "add_messages") != 0) return NULL;
+  const Py_ssize_t count = add_all(&self.values, (Shape *)self.shape, sb_schema_api_key(self.kept), self.sequences, self.items);
+  if (count < 0) return not_plain(&self);
+  PyObject *lock = NULL;
   sb_error error;
-  sb_status status = add_values(builder, schema, &all, (size_t)count, &error);
-  values_release(&all);
-  return told(status, &error);
+  sb_status status = SB_CLOSED;
+  sb_builder *builder = builder_begin(&self, &lock);
+  if (builder != NULL) {
+    status = add_values(builder, self.kept, &self.values, (size_t)count, &error);
+    handle_end(lock);
+  }
+  adding_end(&self);
+  return builder == NULL ? NULL : told(status, &error);
 }
 
 /* ---- columns ---- */
@@ -495,32 +541,34 @@ static int columns_of(Values *all, const Shape *shape, PyObject *given, sb_colum
   memset(*columns, 0, (size_t)shape->count * sizeof **columns);
   for (Py_ssize_t i = 0; i < shape->count; i++) {
     PyObject *item = item_of(given, i);
-    if (item == NULL || column_of(all, shape->types[i], item, &(*columns)[i]) != 0) return -1;
+    const int result = item == NULL ? -1 : column_of(all, shape->types[i], item, &(*columns)[i]);
+    Py_XDECREF(item);
+    if (result != 0) return -1;
   }
   return 0;
 }
 
 static PyObject *add_columns(PyObject *module, PyObject *args) {
   (void)module;
-  PyObject *builder_address = NULL, *schema_address = NULL, *shape = NULL, *sequences = NULL, *given = NULL;
-  if (!PyArg_UnpackTuple(args, "add_columns", 5, 5, &builder_address, &schema_address, &shape, &sequences, &given)) return NULL;
-  sb_builder *builder = NULL;
-  sb_schema *schema = NULL;
-  if (read_handles(builder_address, schema_address, shape, &builder, &schema) != 0) return NULL;
-  Values all = {0};
+  Adding self = {0};
+  if (adding_begin(&self, args, "add_columns") != 0) return NULL;
+  const Shape *shape = (Shape *)self.shape;
   sb_column *columns = NULL;
-  const Py_ssize_t count = PyObject_Size(sequences);
-  if (count < 0 || add_sequences(&all, sequences, count) != 0 || columns_of(&all, (Shape *)shape, given, &columns) != 0)
-    return not_plain(&all);
+  const Py_ssize_t count = PyObject_Size(self.sequences);
+  if (count < 0 || add_sequences(&self.values, self.sequences, count) != 0 || columns_of(&self.values, shape, self.items, &columns) != 0)
+    return not_plain(&self);
+  PyObject *lock = NULL;
   sb_error error;
-  sb_schema *kept = sb_schema_retain(schema); /* another thread may close it meanwhile */
-  sb_status status;
-  Py_BEGIN_ALLOW_THREADS;
-  status = sb_builder_add_columns(builder, kept, all.sequences, (size_t)count, columns, (size_t)((Shape *)shape)->count, &error);
-  Py_END_ALLOW_THREADS;
-  sb_schema_close(kept);
-  values_release(&all);
-  return told(status, &error);
+  sb_status status = SB_CLOSED;
+  sb_builder *builder = builder_begin(&self, &lock);
+  if (builder != NULL) {
+    Py_BEGIN_ALLOW_THREADS;
+    status = sb_builder_add_columns(builder, self.kept, self.values.sequences, (size_t)count, columns, (size_t)shape->count, &error);
+    Py_END_ALLOW_THREADS;
+    handle_end(lock);
+  }
+  adding_end(&self);
+  return builder == NULL ? NULL : told(status, &error);
 }
 
 PyMethodDef values_methods[] = {

@@ -397,18 +397,20 @@ static PyObject *manager_get_recent_visits(PyObject *object, PyObject *const *ar
 typedef struct {
   sb_visit *rows;
   size_t count, capacity;
-  PyObject *held; /* what the rows point into */
+  PyObject **held; /* what the rows point into, one each; a list could be found, and emptied, by code that runs in the middle */
 } Rows;
 
 static int rows_grow(Rows *rows) {
   if (rows->count < rows->capacity) return 0;
   const size_t capacity = rows->capacity == 0 ? 64 : rows->capacity * 2;
   sb_visit *grown = PyMem_Realloc(rows->rows, capacity * sizeof *grown);
-  if (grown == NULL) {
+  if (grown != NULL) rows->rows = grown;
+  PyObject **held = grown == NULL ? NULL : PyMem_Realloc(rows->held, capacity * sizeof *held);
+  if (held == NULL) {
     PyErr_NoMemory();
     return -1;
   }
-  rows->rows = grown;
+  rows->held = held;
   rows->capacity = capacity;
   return 0;
 }
@@ -451,10 +453,11 @@ static int rows_add(Rows *rows, PyObject *item) {
   }
   if (kept == NULL) return -1;
   sb_visit *row = &rows->rows[rows->count];
-  int result = PyTuple_Check(kept) ? row_of_tuple(kept, row, index) : row_of_visit((const Visit *)kept, row, index);
-  if (result == 0) result = PyList_Append(rows->held, kept);
-  Py_DECREF(kept);
-  if (result == 0) rows->count++;
+  const int result = PyTuple_Check(kept) ? row_of_tuple(kept, row, index) : row_of_visit((const Visit *)kept, row, index);
+  if (result == 0)
+    rows->held[rows->count++] = kept;
+  else
+    Py_DECREF(kept);
   return result;
 }
 
@@ -472,9 +475,8 @@ static int rows_read(Rows *rows, PyObject *values) {
 
 static PyObject *manager_add_visits(PyObject *object, PyObject *values) {
   Manager *self = (Manager *)object;
-  Rows rows = {.held = PyList_New(0)};
+  Rows rows = {0};
   PyObject *result = NULL;
-  if (rows.held == NULL) return NULL;
   if (rows_read(&rows, values) == 0 && manager_enter(self) == 0) {
     sb_error error;
     error.status = SB_OK;
@@ -485,8 +487,9 @@ static PyObject *manager_add_visits(PyObject *object, PyObject *values) {
     manager_leave(self);
     result = status == SB_OK ? Py_NewRef(Py_True) : failed("sb_visit_manager_add_visits", status, &error);
   }
+  for (size_t i = 0; i < rows.count; i++) Py_DECREF(rows.held[i]);
+  PyMem_Free(rows.held);
   PyMem_Free(rows.rows);
-  Py_DECREF(rows.held);
   return result;
 }
 
@@ -545,6 +548,20 @@ static PyObject *manager_end_close(PyObject *object, PyObject *closed) {
   Py_CLEAR(self->idle);
   if (done) self->handle = NULL;
   Py_RETURN_NONE;
+}
+
+/* The handle, which is the caller's from now on; at once, so that no call can begin between looking and taking. */
+static PyObject *manager_detach(PyObject *object, PyObject *unused) {
+  (void)unused;
+  Manager *self = (Manager *)object;
+  if (self->handle == NULL || self->closing)
+    (void)raise_error("ClosedError", "this VisitManager has been closed");
+  else if (self->users > 0)
+    (void)raise_error("BusyError", "a call on this VisitManager is running");
+  if (PyErr_Occurred()) return NULL;
+  PyObject *address = PyLong_FromVoidPtr(self->handle);
+  if (address != NULL) self->handle = NULL;
+  return address;
 }
 
 static PyObject *manager_get_address(PyObject *object, void *closure) {
@@ -676,6 +693,7 @@ static PyMethodDef manager_methods[] = {
     {"_visits_of", manager_visits_of, METH_O, "The visits of the snapshot at an address, which is taken over."},
     {"_opened", manager_opened, METH_VARARGS, "Store the handle, what its visits are, and how to decode them."},
     {"_begin_close", manager_begin_close, METH_O, "Let no call begin; return the address, None when closed. Sets the event when idle."},
+    {"_detach", manager_detach, METH_NOARGS, "Give the handle up, and return its address."},
     {"_end_close", manager_end_close, METH_O, "The handle was closed, or not."},
     {NULL, NULL, 0, NULL},
 };

@@ -35,15 +35,16 @@ SB_BEGIN_DECLS
  *  changes take turns, and in the mode SB_DURABILITY_ALWAYS share a sync. Nobody starves, and nobody waits for more than a bounded step of
  *  what another does: a batch of changes, one user, or some pages of an index or a compaction. sb_visits, sb_visit_users and sb_visit_scan have one user at a
  *  time. One process writes a file at a time; readers open it with `read_only`, and
- *  may briefly show a change whose write then failed. The lock goes by name, symbolic links followed: two hard links of one file are two
- *  locks, so open a file by one name only. In a forked child the parent's handles refuse everything
+ *  may briefly show a change whose write then failed. The lock is on the file, by whatever name it was opened, and ends when the
+ *  handle is closed or its process ends. In a forked child the parent's handles refuse everything
  *  with SB_CLOSED; the child closes them and opens its own.
  *
  *  ## Errors
  *  Every function that touches the store returns SB_CLOSED after sb_visit_manager_finish and in a forked child, SB_IO when the system
  *  fails, SB_CORRUPT with the offset in `error.stream_offset` when the file contradicts its format, and SB_NO_MEMORY. Changes return
  *  SB_UNSUPPORTED through a read-only handle. A change that failed was not made, unless an fsync failed: then every later change fails
- *  with SB_IO, and what a new open finds may include it. A store other than the file may return SB_UNAVAILABLE and SB_TIMEOUT, and
+ *  with SB_IO, and what a new open finds may include it. When the path leads to the open file no longer, because that was moved, replaced
+ *  or removed, every change, sync and finish return SB_NOT_FOUND from then on, and reads go on; docs/visits.md has each case. A store other than the file may return SB_UNAVAILABLE and SB_TIMEOUT, and
  *  SB_UNSUPPORTED for what it cannot do.
  *
  *  ## Limits
@@ -194,11 +195,11 @@ SB_API_VOID SB_INIT void sb_visit_manager_options_init(SB_OUT sb_visit_manager_o
 
 /** Opens the file at `path`, or makes it. A file of the old format is upgraded, and kept as `path`.v0; an unsynced tail is cut off, and
  *  kept as `path`.cut. A symbolic link is followed to its file, which must be there. `path`.new, under which a file that replaces `path` is
- *  built, and `path`.lock are the store's own names.
+ *  built, `path`.lock, `path`.v0 and `path`.cut are the store's own names: no new file is made under such a name beside another file.
  *
  *  Ownership: the caller closes `*manager`; NULL options mean the defaults.      Threads: any.
- *  Errors: SB_LOCKED when another handle writes the file; SB_CORRUPT for a damaged file, which stays untouched; SB_NOT_FOUND when there
- *  is none and `read_only` is set; SB_UNSUPPORTED for a file of a newer library; SB_INVALID_ARGUMENT for a path that is no file, or an option out of
+ *  Errors: SB_LOCKED when another handle writes the file, after lock_timeout_ms; SB_CORRUPT for a damaged file, which stays untouched;
+ *  SB_NOT_FOUND when there is none and `read_only` is set, or when only a mount leads to a file that was removed; SB_UNSUPPORTED for a file of a newer library; SB_INVALID_ARGUMENT for a path that is no file, or an option out of
  *  its range; SB_IO; SB_NO_MEMORY.
  *  Since: 1.0 */
 SB_API SB_CONSTRUCTOR SB_BLOCKING sb_status sb_visit_manager_open(SB_IN const char *path,
@@ -308,7 +309,7 @@ SB_API SB_METHOD sb_status sb_visit_manager_scan(sb_visit_manager *manager, SB_O
  *  store's mode, and its owner and group where the system allows that.
  *
  *  Ownership: none.      Threads: any.
- *  Errors: SB_INVALID_ARGUMENT when `path` exists; SB_UNSUPPORTED where the store is no file, or one of the old format; otherwise see the
+ *  Errors: SB_INVALID_ARGUMENT when `path` exists, or is a name that a store beside it takes for itself; SB_UNSUPPORTED where the store is no file, or one of the old format; otherwise see the
  *  top. Where it fails, there is no new file.
  *  Since: 1.0 */
 SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_copy_to(sb_visit_manager *manager, SB_IN const char *path,
@@ -319,14 +320,15 @@ SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_copy_to(sb_visit_manager
  *  them up.
  *
  *  Ownership: none.      Threads: any.
- *  Errors: see the top; the old file is then still in place, unless the last sync, that of the folder, failed, which poisons the handle.
+ *  Errors: see the top; SB_UNSUPPORTED for a file with several hard links, of which the others would keep the old content. The old file is
+ *  then still in place, unless the last sync, that of the folder, failed, which poisons the handle.
  *  Since: 1.0 */
 SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_compact(sb_visit_manager *manager, SB_OUT SB_NULLABLE sb_error *error);
 
 /** Waits until everything acknowledged before the call is on disk.
  *
  *  Ownership: none.      Threads: any.
- *  Errors: SB_IO, and the handle is poisoned; otherwise see the top.
+ *  Errors: SB_IO, and the handle is poisoned; SB_NOT_FOUND when it is on disk, and the path does not lead there; otherwise see the top.
  *  Since: 1.0 */
 SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_sync(sb_visit_manager *manager, SB_OUT SB_NULLABLE sb_error *error);
 
@@ -360,8 +362,8 @@ SB_API SB_METHOD sb_status sb_visit_manager_get_stats(sb_visit_manager *manager,
  *  returns what the first did.
  *
  *  Ownership: none.      Threads: nobody else may use `manager` during or after the call.
- *  Errors: SB_IO, or what a compaction failed with, such as SB_CORRUPT for users who cannot be read; the lock is free all the same, and
- *  nothing acknowledged is lost to the end of the process.
+ *  Errors: SB_IO; SB_NOT_FOUND when all is on disk, and the path does not lead there; what a compaction failed with, such as SB_CORRUPT for
+ *  users who cannot be read; the lock is free all the same, and nothing acknowledged is lost to the end of the process.
  *  Since: 1.0 */
 SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_finish(sb_visit_manager *manager, SB_OUT SB_NULLABLE sb_error *error);
 
@@ -386,7 +388,8 @@ SB_API SB_FUNCTION SB_BLOCKING sb_status sb_verify_visits(SB_IN const char *path
  *  record said is missing: visits may be absent, and visits that it deleted may be back.
  *
  *  Ownership: `report` is the caller's, and says what was found.      Threads: any.
- *  Errors: SB_CORRUPT when nothing in the file is of use; SB_NOT_FOUND; SB_INVALID_ARGUMENT when `target` exists; SB_IO; SB_NO_MEMORY.
+ *  Errors: SB_CORRUPT when nothing in the file is of use; SB_NOT_FOUND; SB_INVALID_ARGUMENT when `target` exists, or is a name that a
+ *  store beside it takes for itself; SB_IO; SB_NO_MEMORY.
  *  Since: 1.0 */
 SB_API SB_FUNCTION SB_BLOCKING sb_status sb_salvage_visits(SB_IN const char *path, SB_IN const char *target, SB_OUT sb_visit_report *report,
                                                            SB_OUT SB_NULLABLE sb_error *error);

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from operator import index
 from typing import Any, NamedTuple, TypeVar
 
+from . import _objects
+
 ADDRESS_MAX = 0xFFFFFFFFFFFFFFFF
 ADDRESSES_MAX = 65536  # that one call may be asked to hand out, so that a wrong count does not ask for memory
 ARRAY_MAX = 0xFFFFFF  # structures that a layer makes room for in one call
@@ -35,7 +37,7 @@ def integer(value: Any, name: str, low: int, high: int) -> int:
     if type(value) is int and low <= value <= high:
         return value
     try:
-        number = index(value)
+        number = int.__index__(index(value))  # of int itself: a class derived from it may compare as it likes
     except TypeError:
         raise TypeError(f"{name}: an integer is needed, not {kind(value)}") from None
     if not low <= number <= high:
@@ -48,7 +50,7 @@ def real(value: Any, name: str) -> float:
     if isinstance(value, (str, bytes, bytearray)):
         raise TypeError(f"{name}: a number is needed, not {kind(value)}")
     try:
-        return float(value)
+        return float.__float__(float(value))
     except TypeError:
         raise TypeError(f"{name}: a number is needed, not {kind(value)}") from None
 
@@ -63,13 +65,16 @@ def address(value: Any, name: str) -> int:
     """*value* as an address that is not NULL."""
     if type(value) is int and 0 < value <= ADDRESS_MAX:
         return value
+    if type(value) is _objects.Late:  # which all else of the call has been converted for
+        return value.open()
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name}: an address is needed, not {kind(value)}")
-    if not 0 <= value <= ADDRESS_MAX:
-        raise OverflowError(f"{name}: {value} is no address")
-    if value == 0:
+    number = int.__index__(value)
+    if not 0 <= number <= ADDRESS_MAX:
+        raise OverflowError(f"{name}: {number} is no address")
+    if number == 0:
         raise ValueError(f"{name}: the address is 0 (NULL)")
-    return value
+    return number
 
 
 def address_or_null(value: Any, name: str) -> int:
@@ -80,9 +85,10 @@ def encoded(value: Any, name: str) -> bytes:
     """Text as C takes it; CFFI and ctypes put the NUL behind it."""
     if not isinstance(value, str):
         raise TypeError(f"{name}: a str is needed, not {kind(value)}")
-    if "\0" in value:
-        raise ValueError(f"{name}: the text has a NUL in it at {value.index(chr(0))}, where C would end it")
-    return value.encode(errors="surrogateescape")  # a path may hold any bytes, which Python says with surrogates
+    text = str.__str__(value)  # of str itself, whatever a class derived from it says
+    if "\0" in text:
+        raise ValueError(f"{name}: the text has a NUL in it at {text.index(chr(0))}, where C would end it")
+    return text.encode(errors="surrogateescape")  # a path may hold any bytes, which Python says with surrogates
 
 
 def decoded(value: bytes) -> str:
@@ -90,10 +96,10 @@ def decoded(value: bytes) -> str:
 
 
 def sequence(values: Any, name: str) -> Sequence[Any]:
-    """*values* as something with a length, so that a count cannot differ from it."""
+    """*values* as they are now, so that no code of an item can change how many there are."""
     if isinstance(values, (str, bytes, bytearray, memoryview)) or not isinstance(values, Iterable):
         raise TypeError(f"{name}: a sequence is needed, not {kind(values)}")
-    return values if isinstance(values, (list, tuple)) else list(values)
+    return values if type(values) is tuple else tuple(values)
 
 
 def plain(values: Iterable[Any]) -> Sequence[Any]:
@@ -144,6 +150,13 @@ def record(value: Any, kind_: type[Record]) -> Record:
     if not isinstance(value, tuple):
         raise TypeError(f"a {kind_.__name__} or a tuple of its fields is needed, not {kind(value)}")
     return kind_(*value)
+
+
+def memory(value: Any, name: str) -> memoryview:
+    """The memory of *value*, which stays locked until the memoryview is released."""
+    if isinstance(value, str):  # some show their code points as a buffer
+        raise TypeError(f"{name}: a bytes-like object is needed, not {kind(value)}; encode the text")
+    return memoryview(value)
 
 
 def refused_buffer(error: Exception, value: Any, name: str, *, writable: bool = False) -> Exception:

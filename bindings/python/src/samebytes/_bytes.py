@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import operator
 import sys
 from itertools import count
 from typing import TYPE_CHECKING, Self, SupportsIndex, overload
 
 from . import _arguments, _classes, _files, _foreign, _objects, _records, errors
 from ._backend import layer
+from ._handles import giving
 from ._lending import Lending
+from ._objects import late, now
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -32,8 +35,7 @@ class Block(_classes.Block):
         return self.size()
 
     def __bytes__(self) -> bytes:
-        with self._lock:
-            address = self._open()
+        with now(self) as address:
             return layer.read_bytes(layer.sb_block_data(address), layer.sb_block_size(address))
 
     def retain(self) -> Block:
@@ -41,12 +43,13 @@ class Block(_classes.Block):
 
         Raises BusyError while memoryviews of this block are alive that could write.
         """
-        with self._lock:
-            if not self._shared:
-                self._idle()
-            other = super().retain()
-            self._shared = other._shared = True
-        return other
+        with now(self) as address:
+            if self._shared:
+                return Block._adopt(layer.sb_block_retain(address))
+            with giving(self):
+                other = Block._adopt(layer.sb_block_retain(address))
+                self._shared = other._shared = True
+                return other
 
 
 class Pool(_classes.Pool):
@@ -140,8 +143,7 @@ class View(_classes.View):
         return self.size()
 
     def __bytes__(self) -> bytes:
-        with self._lock:
-            address = self._open()
+        with now(self) as address:
             spans = (layer.sb_view_span(address, index) for index in range(layer.sb_view_span_count(address)))
             return b"".join([layer.read_bytes(data, size) for data, size in spans])
 
@@ -168,14 +170,16 @@ class View(_classes.View):
 
     def __getitem__(self, key: SupportsIndex | slice) -> int | View:
         """`view[2]` is a byte as an int; `view[2:5]` is a View of the same memory."""
-        with self._lock:
-            size = self.size()
-            if isinstance(key, slice):
-                start, stop, step = key.indices(size)
+        if isinstance(key, slice):
+            key = slice(*(None if part is None else operator.index(part) for part in (key.start, key.stop, key.step)))
+            with self._lock:
+                start, stop, step = key.indices(self.size())
                 if step != 1:
                     raise ValueError("a View has slices with step 1 only; use bytes(view)[...]")
                 return self.range(start, max(stop - start, 0))
-            index = _arguments.integer(key, "index", -_arguments.ADDRESS_MAX, _arguments.ADDRESS_MAX)
+        index = _arguments.integer(key, "index", -_arguments.ADDRESS_MAX, _arguments.ADDRESS_MAX)
+        with self._lock:
+            size = self.size()
             if not -size <= index < size:
                 raise IndexError(f"index {index} of a View with {size} bytes")
             byte = bytearray(1)
@@ -194,32 +198,35 @@ class View(_classes.View):
 
         Raises OutOfRangeError when there is no such span.
         """
-        with self._lock:
-            address, size = layer.sb_view_span(self._open(), index)
-            return memoryview(_objects.Piece(address, size, self.copy()))
+        with late(self) as handle:
+            address, size = layer.sb_view_span(handle, index)
+            return memoryview(_objects.Piece(address, size, View._adopt(layer.sb_view_copy(handle))))
 
     def get_iovec(self, offset: int = 0, iovec_max: int = IOVEC_MAX) -> list[memoryview]:  # type: ignore[override]
         """The pieces of the bytes from *offset* on, at most *iovec_max*, as read-only memoryviews: for `socket.sendmsg`, `os.writev`.
 
         They keep their bytes alive by themselves. Raises OutOfRangeError when the view ends before *offset*.
         """
-        with self._lock:
-            pieces = layer.sb_view_get_iovec(self._open(), offset, min(iovec_max, self.span_count()))
-            owner = self.copy() if pieces else None
+        offset = _arguments.integer(offset, "offset", 0, _arguments.ADDRESS_MAX)
+        iovec_max = _arguments.integer(iovec_max, "iovec_max", -_arguments.ADDRESS_MAX, _arguments.ADDRESS_MAX)
+        with now(self) as address:
+            pieces = layer.sb_view_get_iovec(address, offset, min(iovec_max, layer.sb_view_span_count(address)))
+            owner = View._adopt(layer.sb_view_copy(address)) if pieces else None
         return [memoryview(_objects.Piece(int(data), size, owner)) for data, size in pieces]
 
     def read(self, size: int | None = -1) -> bytes:
         """Remove the first *size* bytes, all if it is negative or None, and return a copy of them: as a file does, so fewer at the end."""
+        most = -1 if size is None else operator.index(size)
         with self._lock:
             available = self.size()
-            wanted = available if size is None or size < 0 else min(size, available)
+            wanted = available if most < 0 else min(most, available)
             data = bytearray(wanted)
             self.read_bytes(data)
         return bytes(data)
 
     def readinto(self, buffer: WriteableBuffer) -> int:
         """Copy the first bytes to *buffer*, remove them, and return how many: fewer than it holds at the end, as a file does."""
-        with self._lock, memoryview(buffer) as whole, whole.cast("B") as target:
+        with memoryview(buffer) as whole, whole.cast("B") as target, self._lock:
             count = min(self.size(), len(target))
             with target[:count] as part:
                 self.read_bytes(part)
@@ -245,8 +252,12 @@ class Buf(Lending, _classes.Buf):
 
         Raises OutOfRangeError when there is no room. The next call raises BusyError while slices of the memoryview live.
         """
-        with self._lock:
-            return self._lend(*super().begin())
+        with now(self) as address:
+            return self._lend(*layer.sb_buf_begin(address))
+
+    @staticmethod
+    def _keeper(address: int) -> _objects.Keeper:
+        return _objects.Keeper(buf=address)
 
     @staticmethod
     def _destroy(buf: int | None = None) -> None:
@@ -259,13 +270,13 @@ class Buf(Lending, _classes.Buf):
 
         The next call on this buf releases them. Raises OutOfRangeError when there is no room.
         """
-        with self._lock:
-            wanted = min(iovec_max, IOVEC_MAX)
-            return self._lend_all([(int(data), size) for data, size in super().begin_iovec(wanted)])
+        wanted = min(_arguments.integer(iovec_max, "iovec_max", 0, _arguments.ADDRESS_MAX), IOVEC_MAX)
+        with now(self) as address:
+            return self._lend_all([(int(data), size) for data, size in layer.sb_buf_begin_iovec(address, wanted)])
 
     def write(self, data: ReadableBuffer) -> int:
         """Add a copy of *data*, reserving room where it is missing, and return its size, as a file does: all or nothing."""
-        with self._lock, memoryview(data) as whole:
+        with _arguments.memory(data, "data") as whole, self._lock:
             if self.room() < whole.nbytes:
                 self.reserve(max(whole.nbytes, GROWTH_MIN))
             self.put(whole)

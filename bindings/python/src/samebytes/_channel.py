@@ -45,6 +45,12 @@ class Channel(_classes.Channel):
         descriptor = socket if isinstance(socket, int) else socket.fileno()
         super().__init__(descriptor, pins_max=pins_max, bytes_max=bytes_max)
 
+    @staticmethod
+    def _destroy(channel: int | None = None) -> None:
+        if channel:
+            layer.sb_channel_stop(channel)  # who waits sees the end at once
+        layer.sb_channel_close(channel)
+
     def fileno(self) -> int:
         """The descriptor that is readable when there may be something to receive, for event loops."""
         return self.descriptor()
@@ -110,10 +116,7 @@ class Channel(_classes.Channel):
 
     def close(self) -> None:
         """Close the channel; threads that wait at it raise ClosedError. What was received stays. Closing it again does nothing."""
-        with self._lock:
-            if self._address:
-                layer.sb_channel_stop(self._address)
-            super().close()
+        super().close()
 
     def _until(self, call: Callable[[], Result], timeout_ms: int, poll_ms_max: int = POLL_MS_MAX) -> Result:
         """Makes *call*, which does not wait, until it does not raise TimeoutError or the time has passed."""
@@ -134,7 +137,9 @@ class Channel(_classes.Channel):
                 if timeout_ms >= 0 and time.monotonic() >= deadline:
                     raise
             if self._poll(poller, timeout_ms, deadline, poll_ms_max) and poll_ms_max != POLL_MS_MAX:
-                time.sleep(rest_s)  # there is something to receive, or the channel has ended, which does not concern this call
+                time.sleep(
+                    rest_s
+                )  # there is something to receive, or the channel has ended, which does not concern this call
                 rest_s = min(2 * rest_s, REST_S_MAX)
 
     def _poll(self, poller: select.poll, timeout_ms: int, deadline: float, poll_ms_max: int) -> bool:

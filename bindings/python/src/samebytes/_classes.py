@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import samebytes as public
 
-from . import _objects, _records
+from . import _arguments, _objects, _records
 from ._backend import layer
-from ._handles import Handle, calling, expect, expect_all, expect_or_none
+from ._handles import Handle, calling, expect, expect_all, expect_or_none, giving
+from ._objects import late, now
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -32,6 +33,8 @@ class Memory(Handle):
 
     Limits: A block has 1 to BLOCK_SIZE_MAX bytes.
     """
+
+    _concurrent = True
 
     _destroy = staticmethod(layer.sb_memory_close)
 
@@ -80,8 +83,8 @@ class Memory(Handle):
         Since: 1.0
         """
         inner = expect_or_none(inner, Memory, "inner")
-        with calling(inner):
-            return cls._adopt(layer.sb_memory_open_tracing(None if inner is None else inner._open()))
+        with late(inner) as _call:
+            return cls._adopt(layer.sb_memory_open_tracing(None if inner is None else _call))
 
     @classmethod
     def open_shared(cls, segment_size: int, bytes_max: int) -> Self:
@@ -108,8 +111,8 @@ class Memory(Handle):
         Errors: none.
         Since: 1.0
         """
-        with self._lock:
-            return public.Memory._adopt(layer.sb_memory_retain(self._open()))
+        with now(self) as _address:
+            return public.Memory._adopt(layer.sb_memory_retain(_address))
 
     def get_block(self, size: int) -> public.Block:
         """Gets one block of at least `size` bytes. It is exclusive: nobody else can see it until it is shared.
@@ -121,8 +124,8 @@ class Memory(Handle):
         another reason than lack of memory.
         Since: 1.0
         """
-        with self._lock:
-            return public.Block._adopt(layer.sb_memory_get_block(self._open(), size))
+        with late(self) as _call:
+            return public.Block._adopt(layer.sb_memory_get_block(_call, size))
 
     def get_stats(self) -> _records.MemoryStats:
         """Tells what the provider did so far. The default pool and pools count too.
@@ -132,8 +135,8 @@ class Memory(Handle):
         Errors: InvalidArgumentError when struct_size is too small to be one of ours.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_memory_get_stats(self._open())
+        with now(self) as _address:
+            return layer.sb_memory_get_stats(_address)
 
     def fail_reserve(self, nth: int) -> None:
         """Makes the `nth` request from now on fail with NoMemoryError, 1 being the next one; 0 lets all succeed
@@ -144,8 +147,8 @@ class Memory(Handle):
         Errors: UnsupportedError when the provider is not a tracing one.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_memory_fail_reserve(self._open(), nth)
+        with late(self) as _call:
+            layer.sb_memory_fail_reserve(_call, nth)
 
     def check_instance(self) -> None:
         """Checks that `memory` was made by this image of the library, as Block.check_instance does for a block.
@@ -155,8 +158,8 @@ class Memory(Handle):
         Errors: as Block.check_instance.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_memory_check_instance(self._open())
+        with now(self) as _address:
+            layer.sb_memory_check_instance(_address)
 
     def get_failure(self) -> _records.Error:
         """Tells the last failure of a provider of functions, or of shared memory: for that, which call the
@@ -168,8 +171,8 @@ class Memory(Handle):
         Errors: NotFoundError when there was none; UnsupportedError when it is another kind of provider.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_memory_get_failure(self._open())
+        with now(self) as _address:
+            return layer.sb_memory_get_failure(_address)
 
 
 class Block(_objects.Block, Handle):
@@ -198,8 +201,8 @@ class Block(_objects.Block, Handle):
         Errors: none.
         Since: 1.0
         """
-        with self._lock:
-            return public.Block._adopt(layer.sb_block_retain(self._open()))
+        with now(self) as _address:
+            return public.Block._adopt(layer.sb_block_retain(_address))
 
     def data(self) -> int:
         """Returns the address of the block's bytes, aligned to at least 64.
@@ -209,8 +212,8 @@ class Block(_objects.Block, Handle):
         Errors: none.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_block_data(self._open())
+        with now(self) as _address:
+            return layer.sb_block_data(_address)
 
     def size(self) -> int:
         """Returns the size of the block in bytes; it may be larger than what was asked for.
@@ -220,8 +223,8 @@ class Block(_objects.Block, Handle):
         Errors: none.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_block_size(self._open())
+        with now(self) as _address:
+            return layer.sb_block_size(_address)
 
     def is_exclusive(self) -> bool:
         """Tells whether the block has one owner and no slices, so that its owner may write: nobody else sees the
@@ -233,8 +236,8 @@ class Block(_objects.Block, Handle):
         Errors: none; None is not exclusive.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_block_is_exclusive(self._open())
+        with now(self) as _address:
+            return layer.sb_block_is_exclusive(_address)
 
     def memory(self) -> public.Memory:
         """Opens the provider that the block came from, and that it goes back to.
@@ -244,8 +247,8 @@ class Block(_objects.Block, Handle):
         Errors: ClosedError when the block is one that a closed pool left behind.
         Since: 1.0
         """
-        with self._lock:
-            return public.Memory._adopt(layer.sb_block_memory(self._open()))
+        with now(self) as _address:
+            return public.Memory._adopt(layer.sb_block_memory(_address))
 
     def check_instance(self) -> None:
         """Checks that `block` was made by this image of the library. One that came from another part of the
@@ -258,8 +261,8 @@ class Block(_objects.Block, Handle):
         both, and what to do.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_block_check_instance(self._open())
+        with now(self) as _address:
+            layer.sb_block_check_instance(_address)
 
     def set_metadata(self, key: int, metadata: int | None = None) -> None:
         """Gives the block metadata, which every slice of it shows from then on (View.span_metadata): a number,
@@ -272,8 +275,8 @@ class Block(_objects.Block, Handle):
         Errors: BusyError when the block has other owners.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_block_set_metadata(self._open(), key, metadata)
+        with late(self) as _call:
+            layer.sb_block_set_metadata(_call, key, metadata)
 
     def get_metadata(self) -> tuple[int, int]:
         """Tells the block's metadata.
@@ -283,8 +286,8 @@ class Block(_objects.Block, Handle):
         Errors: none.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_block_get_metadata(self._open())
+        with now(self) as _address:
+            return layer.sb_block_get_metadata(_address)
 
 
 class View(_objects.View, Handle):
@@ -310,8 +313,8 @@ class View(_objects.View, Handle):
         Since: 1.0
         """
         memory = expect_or_none(memory, Memory, "memory")
-        with calling(memory):
-            self._own(layer.sb_view_open(data, None if memory is None else memory._open()))
+        with late(memory) as _call:
+            self._own(layer.sb_view_open(data, None if memory is None else _call))
 
     @classmethod
     def open_block(cls, block: Block, size: int) -> Self:
@@ -325,8 +328,8 @@ class View(_objects.View, Handle):
         Since: 1.0
         """
         block = expect(block, Block, "block")
-        with calling(block):
-            block._idle()
+        size = _arguments.integer(size, "size", 0, 0xffffffffffffffff)
+        with calling(block), giving(block):
             _result = layer.sb_view_open_block(block._open(), size)
             block._taken()
             return cls._adopt(_result)
@@ -341,8 +344,8 @@ class View(_objects.View, Handle):
         Since: 1.0
         """
         views = expect_all(views, View, "views")
-        with calling(*views):
-            return cls._adopt(layer.sb_view_open_concat([each._open() for each in views]))
+        with late(*views) as _call:
+            return cls._adopt(layer.sb_view_open_concat([_call.of(each) for each in views]))
 
     def size(self) -> int:
         """Returns the number of bytes.
@@ -352,8 +355,8 @@ class View(_objects.View, Handle):
         Errors: none.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_view_size(self._open())
+        with now(self) as _address:
+            return layer.sb_view_size(_address)
 
     def span_count(self) -> int:
         """Returns the number of spans; none is empty.
@@ -363,8 +366,8 @@ class View(_objects.View, Handle):
         Errors: none.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_view_span_count(self._open())
+        with now(self) as _address:
+            return layer.sb_view_span_count(_address)
 
     def span(self, index: int) -> tuple[int, int]:
         """Stores address and size of the span at `index`.
@@ -374,8 +377,8 @@ class View(_objects.View, Handle):
         Errors: OutOfRangeError when there is no such span.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_view_span(self._open(), index)
+        with late(self) as _call:
+            return layer.sb_view_span(_call, index)
 
     def span_metadata(self, index: int) -> tuple[int, int]:
         """Tells the metadata of the block that the span at `index` lies in, as Block.set_metadata or the
@@ -386,8 +389,8 @@ class View(_objects.View, Handle):
         Errors: OutOfRangeError when there is no such span.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_view_span_metadata(self._open(), index)
+        with late(self) as _call:
+            return layer.sb_view_span_metadata(_call, index)
 
     def get_iovec(self, offset: int, iovec_max: int) -> list[_records.Iovec]:
         """Stores the pieces of the bytes from `offset` on, at most `iovec_max` of them, for writev or sendmsg;
@@ -398,8 +401,8 @@ class View(_objects.View, Handle):
         Errors: OutOfRangeError when the view ends before `offset`.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_view_get_iovec(self._open(), offset, iovec_max)
+        with late(self) as _call:
+            return layer.sb_view_get_iovec(_call, offset, iovec_max)
 
     def pin(self, index: int) -> public.Pin:
         """Keeps the bytes of the span at `index` where they are until the pin is closed, whatever becomes of
@@ -411,8 +414,8 @@ class View(_objects.View, Handle):
         Errors: OutOfRangeError when there is no such span.
         Since: 1.0
         """
-        with self._lock:
-            return public.Pin._adopt(layer.sb_view_pin(self._open(), index))
+        with late(self) as _call:
+            return public.Pin._adopt(layer.sb_view_pin(_call, index))
 
     def memory(self) -> public.Memory:
         """Tells which provider the memory of the first span is of; for an empty view the default pool.
@@ -423,8 +426,8 @@ class View(_objects.View, Handle):
         NoMemoryError.
         Since: 1.0
         """
-        with self._lock:
-            return public.Memory._adopt(layer.sb_view_memory(self._open()))
+        with now(self) as _address:
+            return public.Memory._adopt(layer.sb_view_memory(_address))
 
     def check_instance(self) -> None:
         """Checks that the memory of all spans was made by this image of the library, as Block.check_instance
@@ -435,8 +438,8 @@ class View(_objects.View, Handle):
         Errors: as Block.check_instance.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_view_check_instance(self._open())
+        with now(self) as _address:
+            layer.sb_view_check_instance(_address)
 
     def copy(self) -> public.View:
         """Makes another view of the same bytes.
@@ -446,8 +449,8 @@ class View(_objects.View, Handle):
         Errors: NoMemoryError.
         Since: 1.0
         """
-        with self._lock:
-            return public.View._adopt(layer.sb_view_copy(self._open()))
+        with now(self) as _address:
+            return public.View._adopt(layer.sb_view_copy(_address))
 
     def range(self, offset: int, size: int) -> public.View:
         """Makes a view of the `size` bytes that start at `offset`.
@@ -457,8 +460,8 @@ class View(_objects.View, Handle):
         Errors: OutOfRangeError when the view ends before; NoMemoryError.
         Since: 1.0
         """
-        with self._lock:
-            return public.View._adopt(layer.sb_view_range(self._open(), offset, size))
+        with late(self) as _call:
+            return public.View._adopt(layer.sb_view_range(_call, offset, size))
 
     def flatten(self, memory: Memory | None = None) -> public.View:
         """Makes a view of the same bytes in one span. A view that has one span already is shared, others are
@@ -471,8 +474,8 @@ class View(_objects.View, Handle):
         Since: 1.0
         """
         memory = expect_or_none(memory, Memory, "memory")
-        with calling(self, memory):
-            return public.View._adopt(layer.sb_view_flatten(self._open(), None if memory is None else memory._open()))
+        with late(self, memory) as _call:
+            return public.View._adopt(layer.sb_view_flatten(_call, None if memory is None else _call.of(memory)))
 
     def append(self, other: View) -> None:
         """Adds the bytes of `other`, without copying them, at the end of `view`. `other` may be `view`.
@@ -483,8 +486,8 @@ class View(_objects.View, Handle):
         Since: 1.0
         """
         other = expect(other, View, "other")
-        with calling(self, other):
-            layer.sb_view_append(self._open(), other._open())
+        with late(self, other) as _call:
+            layer.sb_view_append(_call, _call.of(other))
 
     def skip(self, size: int) -> None:
         """Removes the first `size` bytes.
@@ -494,8 +497,8 @@ class View(_objects.View, Handle):
         Errors: OutOfRangeError when there are fewer; `view` is then unchanged.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_view_skip(self._open(), size)
+        with late(self) as _call:
+            layer.sb_view_skip(_call, size)
 
     def read_bytes(self, data: WriteableBuffer) -> None:
         """Copies the first `size` bytes to `data` and removes them: all or nothing.
@@ -505,8 +508,8 @@ class View(_objects.View, Handle):
         Errors: OutOfRangeError when there are fewer; `view` and `data` are then unchanged.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_view_read_bytes(self._open(), data)
+        with late(self) as _call:
+            layer.sb_view_read_bytes(_call, data)
 
     def copy_bytes(self, offset: int, data: WriteableBuffer) -> None:
         """Copies the `size` bytes that start at `offset` to `data`; the view keeps them.
@@ -516,8 +519,8 @@ class View(_objects.View, Handle):
         Errors: OutOfRangeError when the view ends before; `data` is then unchanged.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_view_copy_bytes(self._open(), offset, data)
+        with late(self) as _call:
+            layer.sb_view_copy_bytes(_call, offset, data)
 
     def read_int(self, size: int, order: int) -> int:
         """Stores the integer of `size` bytes that the view begins with, and removes it. For an unsigned one cast
@@ -529,8 +532,8 @@ class View(_objects.View, Handle):
         OutOfRangeError when there are fewer bytes. `view` is then unchanged.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_view_read_int(self._open(), size, order)
+        with late(self) as _call:
+            return layer.sb_view_read_int(_call, size, order)
 
     def read_float(self, size: int, order: int) -> float:
         """Stores the floating-point number (IEEE 754) of `size` bytes that the view begins with, and removes it.
@@ -541,8 +544,8 @@ class View(_objects.View, Handle):
         OutOfRangeError when there are fewer bytes. `view` is then unchanged.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_view_read_float(self._open(), size, order)
+        with late(self) as _call:
+            return layer.sb_view_read_float(_call, size, order)
 
     def peek_int(self, offset: int, size: int, order: int) -> int:
         """Stores the integer of `size` bytes that begins at `offset`; the view keeps it.
@@ -552,8 +555,8 @@ class View(_objects.View, Handle):
         Errors: as View.read_int.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_view_peek_int(self._open(), offset, size, order)
+        with late(self) as _call:
+            return layer.sb_view_peek_int(_call, offset, size, order)
 
     def peek_float(self, offset: int, size: int, order: int) -> float:
         """Stores the floating-point number (IEEE 754) of `size` bytes that begins at `offset`; the view keeps
@@ -564,8 +567,8 @@ class View(_objects.View, Handle):
         Errors: as View.read_float.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_view_peek_float(self._open(), offset, size, order)
+        with late(self) as _call:
+            return layer.sb_view_peek_float(_call, offset, size, order)
 
     def equals(self, other: View) -> bool:
         """Tells whether both views show the same bytes, however they are cut into spans.
@@ -576,8 +579,8 @@ class View(_objects.View, Handle):
         Since: 1.0
         """
         other = expect(other, View, "other")
-        with calling(self, other):
-            return layer.sb_view_equals(self._open(), other._open())
+        with late(self, other) as _call:
+            return layer.sb_view_equals(_call, _call.of(other))
 
     def compare(self, other: View) -> int:
         """Orders views by their bytes, as memcmp does, however they are cut into spans: -1 when `view` comes
@@ -589,8 +592,8 @@ class View(_objects.View, Handle):
         Since: 1.0
         """
         other = expect(other, View, "other")
-        with calling(self, other):
-            return layer.sb_view_compare(self._open(), other._open())
+        with late(self, other) as _call:
+            return layer.sb_view_compare(_call, _call.of(other))
 
     def hash(self, seed: int) -> int:
         """Returns a hash of the bytes, the same however they are cut into spans. Another `seed` gives another
@@ -602,8 +605,8 @@ class View(_objects.View, Handle):
         Errors: none.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_view_hash(self._open(), seed)
+        with late(self) as _call:
+            return layer.sb_view_hash(_call, seed)
 
 
 class Pin(Handle):
@@ -644,8 +647,8 @@ class Buf(Handle):
         Since: 1.0
         """
         memory = expect_or_none(memory, Memory, "memory")
-        with calling(memory):
-            self._own(layer.sb_buf_open(None if memory is None else memory._open()))
+        with late(memory) as _call:
+            self._own(layer.sb_buf_open(None if memory is None else _call))
 
     @classmethod
     def from_blocks(cls, blocks: Sequence[Block], memory: Memory | None = None) -> Self:
@@ -661,9 +664,7 @@ class Buf(Handle):
         """
         blocks = expect_all(blocks, Block, "blocks")
         memory = expect_or_none(memory, Memory, "memory")
-        with calling(*blocks, memory):
-            for each in blocks:
-                each._idle()
+        with calling(*blocks, memory), giving(*blocks):
             _result = layer.sb_buf_from_blocks(
                 [each._open() for each in blocks],
                 None if memory is None else memory._open(),
@@ -680,8 +681,8 @@ class Buf(Handle):
         Errors: none.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_buf_size(self._open())
+        with now(self) as _address:
+            return layer.sb_buf_size(_address)
 
     def room(self) -> int:
         """Returns how many bytes can be put before more room must be reserved.
@@ -691,8 +692,8 @@ class Buf(Handle):
         Errors: none.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_buf_room(self._open())
+        with now(self) as _address:
+            return layer.sb_buf_room(_address)
 
     def reserve(self, size: int) -> None:
         """Makes sure that there is room for at least `size` bytes.
@@ -702,8 +703,8 @@ class Buf(Handle):
         Errors: NoMemoryError; TooLargeError when the filled part and the room would exceed the address space.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_buf_reserve(self._open(), size)
+        with late(self) as _call:
+            layer.sb_buf_reserve(_call, size)
 
     def put(self, data: ReadableBuffer) -> None:
         """Adds `size` bytes at `data` to the end of the filled part of `buf`, across blocks where needed.
@@ -713,8 +714,8 @@ class Buf(Handle):
         Errors: OutOfRangeError if the room is smaller than `size`; `buf` is then unchanged.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_buf_put(self._open(), data)
+        with late(self) as _call:
+            layer.sb_buf_put(_call, data)
 
     def put_byte(self, byte: int) -> None:
         """Adds one byte.
@@ -724,8 +725,8 @@ class Buf(Handle):
         Errors: OutOfRangeError if there is no room.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_buf_put_byte(self._open(), byte)
+        with late(self) as _call:
+            layer.sb_buf_put_byte(_call, byte)
 
     def put_repeated(self, byte: int, count: int) -> None:
         """Adds the same byte `count` times.
@@ -735,8 +736,8 @@ class Buf(Handle):
         Errors: OutOfRangeError if the room is smaller than `count`; `buf` is then unchanged.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_buf_put_repeated(self._open(), byte, count)
+        with late(self) as _call:
+            layer.sb_buf_put_repeated(_call, byte, count)
 
     def put_int(self, value: int, size: int, order: int) -> None:
         """Adds `value` as an integer of `size` bytes (1, 2, 4 or 8), across blocks where needed. Cast an
@@ -749,8 +750,8 @@ class Buf(Handle):
         unchanged.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_buf_put_int(self._open(), value, size, order)
+        with late(self) as _call:
+            layer.sb_buf_put_int(_call, value, size, order)
 
     def put_float(self, value: float, size: int, order: int) -> None:
         """Adds `value` as a floating-point number (IEEE 754) of `size` bytes (4 or 8). To 4 bytes it is rounded
@@ -763,8 +764,8 @@ class Buf(Handle):
         smaller. `buf` is then unchanged.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_buf_put_float(self._open(), value, size, order)
+        with late(self) as _call:
+            layer.sb_buf_put_float(_call, value, size, order)
 
     def put_view(self, view: View) -> None:
         """Adds the bytes of `view` at the end of the filled part without copying. The room after it stays.
@@ -775,8 +776,8 @@ class Buf(Handle):
         Since: 1.0
         """
         view = expect(view, View, "view")
-        with calling(self, view):
-            layer.sb_buf_put_view(self._open(), view._open())
+        with late(self, view) as _call:
+            layer.sb_buf_put_view(_call, _call.of(view))
 
     def peek(self) -> public.View:
         """Makes a view of all filled bytes; they stay in the buf as well.
@@ -786,8 +787,8 @@ class Buf(Handle):
         Errors: NoMemoryError.
         Since: 1.0
         """
-        with self._lock:
-            return public.View._adopt(layer.sb_buf_peek(self._open()))
+        with now(self) as _address:
+            return public.View._adopt(layer.sb_buf_peek(_address))
 
     def take(self, size: int) -> public.View:
         """Takes the first `size` filled bytes out as a view. The rest stays filled, the room stays writable.
@@ -797,8 +798,8 @@ class Buf(Handle):
         Errors: OutOfRangeError when fewer are filled; NoMemoryError; `buf` is then unchanged.
         Since: 1.0
         """
-        with self._lock:
-            return public.View._adopt(layer.sb_buf_take(self._open(), size))
+        with late(self) as _call:
+            return public.View._adopt(layer.sb_buf_take(_call, size))
 
     def begin(self) -> tuple[int, int]:
         """Begins direct writing: stores address and size of the first piece of room, for reading from a socket
@@ -809,8 +810,8 @@ class Buf(Handle):
         Errors: OutOfRangeError when there is no room.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_buf_begin(self._open())
+        with now(self) as _address:
+            return layer.sb_buf_begin(_address)
 
     def begin_iovec(self, iovec_max: int) -> list[_records.Iovec]:
         """Begins direct writing to all pieces of room, at most `iovec_max`, for readv or recvmsg; `iovec_count`
@@ -821,8 +822,8 @@ class Buf(Handle):
         Errors: OutOfRangeError when there is no room, or `iovec_max` is 0.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_buf_begin_iovec(self._open(), iovec_max)
+        with late(self) as _call:
+            return layer.sb_buf_begin_iovec(_call, iovec_max)
 
     def commit(self, size: int) -> None:
         """Ends direct writing: the first `size` bytes of the pieces that Buf.begin or Buf.begin_iovec gave are
@@ -833,8 +834,8 @@ class Buf(Handle):
         Errors: OutOfRangeError when the pieces are smaller, or nothing was begun; `buf` is then unchanged.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_buf_commit(self._open(), size)
+        with late(self) as _call:
+            layer.sb_buf_commit(_call, size)
 
     def abort(self) -> None:
         """Ends direct writing without filling anything: it is as if Buf.begin had not been called.
@@ -844,8 +845,8 @@ class Buf(Handle):
         Errors: none.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_buf_abort(self._open())
+        with now(self) as _address:
+            layer.sb_buf_abort(_address)
 
     def split_room(self, size: int) -> public.Buf:
         """Takes the last `size` bytes of room away into a buf of their own, which is filled apart, on another
@@ -856,8 +857,8 @@ class Buf(Handle):
         Errors: OutOfRangeError when the room is smaller; NoMemoryError; `buf` is then unchanged.
         Since: 1.0
         """
-        with self._lock:
-            return public.Buf._adopt(layer.sb_buf_split_room(self._open(), size))
+        with late(self) as _call:
+            return public.Buf._adopt(layer.sb_buf_split_room(_call, size))
 
     def memory(self) -> public.Memory:
         """Tells which provider the room comes from.
@@ -867,8 +868,8 @@ class Buf(Handle):
         Errors: NoMemoryError.
         Since: 1.0
         """
-        with self._lock:
-            return public.Memory._adopt(layer.sb_buf_memory(self._open()))
+        with now(self) as _address:
+            return public.Memory._adopt(layer.sb_buf_memory(_address))
 
     def check_instance(self) -> None:
         """Checks that the provider and the memory of `buf` are of this image of the library, as
@@ -880,8 +881,8 @@ class Buf(Handle):
         Errors: as Block.check_instance.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_buf_check_instance(self._open())
+        with now(self) as _address:
+            layer.sb_buf_check_instance(_address)
 
     def clear(self) -> None:
         """Drops all filled bytes. The room stays.
@@ -891,8 +892,8 @@ class Buf(Handle):
         Errors: none.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_buf_clear(self._open())
+        with now(self) as _address:
+            layer.sb_buf_clear(_address)
 
 
 class Schema(Handle):
@@ -907,6 +908,8 @@ class Schema(Handle):
     Limits: Names have 1 to FIELD_NAME_MAX bytes, a letter or `_` followed by letters, digits and `_`. A
     message has at most SCHEMA_FIELDS_MAX fields.
     """
+
+    _concurrent = True
 
     _destroy = staticmethod(layer.sb_schema_close)
 
@@ -935,8 +938,8 @@ class Schema(Handle):
         Errors: none.
         Since: 1.0
         """
-        with self._lock:
-            return public.Schema._adopt(layer.sb_schema_retain(self._open()))
+        with now(self) as _address:
+            return public.Schema._adopt(layer.sb_schema_retain(_address))
 
     def name(self) -> str:
         """Returns the name of the message.
@@ -946,8 +949,8 @@ class Schema(Handle):
         Errors: none.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_schema_name(self._open())
+        with now(self) as _address:
+            return layer.sb_schema_name(_address)
 
     def direction(self) -> int:
         """Returns the direction, DIRECTION_REQUEST or DIRECTION_RESPONSE.
@@ -957,8 +960,8 @@ class Schema(Handle):
         Errors: none.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_schema_direction(self._open())
+        with now(self) as _address:
+            return layer.sb_schema_direction(_address)
 
     def api_key(self) -> int:
         """Returns the api_key.
@@ -968,8 +971,8 @@ class Schema(Handle):
         Errors: none.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_schema_api_key(self._open())
+        with now(self) as _address:
+            return layer.sb_schema_api_key(_address)
 
     def field_count(self) -> int:
         """Returns the number of fields.
@@ -979,8 +982,8 @@ class Schema(Handle):
         Errors: none.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_schema_field_count(self._open())
+        with now(self) as _address:
+            return layer.sb_schema_field_count(_address)
 
     def get_field(self, index: int) -> _records.SchemaField:
         """Stores name and type of the field at `index`.
@@ -990,8 +993,8 @@ class Schema(Handle):
         Errors: OutOfRangeError when there is no such field.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_schema_get_field(self._open(), index)
+        with late(self) as _call:
+            return layer.sb_schema_get_field(_call, index)
 
     def export_arrow(self, strings: int, arrow_schema: int) -> None:
         """Describes what a batch exports for messages of `schema`: fills `arrow_schema`, a struct type.
@@ -1001,8 +1004,8 @@ class Schema(Handle):
         Errors: InvalidArgumentError when `strings` is none of STRINGS_...; NoMemoryError.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_schema_export_arrow(self._open(), strings, arrow_schema)
+        with late(self) as _call:
+            layer.sb_schema_export_arrow(_call, strings, arrow_schema)
 
 
 class Builder(Handle):
@@ -1029,8 +1032,8 @@ class Builder(Handle):
         Since: 1.0
         """
         memory = expect_or_none(memory, Memory, "memory")
-        with calling(memory):
-            self._own(layer.sb_builder_open(None if memory is None else memory._open()))
+        with late(memory) as _call:
+            self._own(layer.sb_builder_open(None if memory is None else _call))
 
     def add(self, schema: Schema, sequence: int, values: Sequence[_records.Value | tuple[Any, ...]]) -> None:
         """Adds one message. `values` holds one value per field of `schema`, in its order.
@@ -1043,8 +1046,8 @@ class Builder(Handle):
         Since: 1.0
         """
         schema = expect(schema, Schema, "schema")
-        with calling(self, schema):
-            layer.sb_builder_add(self._open(), schema._open(), sequence, values)
+        with late(self, schema) as _call:
+            layer.sb_builder_add(_call, _call.of(schema), sequence, values)
 
     def add_columns(
         self,
@@ -1064,8 +1067,8 @@ class Builder(Handle):
         Since: 1.0
         """
         schema = expect(schema, Schema, "schema")
-        with calling(self, schema):
-            layer.sb_builder_add_columns(self._open(), schema._open(), sequences, columns)
+        with late(self, schema) as _call:
+            layer.sb_builder_add_columns(_call, _call.of(schema), sequences, columns)
 
     def add_rows(
         self,
@@ -1086,8 +1089,8 @@ class Builder(Handle):
         Since: 1.0
         """
         schema = expect(schema, Schema, "schema")
-        with calling(self, schema):
-            layer.sb_builder_add_rows(self._open(), schema._open(), sequences, values)
+        with late(self, schema) as _call:
+            layer.sb_builder_add_rows(_call, _call.of(schema), sequences, values)
 
     def size(self) -> int:
         """Returns the number of bytes of all frames added.
@@ -1097,8 +1100,8 @@ class Builder(Handle):
         Errors: none.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_builder_size(self._open())
+        with now(self) as _address:
+            return layer.sb_builder_size(_address)
 
     def frame_count(self) -> int:
         """Returns the number of frames added.
@@ -1108,8 +1111,8 @@ class Builder(Handle):
         Errors: none.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_builder_frame_count(self._open())
+        with now(self) as _address:
+            return layer.sb_builder_frame_count(_address)
 
     def take(self) -> public.View:
         """Takes all frames out as one view, without copying; the builder is empty then.
@@ -1119,8 +1122,8 @@ class Builder(Handle):
         Errors: NoMemoryError; the builder is then unchanged.
         Since: 1.0
         """
-        with self._lock:
-            return public.View._adopt(layer.sb_builder_take(self._open()))
+        with now(self) as _address:
+            return public.View._adopt(layer.sb_builder_take(_address))
 
     def copy_bytes(self, data: WriteableBuffer) -> None:
         """Copies all frames to the caller's memory; the builder keeps them.
@@ -1130,8 +1133,8 @@ class Builder(Handle):
         Errors: OutOfRangeError when `size` is not Builder.size(); `data` is then unchanged.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_builder_copy_bytes(self._open(), data)
+        with late(self) as _call:
+            layer.sb_builder_copy_bytes(_call, data)
 
     def clear(self) -> None:
         """Drops all frames.
@@ -1141,8 +1144,8 @@ class Builder(Handle):
         Errors: none.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_builder_clear(self._open())
+        with now(self) as _address:
+            layer.sb_builder_clear(_address)
 
     def truncate(self, size: int, frame_count: int) -> None:
         """Drops the frames that were added last, and keeps the first `frame_count`, of `size` bytes: what
@@ -1155,8 +1158,8 @@ class Builder(Handle):
         the builder is then unchanged.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_builder_truncate(self._open(), size, frame_count)
+        with late(self) as _call:
+            layer.sb_builder_truncate(_call, size, frame_count)
 
     def memory(self) -> public.Memory:
         """Opens the provider that the builder's memory comes from.
@@ -1166,8 +1169,8 @@ class Builder(Handle):
         Errors: NoMemoryError.
         Since: 1.0
         """
-        with self._lock:
-            return public.Memory._adopt(layer.sb_builder_memory(self._open()))
+        with now(self) as _address:
+            return public.Memory._adopt(layer.sb_builder_memory(_address))
 
 
 class Parser(Handle):
@@ -1218,12 +1221,12 @@ class Parser(Handle):
         """
         schemas = expect_all(schemas, Schema, "schemas")
         memory = expect_or_none(memory, Memory, "memory")
-        with calling(*schemas, memory):
+        with late(*schemas, memory) as _call:
             self._own(layer.sb_parser_open(
-                [each._open() for each in schemas],
+                [_call.of(each) for each in schemas],
                 _records.ParserOptions(
                     max_frame_size=max_frame_size,
-                    memory=None if memory is None else memory._open(),
+                    memory=None if memory is None else _call.of(memory),
                     receive_position=receive_position,
                     accept_extra=accept_extra,
                 ),
@@ -1238,8 +1241,8 @@ class Parser(Handle):
         met it.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_parser_feed(self._open(), data)
+        with late(self) as _call:
+            layer.sb_parser_feed(_call, data)
 
     def buffer(self) -> tuple[int, int]:
         """Lends the parser's receive memory: stores its address and size, which is at least 1, usually tens of
@@ -1250,8 +1253,8 @@ class Parser(Handle):
         Errors: NoMemoryError; the status that ended the stream, after a parse has met it.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_parser_buffer(self._open())
+        with now(self) as _address:
+            return layer.sb_parser_buffer(_address)
 
     def commit(self, size: int) -> None:
         """Says that the first `size` bytes of the memory that Parser.buffer lent have been received.
@@ -1262,8 +1265,8 @@ class Parser(Handle):
         the stream.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_parser_commit(self._open(), size)
+        with late(self) as _call:
+            layer.sb_parser_commit(_call, size)
 
     def position(self, buffer_size: int) -> int:
         """Stores from where a buffer of the caller's with `buffer_size` bytes is to be written next: 0, n, or -n
@@ -1276,8 +1279,8 @@ class Parser(Handle):
         stream.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_parser_position(self._open(), buffer_size)
+        with late(self) as _call:
+            return layer.sb_parser_position(_call, buffer_size)
 
     def receive(self, buffer: ReadableBuffer, count: int) -> None:
         """Appends a copy of the `count` bytes that were received in the caller's `buffer` at the position that
@@ -1289,8 +1292,8 @@ class Parser(Handle):
         otherwise as Parser.feed.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_parser_receive(self._open(), buffer, count)
+        with late(self) as _call:
+            layer.sb_parser_receive(_call, buffer, count)
 
     def parse(self, batch: Batch) -> None:
         """Decodes every complete frame that has been received into `batch`, whose former content is dropped.
@@ -1302,8 +1305,8 @@ class Parser(Handle):
         Since: 1.0
         """
         batch = expect(batch, Batch, "batch")
-        with calling(self, batch):
-            layer.sb_parser_parse(self._open(), batch._open())
+        with late(self, batch) as _call:
+            layer.sb_parser_parse(_call, _call.of(batch))
 
     def end(self) -> int:
         """Returns success while the stream can go on, or the status that ended it.
@@ -1313,8 +1316,8 @@ class Parser(Handle):
         Errors: none.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_parser_end(self._open())
+        with now(self) as _address:
+            return layer.sb_parser_end(_address)
 
     def direction(self) -> int:
         """Returns the direction of the parser's schemas.
@@ -1324,8 +1327,8 @@ class Parser(Handle):
         Errors: none.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_parser_direction(self._open())
+        with now(self) as _address:
+            return layer.sb_parser_direction(_address)
 
     def memory(self) -> public.Memory:
         """Opens the provider that the parser's memory comes from.
@@ -1335,8 +1338,8 @@ class Parser(Handle):
         Errors: NoMemoryError.
         Since: 1.0
         """
-        with self._lock:
-            return public.Memory._adopt(layer.sb_parser_memory(self._open()))
+        with now(self) as _address:
+            return public.Memory._adopt(layer.sb_parser_memory(_address))
 
 
 class Batch(_objects.Batch, Handle):
@@ -1385,8 +1388,8 @@ class Batch(_objects.Batch, Handle):
         Errors: none.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_batch_row_count(self._open())
+        with now(self) as _address:
+            return layer.sb_batch_row_count(_address)
 
     def error_count(self) -> int:
         """Returns the number of errors.
@@ -1396,8 +1399,8 @@ class Batch(_objects.Batch, Handle):
         Errors: none.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_batch_error_count(self._open())
+        with now(self) as _address:
+            return layer.sb_batch_error_count(_address)
 
     def need(self) -> int:
         """Returns how many bytes were missing for the next frame: 4 minus what is there while its Size is not
@@ -1409,8 +1412,8 @@ class Batch(_objects.Batch, Handle):
         Errors: none.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_batch_need(self._open())
+        with now(self) as _address:
+            return layer.sb_batch_need(_address)
 
     def get_row(self, index: int) -> _records.Row:
         """Stores the head of the row at `index`.
@@ -1420,8 +1423,8 @@ class Batch(_objects.Batch, Handle):
         Errors: OutOfRangeError when there is no such row.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_batch_get_row(self._open(), index)
+        with late(self) as _call:
+            return layer.sb_batch_get_row(_call, index)
 
     def get_rows(self) -> list[_records.Row]:
         """Stores the heads of all rows.
@@ -1431,8 +1434,8 @@ class Batch(_objects.Batch, Handle):
         Errors: none.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_batch_get_rows(self._open())
+        with now(self) as _address:
+            return layer.sb_batch_get_rows(_address)
 
     def get_values(self, index: int) -> list[_records.Value]:
         """Stores the values of the row at `index`, one per field of its schema, in its order. Where the last
@@ -1444,8 +1447,8 @@ class Batch(_objects.Batch, Handle):
         Errors: OutOfRangeError when there is no such row; NoMemoryError; CorruptError, see the top.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_batch_get_values(self._open(), index)
+        with late(self) as _call:
+            return layer.sb_batch_get_values(_call, index)
 
     def get_column(self, schema_index: int, column: int, part: int) -> tuple[int, int, int]:
         """Stores address and size in bytes of a part of a column: one field, or COLUMN_..., of all rows that
@@ -1463,8 +1466,8 @@ class Batch(_objects.Batch, Handle):
         its type have no such part; NoMemoryError; CorruptError, see the top.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_batch_get_column(self._open(), schema_index, column, part)
+        with late(self) as _call:
+            return layer.sb_batch_get_column(_call, schema_index, column, part)
 
     def get_frame(self, index: int) -> public.View:
         """Makes a view of the whole frame of the row at `index`, its Size included, without copying.
@@ -1474,8 +1477,8 @@ class Batch(_objects.Batch, Handle):
         Errors: OutOfRangeError when there is no such row; NoMemoryError.
         Since: 1.0
         """
-        with self._lock:
-            return public.View._adopt(layer.sb_batch_get_frame(self._open(), index))
+        with late(self) as _call:
+            return public.View._adopt(layer.sb_batch_get_frame(_call, index))
 
     def get_error(self, index: int) -> _records.Error:
         """Stores the error at `index`; they are in the order of the stream.
@@ -1485,8 +1488,8 @@ class Batch(_objects.Batch, Handle):
         Errors: OutOfRangeError when there is no such error.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_batch_get_error(self._open(), index)
+        with late(self) as _call:
+            return layer.sb_batch_get_error(_call, index)
 
     def get_schema(self, schema_index: int) -> public.Schema:
         """Makes another owner of the schema at `schema_index` of the parser that filled the batch.
@@ -1496,8 +1499,8 @@ class Batch(_objects.Batch, Handle):
         Errors: OutOfRangeError when there is no such schema.
         Since: 1.0
         """
-        with self._lock:
-            return public.Schema._adopt(layer.sb_batch_get_schema(self._open(), schema_index))
+        with late(self) as _call:
+            return public.Schema._adopt(layer.sb_batch_get_schema(_call, schema_index))
 
     def swap(self, other: Batch) -> None:
         """Exchanges the contents of two batches, in constant time. So rows are kept while their batch is parsed
@@ -1510,8 +1513,8 @@ class Batch(_objects.Batch, Handle):
         Since: 1.0
         """
         other = expect(other, Batch, "other")
-        with calling(self, other):
-            layer.sb_batch_swap(self._open(), other._open())
+        with late(self, other) as _call:
+            layer.sb_batch_swap(_call, _call.of(other))
 
     def clear(self) -> None:
         """Drops rows, errors, and the memory they show.
@@ -1521,8 +1524,8 @@ class Batch(_objects.Batch, Handle):
         Errors: none.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_batch_clear(self._open())
+        with now(self) as _address:
+            layer.sb_batch_clear(_address)
 
     def export_arrow(self, schema_index: int, strings: int, arrow_schema: int, arrow_array: int) -> None:
         """Copies the rows of `batch` that follow the schema at `schema_index` of the parser into `arrow_array`,
@@ -1535,14 +1538,8 @@ class Batch(_objects.Batch, Handle):
         TooLargeError when the strings of a column are 2 GiB or more; NoMemoryError.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_batch_export_arrow(
-                self._open(),
-                schema_index,
-                strings,
-                arrow_schema,
-                arrow_array,
-            )
+        with late(self) as _call:
+            layer.sb_batch_export_arrow(_call, schema_index, strings, arrow_schema, arrow_array)
 
     def export_arrow_stream(self, schema_index: int, strings: int, arrow_stream: int) -> None:
         """Does what Batch.export_arrow does, as a stream of one struct array, which is what data frames and
@@ -1553,8 +1550,8 @@ class Batch(_objects.Batch, Handle):
         Errors: as Batch.export_arrow.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_batch_export_arrow_stream(self._open(), schema_index, strings, arrow_stream)
+        with late(self) as _call:
+            layer.sb_batch_export_arrow_stream(_call, schema_index, strings, arrow_stream)
 
 
 class Lender(Handle):
@@ -1595,8 +1592,8 @@ class Lender(Handle):
         NoMemoryError. It has not been lent then.
         Since: 1.0
         """
-        with self._lock:
-            return public.View._adopt(layer.sb_lender_lend(self._open(), data, size, token))
+        with late(self) as _call:
+            return public.View._adopt(layer.sb_lender_lend(_call, data, size, token))
 
     def take(self) -> int:
         """Tells the token of memory that is back. Each comes once, in no order.
@@ -1606,8 +1603,8 @@ class Lender(Handle):
         Errors: NotFoundError when none is back, or another thread takes at the same time.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_lender_take(self._open())
+        with now(self) as _address:
+            return layer.sb_lender_take(_address)
 
     def lent(self) -> int:
         """Returns how many times Lender.lend has lent what Lender.take has not told yet.
@@ -1617,8 +1614,8 @@ class Lender(Handle):
         Errors: none.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_lender_lent(self._open())
+        with now(self) as _address:
+            return layer.sb_lender_lent(_address)
 
 
 class Pipeline(Handle):
@@ -1654,8 +1651,8 @@ class Pipeline(Handle):
         Errors: BusyError when PIPELINE_MAX requests are in flight.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_pipeline_begin(self._open(), tag)
+        with late(self) as _call:
+            return layer.sb_pipeline_begin(_call, tag)
 
     def finish(self, sequence: int) -> int:
         """Finds the request that a response with `sequence` answers, and frees the sequence.
@@ -1665,8 +1662,8 @@ class Pipeline(Handle):
         Errors: NotFoundError when no request with that sequence is in flight.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_pipeline_finish(self._open(), sequence)
+        with late(self) as _call:
+            return layer.sb_pipeline_finish(_call, sequence)
 
     def in_flight(self) -> int:
         """Returns the number of requests in flight.
@@ -1676,8 +1673,8 @@ class Pipeline(Handle):
         Errors: none.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_pipeline_in_flight(self._open())
+        with now(self) as _address:
+            return layer.sb_pipeline_in_flight(_address)
 
 
 class Pool(_objects.Pool, Handle):
@@ -1692,6 +1689,8 @@ class Pool(_objects.Pool, Handle):
     blocks in one call. A pool with guard pages can have about 30,000 blocks out and kept together, because
     Linux limits the mappings of a process.
     """
+
+    _concurrent = True
 
     _destroy = staticmethod(layer.sb_pool_close)
 
@@ -1741,8 +1740,8 @@ class Pool(_objects.Pool, Handle):
         limit or the system's end.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_pool_get(self._open(), size)
+        with late(self) as _call:
+            return layer.sb_pool_get(_call, size)
 
     def put(self, data: int) -> None:
         """Puts `data` back. Size, class and pool are found from the address, so that they can't be given
@@ -1754,7 +1753,8 @@ class Pool(_objects.Pool, Handle):
         already.
         Since: 1.0
         """
-        with self._lock:
+        data = _arguments.address(data, "data")
+        with calling(self):
             layer.sb_pool_put(self._address or None, data)
 
     def get_many(self, size: int, count: int) -> list[int]:
@@ -1766,8 +1766,8 @@ class Pool(_objects.Pool, Handle):
         does nothing.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_pool_get_many(self._open(), size, count)
+        with late(self) as _call:
+            return layer.sb_pool_get_many(_call, size, count)
 
     def put_many(self, blocks: Sequence[int]) -> None:
         """Puts `count` blocks back: all of them or none. They may be of different classes, and if `pool` is None
@@ -1781,7 +1781,11 @@ class Pool(_objects.Pool, Handle):
         returned.
         Since: 1.0
         """
-        with self._lock:
+        blocks = [
+            _arguments.address(each, f"blocks[{index}]")
+            for index, each in enumerate(_arguments.sequence(blocks, "blocks"))
+        ]
+        with calling(self):
             layer.sb_pool_put_many(self._address or None, blocks)
 
     def get_block(self, size: int) -> public.Block:
@@ -1792,8 +1796,8 @@ class Pool(_objects.Pool, Handle):
         Errors: as Pool.get.
         Since: 1.0
         """
-        with self._lock:
-            return public.Block._adopt(layer.sb_pool_get_block(self._open(), size))
+        with late(self) as _call:
+            return public.Block._adopt(layer.sb_pool_get_block(_call, size))
 
     def memory(self) -> public.Memory:
         """Opens the pool as a memory provider.
@@ -1804,8 +1808,8 @@ class Pool(_objects.Pool, Handle):
         Errors: NoMemoryError.
         Since: 1.0
         """
-        with self._lock:
-            return public.Memory._adopt(layer.sb_pool_memory(self._open()))
+        with now(self) as _address:
+            return public.Memory._adopt(layer.sb_pool_memory(_address))
 
     def check_instance(self) -> None:
         """Checks that `pool` was made by this image of the library, as Block.check_instance does for a block.
@@ -1815,8 +1819,8 @@ class Pool(_objects.Pool, Handle):
         Errors: as Block.check_instance.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_pool_check_instance(self._open())
+        with now(self) as _address:
+            layer.sb_pool_check_instance(_address)
 
     def trim(self) -> None:
         """Gives kept blocks back to the system.
@@ -1826,8 +1830,8 @@ class Pool(_objects.Pool, Handle):
         Errors: none.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_pool_trim(self._open())
+        with now(self) as _address:
+            layer.sb_pool_trim(_address)
 
     def get_stats(self) -> _records.PoolStats:
         """Tells what the pool did so far.
@@ -1837,8 +1841,8 @@ class Pool(_objects.Pool, Handle):
         Errors: InvalidArgumentError when struct_size is too small to be one of ours.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_pool_get_stats(self._open())
+        with now(self) as _address:
+            return layer.sb_pool_get_stats(_address)
 
     def get_class_stats(self, index: int) -> _records.PoolClassStats:
         """Tells what the class at `index` did so far. Classes are sorted by size; the index class_count stands
@@ -1850,8 +1854,8 @@ class Pool(_objects.Pool, Handle):
         there is no such class.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_pool_get_class_stats(self._open(), index)
+        with late(self) as _call:
+            return layer.sb_pool_get_class_stats(_call, index)
 
     def tag(self, data: int, tag: str) -> None:
         """Says where the block at `data` was taken, in a pool with the option `trace`: Pool.get_place shows it.
@@ -1864,8 +1868,8 @@ class Pool(_objects.Pool, Handle):
         this pool that is out; NoMemoryError.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_pool_tag(self._open(), data, tag)
+        with late(self) as _call:
+            layer.sb_pool_tag(_call, data, tag)
 
     def get_place(self, index: int) -> _records.PoolPlace:
         """Tells of the place at `index`, from 0, how many of the blocks taken there are out: what leaks, and
@@ -1878,8 +1882,8 @@ class Pool(_objects.Pool, Handle):
         InvalidArgumentError when struct_size is too small to be one of ours.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_pool_get_place(self._open(), index)
+        with late(self) as _call:
+            return layer.sb_pool_get_place(_call, index)
 
     def handle(self) -> int:
         """Makes a number that stands for the pool where a pointer must not: it cannot dangle. The drop-in
@@ -1890,8 +1894,8 @@ class Pool(_objects.Pool, Handle):
         Errors: NoMemoryError, also when 65,536 handles exist.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_pool_handle(self._open())
+        with now(self) as _address:
+            return layer.sb_pool_handle(_address)
 
 
 class SchemaFile(Handle):
@@ -1911,6 +1915,8 @@ class SchemaFile(Handle):
     Limits: A text has at most SCHEMA_FILE_SIZE_MAX bytes; messages have different names, and different
     api_keys in each direction.
     """
+
+    _concurrent = True
 
     _destroy = staticmethod(layer.sb_schema_file_close)
 
@@ -1934,8 +1940,8 @@ class SchemaFile(Handle):
         Errors: none.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_schema_file_count(self._open())
+        with now(self) as _address:
+            return layer.sb_schema_file_count(_address)
 
     def get(self, index: int) -> public.Schema:
         """Makes another owner of the schema at `index`, in the order of the text.
@@ -1945,8 +1951,8 @@ class SchemaFile(Handle):
         Errors: OutOfRangeError when there is no such schema.
         Since: 1.0
         """
-        with self._lock:
-            return public.Schema._adopt(layer.sb_schema_file_get(self._open(), index))
+        with late(self) as _call:
+            return public.Schema._adopt(layer.sb_schema_file_get(_call, index))
 
     def find(self, name: str) -> public.Schema:
         """Makes another owner of the schema of the message called `name`.
@@ -1956,8 +1962,8 @@ class SchemaFile(Handle):
         Errors: NotFoundError when there is none.
         Since: 1.0
         """
-        with self._lock:
-            return public.Schema._adopt(layer.sb_schema_file_find(self._open(), name))
+        with late(self) as _call:
+            return public.Schema._adopt(layer.sb_schema_file_find(_call, name))
 
 
 class Channel(Handle):
@@ -1991,6 +1997,8 @@ class Channel(Handle):
     may run on one processor only.
     """
 
+    _concurrent = True
+
     _destroy = staticmethod(layer.sb_channel_close)
 
     def __init__(self, socket: int, *, pins_max: int = 0, bytes_max: int = 0) -> None:
@@ -2022,8 +2030,8 @@ class Channel(Handle):
         Since: 1.0
         """
         view = expect(view, View, "view")
-        with calling(self, view):
-            layer.sb_channel_send_view(self._open(), view._open(), tag, timeout_ms)
+        with late(self, view) as _call:
+            layer.sb_channel_send_view(_call, _call.of(view), tag, timeout_ms)
 
     def send_block(self, block: Block, size: int, tag: int, timeout_ms: int) -> None:
         """Sends the first `size` bytes of `block` to be written by the peer, too, and pins it. The caller keeps
@@ -2036,8 +2044,8 @@ class Channel(Handle):
         Since: 1.0
         """
         block = expect(block, Block, "block")
-        with calling(self, block):
-            layer.sb_channel_send_block(self._open(), block._open(), size, tag, timeout_ms)
+        with late(self, block) as _call:
+            layer.sb_channel_send_block(_call, _call.of(block), size, tag, timeout_ms)
 
     def next(self, timeout_ms: int) -> tuple[int, int]:
         """Waits for what the peer sends next, and tells its kind, ARRIVAL_..., and tag. It stays there until it
@@ -2051,8 +2059,8 @@ class Channel(Handle):
         comes next, which stays there: a later call gets it.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_channel_next(self._open(), timeout_ms)
+        with late(self) as _call:
+            return layer.sb_channel_next(_call, timeout_ms)
 
     def receive_view(self, timeout_ms: int) -> public.View:
         """Receives a view. Its memory is mapped for reading only, and its blocks have the metadata key that they
@@ -2063,8 +2071,8 @@ class Channel(Handle):
         Errors: UnsupportedError when a block comes next; otherwise as Channel.next.
         Since: 1.0
         """
-        with self._lock:
-            return public.View._adopt(layer.sb_channel_receive_view(self._open(), timeout_ms))
+        with late(self) as _call:
+            return public.View._adopt(layer.sb_channel_receive_view(_call, timeout_ms))
 
     def receive_block(self, timeout_ms: int) -> public.Block:
         """Receives a block that both processes may write.
@@ -2074,8 +2082,8 @@ class Channel(Handle):
         Errors: UnsupportedError when a view comes next; otherwise as Channel.next.
         Since: 1.0
         """
-        with self._lock:
-            return public.Block._adopt(layer.sb_channel_receive_block(self._open(), timeout_ms))
+        with late(self) as _call:
+            return public.Block._adopt(layer.sb_channel_receive_block(_call, timeout_ms))
 
     def pin_count(self) -> int:
         """Looks what the peer is done with, and returns how many spans and blocks it still pins.
@@ -2085,8 +2093,8 @@ class Channel(Handle):
         Errors: none; 0 in a forked child. After Channel.stop nothing is heard any more, and the number stays.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_channel_pin_count(self._open())
+        with now(self) as _address:
+            return layer.sb_channel_pin_count(_address)
 
     def wait_done(self, timeout_ms: int) -> None:
         """Waits until the peer pins nothing any more. What it says, also that it is done, is heard in its order:
@@ -2099,8 +2107,8 @@ class Channel(Handle):
         ended still hears that the peer is done, unless the peer lied.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_channel_wait_done(self._open(), timeout_ms)
+        with late(self) as _call:
+            layer.sb_channel_wait_done(_call, timeout_ms)
 
     def descriptor(self) -> int:
         """Returns a file descriptor that polls as readable when a call may have something to receive or to tell,
@@ -2111,8 +2119,8 @@ class Channel(Handle):
         Errors: none; -1 in a forked child.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_channel_descriptor(self._open())
+        with now(self) as _address:
+            return layer.sb_channel_descriptor(_address)
 
     def stop(self) -> None:
         """Ends the channel beside other threads: calls that wait return ClosedError, as do all later ones. What
@@ -2124,8 +2132,8 @@ class Channel(Handle):
         Errors: none.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_channel_stop(self._open())
+        with now(self) as _address:
+            layer.sb_channel_stop(_address)
 
 
 class VisitManager(Handle):
@@ -2143,8 +2151,10 @@ class VisitManager(Handle):
     forked child, IoError when the system fails, CorruptError with the offset in `error.stream_offset` when
     the file contradicts its format, and NoMemoryError. Changes return UnsupportedError through a read-only
     handle. A change that failed was not made, unless an fsync failed: then every later change fails with
-    IoError, and what a new open finds may include it. A store other than the file may return UnavailableError
-    and TimeoutError, and UnsupportedError for what it cannot do.
+    IoError, and what a new open finds may include it. When the path leads to the open file no longer, because
+    that was moved, replaced or removed, every change, sync and finish return NotFoundError from then on, and
+    reads go on; docs/visits.md has each case. A store other than the file may return UnavailableError and
+    TimeoutError, and UnsupportedError for what it cannot do.
 
     Limits: url and text: VISIT_TEXT_MAX bytes each, any but NUL. The visits of one user: 4 GiB, and a file 8
     TiB; a change that goes beyond is refused with TooLargeError. The last component of the path:
@@ -2168,15 +2178,16 @@ class VisitManager(Handle):
     ) -> None:
         """Opens the file at `path`, or makes it. A file of the old format is upgraded, and kept as `path`.v0; an
         unsynced tail is cut off, and kept as `path`.cut. A symbolic link is followed to its file, which must
-        be there. `path`.new, under which a file that replaces `path` is built, and `path`.lock are the
-        store's own names.
+        be there. `path`.new, under which a file that replaces `path` is built, `path`.lock, `path`.v0 and
+        `path`.cut are the store's own names: no new file is made under such a name beside another file.
 
         Ownership: the caller closes `manager`; None options mean the defaults.
         Threads: any.
-        Errors: LockedError when another handle writes the file; CorruptError for a damaged file, which stays
-        untouched; NotFoundError when there is none and `read_only` is set; UnsupportedError for a file of a
-        newer library; InvalidArgumentError for a path that is no file, or an option out of its range;
-        IoError; NoMemoryError.
+        Errors: LockedError when another handle writes the file, after lock_timeout_ms; CorruptError for a
+        damaged file, which stays untouched; NotFoundError when there is none and `read_only` is set, or when
+        only a mount leads to a file that was removed; UnsupportedError for a file of a newer library;
+        InvalidArgumentError for a path that is no file, or an option out of its range; IoError;
+        NoMemoryError.
         Since: 1.0
         """
         self._own(layer.sb_visit_manager_open(
@@ -2208,8 +2219,8 @@ class VisitManager(Handle):
         otherwise see the top.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_visit_manager_add_visit(self._open(), user, visit_id, url, text)
+        with late(self) as _call:
+            layer.sb_visit_manager_add_visit(_call, user, visit_id, url, text)
 
     def add_visit_at(
         self,
@@ -2226,8 +2237,8 @@ class VisitManager(Handle):
         Errors: as VisitManager.add_visit; OutOfRangeError for a time below VISIT_NOW.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_visit_manager_add_visit_at(self._open(), user, visit_id, url, text, time_ns)
+        with late(self) as _call:
+            layer.sb_visit_manager_add_visit_at(_call, user, visit_id, url, text, time_ns)
 
     def add_visits(self, visits: Sequence[_records.Visit | tuple[Any, ...]]) -> None:
         """Adds visits of any users, in order. Either all are added or none, a crash aside, which may keep the
@@ -2238,8 +2249,8 @@ class VisitManager(Handle):
         Errors: as VisitManager.add_visit_at, with the index of the visit in `error.frame`.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_visit_manager_add_visits(self._open(), visits)
+        with late(self) as _call:
+            layer.sb_visit_manager_add_visits(_call, visits)
 
     def add_visit_columns(
         self,
@@ -2261,15 +2272,8 @@ class VisitManager(Handle):
         VisitManager.add_visits, with the index of the visit in `error.frame`.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_visit_manager_add_visit_columns(
-                self._open(),
-                users,
-                visit_ids,
-                urls,
-                texts,
-                times_ns,
-            )
+        with late(self) as _call:
+            layer.sb_visit_manager_add_visit_columns(_call, users, visit_ids, urls, texts, times_ns)
 
     def get_recent_visits(self, user: int) -> public.Visits:
         """Makes a snapshot of the visits of `user`, newest first; empty for a user who has none.
@@ -2279,8 +2283,8 @@ class VisitManager(Handle):
         Errors: see the top.
         Since: 1.0
         """
-        with self._lock:
-            return public.Visits._adopt(layer.sb_visit_manager_get_recent_visits(self._open(), user))
+        with late(self) as _call:
+            return public.Visits._adopt(layer.sb_visit_manager_get_recent_visits(_call, user))
 
     def get_recent_visits_of(self, users: Sequence[int]) -> public.Visits:
         """Makes one snapshot of the visits of many users: user by user in the order asked for, newest first for
@@ -2291,8 +2295,8 @@ class VisitManager(Handle):
         Errors: see the top.
         Since: 1.0
         """
-        with self._lock:
-            return public.Visits._adopt(layer.sb_visit_manager_get_recent_visits_of(self._open(), users))
+        with late(self) as _call:
+            return public.Visits._adopt(layer.sb_visit_manager_get_recent_visits_of(_call, users))
 
     def delete_visits(self, user: int, visit_ids: Sequence[int]) -> bool:
         """Deletes visits of `user`, and stores in `found` whether any of them was there.
@@ -2302,8 +2306,8 @@ class VisitManager(Handle):
         Errors: see the top.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_visit_manager_delete_visits(self._open(), user, visit_ids)
+        with late(self) as _call:
+            return layer.sb_visit_manager_delete_visits(_call, user, visit_ids)
 
     def clear_user(self, user: int, erase: bool) -> None:
         """Deletes all visits of `user`, also where they cannot be read because the file is damaged there. With
@@ -2315,8 +2319,8 @@ class VisitManager(Handle):
         Errors: see the top. When only the erasing failed, the visits are deleted all the same.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_visit_manager_clear_user(self._open(), user, erase)
+        with late(self) as _call:
+            layer.sb_visit_manager_clear_user(_call, user, erase)
 
     def users(self) -> public.VisitUsers:
         """Makes a list of the users who have visits, ascending, each as of the moment when the list comes to it.
@@ -2328,8 +2332,8 @@ class VisitManager(Handle):
         Errors: see the top.
         Since: 1.0
         """
-        with self._lock:
-            return public.VisitUsers._adopt(layer.sb_visit_manager_users(self._open()))
+        with now(self) as _address:
+            return public.VisitUsers._adopt(layer.sb_visit_manager_users(_address))
 
     def scan(self) -> public.VisitScan:
         """Begins a walk over all visits, by user ascending. Each user is shown as of the moment when the walk
@@ -2340,8 +2344,8 @@ class VisitManager(Handle):
         Errors: ClosedError; NoMemoryError.
         Since: 1.0
         """
-        with self._lock:
-            return public.VisitScan._adopt(layer.sb_visit_manager_scan(self._open()))
+        with now(self) as _address:
+            return public.VisitScan._adopt(layer.sb_visit_manager_scan(_address))
 
     def copy_to(self, path: str) -> None:
         """Copies the store, as it is at the beginning of the call, into a new file at `path`; changes go on
@@ -2349,12 +2353,13 @@ class VisitManager(Handle):
 
         Ownership: none.
         Threads: any.
-        Errors: InvalidArgumentError when `path` exists; UnsupportedError where the store is no file, or one
-        of the old format; otherwise see the top. Where it fails, there is no new file.
+        Errors: InvalidArgumentError when `path` exists, or is a name that a store beside it takes for itself;
+        UnsupportedError where the store is no file, or one of the old format; otherwise see the top. Where it
+        fails, there is no new file.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_visit_manager_copy_to(self._open(), path)
+        with late(self) as _call:
+            layer.sb_visit_manager_copy_to(_call, path)
 
     def compact(self) -> None:
         """Writes the file anew with what is live, in steps between which others go on. It keeps its mode, and
@@ -2363,23 +2368,25 @@ class VisitManager(Handle):
 
         Ownership: none.
         Threads: any.
-        Errors: see the top; the old file is then still in place, unless the last sync, that of the folder,
+        Errors: see the top; UnsupportedError for a file with several hard links, of which the others would
+        keep the old content. The old file is then still in place, unless the last sync, that of the folder,
         failed, which poisons the handle.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_visit_manager_compact(self._open())
+        with now(self) as _address:
+            layer.sb_visit_manager_compact(_address)
 
     def sync(self) -> None:
         """Waits until everything acknowledged before the call is on disk.
 
         Ownership: none.
         Threads: any.
-        Errors: IoError, and the handle is poisoned; otherwise see the top.
+        Errors: IoError, and the handle is poisoned; NotFoundError when it is on disk, and the path does not
+        lead there; otherwise see the top.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_visit_manager_sync(self._open())
+        with now(self) as _address:
+            layer.sb_visit_manager_sync(_address)
 
     def refresh(self) -> bool:
         """Reads on: brings a read-only handle to the file's present state, and stores in `changed` whether that
@@ -2391,8 +2398,8 @@ class VisitManager(Handle):
         showed before, or the first of what came since; the next refresh that succeeds tells of it.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_visit_manager_refresh(self._open())
+        with now(self) as _address:
+            return layer.sb_visit_manager_refresh(_address)
 
     def verify(self) -> _records.VisitReport:
         """Reads and checks every byte of the file up to its present end.
@@ -2403,8 +2410,8 @@ class VisitManager(Handle):
         ours; otherwise see the top.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_visit_manager_verify(self._open())
+        with now(self) as _address:
+            return layer.sb_visit_manager_verify(_address)
 
     def get_stats(self) -> _records.VisitStats:
         """Tells what the store holds and did so far.
@@ -2414,8 +2421,8 @@ class VisitManager(Handle):
         Errors: InvalidArgumentError when struct_size is too small to be one of ours; otherwise see the top.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_visit_manager_get_stats(self._open())
+        with now(self) as _address:
+            return layer.sb_visit_manager_get_stats(_address)
 
     def finish(self) -> None:
         """Closes the file cleanly: everything is on disk, the lock is free. It also tells what nobody could be
@@ -2425,12 +2432,13 @@ class VisitManager(Handle):
 
         Ownership: none.
         Threads: nobody else may use `manager` during or after the call.
-        Errors: IoError, or what a compaction failed with, such as CorruptError for users who cannot be read;
-        the lock is free all the same, and nothing acknowledged is lost to the end of the process.
+        Errors: IoError; NotFoundError when all is on disk, and the path does not lead there; what a
+        compaction failed with, such as CorruptError for users who cannot be read; the lock is free all the
+        same, and nothing acknowledged is lost to the end of the process.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_visit_manager_finish(self._open())
+        with now(self) as _address:
+            layer.sb_visit_manager_finish(_address)
 
     def export_arrow_stream(self, strings: int, arrow_stream: int) -> None:
         """Copies all visits into a stream, by user ascending, newest first for each: a snapshot, as
@@ -2442,8 +2450,8 @@ class VisitManager(Handle):
         Errors: as Visits.export_arrow_stream, and as VisitScan.next.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_visit_manager_export_arrow_stream(self._open(), strings, arrow_stream)
+        with late(self) as _call:
+            layer.sb_visit_manager_export_arrow_stream(_call, strings, arrow_stream)
 
 
 class Visits(Handle):
@@ -2461,8 +2469,10 @@ class Visits(Handle):
     forked child, IoError when the system fails, CorruptError with the offset in `error.stream_offset` when
     the file contradicts its format, and NoMemoryError. Changes return UnsupportedError through a read-only
     handle. A change that failed was not made, unless an fsync failed: then every later change fails with
-    IoError, and what a new open finds may include it. A store other than the file may return UnavailableError
-    and TimeoutError, and UnsupportedError for what it cannot do.
+    IoError, and what a new open finds may include it. When the path leads to the open file no longer, because
+    that was moved, replaced or removed, every change, sync and finish return NotFoundError from then on, and
+    reads go on; docs/visits.md has each case. A store other than the file may return UnavailableError and
+    TimeoutError, and UnsupportedError for what it cannot do.
 
     Limits: url and text: VISIT_TEXT_MAX bytes each, any but NUL. The visits of one user: 4 GiB, and a file 8
     TiB; a change that goes beyond is refused with TooLargeError. The last component of the path:
@@ -2479,8 +2489,8 @@ class Visits(Handle):
         Errors: none.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_visits_get_all(self._open())
+        with now(self) as _address:
+            return layer.sb_visits_get_all(_address)
 
     def count(self) -> int:
         """Returns the number of visits of a snapshot.
@@ -2490,8 +2500,8 @@ class Visits(Handle):
         Errors: none.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_visits_count(self._open())
+        with now(self) as _address:
+            return layer.sb_visits_count(_address)
 
     def export_arrow_stream(self, strings: int, arrow_stream: int) -> None:
         """Copies the visits of a snapshot into a stream.
@@ -2502,8 +2512,8 @@ class Visits(Handle):
         field in `error`, and visit and user in the message; NoMemoryError.
         Since: 1.0
         """
-        with self._lock:
-            layer.sb_visits_export_arrow_stream(self._open(), strings, arrow_stream)
+        with late(self) as _call:
+            layer.sb_visits_export_arrow_stream(_call, strings, arrow_stream)
 
 
 class VisitUsers(Handle):
@@ -2521,8 +2531,10 @@ class VisitUsers(Handle):
     forked child, IoError when the system fails, CorruptError with the offset in `error.stream_offset` when
     the file contradicts its format, and NoMemoryError. Changes return UnsupportedError through a read-only
     handle. A change that failed was not made, unless an fsync failed: then every later change fails with
-    IoError, and what a new open finds may include it. A store other than the file may return UnavailableError
-    and TimeoutError, and UnsupportedError for what it cannot do.
+    IoError, and what a new open finds may include it. When the path leads to the open file no longer, because
+    that was moved, replaced or removed, every change, sync and finish return NotFoundError from then on, and
+    reads go on; docs/visits.md has each case. A store other than the file may return UnavailableError and
+    TimeoutError, and UnsupportedError for what it cannot do.
 
     Limits: url and text: VISIT_TEXT_MAX bytes each, any but NUL. The visits of one user: 4 GiB, and a file 8
     TiB; a change that goes beyond is refused with TooLargeError. The last component of the path:
@@ -2539,8 +2551,8 @@ class VisitUsers(Handle):
         Errors: none.
         Since: 1.0
         """
-        with self._lock:
-            return layer.sb_visit_users_get_all(self._open())
+        with now(self) as _address:
+            return layer.sb_visit_users_get_all(_address)
 
 
 class VisitScan(Handle):
@@ -2558,8 +2570,10 @@ class VisitScan(Handle):
     forked child, IoError when the system fails, CorruptError with the offset in `error.stream_offset` when
     the file contradicts its format, and NoMemoryError. Changes return UnsupportedError through a read-only
     handle. A change that failed was not made, unless an fsync failed: then every later change fails with
-    IoError, and what a new open finds may include it. A store other than the file may return UnavailableError
-    and TimeoutError, and UnsupportedError for what it cannot do.
+    IoError, and what a new open finds may include it. When the path leads to the open file no longer, because
+    that was moved, replaced or removed, every change, sync and finish return NotFoundError from then on, and
+    reads go on; docs/visits.md has each case. A store other than the file may return UnavailableError and
+    TimeoutError, and UnsupportedError for what it cannot do.
 
     Limits: url and text: VISIT_TEXT_MAX bytes each, any but NUL. The visits of one user: 4 GiB, and a file 8
     TiB; a change that goes beyond is refused with TooLargeError. The last component of the path:
@@ -2577,8 +2591,8 @@ class VisitScan(Handle):
         Errors: see the top; the walk stays where it was.
         Since: 1.0
         """
-        with self._lock:
-            return public.Visits._adopt(layer.sb_visit_scan_next(self._open(), visits_min))
+        with late(self) as _call:
+            return public.Visits._adopt(layer.sb_visit_scan_next(_call, visits_min))
 
 
 def status_name(status: int) -> str:
@@ -2671,8 +2685,8 @@ def echo_add_request(builder: Builder, request: _records.EchoRequest | tuple[Any
     Since: 1.0
     """
     builder = expect(builder, Builder, "builder")
-    with calling(builder):
-        layer.sb_echo_add_request(builder._open(), request)
+    with late(builder) as _call:
+        layer.sb_echo_add_request(_call, request)
 
 
 def echo_add_response(builder: Builder, response: _records.EchoResponse | tuple[Any, ...]) -> None:
@@ -2684,8 +2698,8 @@ def echo_add_response(builder: Builder, response: _records.EchoResponse | tuple[
     Since: 1.0
     """
     builder = expect(builder, Builder, "builder")
-    with calling(builder):
-        layer.sb_echo_add_response(builder._open(), response)
+    with late(builder) as _call:
+        layer.sb_echo_add_response(_call, response)
 
 
 def echo_get_request(batch: Batch, index: int) -> _records.EchoRequest:
@@ -2698,8 +2712,8 @@ def echo_get_request(batch: Batch, index: int) -> _records.EchoRequest:
     Since: 1.0
     """
     batch = expect(batch, Batch, "batch")
-    with calling(batch):
-        return layer.sb_echo_get_request(batch._open(), index)
+    with late(batch) as _call:
+        return layer.sb_echo_get_request(_call, index)
 
 
 def echo_get_response(batch: Batch, index: int) -> _records.EchoResponse:
@@ -2712,8 +2726,8 @@ def echo_get_response(batch: Batch, index: int) -> _records.EchoResponse:
     Since: 1.0
     """
     batch = expect(batch, Batch, "batch")
-    with calling(batch):
-        return layer.sb_echo_get_response(batch._open(), index)
+    with late(batch) as _call:
+        return layer.sb_echo_get_response(_call, index)
 
 
 def version() -> int:
@@ -2819,7 +2833,7 @@ def salvage_visits(path: str, target: str) -> _records.VisitReport:
     Ownership: `report` is the caller's, and says what was found.
     Threads: any.
     Errors: CorruptError when nothing in the file is of use; NotFoundError; InvalidArgumentError when `target`
-    exists; IoError; NoMemoryError.
+    exists, or is a name that a store beside it takes for itself; IoError; NoMemoryError.
     Since: 1.0
     """
     return layer.sb_salvage_visits(path, target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ from ._backend import layer
 from ._errors import SamebytesError, failure, raised
 from ._handles import calling
 from ._lending import Lending
+from ._objects import late, now
 from ._records import Column, Error, SchemaField, Value
 
 if TYPE_CHECKING:
@@ -72,14 +74,29 @@ def number_of(value: int | str, names: dict[str, int], what: str) -> int:
     return names[value]
 
 
+def exact(value: int | str) -> int | str:
+    """A number without anybody's code in it, or a name."""
+    if type(value) is int or type(value) is str:
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)
+    try:
+        return int.__index__(operator.index(value))
+    except TypeError:
+        return value  # to be refused by whoever needs it
+
+
 # Values into C
 
 
 def string_value(name: str, value: Any) -> Value:
-    if isinstance(value, bytes):
+    if type(value) is bytes:
         return Value(0, value, len(value))
     try:
-        return Value(0, value, memoryview(value).nbytes)
+        if isinstance(value, str):  # some show their code points as a buffer
+            raise TypeError
+        memory = memoryview(value)  # and locked from now on
+        return Value(0, memory, memory.nbytes)
     except TypeError:
         hint = "; encode the text" if isinstance(value, str) else ""
         raise TypeError(f"{name}: a bytes-like object is needed, not {_arguments.kind(value)}{hint}") from None
@@ -87,7 +104,7 @@ def string_value(name: str, value: Any) -> Value:
 
 def strings_value(name: str, values: Any, hold: list[Any]) -> Value:
     items = [
-        item if isinstance(item, bytes) else bytes(memoryview(string_value(f"{name}[{i}]", item).data))  # type: ignore[arg-type]
+        item if type(item) is bytes else bytes(memoryview(string_value(f"{name}[{i}]", item).data))  # type: ignore[arg-type]
         for i, item in enumerate(_arguments.sequence(values, name))
     ]
     hold.append(items)
@@ -154,7 +171,7 @@ def named_values(shape: Shape, message: Any) -> list[Any]:
 def strings_column(name: str, values: Any, counts: list[int] | None = None) -> Column:
     """Strings one behind the other; *counts* says how many each message has, where it has arrays of them."""
     items = [
-        item if isinstance(item, bytes) else bytes(memoryview(string_value(f"{name}[{i}]", item).data))  # type: ignore[arg-type]
+        item if type(item) is bytes else bytes(memoryview(string_value(f"{name}[{i}]", item).data))  # type: ignore[arg-type]
         for i, item in enumerate(_arguments.sequence(values, name))
     ]
     lengths = array("i", map(len, items))
@@ -387,8 +404,7 @@ class Builder(_classes.Builder):
         add: Callable[..., bool | tuple[int, int, int, int, int, str, str]] = _objects.add_messages,
     ) -> bool:
         """Adds messages at once; False, and nothing is added, where a value is none that _objects takes."""
-        with self._lock:
-            added = add(self._open(), schema._open(), shape, sequences, messages)
+        added = add(self, schema, shape, sequences, messages)
         if isinstance(added, tuple):
             raise raised(Error(*added))
         return added
@@ -446,14 +462,13 @@ class Batch(_classes.Batch):
     @property
     def rows(self) -> list[Message]:
         """The messages of the last parse, as a new list. They stay valid when the batch is parsed into again or closed."""
-        with self._lock:
+        with now(self):
             return self._rows(self._shapes)
 
     @property
     def errors(self) -> list[Error]:
         """What the last parse refused, in the order of the stream."""
-        with self._lock:
-            address = self._open()
+        with now(self) as address:
             return [layer.sb_batch_get_error(address, index) for index in range(layer.sb_batch_error_count(address))]
 
     def column(self, column: int | str, part: int | str = "values", schema: int | str = 0) -> memoryview:
@@ -470,8 +485,9 @@ class Batch(_classes.Batch):
         Raises NotFoundError for a name that is none, OutOfRangeError for such an index, and InvalidArgumentError for a part that
         columns of that type do not have.
         """
-        with self._lock:
-            address = self._open()
+        if not (type(schema) is int and type(column) is str and type(part) is str):
+            schema, column, part = exact(schema), exact(column), exact(part)
+        with now(self) as address:
             index = self._schema_index(schema)
             number = self._shapes[index].column(column)
             chosen = number_of(part, PARTS, "the part")
@@ -523,8 +539,8 @@ class Batch(_classes.Batch):
         Builder.add_columns takes the values as they are: builder.add_columns(schema, batch.column("sequence"), batch.columns().values()).
         What column() says of memoryviews holds for these.
         """
-        with self._lock:
-            self._open()
+        schema = exact(schema)
+        with now(self):
             index = self._schema_index(schema)
             return self._columns(self._shapes[index], index, Column)
 
@@ -542,17 +558,18 @@ class Batch(_classes.Batch):
         return names.index(schema)
 
     def clear(self) -> None:
-        with self._lock:
+        with now(self) as address:
             self._idle()
-            super().clear()
+            layer.sb_batch_clear(address)
 
     def swap(self, other: _classes.Batch) -> None:
         if not isinstance(other, Batch):
             raise TypeError(f"other: a Batch is needed, not {_arguments.kind(other)}")
         with calling(self, other):
+            addresses = self._open(), other._open()
             self._idle()
             other._idle()
-            super().swap(other)
+            layer.sb_batch_swap(*addresses)
             self._shapes, other._shapes = other._shapes, self._shapes
 
     def _idle(self) -> None:
@@ -569,8 +586,8 @@ class Batch(_classes.Batch):
     swap.__doc__ = _classes.Batch.swap.__doc__
 
 
-def _feed_failed(status: int) -> None:
-    raise failure("sb_parser_feed", status, layer.sb_status_message(status), None)
+def _failed(function: str, status: int) -> None:
+    raise failure(function, status, layer.sb_status_message(status), None)
 
 
 class Parser(Lending, _classes.Parser):
@@ -607,23 +624,20 @@ class Parser(Lending, _classes.Parser):
         if batch is not None and not isinstance(batch, Batch):
             raise TypeError(f"batch: a Batch is needed, not {_arguments.kind(batch)}")
         filled = Batch() if batch is None else batch
-        first, second = self._lock, filled._lock
-        if id(first) > id(second):  # one order for all, so that two threads cannot wait for each other
-            first, second = second, first
         try:
-            with first, second:
-                address = self._open()
+            with late(self, filled) as call:
+                address = call.open()
                 if filled._exports or not filled._address:
                     filled._idle()
                     filled._open()
                 end = filled._parse(address)
-                if end is None:
-                    self._explained(layer.sb_parser_parse, address, filled._open())
-                    end = layer.sb_parser_end(address)
+                if end < 0:  # not tried again: what failed once may not fail twice
+                    self._explained(_failed, "sb_parser_parse", -end)
                 filled._shapes = self._shapes
                 if end:
-                    self._ending = filled.get_error(filled.error_count() - 1)
-                    if filled.row_count() == 0:
+                    into = filled._open()
+                    self._ending = layer.sb_batch_get_error(into, layer.sb_batch_error_count(into) - 1)
+                    if layer.sb_batch_row_count(into) == 0:
                         raise raised(self._ending)
         except BaseException:
             if batch is None:
@@ -632,20 +646,24 @@ class Parser(Lending, _classes.Parser):
         return filled
 
     def feed(self, data: ReadableBuffer) -> None:
-        with self._lock:
-            status = _objects.feed(self._open(), data)
-            if status is None:
-                self._explained(super().feed, data)
-            elif status:
-                self._explained(_feed_failed, status)
+        with now(self) as address:
+            status = _objects.feed(address, data)
+        if status is None:
+            self._explained(super().feed, data)
+        elif status:
+            self._explained(_failed, "sb_parser_feed", status)
 
     def buffer(self) -> memoryview:  # type: ignore[override]  # an address could be written to after the next call
         """The parser's receive memory as a writable memoryview, until the next call on this parser, which releases it.
 
         Read into it from a socket, then call commit(). The next call raises BusyError while slices of the memoryview live.
         """
-        with self._lock:
-            return self._lend(*self._explained(super().buffer))
+        with now(self) as address:
+            return self._lend(*self._explained(layer.sb_parser_buffer, address))
+
+    @staticmethod
+    def _keeper(address: int) -> _objects.Keeper:
+        return _objects.Keeper(parser=address)
 
     def commit(self, size: int) -> None:
         self._explained(super().commit, size)

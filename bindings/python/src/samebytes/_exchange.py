@@ -144,15 +144,16 @@ class Requests(Generic[Waiter]):
     def begin(self, waiter: Waiter, values: Any, request: Schema | None) -> int:
         """Adds a request to the frames, and returns how many bytes these are. Where its values are refused, nothing has changed."""
         pair = self.pair_of(request)
-        sequence = self.pipeline.begin(self.tag)
+        tag = self.tag
+        self.tag += 1  # at once: values may run code that sends as well
+        sequence = self.pipeline.begin(tag)
         try:
             self.builder.add(pair.request, sequence, values_of(pair.request, values))
         except BaseException:
             self.pipeline.finish(sequence)
             raise
         size = self.builder.size()
-        self.waiting[self.tag] = waiter, pair, self.taken + size
-        self.tag += 1
+        self.waiting[tag] = waiter, pair, self.taken + size
         return size
 
     def take(self) -> Iterator[memoryview]:

@@ -12,7 +12,7 @@ from itertools import count
 from threading import RLock
 from typing import TYPE_CHECKING
 
-from . import _objects
+from . import _arguments, _objects
 from ._backend import layer
 from .errors import NotFoundError
 
@@ -40,7 +40,7 @@ os.register_at_fork(after_in_child=_forked)
 def lend(value: ReadableBuffer) -> int:
     """The address of a view of the memory of *value*, which stays exported until it is back."""
     global _lender
-    memory = memoryview(value)
+    memory = _arguments.memory(value, "value")
     try:
         if not memory.c_contiguous:
             raise BufferError("the bytes do not lie one behind the other; pass bytes(...)")

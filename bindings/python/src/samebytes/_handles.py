@@ -3,13 +3,17 @@
 Calls on one object wait for each other, so that threads may share it: each holds the object's lock, also while the GIL is released.
 close() waits for a running call. A call on several objects takes their locks in one order. A forked child leaves alone what another
 thread was using at the fork: that thread's lock is never released there.
+
+Code of others may run in the middle of a call, on its thread: __index__ of an argument, a buffer that is asked for its memory, a finalizer,
+the handler of a signal, a provider of memory. So no address is read before everything else has been converted (_objects.late), and from
+then on the object is in use: in the same thread whatever would use, close or give it away raises BusyError (src/objects_lock.c).
+tests/python/reentry.py lists what may run in the middle of each call.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from threading import RLock
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from . import _arguments, _objects
@@ -27,6 +31,10 @@ class Handle:
     _exports: int = 0
     """Memoryviews of this object that are alive; _objects counts them."""
     _lock: Any
+    _concurrent: bool = False
+    """Whether the library allows calls beside each other: then one may be made in the middle of another."""
+    _lends: bool = False
+    """Whether _open takes back what was lent."""
 
     @staticmethod
     def _destroy(address: int | None, /) -> None:
@@ -37,7 +45,7 @@ class Handle:
         raise TypeError(f"{type(self).__name__} is not made by calling it; its documentation says where it comes from")
 
     def _own(self, address: int) -> None:
-        self._lock = RLock()
+        self._lock = _objects.lock(self._concurrent, self._lends)
         self._address = address
 
     @classmethod
@@ -64,10 +72,7 @@ class Handle:
     def detach(self) -> int:
         """Give up the handle without closing it, and return its address: whoever takes it over closes it."""
         with self._lock:
-            address = self._open()
-            self._idle()
-            self._address = 0
-        return address
+            return self._end(self._open)
 
     @property
     def address(self) -> int:
@@ -81,10 +86,20 @@ class Handle:
     def close(self) -> None:
         """Close the handle; closing it again does nothing. Raises BusyError while memoryviews of it are alive."""
         with self._lock:
-            if self._address:
-                self._idle()
-                address, self._address = self._address, 0
+            if self._address and (address := self._end(lambda: self._address)):
                 self._destroy(address)
+
+    def _end(self, address_of: Callable[[], int]) -> int:
+        """Gives the address up, which nobody uses any more. Raises BusyError inside a call, and while memoryviews are alive."""
+        lock = self._lock
+        lock.shut(0)
+        try:
+            address = address_of()
+            self._idle()
+            self._address = 0
+        finally:
+            lock.reopen()
+        return address
 
     def _open(self) -> int:
         if address := self._address:
@@ -114,10 +129,9 @@ class Handle:
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
-        if Handle in cls.__bases__ and not issubclass(
-            cls, _objects.Block
-        ):  # which closes itself, and sooner than Python can
-            cls.__del__ = Handle._forgotten  # type: ignore[attr-defined]
+        # Some close themselves, and sooner than Python can, or later.
+        if Handle in cls.__bases__ and not issubclass(cls, (_objects.Block, _objects.Batch)):
+            cls.__del__ = cls._forgotten  # type: ignore[attr-defined]
 
     def _forgotten(self, finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
         # At the interpreter's end the modules may be gone, and the process gives everything back.
@@ -134,14 +148,14 @@ class Handle:
 
 
 class calling:
-    """Holds the locks of several objects for one call, taken in one order, so that two threads cannot wait for each other."""
+    """Begins one call on several objects. Their locks are taken in one order, so that two threads cannot wait for each other."""
 
     __slots__ = ("_locks",)
 
     def __init__(self, *handles: Handle | None) -> None:
-        # One object may stand here twice: its lock can be taken again by the thread that has it.
-        self._locks = [handle._lock for handle in handles if handle is not None]
-        self._locks.sort(key=id)
+        # One object may stand here twice.
+        locks = {id(lock): lock for lock in [handle._lock for handle in handles if handle is not None]}
+        self._locks = [locks[key] for key in sorted(locks)]
 
     def __enter__(self) -> None:
         taken = 0
@@ -157,6 +171,31 @@ class calling:
     def __exit__(self, *_: object) -> None:
         for lock in self._locks:
             lock.release()
+
+
+class giving:
+    """Gives objects away in a call on them that has begun: nobody else in this thread uses them until it is over. Raises BusyError."""
+
+    __slots__ = ("_handles", "_shut")
+
+    def __init__(self, *handles: Handle) -> None:
+        self._handles = handles
+        self._shut: list[Any] = []
+
+    def __enter__(self) -> None:
+        try:
+            for handle in self._handles:
+                if handle._lock not in self._shut:
+                    handle._lock.shut(1)
+                    self._shut.append(handle._lock)
+                handle._idle()
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        for lock in self._shut:
+            lock.reopen()
 
 
 def expect(value: Any, kind: type[Kind], name: str) -> Kind:

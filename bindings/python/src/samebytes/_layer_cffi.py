@@ -105,9 +105,9 @@ def _put_many_sb_value(pins, values, name):
 def _put_sb_parser_options(pins, target, value):
     value = _record(value, _records.ParserOptions)
     target.max_frame_size = _integer(value.max_frame_size, "max_frame_size", -0x80000000, 0x7fffffff)
-    target.memory = _cast("sb_memory *", _address_or_null(value.memory, "memory"))
     target.receive_position = _integer(value.receive_position, "receive_position", -0x8000000000000000, 0x7fffffffffffffff)
     target.accept_extra = _boolean(value.accept_extra, "accept_extra")
+    target.memory = _cast("sb_memory *", _address_or_null(value.memory, "memory"))
 
 
 def _options_sb_parser_options(pins, value):
@@ -455,7 +455,8 @@ def sb_status_name(status: int) -> str:
     Errors: none.
     Since: 1.0
     """
-    return _text(_lib.sb_status_name(_integer(status, "status", -0x80000000, 0x7fffffff)))
+    status_ = _integer(status, "status", -0x80000000, 0x7fffffff)
+    return _text(_lib.sb_status_name(status_))
 
 
 def sb_status_message(status: int) -> str:
@@ -466,7 +467,8 @@ def sb_status_message(status: int) -> str:
     Errors: none.
     Since: 1.0
     """
-    return _text(_lib.sb_status_message(_integer(status, "status", -0x80000000, 0x7fffffff)))
+    status_ = _integer(status, "status", -0x80000000, 0x7fffffff)
+    return _text(_lib.sb_status_message(status_))
 
 
 def sb_memory_open_default() -> int:
@@ -508,8 +510,9 @@ def sb_memory_open_fixed(block_size: int) -> int:
     Errors: SB_INVALID_ARGUMENT when `block_size` is 0 or above SB_BLOCK_SIZE_MAX; SB_NO_MEMORY.
     Since: 1.0
     """
+    block_size_ = _integer(block_size, "block_size", 0, 0xffffffff)
     memory_ = _new("sb_memory **")
-    _status = _lib.sb_memory_open_fixed(_integer(block_size, "block_size", 0, 0xffffffff), memory_)
+    _status = _lib.sb_memory_open_fixed(block_size_, memory_)
     if _status:
         raise _failure("sb_memory_open_fixed", _status, None)
     return _number(memory_[0])
@@ -555,12 +558,9 @@ def sb_memory_get_block(memory: int, size: int) -> int:
     reason than lack of memory.
     Since: 1.0
     """
+    size_ = _integer(size, "size", 0, 0xffffffffffffffff)
     block_ = _new("sb_block **")
-    _status = _lib.sb_memory_get_block(
-        _cast("sb_memory *", _address(memory, "memory")),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-        block_,
-    )
+    _status = _lib.sb_memory_get_block(_cast("sb_memory *", _address(memory, "memory")), size_, block_)
     if _status:
         raise _failure("sb_memory_get_block", _status, None)
     return _number(block_[0])
@@ -591,10 +591,8 @@ def sb_memory_fail_reserve(memory: int, nth: int) -> None:
     Errors: SB_UNSUPPORTED when the provider is not a tracing one.
     Since: 1.0
     """
-    _status = _lib.sb_memory_fail_reserve(
-        _cast("sb_memory *", _address(memory, "memory")),
-        _integer(nth, "nth", 0, 0xffffffffffffffff),
-    )
+    nth_ = _integer(nth, "nth", 0, 0xffffffffffffffff)
+    _status = _lib.sb_memory_fail_reserve(_cast("sb_memory *", _address(memory, "memory")), nth_)
     if _status:
         raise _failure("sb_memory_fail_reserve", _status, None)
 
@@ -725,10 +723,12 @@ def sb_block_set_metadata(block: int, key: int, metadata: int | None = None) -> 
     Errors: SB_BUSY when the block has other owners.
     Since: 1.0
     """
+    key_ = _integer(key, "key", 0, 0xffffffffffffffff)
+    metadata_ = _address_or_null(metadata, "metadata")
     _status = _lib.sb_block_set_metadata(
         _cast("sb_block *", _address(block, "block")),
-        _integer(key, "key", 0, 0xffffffffffffffff),
-        _cast("void *", _address_or_null(metadata, "metadata")),
+        key_,
+        _cast("void *", metadata_),
     )
     if _status:
         raise _failure("sb_block_set_metadata", _status, None)
@@ -792,12 +792,9 @@ def sb_view_open_block(block: int, size: int) -> int:
     `size`; SB_NO_MEMORY.
     Since: 1.0
     """
+    size_ = _integer(size, "size", 0, 0xffffffffffffffff)
     view_ = _new("sb_view **")
-    _status = _lib.sb_view_open_block(
-        _cast("sb_block *", _address(block, "block")),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-        view_,
-    )
+    _status = _lib.sb_view_open_block(_cast("sb_block *", _address(block, "block")), size_, view_)
     if _status:
         raise _failure("sb_view_open_block", _status, None)
     return _number(view_[0])
@@ -850,14 +847,10 @@ def sb_view_span(view: int, index: int) -> tuple[int, int]:
     Errors: SB_OUT_OF_RANGE when there is no such span.
     Since: 1.0
     """
+    index_ = _integer(index, "index", 0, 0xffffffffffffffff)
     data_ = _new("const void **")
     size_ = _new("size_t *")
-    _status = _lib.sb_view_span(
-        _cast("sb_view *", _address(view, "view")),
-        _integer(index, "index", 0, 0xffffffffffffffff),
-        data_,
-        size_,
-    )
+    _status = _lib.sb_view_span(_cast("sb_view *", _address(view, "view")), index_, data_, size_)
     if _status:
         raise _failure("sb_view_span", _status, None)
     return _number(data_[0]), size_[0]
@@ -872,11 +865,12 @@ def sb_view_span_metadata(view: int, index: int) -> tuple[int, int]:
     Errors: SB_OUT_OF_RANGE when there is no such span.
     Since: 1.0
     """
+    index_ = _integer(index, "index", 0, 0xffffffffffffffff)
     key_ = _new("uint64_t *")
     metadata_ = _new("const void **")
     _status = _lib.sb_view_span_metadata(
         _cast("sb_view *", _address(view, "view")),
-        _integer(index, "index", 0, 0xffffffffffffffff),
+        index_,
         key_,
         metadata_,
     )
@@ -894,13 +888,15 @@ def sb_view_get_iovec(view: int, offset: int, iovec_max: int) -> list[_records.I
     Errors: SB_OUT_OF_RANGE when the view ends before `offset`.
     Since: 1.0
     """
-    iovec_ = _new("sb_iovec[]", _integer(iovec_max, "iovec_max", 0, _ARRAY_MAX))
+    offset_ = _integer(offset, "offset", 0, 0xffffffffffffffff)
+    iovec_max_ = _integer(iovec_max, "iovec_max", 0, 0xffffffffffffffff)
+    iovec_ = _new("sb_iovec[]", _integer(iovec_max_, "iovec_max", 0, _ARRAY_MAX))
     iovec_count_ = _new("size_t *")
     _status = _lib.sb_view_get_iovec(
         _cast("sb_view *", _address(view, "view")),
-        _integer(offset, "offset", 0, 0xffffffffffffffff),
+        offset_,
         iovec_,
-        _integer(iovec_max, "iovec_max", 0, 0xffffffffffffffff),
+        iovec_max_,
         iovec_count_,
     )
     if _status:
@@ -918,12 +914,9 @@ def sb_view_pin(view: int, index: int) -> int:
     Errors: SB_OUT_OF_RANGE when there is no such span.
     Since: 1.0
     """
+    index_ = _integer(index, "index", 0, 0xffffffffffffffff)
     pin_ = _new("sb_pin **")
-    _status = _lib.sb_view_pin(
-        _cast("sb_view *", _address(view, "view")),
-        _integer(index, "index", 0, 0xffffffffffffffff),
-        pin_,
-    )
+    _status = _lib.sb_view_pin(_cast("sb_view *", _address(view, "view")), index_, pin_)
     if _status:
         raise _failure("sb_view_pin", _status, None)
     return _number(pin_[0])
@@ -983,13 +976,10 @@ def sb_view_range(view: int, offset: int, size: int) -> int:
     Errors: SB_OUT_OF_RANGE when the view ends before; SB_NO_MEMORY.
     Since: 1.0
     """
+    offset_ = _integer(offset, "offset", 0, 0xffffffffffffffff)
+    size_ = _integer(size, "size", 0, 0xffffffffffffffff)
     range_ = _new("sb_view **")
-    _status = _lib.sb_view_range(
-        _cast("sb_view *", _address(view, "view")),
-        _integer(offset, "offset", 0, 0xffffffffffffffff),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-        range_,
-    )
+    _status = _lib.sb_view_range(_cast("sb_view *", _address(view, "view")), offset_, size_, range_)
     if _status:
         raise _failure("sb_view_range", _status, None)
     return _number(range_[0])
@@ -1040,10 +1030,8 @@ def sb_view_skip(view: int, size: int) -> None:
     Errors: SB_OUT_OF_RANGE when there are fewer; `view` is then unchanged.
     Since: 1.0
     """
-    _status = _lib.sb_view_skip(
-        _cast("sb_view *", _address(view, "view")),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-    )
+    size_ = _integer(size, "size", 0, 0xffffffffffffffff)
+    _status = _lib.sb_view_skip(_cast("sb_view *", _address(view, "view")), size_)
     if _status:
         raise _failure("sb_view_skip", _status, None)
 
@@ -1071,11 +1059,12 @@ def sb_view_copy_bytes(view: int, offset: int, data: WriteableBuffer) -> None:
     Errors: SB_OUT_OF_RANGE when the view ends before; `data` is then unchanged.
     Since: 1.0
     """
+    offset_ = _integer(offset, "offset", 0, 0xffffffffffffffff)
     with _Pins() as _pins:
         data_, data_count = _pins.writable(data, "data")
         _status = _lib.sb_view_copy_bytes(
             _cast("sb_view *", _address(view, "view")),
-            _integer(offset, "offset", 0, 0xffffffffffffffff),
+            offset_,
             data_,
             data_count,
         )
@@ -1093,13 +1082,10 @@ def sb_view_read_int(view: int, size: int, order: int) -> int:
     SB_OUT_OF_RANGE when there are fewer bytes. `view` is then unchanged.
     Since: 1.0
     """
+    size_ = _integer(size, "size", 0, 0xffffffff)
+    order_ = _integer(order, "order", -0x80000000, 0x7fffffff)
     value_ = _new("int64_t *")
-    _status = _lib.sb_view_read_int(
-        _cast("sb_view *", _address(view, "view")),
-        _integer(size, "size", 0, 0xffffffff),
-        _integer(order, "order", -0x80000000, 0x7fffffff),
-        value_,
-    )
+    _status = _lib.sb_view_read_int(_cast("sb_view *", _address(view, "view")), size_, order_, value_)
     if _status:
         raise _failure("sb_view_read_int", _status, None)
     return value_[0]
@@ -1114,13 +1100,10 @@ def sb_view_read_float(view: int, size: int, order: int) -> float:
     when there are fewer bytes. `view` is then unchanged.
     Since: 1.0
     """
+    size_ = _integer(size, "size", 0, 0xffffffff)
+    order_ = _integer(order, "order", -0x80000000, 0x7fffffff)
     value_ = _new("double *")
-    _status = _lib.sb_view_read_float(
-        _cast("sb_view *", _address(view, "view")),
-        _integer(size, "size", 0, 0xffffffff),
-        _integer(order, "order", -0x80000000, 0x7fffffff),
-        value_,
-    )
+    _status = _lib.sb_view_read_float(_cast("sb_view *", _address(view, "view")), size_, order_, value_)
     if _status:
         raise _failure("sb_view_read_float", _status, None)
     return value_[0]
@@ -1134,12 +1117,15 @@ def sb_view_peek_int(view: int, offset: int, size: int, order: int) -> int:
     Errors: as sb_view_read_int.
     Since: 1.0
     """
+    offset_ = _integer(offset, "offset", 0, 0xffffffffffffffff)
+    size_ = _integer(size, "size", 0, 0xffffffff)
+    order_ = _integer(order, "order", -0x80000000, 0x7fffffff)
     value_ = _new("int64_t *")
     _status = _lib.sb_view_peek_int(
         _cast("sb_view *", _address(view, "view")),
-        _integer(offset, "offset", 0, 0xffffffffffffffff),
-        _integer(size, "size", 0, 0xffffffff),
-        _integer(order, "order", -0x80000000, 0x7fffffff),
+        offset_,
+        size_,
+        order_,
         value_,
     )
     if _status:
@@ -1155,12 +1141,15 @@ def sb_view_peek_float(view: int, offset: int, size: int, order: int) -> float:
     Errors: as sb_view_read_float.
     Since: 1.0
     """
+    offset_ = _integer(offset, "offset", 0, 0xffffffffffffffff)
+    size_ = _integer(size, "size", 0, 0xffffffff)
+    order_ = _integer(order, "order", -0x80000000, 0x7fffffff)
     value_ = _new("double *")
     _status = _lib.sb_view_peek_float(
         _cast("sb_view *", _address(view, "view")),
-        _integer(offset, "offset", 0, 0xffffffffffffffff),
-        _integer(size, "size", 0, 0xffffffff),
-        _integer(order, "order", -0x80000000, 0x7fffffff),
+        offset_,
+        size_,
+        order_,
         value_,
     )
     if _status:
@@ -1207,10 +1196,8 @@ def sb_view_hash(view: int, seed: int) -> int:
     Errors: none.
     Since: 1.0
     """
-    return _lib.sb_view_hash(
-        _cast("sb_view *", _address(view, "view")),
-        _integer(seed, "seed", 0, 0xffffffffffffffff),
-    )
+    seed_ = _integer(seed, "seed", 0, 0xffffffffffffffff)
+    return _lib.sb_view_hash(_cast("sb_view *", _address(view, "view")), seed_)
 
 
 def sb_view_close(view: int | None = None) -> None:
@@ -1305,10 +1292,8 @@ def sb_buf_reserve(buf: int, size: int) -> None:
     Errors: SB_NO_MEMORY; SB_TOO_LARGE when the filled part and the room would exceed the address space.
     Since: 1.0
     """
-    _status = _lib.sb_buf_reserve(
-        _cast("sb_buf *", _address(buf, "buf")),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-    )
+    size_ = _integer(size, "size", 0, 0xffffffffffffffff)
+    _status = _lib.sb_buf_reserve(_cast("sb_buf *", _address(buf, "buf")), size_)
     if _status:
         raise _failure("sb_buf_reserve", _status, None)
 
@@ -1336,10 +1321,8 @@ def sb_buf_put_byte(buf: int, byte: int) -> None:
     Errors: SB_OUT_OF_RANGE if there is no room.
     Since: 1.0
     """
-    _status = _lib.sb_buf_put_byte(
-        _cast("sb_buf *", _address(buf, "buf")),
-        _integer(byte, "byte", 0, 255),
-    )
+    byte_ = _integer(byte, "byte", 0, 255)
+    _status = _lib.sb_buf_put_byte(_cast("sb_buf *", _address(buf, "buf")), byte_)
     if _status:
         raise _failure("sb_buf_put_byte", _status, None)
 
@@ -1352,11 +1335,9 @@ def sb_buf_put_repeated(buf: int, byte: int, count: int) -> None:
     Errors: SB_OUT_OF_RANGE if the room is smaller than `count`; `buf` is then unchanged.
     Since: 1.0
     """
-    _status = _lib.sb_buf_put_repeated(
-        _cast("sb_buf *", _address(buf, "buf")),
-        _integer(byte, "byte", 0, 255),
-        _integer(count, "count", 0, 0xffffffffffffffff),
-    )
+    byte_ = _integer(byte, "byte", 0, 255)
+    count_ = _integer(count, "count", 0, 0xffffffffffffffff)
+    _status = _lib.sb_buf_put_repeated(_cast("sb_buf *", _address(buf, "buf")), byte_, count_)
     if _status:
         raise _failure("sb_buf_put_repeated", _status, None)
 
@@ -1371,12 +1352,10 @@ def sb_buf_put_int(buf: int, value: int, size: int, order: int) -> None:
     SB_OUT_OF_RANGE when `value` does not fit `size` bytes, or the room is smaller. `buf` is then unchanged.
     Since: 1.0
     """
-    _status = _lib.sb_buf_put_int(
-        _cast("sb_buf *", _address(buf, "buf")),
-        _integer(value, "value", -0x8000000000000000, 0x7fffffffffffffff),
-        _integer(size, "size", 0, 0xffffffff),
-        _integer(order, "order", -0x80000000, 0x7fffffff),
-    )
+    value_ = _integer(value, "value", -0x8000000000000000, 0x7fffffffffffffff)
+    size_ = _integer(size, "size", 0, 0xffffffff)
+    order_ = _integer(order, "order", -0x80000000, 0x7fffffff)
+    _status = _lib.sb_buf_put_int(_cast("sb_buf *", _address(buf, "buf")), value_, size_, order_)
     if _status:
         raise _failure("sb_buf_put_int", _status, None)
 
@@ -1392,12 +1371,10 @@ def sb_buf_put_float(buf: int, value: float, size: int, order: int) -> None:
     `buf` is then unchanged.
     Since: 1.0
     """
-    _status = _lib.sb_buf_put_float(
-        _cast("sb_buf *", _address(buf, "buf")),
-        _real(value, "value"),
-        _integer(size, "size", 0, 0xffffffff),
-        _integer(order, "order", -0x80000000, 0x7fffffff),
-    )
+    value_ = _real(value, "value")
+    size_ = _integer(size, "size", 0, 0xffffffff)
+    order_ = _integer(order, "order", -0x80000000, 0x7fffffff)
+    _status = _lib.sb_buf_put_float(_cast("sb_buf *", _address(buf, "buf")), value_, size_, order_)
     if _status:
         raise _failure("sb_buf_put_float", _status, None)
 
@@ -1441,12 +1418,9 @@ def sb_buf_take(buf: int, size: int) -> int:
     Errors: SB_OUT_OF_RANGE when fewer are filled; SB_NO_MEMORY; `buf` is then unchanged.
     Since: 1.0
     """
+    size_ = _integer(size, "size", 0, 0xffffffffffffffff)
     view_ = _new("sb_view **")
-    _status = _lib.sb_buf_take(
-        _cast("sb_buf *", _address(buf, "buf")),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-        view_,
-    )
+    _status = _lib.sb_buf_take(_cast("sb_buf *", _address(buf, "buf")), size_, view_)
     if _status:
         raise _failure("sb_buf_take", _status, None)
     return _number(view_[0])
@@ -1478,12 +1452,13 @@ def sb_buf_begin_iovec(buf: int, iovec_max: int) -> list[_records.Iovec]:
     Errors: SB_OUT_OF_RANGE when there is no room, or `iovec_max` is 0.
     Since: 1.0
     """
-    iovec_ = _new("sb_iovec[]", _integer(iovec_max, "iovec_max", 0, _ARRAY_MAX))
+    iovec_max_ = _integer(iovec_max, "iovec_max", 0, 0xffffffffffffffff)
+    iovec_ = _new("sb_iovec[]", _integer(iovec_max_, "iovec_max", 0, _ARRAY_MAX))
     iovec_count_ = _new("size_t *")
     _status = _lib.sb_buf_begin_iovec(
         _cast("sb_buf *", _address(buf, "buf")),
         iovec_,
-        _integer(iovec_max, "iovec_max", 0, 0xffffffffffffffff),
+        iovec_max_,
         iovec_count_,
     )
     if _status:
@@ -1500,10 +1475,8 @@ def sb_buf_commit(buf: int, size: int) -> None:
     Errors: SB_OUT_OF_RANGE when the pieces are smaller, or nothing was begun; `buf` is then unchanged.
     Since: 1.0
     """
-    _status = _lib.sb_buf_commit(
-        _cast("sb_buf *", _address(buf, "buf")),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-    )
+    size_ = _integer(size, "size", 0, 0xffffffffffffffff)
+    _status = _lib.sb_buf_commit(_cast("sb_buf *", _address(buf, "buf")), size_)
     if _status:
         raise _failure("sb_buf_commit", _status, None)
 
@@ -1528,12 +1501,9 @@ def sb_buf_split_room(buf: int, size: int) -> int:
     Errors: SB_OUT_OF_RANGE when the room is smaller; SB_NO_MEMORY; `buf` is then unchanged.
     Since: 1.0
     """
+    size_ = _integer(size, "size", 0, 0xffffffffffffffff)
     other_ = _new("sb_buf **")
-    _status = _lib.sb_buf_split_room(
-        _cast("sb_buf *", _address(buf, "buf")),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-        other_,
-    )
+    _status = _lib.sb_buf_split_room(_cast("sb_buf *", _address(buf, "buf")), size_, other_)
     if _status:
         raise _failure("sb_buf_split_room", _status, None)
     return _number(other_[0])
@@ -1606,20 +1576,14 @@ def sb_schema_open(
     too many fields; SB_NO_MEMORY.
     Since: 1.0
     """
+    direction_ = _integer(direction, "direction", -0x80000000, 0x7fffffff)
+    api_key_ = _integer(api_key, "api_key", -128, 127)
     schema_ = _new("sb_schema **")
     _error = _new("sb_error *")
     with _Pins() as _pins:
         name_ = _pins.text(name, "name")
         fields_, fields_count = _put_many_sb_schema_field(_pins, fields, "fields")
-        _status = _lib.sb_schema_open(
-            name_,
-            _integer(direction, "direction", -0x80000000, 0x7fffffff),
-            _integer(api_key, "api_key", -128, 127),
-            fields_,
-            fields_count,
-            schema_,
-            _error,
-        )
+        _status = _lib.sb_schema_open(name_, direction_, api_key_, fields_, fields_count, schema_, _error)
     if _status:
         raise _failure("sb_schema_open", _status, _error)
     return _number(schema_[0])
@@ -1688,12 +1652,9 @@ def sb_schema_get_field(schema: int, index: int) -> _records.SchemaField:
     Errors: SB_OUT_OF_RANGE when there is no such field.
     Since: 1.0
     """
+    index_ = _integer(index, "index", 0, 0xffffffffffffffff)
     field_ = _new("sb_schema_field *")
-    _status = _lib.sb_schema_get_field(
-        _cast("sb_schema *", _address(schema, "schema")),
-        _integer(index, "index", 0, 0xffffffffffffffff),
-        field_,
-    )
+    _status = _lib.sb_schema_get_field(_cast("sb_schema *", _address(schema, "schema")), index_, field_)
     if _status:
         raise _failure("sb_schema_get_field", _status, None)
     return _get_sb_schema_field(field_)
@@ -1740,13 +1701,14 @@ def sb_builder_add(
     messages added since the last take or clear.
     Since: 1.0
     """
+    sequence_ = _integer(sequence, "sequence", -128, 127)
     _error = _new("sb_error *")
     with _Pins() as _pins:
         values_, values_count = _put_many_sb_value(_pins, values, "values")
         _status = _lib.sb_builder_add(
             _cast("sb_builder *", _address(builder, "builder")),
             _cast("sb_schema *", _address(schema, "schema")),
-            _integer(sequence, "sequence", -128, 127),
+            sequence_,
             values_,
             values_count,
             _error,
@@ -1901,10 +1863,12 @@ def sb_builder_truncate(builder: int, size: int, frame_count: int) -> None:
     builder is then unchanged.
     Since: 1.0
     """
+    size_ = _integer(size, "size", 0, 0xffffffffffffffff)
+    frame_count_ = _integer(frame_count, "frame_count", 0, 0xffffffffffffffff)
     _status = _lib.sb_builder_truncate(
         _cast("sb_builder *", _address(builder, "builder")),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-        _integer(frame_count, "frame_count", 0, 0xffffffffffffffff),
+        size_,
+        frame_count_,
     )
     if _status:
         raise _failure("sb_builder_truncate", _status, None)
@@ -1972,9 +1936,10 @@ def sb_crc32c(checksum: int, data: ReadableBuffer) -> int:
     Errors: none.
     Since: 1.0
     """
+    checksum_ = _integer(checksum, "checksum", 0, 0xffffffff)
     with _Pins() as _pins:
         data_, data_count = _pins.readable(data, "data")
-        return _lib.sb_crc32c(_integer(checksum, "checksum", 0, 0xffffffff), data_, data_count)
+        return _lib.sb_crc32c(checksum_, data_, data_count)
 
 
 def sb_parser_options_init() -> _records.ParserOptions:
@@ -2006,8 +1971,8 @@ def sb_parser_open(
     parser_ = _new("sb_parser **")
     _error = _new("sb_error *")
     with _Pins() as _pins:
-        schemas_, schemas_count = _pins.handles(schemas, "sb_schema", "schemas")
         options_ = _options_sb_parser_options(_pins, options)
+        schemas_, schemas_count = _pins.handles(schemas, "sb_schema", "schemas")
         _status = _lib.sb_parser_open(schemas_, schemas_count, options_, parser_, _error)
     if _status:
         raise _failure("sb_parser_open", _status, _error)
@@ -2055,10 +2020,8 @@ def sb_parser_commit(parser: int, size: int) -> None:
     stream.
     Since: 1.0
     """
-    _status = _lib.sb_parser_commit(
-        _cast("sb_parser *", _address(parser, "parser")),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-    )
+    size_ = _integer(size, "size", 0, 0xffffffffffffffff)
+    _status = _lib.sb_parser_commit(_cast("sb_parser *", _address(parser, "parser")), size_)
     if _status:
         raise _failure("sb_parser_commit", _status, None)
 
@@ -2074,10 +2037,11 @@ def sb_parser_position(parser: int, buffer_size: int) -> int:
     stream.
     Since: 1.0
     """
+    buffer_size_ = _integer(buffer_size, "buffer_size", 0, 0xffffffffffffffff)
     position_ = _new("int64_t *")
     _status = _lib.sb_parser_position(
         _cast("sb_parser *", _address(parser, "parser")),
-        _integer(buffer_size, "buffer_size", 0, 0xffffffffffffffff),
+        buffer_size_,
         position_,
     )
     if _status:
@@ -2095,13 +2059,14 @@ def sb_parser_receive(parser: int, buffer: ReadableBuffer, count: int) -> None:
     otherwise as sb_parser_feed.
     Since: 1.0
     """
+    count_ = _integer(count, "count", 0, 0xffffffffffffffff)
     with _Pins() as _pins:
         buffer_, buffer_count = _pins.readable(buffer, "buffer")
         _status = _lib.sb_parser_receive(
             _cast("sb_parser *", _address(parser, "parser")),
             buffer_,
             buffer_count,
-            _integer(count, "count", 0, 0xffffffffffffffff),
+            count_,
         )
     if _status:
         raise _failure("sb_parser_receive", _status, None)
@@ -2230,12 +2195,9 @@ def sb_batch_get_row(batch: int, index: int) -> _records.Row:
     Errors: SB_OUT_OF_RANGE when there is no such row.
     Since: 1.0
     """
+    index_ = _integer(index, "index", 0, 0xffffffffffffffff)
     row_ = _new("sb_row *")
-    _status = _lib.sb_batch_get_row(
-        _cast("sb_batch *", _address(batch, "batch")),
-        _integer(index, "index", 0, 0xffffffffffffffff),
-        row_,
-    )
+    _status = _lib.sb_batch_get_row(_cast("sb_batch *", _address(batch, "batch")), index_, row_)
     if _status:
         raise _failure("sb_batch_get_row", _status, None)
     return _get_sb_row(row_)
@@ -2266,11 +2228,12 @@ def sb_batch_get_values(batch: int, index: int) -> list[_records.Value]:
     Errors: SB_OUT_OF_RANGE when there is no such row; SB_NO_MEMORY; SB_CORRUPT, see the top.
     Since: 1.0
     """
+    index_ = _integer(index, "index", 0, 0xffffffffffffffff)
     values_ = _new("const sb_value **")
     value_count_ = _new("size_t *")
     _status = _lib.sb_batch_get_values(
         _cast("sb_batch *", _address(batch, "batch")),
-        _integer(index, "index", 0, 0xffffffffffffffff),
+        index_,
         values_,
         value_count_,
     )
@@ -2295,14 +2258,17 @@ def sb_batch_get_column(batch: int, schema_index: int, column: int, part: int) -
     type have no such part; SB_NO_MEMORY; SB_CORRUPT, see the top.
     Since: 1.0
     """
+    schema_index_ = _integer(schema_index, "schema_index", 0, 0xffffffffffffffff)
+    column_ = _integer(column, "column", -0x80000000, 0x7fffffff)
+    part_ = _integer(part, "part", -0x80000000, 0x7fffffff)
     data_ = _new("const void **")
     size_ = _new("size_t *")
     item_size_ = _new("size_t *")
     _status = _lib.sb_batch_get_column(
         _cast("sb_batch *", _address(batch, "batch")),
-        _integer(schema_index, "schema_index", 0, 0xffffffffffffffff),
-        _integer(column, "column", -0x80000000, 0x7fffffff),
-        _integer(part, "part", -0x80000000, 0x7fffffff),
+        schema_index_,
+        column_,
+        part_,
         data_,
         size_,
         item_size_,
@@ -2320,12 +2286,9 @@ def sb_batch_get_frame(batch: int, index: int) -> int:
     Errors: SB_OUT_OF_RANGE when there is no such row; SB_NO_MEMORY.
     Since: 1.0
     """
+    index_ = _integer(index, "index", 0, 0xffffffffffffffff)
     frame_ = _new("sb_view **")
-    _status = _lib.sb_batch_get_frame(
-        _cast("sb_batch *", _address(batch, "batch")),
-        _integer(index, "index", 0, 0xffffffffffffffff),
-        frame_,
-    )
+    _status = _lib.sb_batch_get_frame(_cast("sb_batch *", _address(batch, "batch")), index_, frame_)
     if _status:
         raise _failure("sb_batch_get_frame", _status, None)
     return _number(frame_[0])
@@ -2339,12 +2302,9 @@ def sb_batch_get_error(batch: int, index: int) -> _records.Error:
     Errors: SB_OUT_OF_RANGE when there is no such error.
     Since: 1.0
     """
+    index_ = _integer(index, "index", 0, 0xffffffffffffffff)
     refused_ = _new("sb_error *")
-    _status = _lib.sb_batch_get_error(
-        _cast("sb_batch *", _address(batch, "batch")),
-        _integer(index, "index", 0, 0xffffffffffffffff),
-        refused_,
-    )
+    _status = _lib.sb_batch_get_error(_cast("sb_batch *", _address(batch, "batch")), index_, refused_)
     if _status:
         raise _failure("sb_batch_get_error", _status, None)
     return _get_sb_error(refused_)
@@ -2358,10 +2318,11 @@ def sb_batch_get_schema(batch: int, schema_index: int) -> int:
     Errors: SB_OUT_OF_RANGE when there is no such schema.
     Since: 1.0
     """
+    schema_index_ = _integer(schema_index, "schema_index", 0, 0xffffffffffffffff)
     schema_ = _new("sb_schema **")
     _status = _lib.sb_batch_get_schema(
         _cast("sb_batch *", _address(batch, "batch")),
-        _integer(schema_index, "schema_index", 0, 0xffffffffffffffff),
+        schema_index_,
         schema_,
     )
     if _status:
@@ -2488,12 +2449,9 @@ def sb_echo_get_request(batch: int, index: int) -> _records.EchoRequest:
     requests; SB_NO_MEMORY; SB_CORRUPT as sb_batch_get_values.
     Since: 1.0
     """
+    index_ = _integer(index, "index", 0, 0xffffffffffffffff)
     request_ = _new("sb_echo_request *")
-    _status = _lib.sb_echo_get_request(
-        _cast("sb_batch *", _address(batch, "batch")),
-        _integer(index, "index", 0, 0xffffffffffffffff),
-        request_,
-    )
+    _status = _lib.sb_echo_get_request(_cast("sb_batch *", _address(batch, "batch")), index_, request_)
     if _status:
         raise _failure("sb_echo_get_request", _status, None)
     return _get_sb_echo_request(request_)
@@ -2508,10 +2466,11 @@ def sb_echo_get_response(batch: int, index: int) -> _records.EchoResponse:
     responses; SB_NO_MEMORY; SB_CORRUPT as sb_batch_get_values.
     Since: 1.0
     """
+    index_ = _integer(index, "index", 0, 0xffffffffffffffff)
     response_ = _new("sb_echo_response *")
     _status = _lib.sb_echo_get_response(
         _cast("sb_batch *", _address(batch, "batch")),
-        _integer(index, "index", 0, 0xffffffffffffffff),
+        index_,
         response_,
     )
     if _status:
@@ -2544,12 +2503,15 @@ def sb_lender_lend(lender: int, data: int | None, size: int, token: int) -> int:
     SB_NO_MEMORY. It has not been lent then.
     Since: 1.0
     """
+    size_ = _integer(size, "size", 0, 0xffffffffffffffff)
+    token_ = _integer(token, "token", 0, 0xffffffffffffffff)
+    data_ = _address_or_null(data, "data")
     view_ = _new("sb_view **")
     _status = _lib.sb_lender_lend(
         _cast("sb_lender *", _address(lender, "lender")),
-        _cast("void *", _address_or_null(data, "data")),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-        _integer(token, "token", 0, 0xffffffffffffffff),
+        _cast("void *", data_),
+        size_,
+        token_,
         view_,
     )
     if _status:
@@ -2641,11 +2603,9 @@ def sb_check_instance(instance_id: int) -> None:
     what to do.
     Since: 1.0
     """
+    instance_id_ = _integer(instance_id, "instance_id", 0, 0xffffffffffffffff)
     _error = _new("sb_error *")
-    _status = _lib.sb_check_instance(
-        _integer(instance_id, "instance_id", 0, 0xffffffffffffffff),
-        _error,
-    )
+    _status = _lib.sb_check_instance(instance_id_, _error)
     if _status:
         raise _failure("sb_check_instance", _status, _error)
 
@@ -2674,10 +2634,11 @@ def sb_pipeline_begin(pipeline: int, tag: int) -> int:
     Errors: SB_BUSY when SB_PIPELINE_MAX requests are in flight.
     Since: 1.0
     """
+    tag_ = _integer(tag, "tag", 0, 0xffffffffffffffff)
     sequence_ = _new("int8_t *")
     _status = _lib.sb_pipeline_begin(
         _cast("sb_pipeline *", _address(pipeline, "pipeline")),
-        _integer(tag, "tag", 0, 0xffffffffffffffff),
+        tag_,
         sequence_,
     )
     if _status:
@@ -2693,10 +2654,11 @@ def sb_pipeline_finish(pipeline: int, sequence: int) -> int:
     Errors: SB_NOT_FOUND when no request with that sequence is in flight.
     Since: 1.0
     """
+    sequence_ = _integer(sequence, "sequence", -128, 127)
     tag_ = _new("uint64_t *")
     _status = _lib.sb_pipeline_finish(
         _cast("sb_pipeline *", _address(pipeline, "pipeline")),
-        _integer(sequence, "sequence", -128, 127),
+        sequence_,
         tag_,
     )
     if _status:
@@ -2768,12 +2730,9 @@ def sb_pool_get(pool: int, size: int) -> int:
     limit or the system's end.
     Since: 1.0
     """
+    size_ = _integer(size, "size", 0, 0xffffffffffffffff)
     data_ = _new("void **")
-    _status = _lib.sb_pool_get(
-        _cast("sb_pool *", _address(pool, "pool")),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-        data_,
-    )
+    _status = _lib.sb_pool_get(_cast("sb_pool *", _address(pool, "pool")), size_, data_)
     if _status:
         raise _failure("sb_pool_get", _status, None)
     return _number(data_[0])
@@ -2788,9 +2747,10 @@ def sb_pool_put(pool: int | None, data: int) -> None:
     Errors: SB_INVALID_ARGUMENT when `data` is NULL, is no block of this pool, or has been put back already.
     Since: 1.0
     """
+    data_ = _address(data, "data")
     _status = _lib.sb_pool_put(
         _cast("sb_pool *", _address_or_null(pool, "pool")),
-        _cast("void *", _address(data, "data")),
+        _cast("void *", data_),
     )
     if _status:
         raise _failure("sb_pool_put", _status, None)
@@ -2805,13 +2765,10 @@ def sb_pool_get_many(pool: int, size: int, count: int) -> list[int]:
     does nothing.
     Since: 1.0
     """
-    blocks_ = _room(count, "count")
-    _status = _lib.sb_pool_get_many(
-        _cast("sb_pool *", _address(pool, "pool")),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-        _integer(count, "count", 0, 0xffffffffffffffff),
-        blocks_,
-    )
+    size_ = _integer(size, "size", 0, 0xffffffffffffffff)
+    count_ = _integer(count, "count", 0, 0xffffffffffffffff)
+    blocks_ = _room(count_, "count")
+    _status = _lib.sb_pool_get_many(_cast("sb_pool *", _address(pool, "pool")), size_, count_, blocks_)
     if _status:
         raise _failure("sb_pool_get_many", _status, None)
     return [_number(each) for each in blocks_]
@@ -2848,12 +2805,9 @@ def sb_pool_get_block(pool: int, size: int) -> int:
     Errors: as sb_pool_get.
     Since: 1.0
     """
+    size_ = _integer(size, "size", 0, 0xffffffffffffffff)
     block_ = _new("sb_block **")
-    _status = _lib.sb_pool_get_block(
-        _cast("sb_pool *", _address(pool, "pool")),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-        block_,
-    )
+    _status = _lib.sb_pool_get_block(_cast("sb_pool *", _address(pool, "pool")), size_, block_)
     if _status:
         raise _failure("sb_pool_get_block", _status, None)
     return _number(block_[0])
@@ -2926,13 +2880,10 @@ def sb_pool_get_class_stats(pool: int, index: int) -> _records.PoolClassStats:
     no such class.
     Since: 1.0
     """
+    index_ = _integer(index, "index", 0, 0xffffffff)
     stats_ = _new("sb_pool_class_stats *")
     stats_.struct_size = 48
-    _status = _lib.sb_pool_get_class_stats(
-        _cast("sb_pool *", _address(pool, "pool")),
-        _integer(index, "index", 0, 0xffffffff),
-        stats_,
-    )
+    _status = _lib.sb_pool_get_class_stats(_cast("sb_pool *", _address(pool, "pool")), index_, stats_)
     if _status:
         raise _failure("sb_pool_get_class_stats", _status, None)
     return _get_sb_pool_class_stats(stats_)
@@ -2949,13 +2900,10 @@ def sb_pool_tag(pool: int, data: int, tag: str) -> None:
     pool that is out; SB_NO_MEMORY.
     Since: 1.0
     """
+    data_ = _address(data, "data")
     with _Pins() as _pins:
         tag_ = _pins.text(tag, "tag")
-        _status = _lib.sb_pool_tag(
-            _cast("sb_pool *", _address(pool, "pool")),
-            _cast("void *", _address(data, "data")),
-            tag_,
-        )
+        _status = _lib.sb_pool_tag(_cast("sb_pool *", _address(pool, "pool")), _cast("void *", data_), tag_)
     if _status:
         raise _failure("sb_pool_tag", _status, None)
 
@@ -2970,13 +2918,10 @@ def sb_pool_get_place(pool: int, index: int) -> _records.PoolPlace:
     SB_INVALID_ARGUMENT when struct_size is too small to be one of ours.
     Since: 1.0
     """
+    index_ = _integer(index, "index", 0, 0xffffffffffffffff)
     place_ = _new("sb_pool_place *")
     place_.struct_size = 544
-    _status = _lib.sb_pool_get_place(
-        _cast("sb_pool *", _address(pool, "pool")),
-        _integer(index, "index", 0, 0xffffffffffffffff),
-        place_,
-    )
+    _status = _lib.sb_pool_get_place(_cast("sb_pool *", _address(pool, "pool")), index_, place_)
     if _status:
         raise _failure("sb_pool_get_place", _status, None)
     return _get_sb_pool_place(place_)
@@ -3007,12 +2952,10 @@ def sb_pool_handle_get(handle: int, size: int) -> int:
     closed.
     Since: 1.0
     """
+    handle_ = _integer(handle, "handle", 0, 0xffffffffffffffff)
+    size_ = _integer(size, "size", 0, 0xffffffffffffffff)
     data_ = _new("void **")
-    _status = _lib.sb_pool_handle_get(
-        _integer(handle, "handle", 0, 0xffffffffffffffff),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-        data_,
-    )
+    _status = _lib.sb_pool_handle_get(handle_, size_, data_)
     if _status:
         raise _failure("sb_pool_handle_get", _status, None)
     return _number(data_[0])
@@ -3026,10 +2969,9 @@ def sb_pool_handle_put(handle: int, data: int) -> None:
     Errors: as sb_pool_put; SB_NOT_FOUND when there is no such handle.
     Since: 1.0
     """
-    _status = _lib.sb_pool_handle_put(
-        _integer(handle, "handle", 0, 0xffffffffffffffff),
-        _cast("void *", _address(data, "data")),
-    )
+    handle_ = _integer(handle, "handle", 0, 0xffffffffffffffff)
+    data_ = _address(data, "data")
+    _status = _lib.sb_pool_handle_put(handle_, _cast("void *", data_))
     if _status:
         raise _failure("sb_pool_handle_put", _status, None)
 
@@ -3042,7 +2984,8 @@ def sb_pool_handle_free(handle: int) -> None:
     Errors: SB_NOT_FOUND when there is no such handle.
     Since: 1.0
     """
-    _status = _lib.sb_pool_handle_free(_integer(handle, "handle", 0, 0xffffffffffffffff))
+    handle_ = _integer(handle, "handle", 0, 0xffffffffffffffff)
+    _status = _lib.sb_pool_handle_free(handle_)
     if _status:
         raise _failure("sb_pool_handle_free", _status, None)
 
@@ -3098,10 +3041,11 @@ def sb_schema_file_get(file: int, index: int) -> int:
     Errors: SB_OUT_OF_RANGE when there is no such schema.
     Since: 1.0
     """
+    index_ = _integer(index, "index", 0, 0xffffffffffffffff)
     schema_ = _new("sb_schema **")
     _status = _lib.sb_schema_file_get(
         _cast("sb_schema_file *", _address(file, "file")),
-        _integer(index, "index", 0, 0xffffffffffffffff),
+        index_,
         schema_,
     )
     if _status:
@@ -3155,12 +3099,10 @@ def sb_memory_open_shared(segment_size: int, bytes_max: int) -> int:
     SB_IO, and sb_memory_get_failure says what.
     Since: 1.0
     """
+    segment_size_ = _integer(segment_size, "segment_size", 0, 0xffffffff)
+    bytes_max_ = _integer(bytes_max, "bytes_max", 0, 0xffffffffffffffff)
     memory_ = _new("sb_memory **")
-    _status = _lib.sb_memory_open_shared(
-        _integer(segment_size, "segment_size", 0, 0xffffffff),
-        _integer(bytes_max, "bytes_max", 0, 0xffffffffffffffff),
-        memory_,
-    )
+    _status = _lib.sb_memory_open_shared(segment_size_, bytes_max_, memory_)
     if _status:
         raise _failure("sb_memory_open_shared", _status, None)
     return _number(memory_[0])
@@ -3190,16 +3132,12 @@ def sb_channel_open(socket: int, options: _records.ChannelOptions | tuple[Any, .
     SB_NO_MEMORY.
     Since: 1.0
     """
+    socket_ = _integer(socket, "socket", -0x80000000, 0x7fffffff)
     channel_ = _new("sb_channel **")
     _error = _new("sb_error *")
     with _Pins() as _pins:
         options_ = _options_sb_channel_options(_pins, options)
-        _status = _lib.sb_channel_open(
-            _integer(socket, "socket", -0x80000000, 0x7fffffff),
-            options_,
-            channel_,
-            _error,
-        )
+        _status = _lib.sb_channel_open(socket_, options_, channel_, _error)
     if _status:
         raise _failure("sb_channel_open", _status, _error)
     return _number(channel_[0])
@@ -3217,12 +3155,14 @@ def sb_channel_send_view(channel: int, view: int, tag: int, timeout_ms: int) -> 
     the pins that are waited for. Nothing was sent then.
     Since: 1.0
     """
+    tag_ = _integer(tag, "tag", 0, 0xffffffffffffffff)
+    timeout_ms_ = _integer(timeout_ms, "timeout_ms", -0x8000000000000000, 0x7fffffffffffffff)
     _error = _new("sb_error *")
     _status = _lib.sb_channel_send_view(
         _cast("sb_channel *", _address(channel, "channel")),
         _cast("sb_view *", _address(view, "view")),
-        _integer(tag, "tag", 0, 0xffffffffffffffff),
-        _integer(timeout_ms, "timeout_ms", -0x8000000000000000, 0x7fffffffffffffff),
+        tag_,
+        timeout_ms_,
         _error,
     )
     if _status:
@@ -3239,13 +3179,16 @@ def sb_channel_send_block(channel: int, block: int, size: int, tag: int, timeout
     `size` is 0 or larger than the block; otherwise as sb_channel_send_view.
     Since: 1.0
     """
+    size_ = _integer(size, "size", 0, 0xffffffffffffffff)
+    tag_ = _integer(tag, "tag", 0, 0xffffffffffffffff)
+    timeout_ms_ = _integer(timeout_ms, "timeout_ms", -0x8000000000000000, 0x7fffffffffffffff)
     _error = _new("sb_error *")
     _status = _lib.sb_channel_send_block(
         _cast("sb_channel *", _address(channel, "channel")),
         _cast("sb_block *", _address(block, "block")),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-        _integer(tag, "tag", 0, 0xffffffffffffffff),
-        _integer(timeout_ms, "timeout_ms", -0x8000000000000000, 0x7fffffffffffffff),
+        size_,
+        tag_,
+        timeout_ms_,
         _error,
     )
     if _status:
@@ -3264,12 +3207,13 @@ def sb_channel_next(channel: int, timeout_ms: int) -> tuple[int, int]:
     there: a later call gets it.
     Since: 1.0
     """
+    timeout_ms_ = _integer(timeout_ms, "timeout_ms", -0x8000000000000000, 0x7fffffffffffffff)
     kind_ = _new("int32_t *")
     tag_ = _new("uint64_t *")
     _error = _new("sb_error *")
     _status = _lib.sb_channel_next(
         _cast("sb_channel *", _address(channel, "channel")),
-        _integer(timeout_ms, "timeout_ms", -0x8000000000000000, 0x7fffffffffffffff),
+        timeout_ms_,
         kind_,
         tag_,
         _error,
@@ -3288,11 +3232,12 @@ def sb_channel_receive_view(channel: int, timeout_ms: int) -> int:
     Errors: SB_UNSUPPORTED when a block comes next; otherwise as sb_channel_next.
     Since: 1.0
     """
+    timeout_ms_ = _integer(timeout_ms, "timeout_ms", -0x8000000000000000, 0x7fffffffffffffff)
     view_ = _new("sb_view **")
     _error = _new("sb_error *")
     _status = _lib.sb_channel_receive_view(
         _cast("sb_channel *", _address(channel, "channel")),
-        _integer(timeout_ms, "timeout_ms", -0x8000000000000000, 0x7fffffffffffffff),
+        timeout_ms_,
         view_,
         _error,
     )
@@ -3309,11 +3254,12 @@ def sb_channel_receive_block(channel: int, timeout_ms: int) -> int:
     Errors: SB_UNSUPPORTED when a view comes next; otherwise as sb_channel_next.
     Since: 1.0
     """
+    timeout_ms_ = _integer(timeout_ms, "timeout_ms", -0x8000000000000000, 0x7fffffffffffffff)
     block_ = _new("sb_block **")
     _error = _new("sb_error *")
     _status = _lib.sb_channel_receive_block(
         _cast("sb_channel *", _address(channel, "channel")),
-        _integer(timeout_ms, "timeout_ms", -0x8000000000000000, 0x7fffffffffffffff),
+        timeout_ms_,
         block_,
         _error,
     )
@@ -3344,10 +3290,11 @@ def sb_channel_wait_done(channel: int, timeout_ms: int) -> None:
     that the peer is done, unless the peer lied.
     Since: 1.0
     """
+    timeout_ms_ = _integer(timeout_ms, "timeout_ms", -0x8000000000000000, 0x7fffffffffffffff)
     _error = _new("sb_error *")
     _status = _lib.sb_channel_wait_done(
         _cast("sb_channel *", _address(channel, "channel")),
-        _integer(timeout_ms, "timeout_ms", -0x8000000000000000, 0x7fffffffffffffff),
+        timeout_ms_,
         _error,
     )
     if _status:
@@ -3410,15 +3357,15 @@ def sb_visit_manager_open(
 ) -> int:
     """Opens the file at `path`, or makes it. A file of the old format is upgraded, and kept as `path`.v0; an
     unsynced tail is cut off, and kept as `path`.cut. A symbolic link is followed to its file, which must be
-    there. `path`.new, under which a file that replaces `path` is built, and `path`.lock are the store's own
-    names.
+    there. `path`.new, under which a file that replaces `path` is built, `path`.lock, `path`.v0 and `path`.cut
+    are the store's own names: no new file is made under such a name beside another file.
 
     Ownership: the caller closes `*manager`; NULL options mean the defaults.
     Threads: any.
-    Errors: SB_LOCKED when another handle writes the file; SB_CORRUPT for a damaged file, which stays
-    untouched; SB_NOT_FOUND when there is none and `read_only` is set; SB_UNSUPPORTED for a file of a newer
-    library; SB_INVALID_ARGUMENT for a path that is no file, or an option out of its range; SB_IO;
-    SB_NO_MEMORY.
+    Errors: SB_LOCKED when another handle writes the file, after lock_timeout_ms; SB_CORRUPT for a damaged
+    file, which stays untouched; SB_NOT_FOUND when there is none and `read_only` is set, or when only a mount
+    leads to a file that was removed; SB_UNSUPPORTED for a file of a newer library; SB_INVALID_ARGUMENT for a
+    path that is no file, or an option out of its range; SB_IO; SB_NO_MEMORY.
     Since: 1.0
     """
     manager_ = _new("sb_visit_manager **")
@@ -3447,14 +3394,16 @@ def sb_visit_manager_add_visit(
     see the top.
     Since: 1.0
     """
+    user_ = _integer(user, "user", 0, 0xffffffff)
+    visit_id_ = _integer(visit_id, "visit_id", 0, 0xffffffff)
     _error = _new("sb_error *")
     with _Pins() as _pins:
         url_, url_count = _pins.readable_or_null(url, "url")
         text_, text_count = _pins.readable_or_null(text, "text")
         _status = _lib.sb_visit_manager_add_visit(
             _cast("sb_visit_manager *", _address(manager, "manager")),
-            _integer(user, "user", 0, 0xffffffff),
-            _integer(visit_id, "visit_id", 0, 0xffffffff),
+            user_,
+            visit_id_,
             url_,
             url_count,
             text_,
@@ -3480,19 +3429,22 @@ def sb_visit_manager_add_visit_at(
     Errors: as sb_visit_manager_add_visit; SB_OUT_OF_RANGE for a time below SB_VISIT_NOW.
     Since: 1.0
     """
+    user_ = _integer(user, "user", 0, 0xffffffff)
+    visit_id_ = _integer(visit_id, "visit_id", 0, 0xffffffff)
+    time_ns_ = _integer(time_ns, "time_ns", -0x8000000000000000, 0x7fffffffffffffff)
     _error = _new("sb_error *")
     with _Pins() as _pins:
         url_, url_count = _pins.readable_or_null(url, "url")
         text_, text_count = _pins.readable_or_null(text, "text")
         _status = _lib.sb_visit_manager_add_visit_at(
             _cast("sb_visit_manager *", _address(manager, "manager")),
-            _integer(user, "user", 0, 0xffffffff),
-            _integer(visit_id, "visit_id", 0, 0xffffffff),
+            user_,
+            visit_id_,
             url_,
             url_count,
             text_,
             text_count,
-            _integer(time_ns, "time_ns", -0x8000000000000000, 0x7fffffffffffffff),
+            time_ns_,
             _error,
         )
     if _status:
@@ -3574,11 +3526,12 @@ def sb_visit_manager_get_recent_visits(manager: int, user: int) -> int:
     Errors: see the top.
     Since: 1.0
     """
+    user_ = _integer(user, "user", 0, 0xffffffff)
     visits_ = _new("sb_visits **")
     _error = _new("sb_error *")
     _status = _lib.sb_visit_manager_get_recent_visits(
         _cast("sb_visit_manager *", _address(manager, "manager")),
-        _integer(user, "user", 0, 0xffffffff),
+        user_,
         visits_,
         _error,
     )
@@ -3620,13 +3573,14 @@ def sb_visit_manager_delete_visits(manager: int, user: int, visit_ids: Sequence[
     Errors: see the top.
     Since: 1.0
     """
+    user_ = _integer(user, "user", 0, 0xffffffff)
     found_ = _new("bool *")
     _error = _new("sb_error *")
     with _Pins() as _pins:
         visit_ids_, visit_ids_count = _pins.integers(visit_ids, "uint32_t", "visit_ids")
         _status = _lib.sb_visit_manager_delete_visits(
             _cast("sb_visit_manager *", _address(manager, "manager")),
-            _integer(user, "user", 0, 0xffffffff),
+            user_,
             visit_ids_,
             visit_ids_count,
             found_,
@@ -3647,11 +3601,13 @@ def sb_visit_manager_clear_user(manager: int, user: int, erase: bool) -> None:
     Errors: see the top. When only the erasing failed, the visits are deleted all the same.
     Since: 1.0
     """
+    user_ = _integer(user, "user", 0, 0xffffffff)
+    erase_ = _boolean(erase, "erase")
     _error = _new("sb_error *")
     _status = _lib.sb_visit_manager_clear_user(
         _cast("sb_visit_manager *", _address(manager, "manager")),
-        _integer(user, "user", 0, 0xffffffff),
-        _boolean(erase, "erase"),
+        user_,
+        erase_,
         _error,
     )
     if _status:
@@ -3707,8 +3663,9 @@ def sb_visit_manager_copy_to(manager: int, path: str) -> None:
 
     Ownership: none.
     Threads: any.
-    Errors: SB_INVALID_ARGUMENT when `path` exists; SB_UNSUPPORTED where the store is no file, or one of the
-    old format; otherwise see the top. Where it fails, there is no new file.
+    Errors: SB_INVALID_ARGUMENT when `path` exists, or is a name that a store beside it takes for itself;
+    SB_UNSUPPORTED where the store is no file, or one of the old format; otherwise see the top. Where it
+    fails, there is no new file.
     Since: 1.0
     """
     _error = _new("sb_error *")
@@ -3730,8 +3687,9 @@ def sb_visit_manager_compact(manager: int) -> None:
 
     Ownership: none.
     Threads: any.
-    Errors: see the top; the old file is then still in place, unless the last sync, that of the folder,
-    failed, which poisons the handle.
+    Errors: see the top; SB_UNSUPPORTED for a file with several hard links, of which the others would keep the
+    old content. The old file is then still in place, unless the last sync, that of the folder, failed, which
+    poisons the handle.
     Since: 1.0
     """
     _error = _new("sb_error *")
@@ -3748,7 +3706,8 @@ def sb_visit_manager_sync(manager: int) -> None:
 
     Ownership: none.
     Threads: any.
-    Errors: SB_IO, and the handle is poisoned; otherwise see the top.
+    Errors: SB_IO, and the handle is poisoned; SB_NOT_FOUND when it is on disk, and the path does not lead
+    there; otherwise see the top.
     Since: 1.0
     """
     _error = _new("sb_error *")
@@ -3832,8 +3791,9 @@ def sb_visit_manager_finish(manager: int) -> None:
 
     Ownership: none.
     Threads: nobody else may use `manager` during or after the call.
-    Errors: SB_IO, or what a compaction failed with, such as SB_CORRUPT for users who cannot be read; the lock
-    is free all the same, and nothing acknowledged is lost to the end of the process.
+    Errors: SB_IO; SB_NOT_FOUND when all is on disk, and the path does not lead there; what a compaction
+    failed with, such as SB_CORRUPT for users who cannot be read; the lock is free all the same, and nothing
+    acknowledged is lost to the end of the process.
     Since: 1.0
     """
     _error = _new("sb_error *")
@@ -3886,7 +3846,7 @@ def sb_salvage_visits(path: str, target: str) -> _records.VisitReport:
     Ownership: `report` is the caller's, and says what was found.
     Threads: any.
     Errors: SB_CORRUPT when nothing in the file is of use; SB_NOT_FOUND; SB_INVALID_ARGUMENT when `target`
-    exists; SB_IO; SB_NO_MEMORY.
+    exists, or is a name that a store beside it takes for itself; SB_IO; SB_NO_MEMORY.
     Since: 1.0
     """
     report_ = _new("sb_visit_report *")
@@ -3983,11 +3943,12 @@ def sb_visit_scan_next(scan: int, visits_min: int) -> int:
     Errors: see the top; the walk stays where it was.
     Since: 1.0
     """
+    visits_min_ = _integer(visits_min, "visits_min", 0, 0xffffffffffffffff)
     visits_ = _new("sb_visits **")
     _error = _new("sb_error *")
     _status = _lib.sb_visit_scan_next(
         _cast("sb_visit_scan *", _address(scan, "scan")),
-        _integer(visits_min, "visits_min", 0, 0xffffffffffffffff),
+        visits_min_,
         visits_,
         _error,
     )
@@ -4015,11 +3976,13 @@ def sb_schema_export_arrow(schema: int, strings: int, arrow_schema: int) -> None
     Errors: SB_INVALID_ARGUMENT when `strings` is none of SB_STRINGS_...; SB_NO_MEMORY.
     Since: 1.0
     """
+    strings_ = _integer(strings, "strings", -0x80000000, 0x7fffffff)
+    arrow_schema_ = _address(arrow_schema, "arrow_schema")
     _error = _new("sb_error *")
     _status = _lib.sb_schema_export_arrow(
         _cast("sb_schema *", _address(schema, "schema")),
-        _integer(strings, "strings", -0x80000000, 0x7fffffff),
-        _cast("void *", _address(arrow_schema, "arrow_schema")),
+        strings_,
+        _cast("void *", arrow_schema_),
         _error,
     )
     if _status:
@@ -4043,13 +4006,17 @@ def sb_batch_export_arrow(
     when the strings of a column are 2 GiB or more; SB_NO_MEMORY.
     Since: 1.0
     """
+    schema_index_ = _integer(schema_index, "schema_index", 0, 0xffffffffffffffff)
+    strings_ = _integer(strings, "strings", -0x80000000, 0x7fffffff)
+    arrow_schema_ = _address(arrow_schema, "arrow_schema")
+    arrow_array_ = _address(arrow_array, "arrow_array")
     _error = _new("sb_error *")
     _status = _lib.sb_batch_export_arrow(
         _cast("sb_batch *", _address(batch, "batch")),
-        _integer(schema_index, "schema_index", 0, 0xffffffffffffffff),
-        _integer(strings, "strings", -0x80000000, 0x7fffffff),
-        _cast("void *", _address(arrow_schema, "arrow_schema")),
-        _cast("void *", _address(arrow_array, "arrow_array")),
+        schema_index_,
+        strings_,
+        _cast("void *", arrow_schema_),
+        _cast("void *", arrow_array_),
         _error,
     )
     if _status:
@@ -4065,12 +4032,15 @@ def sb_batch_export_arrow_stream(batch: int, schema_index: int, strings: int, ar
     Errors: as sb_batch_export_arrow.
     Since: 1.0
     """
+    schema_index_ = _integer(schema_index, "schema_index", 0, 0xffffffffffffffff)
+    strings_ = _integer(strings, "strings", -0x80000000, 0x7fffffff)
+    arrow_stream_ = _address(arrow_stream, "arrow_stream")
     _error = _new("sb_error *")
     _status = _lib.sb_batch_export_arrow_stream(
         _cast("sb_batch *", _address(batch, "batch")),
-        _integer(schema_index, "schema_index", 0, 0xffffffffffffffff),
-        _integer(strings, "strings", -0x80000000, 0x7fffffff),
-        _cast("void *", _address(arrow_stream, "arrow_stream")),
+        schema_index_,
+        strings_,
+        _cast("void *", arrow_stream_),
         _error,
     )
     if _status:
@@ -4086,11 +4056,13 @@ def sb_visits_export_arrow_stream(visits: int, strings: int, arrow_stream: int) 
     field in `error`, and visit and user in the message; SB_NO_MEMORY.
     Since: 1.0
     """
+    strings_ = _integer(strings, "strings", -0x80000000, 0x7fffffff)
+    arrow_stream_ = _address(arrow_stream, "arrow_stream")
     _error = _new("sb_error *")
     _status = _lib.sb_visits_export_arrow_stream(
         _cast("sb_visits *", _address(visits, "visits")),
-        _integer(strings, "strings", -0x80000000, 0x7fffffff),
-        _cast("void *", _address(arrow_stream, "arrow_stream")),
+        strings_,
+        _cast("void *", arrow_stream_),
         _error,
     )
     if _status:
@@ -4107,11 +4079,13 @@ def sb_visit_manager_export_arrow_stream(manager: int, strings: int, arrow_strea
     Errors: as sb_visits_export_arrow_stream, and as sb_visit_scan_next.
     Since: 1.0
     """
+    strings_ = _integer(strings, "strings", -0x80000000, 0x7fffffff)
+    arrow_stream_ = _address(arrow_stream, "arrow_stream")
     _error = _new("sb_error *")
     _status = _lib.sb_visit_manager_export_arrow_stream(
         _cast("sb_visit_manager *", _address(manager, "manager")),
-        _integer(strings, "strings", -0x80000000, 0x7fffffff),
-        _cast("void *", _address(arrow_stream, "arrow_stream")),
+        strings_,
+        _cast("void *", arrow_stream_),
         _error,
     )
     if _status:

@@ -1124,9 +1124,9 @@ def _put_many_sb_value(pins, values, name):
 def _put_sb_parser_options(pins, target, value):
     value = _record(value, _records.ParserOptions)
     target.max_frame_size = _integer(value.max_frame_size, "max_frame_size", -0x80000000, 0x7fffffff)
-    target.memory = _address_or_null(value.memory, "memory")
     target.receive_position = _integer(value.receive_position, "receive_position", -0x8000000000000000, 0x7fffffffffffffff)
     target.accept_extra = _boolean(value.accept_extra, "accept_extra")
+    target.memory = _address_or_null(value.memory, "memory")
 
 
 def _options_sb_parser_options(pins, value):
@@ -1474,7 +1474,8 @@ def sb_status_name(status: int) -> str:
     Errors: none.
     Since: 1.0
     """
-    return _text(_lib.sb_status_name(_integer(status, "status", -0x80000000, 0x7fffffff)))
+    status_ = _integer(status, "status", -0x80000000, 0x7fffffff)
+    return _text(_lib.sb_status_name(status_))
 
 
 def sb_status_message(status: int) -> str:
@@ -1485,7 +1486,8 @@ def sb_status_message(status: int) -> str:
     Errors: none.
     Since: 1.0
     """
-    return _text(_lib.sb_status_message(_integer(status, "status", -0x80000000, 0x7fffffff)))
+    status_ = _integer(status, "status", -0x80000000, 0x7fffffff)
+    return _text(_lib.sb_status_message(status_))
 
 
 def sb_memory_open_default() -> int:
@@ -1527,11 +1529,9 @@ def sb_memory_open_fixed(block_size: int) -> int:
     Errors: SB_INVALID_ARGUMENT when `block_size` is 0 or above SB_BLOCK_SIZE_MAX; SB_NO_MEMORY.
     Since: 1.0
     """
+    block_size_ = _integer(block_size, "block_size", 0, 0xffffffff)
     memory_ = _ctypes.c_void_p()
-    _status = _lib.sb_memory_open_fixed(
-        _integer(block_size, "block_size", 0, 0xffffffff),
-        _byref(memory_),
-    )
+    _status = _lib.sb_memory_open_fixed(block_size_, _byref(memory_))
     if _status:
         raise _failure("sb_memory_open_fixed", _status, None)
     return memory_.value or 0
@@ -1574,12 +1574,9 @@ def sb_memory_get_block(memory: int, size: int) -> int:
     reason than lack of memory.
     Since: 1.0
     """
+    size_ = _integer(size, "size", 0, 0xffffffffffffffff)
     block_ = _ctypes.c_void_p()
-    _status = _lib.sb_memory_get_block(
-        _address(memory, "memory"),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-        _byref(block_),
-    )
+    _status = _lib.sb_memory_get_block(_address(memory, "memory"), size_, _byref(block_))
     if _status:
         raise _failure("sb_memory_get_block", _status, None)
     return block_.value or 0
@@ -1610,10 +1607,8 @@ def sb_memory_fail_reserve(memory: int, nth: int) -> None:
     Errors: SB_UNSUPPORTED when the provider is not a tracing one.
     Since: 1.0
     """
-    _status = _lib.sb_memory_fail_reserve(
-        _address(memory, "memory"),
-        _integer(nth, "nth", 0, 0xffffffffffffffff),
-    )
+    nth_ = _integer(nth, "nth", 0, 0xffffffffffffffff)
+    _status = _lib.sb_memory_fail_reserve(_address(memory, "memory"), nth_)
     if _status:
         raise _failure("sb_memory_fail_reserve", _status, None)
 
@@ -1744,11 +1739,9 @@ def sb_block_set_metadata(block: int, key: int, metadata: int | None = None) -> 
     Errors: SB_BUSY when the block has other owners.
     Since: 1.0
     """
-    _status = _lib.sb_block_set_metadata(
-        _address(block, "block"),
-        _integer(key, "key", 0, 0xffffffffffffffff),
-        _address_or_null(metadata, "metadata"),
-    )
+    key_ = _integer(key, "key", 0, 0xffffffffffffffff)
+    metadata_ = _address_or_null(metadata, "metadata")
+    _status = _lib.sb_block_set_metadata(_address(block, "block"), key_, metadata_)
     if _status:
         raise _failure("sb_block_set_metadata", _status, None)
 
@@ -1806,12 +1799,9 @@ def sb_view_open_block(block: int, size: int) -> int:
     `size`; SB_NO_MEMORY.
     Since: 1.0
     """
+    size_ = _integer(size, "size", 0, 0xffffffffffffffff)
     view_ = _ctypes.c_void_p()
-    _status = _lib.sb_view_open_block(
-        _address(block, "block"),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-        _byref(view_),
-    )
+    _status = _lib.sb_view_open_block(_address(block, "block"), size_, _byref(view_))
     if _status:
         raise _failure("sb_view_open_block", _status, None)
     return view_.value or 0
@@ -1864,14 +1854,10 @@ def sb_view_span(view: int, index: int) -> tuple[int, int]:
     Errors: SB_OUT_OF_RANGE when there is no such span.
     Since: 1.0
     """
+    index_ = _integer(index, "index", 0, 0xffffffffffffffff)
     data_ = _ctypes.c_void_p()
     size_ = _ctypes.c_size_t()
-    _status = _lib.sb_view_span(
-        _address(view, "view"),
-        _integer(index, "index", 0, 0xffffffffffffffff),
-        _byref(data_),
-        _byref(size_),
-    )
+    _status = _lib.sb_view_span(_address(view, "view"), index_, _byref(data_), _byref(size_))
     if _status:
         raise _failure("sb_view_span", _status, None)
     return data_.value or 0, size_.value
@@ -1886,11 +1872,12 @@ def sb_view_span_metadata(view: int, index: int) -> tuple[int, int]:
     Errors: SB_OUT_OF_RANGE when there is no such span.
     Since: 1.0
     """
+    index_ = _integer(index, "index", 0, 0xffffffffffffffff)
     key_ = _ctypes.c_uint64()
     metadata_ = _ctypes.c_void_p()
     _status = _lib.sb_view_span_metadata(
         _address(view, "view"),
-        _integer(index, "index", 0, 0xffffffffffffffff),
+        index_,
         _byref(key_),
         _byref(metadata_),
     )
@@ -1908,13 +1895,15 @@ def sb_view_get_iovec(view: int, offset: int, iovec_max: int) -> list[_records.I
     Errors: SB_OUT_OF_RANGE when the view ends before `offset`.
     Since: 1.0
     """
-    iovec_ = (_sb_iovec * _integer(iovec_max, "iovec_max", 0, _ARRAY_MAX))()
+    offset_ = _integer(offset, "offset", 0, 0xffffffffffffffff)
+    iovec_max_ = _integer(iovec_max, "iovec_max", 0, 0xffffffffffffffff)
+    iovec_ = (_sb_iovec * _integer(iovec_max_, "iovec_max", 0, _ARRAY_MAX))()
     iovec_count_ = _ctypes.c_size_t()
     _status = _lib.sb_view_get_iovec(
         _address(view, "view"),
-        _integer(offset, "offset", 0, 0xffffffffffffffff),
+        offset_,
         iovec_,
-        _integer(iovec_max, "iovec_max", 0, 0xffffffffffffffff),
+        iovec_max_,
         _byref(iovec_count_),
     )
     if _status:
@@ -1932,12 +1921,9 @@ def sb_view_pin(view: int, index: int) -> int:
     Errors: SB_OUT_OF_RANGE when there is no such span.
     Since: 1.0
     """
+    index_ = _integer(index, "index", 0, 0xffffffffffffffff)
     pin_ = _ctypes.c_void_p()
-    _status = _lib.sb_view_pin(
-        _address(view, "view"),
-        _integer(index, "index", 0, 0xffffffffffffffff),
-        _byref(pin_),
-    )
+    _status = _lib.sb_view_pin(_address(view, "view"), index_, _byref(pin_))
     if _status:
         raise _failure("sb_view_pin", _status, None)
     return pin_.value or 0
@@ -1997,13 +1983,10 @@ def sb_view_range(view: int, offset: int, size: int) -> int:
     Errors: SB_OUT_OF_RANGE when the view ends before; SB_NO_MEMORY.
     Since: 1.0
     """
+    offset_ = _integer(offset, "offset", 0, 0xffffffffffffffff)
+    size_ = _integer(size, "size", 0, 0xffffffffffffffff)
     range_ = _ctypes.c_void_p()
-    _status = _lib.sb_view_range(
-        _address(view, "view"),
-        _integer(offset, "offset", 0, 0xffffffffffffffff),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-        _byref(range_),
-    )
+    _status = _lib.sb_view_range(_address(view, "view"), offset_, size_, _byref(range_))
     if _status:
         raise _failure("sb_view_range", _status, None)
     return range_.value or 0
@@ -2051,7 +2034,8 @@ def sb_view_skip(view: int, size: int) -> None:
     Errors: SB_OUT_OF_RANGE when there are fewer; `view` is then unchanged.
     Since: 1.0
     """
-    _status = _lib.sb_view_skip(_address(view, "view"), _integer(size, "size", 0, 0xffffffffffffffff))
+    size_ = _integer(size, "size", 0, 0xffffffffffffffff)
+    _status = _lib.sb_view_skip(_address(view, "view"), size_)
     if _status:
         raise _failure("sb_view_skip", _status, None)
 
@@ -2079,14 +2063,10 @@ def sb_view_copy_bytes(view: int, offset: int, data: WriteableBuffer) -> None:
     Errors: SB_OUT_OF_RANGE when the view ends before; `data` is then unchanged.
     Since: 1.0
     """
+    offset_ = _integer(offset, "offset", 0, 0xffffffffffffffff)
     with _Pins() as _pins:
         data_, data_count = _pins.writable(data, "data")
-        _status = _lib.sb_view_copy_bytes(
-            _address(view, "view"),
-            _integer(offset, "offset", 0, 0xffffffffffffffff),
-            data_,
-            data_count,
-        )
+        _status = _lib.sb_view_copy_bytes(_address(view, "view"), offset_, data_, data_count)
     if _status:
         raise _failure("sb_view_copy_bytes", _status, None)
 
@@ -2101,13 +2081,10 @@ def sb_view_read_int(view: int, size: int, order: int) -> int:
     SB_OUT_OF_RANGE when there are fewer bytes. `view` is then unchanged.
     Since: 1.0
     """
+    size_ = _integer(size, "size", 0, 0xffffffff)
+    order_ = _integer(order, "order", -0x80000000, 0x7fffffff)
     value_ = _ctypes.c_int64()
-    _status = _lib.sb_view_read_int(
-        _address(view, "view"),
-        _integer(size, "size", 0, 0xffffffff),
-        _integer(order, "order", -0x80000000, 0x7fffffff),
-        _byref(value_),
-    )
+    _status = _lib.sb_view_read_int(_address(view, "view"), size_, order_, _byref(value_))
     if _status:
         raise _failure("sb_view_read_int", _status, None)
     return value_.value
@@ -2122,13 +2099,10 @@ def sb_view_read_float(view: int, size: int, order: int) -> float:
     when there are fewer bytes. `view` is then unchanged.
     Since: 1.0
     """
+    size_ = _integer(size, "size", 0, 0xffffffff)
+    order_ = _integer(order, "order", -0x80000000, 0x7fffffff)
     value_ = _ctypes.c_double()
-    _status = _lib.sb_view_read_float(
-        _address(view, "view"),
-        _integer(size, "size", 0, 0xffffffff),
-        _integer(order, "order", -0x80000000, 0x7fffffff),
-        _byref(value_),
-    )
+    _status = _lib.sb_view_read_float(_address(view, "view"), size_, order_, _byref(value_))
     if _status:
         raise _failure("sb_view_read_float", _status, None)
     return value_.value
@@ -2142,14 +2116,11 @@ def sb_view_peek_int(view: int, offset: int, size: int, order: int) -> int:
     Errors: as sb_view_read_int.
     Since: 1.0
     """
+    offset_ = _integer(offset, "offset", 0, 0xffffffffffffffff)
+    size_ = _integer(size, "size", 0, 0xffffffff)
+    order_ = _integer(order, "order", -0x80000000, 0x7fffffff)
     value_ = _ctypes.c_int64()
-    _status = _lib.sb_view_peek_int(
-        _address(view, "view"),
-        _integer(offset, "offset", 0, 0xffffffffffffffff),
-        _integer(size, "size", 0, 0xffffffff),
-        _integer(order, "order", -0x80000000, 0x7fffffff),
-        _byref(value_),
-    )
+    _status = _lib.sb_view_peek_int(_address(view, "view"), offset_, size_, order_, _byref(value_))
     if _status:
         raise _failure("sb_view_peek_int", _status, None)
     return value_.value
@@ -2163,14 +2134,11 @@ def sb_view_peek_float(view: int, offset: int, size: int, order: int) -> float:
     Errors: as sb_view_read_float.
     Since: 1.0
     """
+    offset_ = _integer(offset, "offset", 0, 0xffffffffffffffff)
+    size_ = _integer(size, "size", 0, 0xffffffff)
+    order_ = _integer(order, "order", -0x80000000, 0x7fffffff)
     value_ = _ctypes.c_double()
-    _status = _lib.sb_view_peek_float(
-        _address(view, "view"),
-        _integer(offset, "offset", 0, 0xffffffffffffffff),
-        _integer(size, "size", 0, 0xffffffff),
-        _integer(order, "order", -0x80000000, 0x7fffffff),
-        _byref(value_),
-    )
+    _status = _lib.sb_view_peek_float(_address(view, "view"), offset_, size_, order_, _byref(value_))
     if _status:
         raise _failure("sb_view_peek_float", _status, None)
     return value_.value
@@ -2209,7 +2177,8 @@ def sb_view_hash(view: int, seed: int) -> int:
     Errors: none.
     Since: 1.0
     """
-    return _lib.sb_view_hash(_address(view, "view"), _integer(seed, "seed", 0, 0xffffffffffffffff))
+    seed_ = _integer(seed, "seed", 0, 0xffffffffffffffff)
+    return _lib.sb_view_hash(_address(view, "view"), seed_)
 
 
 def sb_view_close(view: int | None = None) -> None:
@@ -2304,7 +2273,8 @@ def sb_buf_reserve(buf: int, size: int) -> None:
     Errors: SB_NO_MEMORY; SB_TOO_LARGE when the filled part and the room would exceed the address space.
     Since: 1.0
     """
-    _status = _lib.sb_buf_reserve(_address(buf, "buf"), _integer(size, "size", 0, 0xffffffffffffffff))
+    size_ = _integer(size, "size", 0, 0xffffffffffffffff)
+    _status = _lib.sb_buf_reserve(_address(buf, "buf"), size_)
     if _status:
         raise _failure("sb_buf_reserve", _status, None)
 
@@ -2332,7 +2302,8 @@ def sb_buf_put_byte(buf: int, byte: int) -> None:
     Errors: SB_OUT_OF_RANGE if there is no room.
     Since: 1.0
     """
-    _status = _lib.sb_buf_put_byte(_address(buf, "buf"), _integer(byte, "byte", 0, 255))
+    byte_ = _integer(byte, "byte", 0, 255)
+    _status = _lib.sb_buf_put_byte(_address(buf, "buf"), byte_)
     if _status:
         raise _failure("sb_buf_put_byte", _status, None)
 
@@ -2345,11 +2316,9 @@ def sb_buf_put_repeated(buf: int, byte: int, count: int) -> None:
     Errors: SB_OUT_OF_RANGE if the room is smaller than `count`; `buf` is then unchanged.
     Since: 1.0
     """
-    _status = _lib.sb_buf_put_repeated(
-        _address(buf, "buf"),
-        _integer(byte, "byte", 0, 255),
-        _integer(count, "count", 0, 0xffffffffffffffff),
-    )
+    byte_ = _integer(byte, "byte", 0, 255)
+    count_ = _integer(count, "count", 0, 0xffffffffffffffff)
+    _status = _lib.sb_buf_put_repeated(_address(buf, "buf"), byte_, count_)
     if _status:
         raise _failure("sb_buf_put_repeated", _status, None)
 
@@ -2364,12 +2333,10 @@ def sb_buf_put_int(buf: int, value: int, size: int, order: int) -> None:
     SB_OUT_OF_RANGE when `value` does not fit `size` bytes, or the room is smaller. `buf` is then unchanged.
     Since: 1.0
     """
-    _status = _lib.sb_buf_put_int(
-        _address(buf, "buf"),
-        _integer(value, "value", -0x8000000000000000, 0x7fffffffffffffff),
-        _integer(size, "size", 0, 0xffffffff),
-        _integer(order, "order", -0x80000000, 0x7fffffff),
-    )
+    value_ = _integer(value, "value", -0x8000000000000000, 0x7fffffffffffffff)
+    size_ = _integer(size, "size", 0, 0xffffffff)
+    order_ = _integer(order, "order", -0x80000000, 0x7fffffff)
+    _status = _lib.sb_buf_put_int(_address(buf, "buf"), value_, size_, order_)
     if _status:
         raise _failure("sb_buf_put_int", _status, None)
 
@@ -2385,12 +2352,10 @@ def sb_buf_put_float(buf: int, value: float, size: int, order: int) -> None:
     `buf` is then unchanged.
     Since: 1.0
     """
-    _status = _lib.sb_buf_put_float(
-        _address(buf, "buf"),
-        _real(value, "value"),
-        _integer(size, "size", 0, 0xffffffff),
-        _integer(order, "order", -0x80000000, 0x7fffffff),
-    )
+    value_ = _real(value, "value")
+    size_ = _integer(size, "size", 0, 0xffffffff)
+    order_ = _integer(order, "order", -0x80000000, 0x7fffffff)
+    _status = _lib.sb_buf_put_float(_address(buf, "buf"), value_, size_, order_)
     if _status:
         raise _failure("sb_buf_put_float", _status, None)
 
@@ -2431,12 +2396,9 @@ def sb_buf_take(buf: int, size: int) -> int:
     Errors: SB_OUT_OF_RANGE when fewer are filled; SB_NO_MEMORY; `buf` is then unchanged.
     Since: 1.0
     """
+    size_ = _integer(size, "size", 0, 0xffffffffffffffff)
     view_ = _ctypes.c_void_p()
-    _status = _lib.sb_buf_take(
-        _address(buf, "buf"),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-        _byref(view_),
-    )
+    _status = _lib.sb_buf_take(_address(buf, "buf"), size_, _byref(view_))
     if _status:
         raise _failure("sb_buf_take", _status, None)
     return view_.value or 0
@@ -2468,14 +2430,10 @@ def sb_buf_begin_iovec(buf: int, iovec_max: int) -> list[_records.Iovec]:
     Errors: SB_OUT_OF_RANGE when there is no room, or `iovec_max` is 0.
     Since: 1.0
     """
-    iovec_ = (_sb_iovec * _integer(iovec_max, "iovec_max", 0, _ARRAY_MAX))()
+    iovec_max_ = _integer(iovec_max, "iovec_max", 0, 0xffffffffffffffff)
+    iovec_ = (_sb_iovec * _integer(iovec_max_, "iovec_max", 0, _ARRAY_MAX))()
     iovec_count_ = _ctypes.c_size_t()
-    _status = _lib.sb_buf_begin_iovec(
-        _address(buf, "buf"),
-        iovec_,
-        _integer(iovec_max, "iovec_max", 0, 0xffffffffffffffff),
-        _byref(iovec_count_),
-    )
+    _status = _lib.sb_buf_begin_iovec(_address(buf, "buf"), iovec_, iovec_max_, _byref(iovec_count_))
     if _status:
         raise _failure("sb_buf_begin_iovec", _status, None)
     return [_get_sb_iovec(iovec_[index]) for index in range(iovec_count_.value)]
@@ -2490,7 +2448,8 @@ def sb_buf_commit(buf: int, size: int) -> None:
     Errors: SB_OUT_OF_RANGE when the pieces are smaller, or nothing was begun; `buf` is then unchanged.
     Since: 1.0
     """
-    _status = _lib.sb_buf_commit(_address(buf, "buf"), _integer(size, "size", 0, 0xffffffffffffffff))
+    size_ = _integer(size, "size", 0, 0xffffffffffffffff)
+    _status = _lib.sb_buf_commit(_address(buf, "buf"), size_)
     if _status:
         raise _failure("sb_buf_commit", _status, None)
 
@@ -2515,12 +2474,9 @@ def sb_buf_split_room(buf: int, size: int) -> int:
     Errors: SB_OUT_OF_RANGE when the room is smaller; SB_NO_MEMORY; `buf` is then unchanged.
     Since: 1.0
     """
+    size_ = _integer(size, "size", 0, 0xffffffffffffffff)
     other_ = _ctypes.c_void_p()
-    _status = _lib.sb_buf_split_room(
-        _address(buf, "buf"),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-        _byref(other_),
-    )
+    _status = _lib.sb_buf_split_room(_address(buf, "buf"), size_, _byref(other_))
     if _status:
         raise _failure("sb_buf_split_room", _status, None)
     return other_.value or 0
@@ -2593,6 +2549,8 @@ def sb_schema_open(
     too many fields; SB_NO_MEMORY.
     Since: 1.0
     """
+    direction_ = _integer(direction, "direction", -0x80000000, 0x7fffffff)
+    api_key_ = _integer(api_key, "api_key", -128, 127)
     schema_ = _ctypes.c_void_p()
     _error = _sb_error()
     with _Pins() as _pins:
@@ -2600,8 +2558,8 @@ def sb_schema_open(
         fields_, fields_count = _put_many_sb_schema_field(_pins, fields, "fields")
         _status = _lib.sb_schema_open(
             name_,
-            _integer(direction, "direction", -0x80000000, 0x7fffffff),
-            _integer(api_key, "api_key", -128, 127),
+            direction_,
+            api_key_,
             fields_,
             fields_count,
             _byref(schema_),
@@ -2675,12 +2633,9 @@ def sb_schema_get_field(schema: int, index: int) -> _records.SchemaField:
     Errors: SB_OUT_OF_RANGE when there is no such field.
     Since: 1.0
     """
+    index_ = _integer(index, "index", 0, 0xffffffffffffffff)
     field_ = _sb_schema_field()
-    _status = _lib.sb_schema_get_field(
-        _address(schema, "schema"),
-        _integer(index, "index", 0, 0xffffffffffffffff),
-        _byref(field_),
-    )
+    _status = _lib.sb_schema_get_field(_address(schema, "schema"), index_, _byref(field_))
     if _status:
         raise _failure("sb_schema_get_field", _status, None)
     return _get_sb_schema_field(field_)
@@ -2727,13 +2682,14 @@ def sb_builder_add(
     messages added since the last take or clear.
     Since: 1.0
     """
+    sequence_ = _integer(sequence, "sequence", -128, 127)
     _error = _sb_error()
     with _Pins() as _pins:
         values_, values_count = _put_many_sb_value(_pins, values, "values")
         _status = _lib.sb_builder_add(
             _address(builder, "builder"),
             _address(schema, "schema"),
-            _integer(sequence, "sequence", -128, 127),
+            sequence_,
             values_,
             values_count,
             _byref(_error),
@@ -2884,11 +2840,9 @@ def sb_builder_truncate(builder: int, size: int, frame_count: int) -> None:
     builder is then unchanged.
     Since: 1.0
     """
-    _status = _lib.sb_builder_truncate(
-        _address(builder, "builder"),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-        _integer(frame_count, "frame_count", 0, 0xffffffffffffffff),
-    )
+    size_ = _integer(size, "size", 0, 0xffffffffffffffff)
+    frame_count_ = _integer(frame_count, "frame_count", 0, 0xffffffffffffffff)
+    _status = _lib.sb_builder_truncate(_address(builder, "builder"), size_, frame_count_)
     if _status:
         raise _failure("sb_builder_truncate", _status, None)
 
@@ -2955,9 +2909,10 @@ def sb_crc32c(checksum: int, data: ReadableBuffer) -> int:
     Errors: none.
     Since: 1.0
     """
+    checksum_ = _integer(checksum, "checksum", 0, 0xffffffff)
     with _Pins() as _pins:
         data_, data_count = _pins.readable(data, "data")
-        return _lib.sb_crc32c(_integer(checksum, "checksum", 0, 0xffffffff), data_, data_count)
+        return _lib.sb_crc32c(checksum_, data_, data_count)
 
 
 def sb_parser_options_init() -> _records.ParserOptions:
@@ -2989,8 +2944,8 @@ def sb_parser_open(
     parser_ = _ctypes.c_void_p()
     _error = _sb_error()
     with _Pins() as _pins:
-        schemas_, schemas_count = _pins.handles(schemas, "sb_schema", "schemas")
         options_ = _options_sb_parser_options(_pins, options)
+        schemas_, schemas_count = _pins.handles(schemas, "sb_schema", "schemas")
         _status = _lib.sb_parser_open(schemas_, schemas_count, options_, _byref(parser_), _byref(_error))
     if _status:
         raise _failure("sb_parser_open", _status, _error)
@@ -3038,10 +2993,8 @@ def sb_parser_commit(parser: int, size: int) -> None:
     stream.
     Since: 1.0
     """
-    _status = _lib.sb_parser_commit(
-        _address(parser, "parser"),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-    )
+    size_ = _integer(size, "size", 0, 0xffffffffffffffff)
+    _status = _lib.sb_parser_commit(_address(parser, "parser"), size_)
     if _status:
         raise _failure("sb_parser_commit", _status, None)
 
@@ -3057,12 +3010,9 @@ def sb_parser_position(parser: int, buffer_size: int) -> int:
     stream.
     Since: 1.0
     """
+    buffer_size_ = _integer(buffer_size, "buffer_size", 0, 0xffffffffffffffff)
     position_ = _ctypes.c_int64()
-    _status = _lib.sb_parser_position(
-        _address(parser, "parser"),
-        _integer(buffer_size, "buffer_size", 0, 0xffffffffffffffff),
-        _byref(position_),
-    )
+    _status = _lib.sb_parser_position(_address(parser, "parser"), buffer_size_, _byref(position_))
     if _status:
         raise _failure("sb_parser_position", _status, None)
     return position_.value
@@ -3078,14 +3028,10 @@ def sb_parser_receive(parser: int, buffer: ReadableBuffer, count: int) -> None:
     otherwise as sb_parser_feed.
     Since: 1.0
     """
+    count_ = _integer(count, "count", 0, 0xffffffffffffffff)
     with _Pins() as _pins:
         buffer_, buffer_count = _pins.readable(buffer, "buffer")
-        _status = _lib.sb_parser_receive(
-            _address(parser, "parser"),
-            buffer_,
-            buffer_count,
-            _integer(count, "count", 0, 0xffffffffffffffff),
-        )
+        _status = _lib.sb_parser_receive(_address(parser, "parser"), buffer_, buffer_count, count_)
     if _status:
         raise _failure("sb_parser_receive", _status, None)
 
@@ -3210,12 +3156,9 @@ def sb_batch_get_row(batch: int, index: int) -> _records.Row:
     Errors: SB_OUT_OF_RANGE when there is no such row.
     Since: 1.0
     """
+    index_ = _integer(index, "index", 0, 0xffffffffffffffff)
     row_ = _sb_row()
-    _status = _lib.sb_batch_get_row(
-        _address(batch, "batch"),
-        _integer(index, "index", 0, 0xffffffffffffffff),
-        _byref(row_),
-    )
+    _status = _lib.sb_batch_get_row(_address(batch, "batch"), index_, _byref(row_))
     if _status:
         raise _failure("sb_batch_get_row", _status, None)
     return _get_sb_row(row_)
@@ -3246,11 +3189,12 @@ def sb_batch_get_values(batch: int, index: int) -> list[_records.Value]:
     Errors: SB_OUT_OF_RANGE when there is no such row; SB_NO_MEMORY; SB_CORRUPT, see the top.
     Since: 1.0
     """
+    index_ = _integer(index, "index", 0, 0xffffffffffffffff)
     values_ = _ctypes.POINTER(_sb_value)()
     value_count_ = _ctypes.c_size_t()
     _status = _lib.sb_batch_get_values(
         _address(batch, "batch"),
-        _integer(index, "index", 0, 0xffffffffffffffff),
+        index_,
         _byref(values_),
         _byref(value_count_),
     )
@@ -3275,14 +3219,17 @@ def sb_batch_get_column(batch: int, schema_index: int, column: int, part: int) -
     type have no such part; SB_NO_MEMORY; SB_CORRUPT, see the top.
     Since: 1.0
     """
+    schema_index_ = _integer(schema_index, "schema_index", 0, 0xffffffffffffffff)
+    column_ = _integer(column, "column", -0x80000000, 0x7fffffff)
+    part_ = _integer(part, "part", -0x80000000, 0x7fffffff)
     data_ = _ctypes.c_void_p()
     size_ = _ctypes.c_size_t()
     item_size_ = _ctypes.c_size_t()
     _status = _lib.sb_batch_get_column(
         _address(batch, "batch"),
-        _integer(schema_index, "schema_index", 0, 0xffffffffffffffff),
-        _integer(column, "column", -0x80000000, 0x7fffffff),
-        _integer(part, "part", -0x80000000, 0x7fffffff),
+        schema_index_,
+        column_,
+        part_,
         _byref(data_),
         _byref(size_),
         _byref(item_size_),
@@ -3300,12 +3247,9 @@ def sb_batch_get_frame(batch: int, index: int) -> int:
     Errors: SB_OUT_OF_RANGE when there is no such row; SB_NO_MEMORY.
     Since: 1.0
     """
+    index_ = _integer(index, "index", 0, 0xffffffffffffffff)
     frame_ = _ctypes.c_void_p()
-    _status = _lib.sb_batch_get_frame(
-        _address(batch, "batch"),
-        _integer(index, "index", 0, 0xffffffffffffffff),
-        _byref(frame_),
-    )
+    _status = _lib.sb_batch_get_frame(_address(batch, "batch"), index_, _byref(frame_))
     if _status:
         raise _failure("sb_batch_get_frame", _status, None)
     return frame_.value or 0
@@ -3319,12 +3263,9 @@ def sb_batch_get_error(batch: int, index: int) -> _records.Error:
     Errors: SB_OUT_OF_RANGE when there is no such error.
     Since: 1.0
     """
+    index_ = _integer(index, "index", 0, 0xffffffffffffffff)
     refused_ = _sb_error()
-    _status = _lib.sb_batch_get_error(
-        _address(batch, "batch"),
-        _integer(index, "index", 0, 0xffffffffffffffff),
-        _byref(refused_),
-    )
+    _status = _lib.sb_batch_get_error(_address(batch, "batch"), index_, _byref(refused_))
     if _status:
         raise _failure("sb_batch_get_error", _status, None)
     return _get_sb_error(refused_)
@@ -3338,12 +3279,9 @@ def sb_batch_get_schema(batch: int, schema_index: int) -> int:
     Errors: SB_OUT_OF_RANGE when there is no such schema.
     Since: 1.0
     """
+    schema_index_ = _integer(schema_index, "schema_index", 0, 0xffffffffffffffff)
     schema_ = _ctypes.c_void_p()
-    _status = _lib.sb_batch_get_schema(
-        _address(batch, "batch"),
-        _integer(schema_index, "schema_index", 0, 0xffffffffffffffff),
-        _byref(schema_),
-    )
+    _status = _lib.sb_batch_get_schema(_address(batch, "batch"), schema_index_, _byref(schema_))
     if _status:
         raise _failure("sb_batch_get_schema", _status, None)
     return schema_.value or 0
@@ -3457,12 +3395,9 @@ def sb_echo_get_request(batch: int, index: int) -> _records.EchoRequest:
     requests; SB_NO_MEMORY; SB_CORRUPT as sb_batch_get_values.
     Since: 1.0
     """
+    index_ = _integer(index, "index", 0, 0xffffffffffffffff)
     request_ = _sb_echo_request()
-    _status = _lib.sb_echo_get_request(
-        _address(batch, "batch"),
-        _integer(index, "index", 0, 0xffffffffffffffff),
-        _byref(request_),
-    )
+    _status = _lib.sb_echo_get_request(_address(batch, "batch"), index_, _byref(request_))
     if _status:
         raise _failure("sb_echo_get_request", _status, None)
     return _get_sb_echo_request(request_)
@@ -3477,12 +3412,9 @@ def sb_echo_get_response(batch: int, index: int) -> _records.EchoResponse:
     responses; SB_NO_MEMORY; SB_CORRUPT as sb_batch_get_values.
     Since: 1.0
     """
+    index_ = _integer(index, "index", 0, 0xffffffffffffffff)
     response_ = _sb_echo_response()
-    _status = _lib.sb_echo_get_response(
-        _address(batch, "batch"),
-        _integer(index, "index", 0, 0xffffffffffffffff),
-        _byref(response_),
-    )
+    _status = _lib.sb_echo_get_response(_address(batch, "batch"), index_, _byref(response_))
     if _status:
         raise _failure("sb_echo_get_response", _status, None)
     return _get_sb_echo_response(response_)
@@ -3513,14 +3445,11 @@ def sb_lender_lend(lender: int, data: int | None, size: int, token: int) -> int:
     SB_NO_MEMORY. It has not been lent then.
     Since: 1.0
     """
+    size_ = _integer(size, "size", 0, 0xffffffffffffffff)
+    token_ = _integer(token, "token", 0, 0xffffffffffffffff)
+    data_ = _address_or_null(data, "data")
     view_ = _ctypes.c_void_p()
-    _status = _lib.sb_lender_lend(
-        _address(lender, "lender"),
-        _address_or_null(data, "data"),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-        _integer(token, "token", 0, 0xffffffffffffffff),
-        _byref(view_),
-    )
+    _status = _lib.sb_lender_lend(_address(lender, "lender"), data_, size_, token_, _byref(view_))
     if _status:
         raise _failure("sb_lender_lend", _status, None)
     return view_.value or 0
@@ -3610,11 +3539,9 @@ def sb_check_instance(instance_id: int) -> None:
     what to do.
     Since: 1.0
     """
+    instance_id_ = _integer(instance_id, "instance_id", 0, 0xffffffffffffffff)
     _error = _sb_error()
-    _status = _lib.sb_check_instance(
-        _integer(instance_id, "instance_id", 0, 0xffffffffffffffff),
-        _byref(_error),
-    )
+    _status = _lib.sb_check_instance(instance_id_, _byref(_error))
     if _status:
         raise _failure("sb_check_instance", _status, _error)
 
@@ -3643,12 +3570,9 @@ def sb_pipeline_begin(pipeline: int, tag: int) -> int:
     Errors: SB_BUSY when SB_PIPELINE_MAX requests are in flight.
     Since: 1.0
     """
+    tag_ = _integer(tag, "tag", 0, 0xffffffffffffffff)
     sequence_ = _ctypes.c_int8()
-    _status = _lib.sb_pipeline_begin(
-        _address(pipeline, "pipeline"),
-        _integer(tag, "tag", 0, 0xffffffffffffffff),
-        _byref(sequence_),
-    )
+    _status = _lib.sb_pipeline_begin(_address(pipeline, "pipeline"), tag_, _byref(sequence_))
     if _status:
         raise _failure("sb_pipeline_begin", _status, None)
     return sequence_.value
@@ -3662,12 +3586,9 @@ def sb_pipeline_finish(pipeline: int, sequence: int) -> int:
     Errors: SB_NOT_FOUND when no request with that sequence is in flight.
     Since: 1.0
     """
+    sequence_ = _integer(sequence, "sequence", -128, 127)
     tag_ = _ctypes.c_uint64()
-    _status = _lib.sb_pipeline_finish(
-        _address(pipeline, "pipeline"),
-        _integer(sequence, "sequence", -128, 127),
-        _byref(tag_),
-    )
+    _status = _lib.sb_pipeline_finish(_address(pipeline, "pipeline"), sequence_, _byref(tag_))
     if _status:
         raise _failure("sb_pipeline_finish", _status, None)
     return tag_.value
@@ -3737,12 +3658,9 @@ def sb_pool_get(pool: int, size: int) -> int:
     limit or the system's end.
     Since: 1.0
     """
+    size_ = _integer(size, "size", 0, 0xffffffffffffffff)
     data_ = _ctypes.c_void_p()
-    _status = _lib.sb_pool_get(
-        _address(pool, "pool"),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-        _byref(data_),
-    )
+    _status = _lib.sb_pool_get(_address(pool, "pool"), size_, _byref(data_))
     if _status:
         raise _failure("sb_pool_get", _status, None)
     return data_.value or 0
@@ -3757,7 +3675,8 @@ def sb_pool_put(pool: int | None, data: int) -> None:
     Errors: SB_INVALID_ARGUMENT when `data` is NULL, is no block of this pool, or has been put back already.
     Since: 1.0
     """
-    _status = _lib.sb_pool_put(_address_or_null(pool, "pool"), _address(data, "data"))
+    data_ = _address(data, "data")
+    _status = _lib.sb_pool_put(_address_or_null(pool, "pool"), data_)
     if _status:
         raise _failure("sb_pool_put", _status, None)
 
@@ -3771,13 +3690,10 @@ def sb_pool_get_many(pool: int, size: int, count: int) -> list[int]:
     does nothing.
     Since: 1.0
     """
-    blocks_ = _room(count, "count")
-    _status = _lib.sb_pool_get_many(
-        _address(pool, "pool"),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-        _integer(count, "count", 0, 0xffffffffffffffff),
-        blocks_,
-    )
+    size_ = _integer(size, "size", 0, 0xffffffffffffffff)
+    count_ = _integer(count, "count", 0, 0xffffffffffffffff)
+    blocks_ = _room(count_, "count")
+    _status = _lib.sb_pool_get_many(_address(pool, "pool"), size_, count_, blocks_)
     if _status:
         raise _failure("sb_pool_get_many", _status, None)
     return [each or 0 for each in blocks_]
@@ -3810,12 +3726,9 @@ def sb_pool_get_block(pool: int, size: int) -> int:
     Errors: as sb_pool_get.
     Since: 1.0
     """
+    size_ = _integer(size, "size", 0, 0xffffffffffffffff)
     block_ = _ctypes.c_void_p()
-    _status = _lib.sb_pool_get_block(
-        _address(pool, "pool"),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-        _byref(block_),
-    )
+    _status = _lib.sb_pool_get_block(_address(pool, "pool"), size_, _byref(block_))
     if _status:
         raise _failure("sb_pool_get_block", _status, None)
     return block_.value or 0
@@ -3888,13 +3801,10 @@ def sb_pool_get_class_stats(pool: int, index: int) -> _records.PoolClassStats:
     no such class.
     Since: 1.0
     """
+    index_ = _integer(index, "index", 0, 0xffffffff)
     stats_ = _sb_pool_class_stats()
     stats_.struct_size = 48
-    _status = _lib.sb_pool_get_class_stats(
-        _address(pool, "pool"),
-        _integer(index, "index", 0, 0xffffffff),
-        _byref(stats_),
-    )
+    _status = _lib.sb_pool_get_class_stats(_address(pool, "pool"), index_, _byref(stats_))
     if _status:
         raise _failure("sb_pool_get_class_stats", _status, None)
     return _get_sb_pool_class_stats(stats_)
@@ -3911,9 +3821,10 @@ def sb_pool_tag(pool: int, data: int, tag: str) -> None:
     pool that is out; SB_NO_MEMORY.
     Since: 1.0
     """
+    data_ = _address(data, "data")
     with _Pins() as _pins:
         tag_ = _pins.text(tag, "tag")
-        _status = _lib.sb_pool_tag(_address(pool, "pool"), _address(data, "data"), tag_)
+        _status = _lib.sb_pool_tag(_address(pool, "pool"), data_, tag_)
     if _status:
         raise _failure("sb_pool_tag", _status, None)
 
@@ -3928,13 +3839,10 @@ def sb_pool_get_place(pool: int, index: int) -> _records.PoolPlace:
     SB_INVALID_ARGUMENT when struct_size is too small to be one of ours.
     Since: 1.0
     """
+    index_ = _integer(index, "index", 0, 0xffffffffffffffff)
     place_ = _sb_pool_place()
     place_.struct_size = 544
-    _status = _lib.sb_pool_get_place(
-        _address(pool, "pool"),
-        _integer(index, "index", 0, 0xffffffffffffffff),
-        _byref(place_),
-    )
+    _status = _lib.sb_pool_get_place(_address(pool, "pool"), index_, _byref(place_))
     if _status:
         raise _failure("sb_pool_get_place", _status, None)
     return _get_sb_pool_place(place_)
@@ -3965,12 +3873,10 @@ def sb_pool_handle_get(handle: int, size: int) -> int:
     closed.
     Since: 1.0
     """
+    handle_ = _integer(handle, "handle", 0, 0xffffffffffffffff)
+    size_ = _integer(size, "size", 0, 0xffffffffffffffff)
     data_ = _ctypes.c_void_p()
-    _status = _lib.sb_pool_handle_get(
-        _integer(handle, "handle", 0, 0xffffffffffffffff),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-        _byref(data_),
-    )
+    _status = _lib.sb_pool_handle_get(handle_, size_, _byref(data_))
     if _status:
         raise _failure("sb_pool_handle_get", _status, None)
     return data_.value or 0
@@ -3984,10 +3890,9 @@ def sb_pool_handle_put(handle: int, data: int) -> None:
     Errors: as sb_pool_put; SB_NOT_FOUND when there is no such handle.
     Since: 1.0
     """
-    _status = _lib.sb_pool_handle_put(
-        _integer(handle, "handle", 0, 0xffffffffffffffff),
-        _address(data, "data"),
-    )
+    handle_ = _integer(handle, "handle", 0, 0xffffffffffffffff)
+    data_ = _address(data, "data")
+    _status = _lib.sb_pool_handle_put(handle_, data_)
     if _status:
         raise _failure("sb_pool_handle_put", _status, None)
 
@@ -4000,7 +3905,8 @@ def sb_pool_handle_free(handle: int) -> None:
     Errors: SB_NOT_FOUND when there is no such handle.
     Since: 1.0
     """
-    _status = _lib.sb_pool_handle_free(_integer(handle, "handle", 0, 0xffffffffffffffff))
+    handle_ = _integer(handle, "handle", 0, 0xffffffffffffffff)
+    _status = _lib.sb_pool_handle_free(handle_)
     if _status:
         raise _failure("sb_pool_handle_free", _status, None)
 
@@ -4056,12 +3962,9 @@ def sb_schema_file_get(file: int, index: int) -> int:
     Errors: SB_OUT_OF_RANGE when there is no such schema.
     Since: 1.0
     """
+    index_ = _integer(index, "index", 0, 0xffffffffffffffff)
     schema_ = _ctypes.c_void_p()
-    _status = _lib.sb_schema_file_get(
-        _address(file, "file"),
-        _integer(index, "index", 0, 0xffffffffffffffff),
-        _byref(schema_),
-    )
+    _status = _lib.sb_schema_file_get(_address(file, "file"), index_, _byref(schema_))
     if _status:
         raise _failure("sb_schema_file_get", _status, None)
     return schema_.value or 0
@@ -4109,12 +4012,10 @@ def sb_memory_open_shared(segment_size: int, bytes_max: int) -> int:
     SB_IO, and sb_memory_get_failure says what.
     Since: 1.0
     """
+    segment_size_ = _integer(segment_size, "segment_size", 0, 0xffffffff)
+    bytes_max_ = _integer(bytes_max, "bytes_max", 0, 0xffffffffffffffff)
     memory_ = _ctypes.c_void_p()
-    _status = _lib.sb_memory_open_shared(
-        _integer(segment_size, "segment_size", 0, 0xffffffff),
-        _integer(bytes_max, "bytes_max", 0, 0xffffffffffffffff),
-        _byref(memory_),
-    )
+    _status = _lib.sb_memory_open_shared(segment_size_, bytes_max_, _byref(memory_))
     if _status:
         raise _failure("sb_memory_open_shared", _status, None)
     return memory_.value or 0
@@ -4144,16 +4045,12 @@ def sb_channel_open(socket: int, options: _records.ChannelOptions | tuple[Any, .
     SB_NO_MEMORY.
     Since: 1.0
     """
+    socket_ = _integer(socket, "socket", -0x80000000, 0x7fffffff)
     channel_ = _ctypes.c_void_p()
     _error = _sb_error()
     with _Pins() as _pins:
         options_ = _options_sb_channel_options(_pins, options)
-        _status = _lib.sb_channel_open(
-            _integer(socket, "socket", -0x80000000, 0x7fffffff),
-            options_,
-            _byref(channel_),
-            _byref(_error),
-        )
+        _status = _lib.sb_channel_open(socket_, options_, _byref(channel_), _byref(_error))
     if _status:
         raise _failure("sb_channel_open", _status, _error)
     return channel_.value or 0
@@ -4171,12 +4068,14 @@ def sb_channel_send_view(channel: int, view: int, tag: int, timeout_ms: int) -> 
     the pins that are waited for. Nothing was sent then.
     Since: 1.0
     """
+    tag_ = _integer(tag, "tag", 0, 0xffffffffffffffff)
+    timeout_ms_ = _integer(timeout_ms, "timeout_ms", -0x8000000000000000, 0x7fffffffffffffff)
     _error = _sb_error()
     _status = _lib.sb_channel_send_view(
         _address(channel, "channel"),
         _address(view, "view"),
-        _integer(tag, "tag", 0, 0xffffffffffffffff),
-        _integer(timeout_ms, "timeout_ms", -0x8000000000000000, 0x7fffffffffffffff),
+        tag_,
+        timeout_ms_,
         _byref(_error),
     )
     if _status:
@@ -4193,13 +4092,16 @@ def sb_channel_send_block(channel: int, block: int, size: int, tag: int, timeout
     `size` is 0 or larger than the block; otherwise as sb_channel_send_view.
     Since: 1.0
     """
+    size_ = _integer(size, "size", 0, 0xffffffffffffffff)
+    tag_ = _integer(tag, "tag", 0, 0xffffffffffffffff)
+    timeout_ms_ = _integer(timeout_ms, "timeout_ms", -0x8000000000000000, 0x7fffffffffffffff)
     _error = _sb_error()
     _status = _lib.sb_channel_send_block(
         _address(channel, "channel"),
         _address(block, "block"),
-        _integer(size, "size", 0, 0xffffffffffffffff),
-        _integer(tag, "tag", 0, 0xffffffffffffffff),
-        _integer(timeout_ms, "timeout_ms", -0x8000000000000000, 0x7fffffffffffffff),
+        size_,
+        tag_,
+        timeout_ms_,
         _byref(_error),
     )
     if _status:
@@ -4218,12 +4120,13 @@ def sb_channel_next(channel: int, timeout_ms: int) -> tuple[int, int]:
     there: a later call gets it.
     Since: 1.0
     """
+    timeout_ms_ = _integer(timeout_ms, "timeout_ms", -0x8000000000000000, 0x7fffffffffffffff)
     kind_ = _ctypes.c_int32()
     tag_ = _ctypes.c_uint64()
     _error = _sb_error()
     _status = _lib.sb_channel_next(
         _address(channel, "channel"),
-        _integer(timeout_ms, "timeout_ms", -0x8000000000000000, 0x7fffffffffffffff),
+        timeout_ms_,
         _byref(kind_),
         _byref(tag_),
         _byref(_error),
@@ -4242,11 +4145,12 @@ def sb_channel_receive_view(channel: int, timeout_ms: int) -> int:
     Errors: SB_UNSUPPORTED when a block comes next; otherwise as sb_channel_next.
     Since: 1.0
     """
+    timeout_ms_ = _integer(timeout_ms, "timeout_ms", -0x8000000000000000, 0x7fffffffffffffff)
     view_ = _ctypes.c_void_p()
     _error = _sb_error()
     _status = _lib.sb_channel_receive_view(
         _address(channel, "channel"),
-        _integer(timeout_ms, "timeout_ms", -0x8000000000000000, 0x7fffffffffffffff),
+        timeout_ms_,
         _byref(view_),
         _byref(_error),
     )
@@ -4263,11 +4167,12 @@ def sb_channel_receive_block(channel: int, timeout_ms: int) -> int:
     Errors: SB_UNSUPPORTED when a view comes next; otherwise as sb_channel_next.
     Since: 1.0
     """
+    timeout_ms_ = _integer(timeout_ms, "timeout_ms", -0x8000000000000000, 0x7fffffffffffffff)
     block_ = _ctypes.c_void_p()
     _error = _sb_error()
     _status = _lib.sb_channel_receive_block(
         _address(channel, "channel"),
-        _integer(timeout_ms, "timeout_ms", -0x8000000000000000, 0x7fffffffffffffff),
+        timeout_ms_,
         _byref(block_),
         _byref(_error),
     )
@@ -4298,12 +4203,9 @@ def sb_channel_wait_done(channel: int, timeout_ms: int) -> None:
     that the peer is done, unless the peer lied.
     Since: 1.0
     """
+    timeout_ms_ = _integer(timeout_ms, "timeout_ms", -0x8000000000000000, 0x7fffffffffffffff)
     _error = _sb_error()
-    _status = _lib.sb_channel_wait_done(
-        _address(channel, "channel"),
-        _integer(timeout_ms, "timeout_ms", -0x8000000000000000, 0x7fffffffffffffff),
-        _byref(_error),
-    )
+    _status = _lib.sb_channel_wait_done(_address(channel, "channel"), timeout_ms_, _byref(_error))
     if _status:
         raise _failure("sb_channel_wait_done", _status, _error)
 
@@ -4364,15 +4266,15 @@ def sb_visit_manager_open(
 ) -> int:
     """Opens the file at `path`, or makes it. A file of the old format is upgraded, and kept as `path`.v0; an
     unsynced tail is cut off, and kept as `path`.cut. A symbolic link is followed to its file, which must be
-    there. `path`.new, under which a file that replaces `path` is built, and `path`.lock are the store's own
-    names.
+    there. `path`.new, under which a file that replaces `path` is built, `path`.lock, `path`.v0 and `path`.cut
+    are the store's own names: no new file is made under such a name beside another file.
 
     Ownership: the caller closes `*manager`; NULL options mean the defaults.
     Threads: any.
-    Errors: SB_LOCKED when another handle writes the file; SB_CORRUPT for a damaged file, which stays
-    untouched; SB_NOT_FOUND when there is none and `read_only` is set; SB_UNSUPPORTED for a file of a newer
-    library; SB_INVALID_ARGUMENT for a path that is no file, or an option out of its range; SB_IO;
-    SB_NO_MEMORY.
+    Errors: SB_LOCKED when another handle writes the file, after lock_timeout_ms; SB_CORRUPT for a damaged
+    file, which stays untouched; SB_NOT_FOUND when there is none and `read_only` is set, or when only a mount
+    leads to a file that was removed; SB_UNSUPPORTED for a file of a newer library; SB_INVALID_ARGUMENT for a
+    path that is no file, or an option out of its range; SB_IO; SB_NO_MEMORY.
     Since: 1.0
     """
     manager_ = _ctypes.c_void_p()
@@ -4401,14 +4303,16 @@ def sb_visit_manager_add_visit(
     see the top.
     Since: 1.0
     """
+    user_ = _integer(user, "user", 0, 0xffffffff)
+    visit_id_ = _integer(visit_id, "visit_id", 0, 0xffffffff)
     _error = _sb_error()
     with _Pins() as _pins:
         url_, url_count = _pins.readable_or_null(url, "url")
         text_, text_count = _pins.readable_or_null(text, "text")
         _status = _lib.sb_visit_manager_add_visit(
             _address(manager, "manager"),
-            _integer(user, "user", 0, 0xffffffff),
-            _integer(visit_id, "visit_id", 0, 0xffffffff),
+            user_,
+            visit_id_,
             url_,
             url_count,
             text_,
@@ -4434,19 +4338,22 @@ def sb_visit_manager_add_visit_at(
     Errors: as sb_visit_manager_add_visit; SB_OUT_OF_RANGE for a time below SB_VISIT_NOW.
     Since: 1.0
     """
+    user_ = _integer(user, "user", 0, 0xffffffff)
+    visit_id_ = _integer(visit_id, "visit_id", 0, 0xffffffff)
+    time_ns_ = _integer(time_ns, "time_ns", -0x8000000000000000, 0x7fffffffffffffff)
     _error = _sb_error()
     with _Pins() as _pins:
         url_, url_count = _pins.readable_or_null(url, "url")
         text_, text_count = _pins.readable_or_null(text, "text")
         _status = _lib.sb_visit_manager_add_visit_at(
             _address(manager, "manager"),
-            _integer(user, "user", 0, 0xffffffff),
-            _integer(visit_id, "visit_id", 0, 0xffffffff),
+            user_,
+            visit_id_,
             url_,
             url_count,
             text_,
             text_count,
-            _integer(time_ns, "time_ns", -0x8000000000000000, 0x7fffffffffffffff),
+            time_ns_,
             _byref(_error),
         )
     if _status:
@@ -4528,11 +4435,12 @@ def sb_visit_manager_get_recent_visits(manager: int, user: int) -> int:
     Errors: see the top.
     Since: 1.0
     """
+    user_ = _integer(user, "user", 0, 0xffffffff)
     visits_ = _ctypes.c_void_p()
     _error = _sb_error()
     _status = _lib.sb_visit_manager_get_recent_visits(
         _address(manager, "manager"),
-        _integer(user, "user", 0, 0xffffffff),
+        user_,
         _byref(visits_),
         _byref(_error),
     )
@@ -4574,13 +4482,14 @@ def sb_visit_manager_delete_visits(manager: int, user: int, visit_ids: Sequence[
     Errors: see the top.
     Since: 1.0
     """
+    user_ = _integer(user, "user", 0, 0xffffffff)
     found_ = _ctypes.c_bool()
     _error = _sb_error()
     with _Pins() as _pins:
         visit_ids_, visit_ids_count = _pins.integers(visit_ids, "uint32_t", "visit_ids")
         _status = _lib.sb_visit_manager_delete_visits(
             _address(manager, "manager"),
-            _integer(user, "user", 0, 0xffffffff),
+            user_,
             visit_ids_,
             visit_ids_count,
             _byref(found_),
@@ -4601,11 +4510,13 @@ def sb_visit_manager_clear_user(manager: int, user: int, erase: bool) -> None:
     Errors: see the top. When only the erasing failed, the visits are deleted all the same.
     Since: 1.0
     """
+    user_ = _integer(user, "user", 0, 0xffffffff)
+    erase_ = _boolean(erase, "erase")
     _error = _sb_error()
     _status = _lib.sb_visit_manager_clear_user(
         _address(manager, "manager"),
-        _integer(user, "user", 0, 0xffffffff),
-        _boolean(erase, "erase"),
+        user_,
+        erase_,
         _byref(_error),
     )
     if _status:
@@ -4653,8 +4564,9 @@ def sb_visit_manager_copy_to(manager: int, path: str) -> None:
 
     Ownership: none.
     Threads: any.
-    Errors: SB_INVALID_ARGUMENT when `path` exists; SB_UNSUPPORTED where the store is no file, or one of the
-    old format; otherwise see the top. Where it fails, there is no new file.
+    Errors: SB_INVALID_ARGUMENT when `path` exists, or is a name that a store beside it takes for itself;
+    SB_UNSUPPORTED where the store is no file, or one of the old format; otherwise see the top. Where it
+    fails, there is no new file.
     Since: 1.0
     """
     _error = _sb_error()
@@ -4672,8 +4584,9 @@ def sb_visit_manager_compact(manager: int) -> None:
 
     Ownership: none.
     Threads: any.
-    Errors: see the top; the old file is then still in place, unless the last sync, that of the folder,
-    failed, which poisons the handle.
+    Errors: see the top; SB_UNSUPPORTED for a file with several hard links, of which the others would keep the
+    old content. The old file is then still in place, unless the last sync, that of the folder, failed, which
+    poisons the handle.
     Since: 1.0
     """
     _error = _sb_error()
@@ -4687,7 +4600,8 @@ def sb_visit_manager_sync(manager: int) -> None:
 
     Ownership: none.
     Threads: any.
-    Errors: SB_IO, and the handle is poisoned; otherwise see the top.
+    Errors: SB_IO, and the handle is poisoned; SB_NOT_FOUND when it is on disk, and the path does not lead
+    there; otherwise see the top.
     Since: 1.0
     """
     _error = _sb_error()
@@ -4768,8 +4682,9 @@ def sb_visit_manager_finish(manager: int) -> None:
 
     Ownership: none.
     Threads: nobody else may use `manager` during or after the call.
-    Errors: SB_IO, or what a compaction failed with, such as SB_CORRUPT for users who cannot be read; the lock
-    is free all the same, and nothing acknowledged is lost to the end of the process.
+    Errors: SB_IO; SB_NOT_FOUND when all is on disk, and the path does not lead there; what a compaction
+    failed with, such as SB_CORRUPT for users who cannot be read; the lock is free all the same, and nothing
+    acknowledged is lost to the end of the process.
     Since: 1.0
     """
     _error = _sb_error()
@@ -4817,7 +4732,7 @@ def sb_salvage_visits(path: str, target: str) -> _records.VisitReport:
     Ownership: `report` is the caller's, and says what was found.
     Threads: any.
     Errors: SB_CORRUPT when nothing in the file is of use; SB_NOT_FOUND; SB_INVALID_ARGUMENT when `target`
-    exists; SB_IO; SB_NO_MEMORY.
+    exists, or is a name that a store beside it takes for itself; SB_IO; SB_NO_MEMORY.
     Since: 1.0
     """
     report_ = _sb_visit_report()
@@ -4906,11 +4821,12 @@ def sb_visit_scan_next(scan: int, visits_min: int) -> int:
     Errors: see the top; the walk stays where it was.
     Since: 1.0
     """
+    visits_min_ = _integer(visits_min, "visits_min", 0, 0xffffffffffffffff)
     visits_ = _ctypes.c_void_p()
     _error = _sb_error()
     _status = _lib.sb_visit_scan_next(
         _address(scan, "scan"),
-        _integer(visits_min, "visits_min", 0, 0xffffffffffffffff),
+        visits_min_,
         _byref(visits_),
         _byref(_error),
     )
@@ -4938,11 +4854,13 @@ def sb_schema_export_arrow(schema: int, strings: int, arrow_schema: int) -> None
     Errors: SB_INVALID_ARGUMENT when `strings` is none of SB_STRINGS_...; SB_NO_MEMORY.
     Since: 1.0
     """
+    strings_ = _integer(strings, "strings", -0x80000000, 0x7fffffff)
+    arrow_schema_ = _address(arrow_schema, "arrow_schema")
     _error = _sb_error()
     _status = _lib.sb_schema_export_arrow(
         _address(schema, "schema"),
-        _integer(strings, "strings", -0x80000000, 0x7fffffff),
-        _address(arrow_schema, "arrow_schema"),
+        strings_,
+        arrow_schema_,
         _byref(_error),
     )
     if _status:
@@ -4966,13 +4884,17 @@ def sb_batch_export_arrow(
     when the strings of a column are 2 GiB or more; SB_NO_MEMORY.
     Since: 1.0
     """
+    schema_index_ = _integer(schema_index, "schema_index", 0, 0xffffffffffffffff)
+    strings_ = _integer(strings, "strings", -0x80000000, 0x7fffffff)
+    arrow_schema_ = _address(arrow_schema, "arrow_schema")
+    arrow_array_ = _address(arrow_array, "arrow_array")
     _error = _sb_error()
     _status = _lib.sb_batch_export_arrow(
         _address(batch, "batch"),
-        _integer(schema_index, "schema_index", 0, 0xffffffffffffffff),
-        _integer(strings, "strings", -0x80000000, 0x7fffffff),
-        _address(arrow_schema, "arrow_schema"),
-        _address(arrow_array, "arrow_array"),
+        schema_index_,
+        strings_,
+        arrow_schema_,
+        arrow_array_,
         _byref(_error),
     )
     if _status:
@@ -4988,12 +4910,15 @@ def sb_batch_export_arrow_stream(batch: int, schema_index: int, strings: int, ar
     Errors: as sb_batch_export_arrow.
     Since: 1.0
     """
+    schema_index_ = _integer(schema_index, "schema_index", 0, 0xffffffffffffffff)
+    strings_ = _integer(strings, "strings", -0x80000000, 0x7fffffff)
+    arrow_stream_ = _address(arrow_stream, "arrow_stream")
     _error = _sb_error()
     _status = _lib.sb_batch_export_arrow_stream(
         _address(batch, "batch"),
-        _integer(schema_index, "schema_index", 0, 0xffffffffffffffff),
-        _integer(strings, "strings", -0x80000000, 0x7fffffff),
-        _address(arrow_stream, "arrow_stream"),
+        schema_index_,
+        strings_,
+        arrow_stream_,
         _byref(_error),
     )
     if _status:
@@ -5009,11 +4934,13 @@ def sb_visits_export_arrow_stream(visits: int, strings: int, arrow_stream: int) 
     field in `error`, and visit and user in the message; SB_NO_MEMORY.
     Since: 1.0
     """
+    strings_ = _integer(strings, "strings", -0x80000000, 0x7fffffff)
+    arrow_stream_ = _address(arrow_stream, "arrow_stream")
     _error = _sb_error()
     _status = _lib.sb_visits_export_arrow_stream(
         _address(visits, "visits"),
-        _integer(strings, "strings", -0x80000000, 0x7fffffff),
-        _address(arrow_stream, "arrow_stream"),
+        strings_,
+        arrow_stream_,
         _byref(_error),
     )
     if _status:
@@ -5030,11 +4957,13 @@ def sb_visit_manager_export_arrow_stream(manager: int, strings: int, arrow_strea
     Errors: as sb_visits_export_arrow_stream, and as sb_visit_scan_next.
     Since: 1.0
     """
+    strings_ = _integer(strings, "strings", -0x80000000, 0x7fffffff)
+    arrow_stream_ = _address(arrow_stream, "arrow_stream")
     _error = _sb_error()
     _status = _lib.sb_visit_manager_export_arrow_stream(
         _address(manager, "manager"),
-        _integer(strings, "strings", -0x80000000, 0x7fffffff),
-        _address(arrow_stream, "arrow_stream"),
+        strings_,
+        arrow_stream_,
         _byref(_error),
     )
     if _status:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
 
 from . import _handles, _objects
 from .errors import BusyError
@@ -11,6 +12,7 @@ from .errors import BusyError
 class Lending(_handles.Handle):
     """Takes lent memory back before the next call: the memoryviews are released, and BusyError raised while slices of them live."""
 
+    _lends = True
     _lent: list[tuple[memoryview, _objects.Window]] | None = None
 
     def _lend(self, address: int, size: int) -> memoryview:
@@ -30,6 +32,21 @@ class Lending(_handles.Handle):
                 raise BusyError(f"the memory that this {type(self).__name__} lent is still being written to") from None
             window.end()
             self._lent.pop()
+
+    def _forgotten(self, finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        if not self._lent or not self._address or finalizing():
+            super()._forgotten(finalizing)
+            return
+        # It is in one cycle with what it lent, which somebody may still look at: whose finalizer the collector calls first is not known.
+        keeper, self._address = self._keeper(self._address), 0
+        for _, window in self._lent:
+            window.keep(keeper)
+        self._lent = None
+
+    @staticmethod
+    def _keeper(address: int) -> _objects.Keeper:
+        """What closes the handle when nothing refers to the memory any more."""
+        raise NotImplementedError
 
     def _open(self) -> int:
         if self._lent:

@@ -9,14 +9,25 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 from pathlib import Path
 
 SONAME = "libsamebytes.so.1"
 PACKAGED = Path(__file__).with_name(SONAME)
 
+
+def check_python(abiflags: str) -> None:
+    """Raises ImportError for a Python that samebytes does not support."""
+    if "t" in abiflags:
+        raise ImportError("samebytes does not support free-threaded CPython: use the CPython with the GIL")
+
+
+check_python(sys.abiflags)
 try:
     from . import _objects
 except ImportError as error:
+    if error.name == "samebytes":  # it says by itself what is wrong
+        raise
     raise ImportError(
         f"samebytes cannot load its compiled part: {error}. If another {SONAME} is loaded in this process, it must be of the same "
         f"major version and not older; otherwise install samebytes again for this Python and platform."

@@ -70,6 +70,8 @@ class Pins:
 
     def _acquire(self, value: Any, name: str, flags: int) -> tuple[int, int]:
         buffer = _Buffer()
+        if isinstance(value, str):  # some show their code points as a buffer, which CFFI refuses by itself
+            raise _arguments.refused_buffer(TypeError(), value, name)
         try:
             _get_buffer(value, byref(buffer), flags)
         except (TypeError, BufferError, ValueError) as error:

@@ -19,6 +19,7 @@ from . import _arguments, _classes, _objects, _records, errors
 from ._arrow import ArrowStream, Strings, stream_of, strings_of
 from ._backend import layer
 from ._errors import naming
+from ._objects import late, now
 from ._times import EPOCH, time_ns_of, times_column
 
 if TYPE_CHECKING:
@@ -109,8 +110,8 @@ class VisitScan(_classes.VisitScan):
 
         A failed call leaves the walk where it was. Raises ClosedError after close() of the walk or of its manager.
         """
-        with self._lock if self._manager is None else self._manager._lock, self._lock:
-            address = layer.sb_visit_scan_next(self._open(), visits_min)
+        with late(self, self._manager) as call:
+            address = layer.sb_visit_scan_next(call, visits_min)
             return (self._manager or _strict())._visits_of(address)
 
     def arrow(self, visits_min: int = 0, strings: Strings = "utf8") -> Iterator[ArrowStream]:
@@ -120,8 +121,8 @@ class VisitScan(_classes.VisitScan):
         """
         chosen = strings_of(strings)
         while True:
-            with self._lock if self._manager is None else self._manager._lock, self._lock:
-                visits = _classes.Visits._adopt(layer.sb_visit_scan_next(self._open(), visits_min))
+            with late(self, self._manager) as call:
+                visits = _classes.Visits._adopt(layer.sb_visit_scan_next(call, visits_min))
             if visits.count() == 0:
                 return
             yield ArrowStream(visits.export_arrow_stream, chosen)
@@ -215,8 +216,8 @@ class VisitManager(_objects.VisitManager, _classes.VisitManager):  # type: ignor
         url, text = strings_column(urls, "url"), strings_column(texts, "text")
         if times is not None and len(when) == 0 and len(user_numbers) > 0:  # which would mean now
             raise errors.InvalidArgumentError(f"0 times for {len(user_numbers)} visits", field="times_ns")
-        with self._lock:
-            layer.sb_visit_manager_add_visit_columns(self._address, user_numbers, ids, url, text, when)
+        with late(self) as handle:
+            layer.sb_visit_manager_add_visit_columns(handle, user_numbers, ids, url, text, when)
         return True
 
     def get_recent_visits_of(self, users: Iterable[int]) -> list[Visit]:  # type: ignore[override]
@@ -224,8 +225,9 @@ class VisitManager(_objects.VisitManager, _classes.VisitManager):  # type: ignor
 
         Errors as get_recent_visits().
         """
-        with self._lock:
-            return self._visits_of(layer.sb_visit_manager_get_recent_visits_of(self._address, _arguments.plain(users)))
+        asked = _arguments.plain(users)
+        with late(self) as handle:
+            return self._visits_of(layer.sb_visit_manager_get_recent_visits_of(handle, asked))
 
     def delete_visits(self, user: int, visit_ids: Iterable[int]) -> bool:
         """Delete visits of *user*; return whether any of them was there. No ids at all is True: nothing had to be done."""
@@ -247,8 +249,8 @@ class VisitManager(_objects.VisitManager, _classes.VisitManager):  # type: ignor
 
     def scan(self) -> VisitScan:
         """Begin a walk over all visits: `for visit in manager.scan()`."""
-        with self._lock:
-            scan = VisitScan._adopt(layer.sb_visit_manager_scan(self._address))
+        with now(self) as address:
+            scan = VisitScan._adopt(layer.sb_visit_manager_scan(address))
         scan._manager = self
         return scan
 
@@ -309,13 +311,7 @@ class VisitManager(_objects.VisitManager, _classes.VisitManager):  # type: ignor
 
         Raises BusyError while a call is inside.
         """
-        address = self._open()
-        if self._calls:
-            from .errors import BusyError
-
-            raise BusyError("a call on this VisitManager is running in another thread")
-        self._address = 0
-        return address
+        return self._detach()
 
 
 def _strict() -> VisitManager:

@@ -16,7 +16,7 @@ import functools
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from . import _classes, _codec
+from . import _classes, _codec, _objects
 from ._records import EchoRequest, EchoResponse, Error
 
 if TYPE_CHECKING:
@@ -80,7 +80,9 @@ class Parser:
 
     def _settled(self) -> int | None:
         """Most parses end without errors: one call clears the batch and returns what it needs. None: nothing was done."""
-        with self._batch._lock:
+        if self._batch.closed:
+            return None
+        with _objects.now(self._batch):
             return self._batch._settle()
 
     _need = 4
