@@ -38,5 +38,6 @@ void check_store(const store_kind *kind, const char *folder);
 void run_small(const char *folder, size_t samples);
 void prepare_large(const char *folder);
 void run_large(const char *folder, size_t samples);
+void run_stalls(const char *folder, size_t samples);
 
 #endif
