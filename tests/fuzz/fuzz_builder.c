@@ -3,8 +3,8 @@
  * whose places may lie: they write what the messages write that are read from them here, one by one, or are refused at the first that cannot be.
  *
  * bug: core/src/builder_plain.c
- * <   if (value->number != (int16_t)value->number) return 0;
- * >   if (value->number != (uint16_t)value->number) return 0;
+ * <   if (number != (int16_t)number) return 0;
+ * >   if (number != (uint16_t)number) return 0;
  *
  * bug: core/src/builder.c
  * <   if (length < 0 || offset < 0 || (uint64_t)offset > room || (uint64_t)length > room - (size_t)offset)
