@@ -38,7 +38,13 @@ static sb_visit_stats stats_of(sb_visit_manager *manager) {
 }
 
 static sb_visit visit_of(const bench_visit *v, uint32_t user, uint32_t id) {
-  return (sb_visit){.user = user, .visit_id = id, .time_ns = v->time_ns, .url = v->url, .url_size = v->url_size, .text = v->text, .text_size = v->text_size};
+  return (sb_visit){.user = user,
+                    .visit_id = id,
+                    .time_ns = v->time_ns,
+                    .url = v->url,
+                    .url_size = v->url_size,
+                    .text = v->text,
+                    .text_size = v->text_size};
 }
 
 static void fill_users(sb_visit_manager *manager) {
