@@ -385,8 +385,9 @@ def test_zstandard_without_its_package_says_what_to_install(tmp_path: Path, monk
     [
         (b"PK\x03\x04" + bytes(100), "not known here"),
         ("\ufeff192.0.2.7 - -".encode("utf-16"), "iconv -f UTF-16"),
-        (gzip.compress("\ufeff192.0.2.7 - -".encode("utf-16")), "iconv -f UTF-16"),
+        (gzip.compress("\ufeff192.0.2.7 - -".encode("utf-16"), mtime=0), "iconv -f UTF-16"),
     ],
+    ids=["zip", "UTF-16", "UTF-16 in gzip"],
 )
 def test_what_is_no_log_is_refused_by_its_first_bytes(data: bytes, words: str, tmp_path: Path) -> None:
     (tmp_path / "log").write_bytes(data)
