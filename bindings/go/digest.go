@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xe37dbeb04a1639a7ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x6af87d2d92dd7045ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "e37dbeb04a1639a7"
+const coreDigest = "6af87d2d92dd7045"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xe37dbeb04a1639a7ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x6af87d2d92dd7045ull
 import "C"
