@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xeba6125e233849c9ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x4027328379eea6f9ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "eba6125e233849c9"
+const coreDigest = "4027328379eea6f9"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xeba6125e233849c9ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x4027328379eea6f9ull
 import "C"

@@ -21,7 +21,9 @@ static void cache_check(const sb_pool *pool, const sb_priv_cache *cache) { (void
 static void retired_check(const sb_pool *pool) { (void)pool; }
 static void pool_check(const sb_pool *pool) { (void)pool; }
 #else
-#define LISTS_CHECKED_EACH 64 /* times: the lists of slabs are long */
+/* Times: others wait for the lock, and the lists of slabs are long. Where somebody stops at each step it is each time. */
+#define CLASSES_CHECKED_EACH 8
+#define LISTS_CHECKED_EACH 64
 
 /* Only the thread of a cache changes its counts without the lock, so they are not looked at here. */
 static void cache_check(const sb_pool *pool, const sb_priv_cache *cache) {
@@ -73,14 +75,15 @@ static void retired_check(const sb_pool *pool) {
 static void pool_check(const sb_pool *pool) {
   static _Thread_local uint32_t times;
   uint64_t taken = 0;
+  assert(pool->bytes_held <= pool->bytes_max && pool->bytes_large_counted <= pool->bytes_large);
+  if (times++ % CLASSES_CHECKED_EACH != 0 && sb_priv_step_hook == NULL) return;
   for (const sb_priv_cache *cache = pool->caches; cache != NULL; cache = cache->next) cache_check(pool, cache);
   for (uint32_t i = 0; i <= pool->class_count; i++) {
     class_check(pool, i);
-    if (times % LISTS_CHECKED_EACH == 0) class_check_lists(&pool->classes[i]);
+    if (times % LISTS_CHECKED_EACH == 1) class_check_lists(&pool->classes[i]);
     taken += pool->classes[i].taken;
   }
-  times++;
-  assert(pool->taken == taken && pool->bytes_held <= pool->bytes_max && pool->bytes_large_counted <= pool->bytes_large);
+  assert(pool->taken == taken);
 }
 #endif
 

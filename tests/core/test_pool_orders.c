@@ -40,7 +40,11 @@ static const char *const beside_close[] = {
     "gp|", "gg|pp", "b|r", "|y", "gp|nT", "gp|f", "GpgG|C", "|o", "gp|nGp", "gpGp|T", "gh|i", "gpGp|Gp", "|hi", "gp|hi", "gp|o",
 };
 enum {
+#ifdef ORDERS_ASAN
+  BESIDE_FEW = 4, /* each run takes several times as long */
+#else
   BESIDE_FEW = 8,
+#endif
   BESIDE_MORE = 11
 };
 
@@ -49,7 +53,11 @@ static const char *const users[] = {
     "gp|", "gp|t", "b|r", "gp|s", "gx|ny", "gp|w", "gp|f", "gp|gp", "gpGp|T", "gg|pht", "|gp", "Gp|C", "|o", "gx|nyg",
 };
 enum {
+#ifdef ORDERS_ASAN
+  USERS_FEW = 3,
+#else
   USERS_FEW = 7,
+#endif
   USERS_MORE = 10
 };
 
@@ -66,7 +74,7 @@ static void two_closers_in_every_order(void **state) {
   long runs = orders_of("gp|c", "gp|m", NULL);
   assert_true(runs > 10);
   for (size_t i = 0; i < (nightly ? COUNT(beside_close) : BESIDE_FEW); i++) runs += orders_of("gp|c", "gp|m", beside_close[i]);
-  assert_true(runs > 3000);
+  assert_true(runs > 1000);
 }
 
 static void a_close_and_two_others_in_every_order(void **state) {
@@ -92,7 +100,7 @@ static void a_trim_and_two_users_in_every_order(void **state) {
   long runs = 0;
   for (size_t i = 0; i < count; i++)
     for (size_t j = i; j < count; j++) runs += orders_of("gp|t", users[i], users[j]);
-  assert_true(runs > 5000);
+  assert_true(runs > 1000);
 }
 
 /* The child is looked at in each. */
