@@ -299,6 +299,7 @@ class Client:
         elif isinstance(error, OSError):
             how = f"the connection was lost ({error})"
             self._end(self._requests.gone(how) or _exchange.ended(how))
+            return  # each call tells what ended the connection
         else:
             self._end(errors.ClosedError("this client was interrupted"))
         raise error
