@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x0c4814b1bb58255full
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xbf07c8eb0871a851ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "0c4814b1bb58255f"
+const coreDigest = "bf07c8eb0871a851"

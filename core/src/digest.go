@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x0c4814b1bb58255full
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xbf07c8eb0871a851ull
 import "C"
