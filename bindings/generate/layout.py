@@ -160,6 +160,6 @@ def header(api: Api) -> str:
             for field in struct.fields
         ]
     lines += [
-        f"SB_LAYOUT_CONSTANT({c.name}, {c.value}{'ll' if abs(c.value) > 2**31 - 1 else ''});" for c in api.constants
+        f"SB_LAYOUT_CONSTANT({c.name}, {c.value}{'LL' if abs(c.value) > 2**31 - 1 else ''});" for c in api.constants
     ]
     return "\n".join([*lines, "", "#endif"]) + "\n"

@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x4027328379eea6f9ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xcd75e37c8fe5349eull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "4027328379eea6f9"
+const coreDigest = "cd75e37c8fe5349e"

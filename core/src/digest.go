@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x4027328379eea6f9ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xcd75e37c8fe5349eull
 import "C"

@@ -179,7 +179,7 @@ def test_each_number_is_one_that_the_compiler_checks(tree: Path) -> None:
         spoiled = list(lines)
         wanted = set()
         for index in checks:
-            found = list(re.finditer(r", (-?\d+)(?=[l,)])", lines[index]))
+            found = list(re.finditer(r", (-?\d+)(?=[L,)])", lines[index]))
             if number < len(found):
                 value = found[number]
                 spoiled[index] = f"{lines[index][: value.start(1)]}{int(value[1]) + 1}{lines[index][value.end(1) :]}"
