@@ -34,7 +34,7 @@ go_format() {
 clang_tidy() {
   local -a sources
   mapfile -t sources < <(git ls-files -co --exclude-standard 'core/src/*.c' 'tests/**/*.c' \
-    ':!tests/bench/c/visits/peer_*.c' ':!tests/bench/go/*')
+    ':!tests/bench/c/visits/peer_*.c' ':!tests/bench/go/*' ':!tests/python/*.c')
   printf '%s\n' "${sources[@]}" | xargs -P 2 -I{} clang-tidy --quiet {} -- -std=gnu11 -Icore/include -Icore/src -Itests/core 2>&1 |
     grep -vE '^([0-9]+ warnings? generated|Suppressed [0-9]+ warning|Use -header-filter)'
   return "${PIPESTATUS[1]}"

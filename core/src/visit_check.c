@@ -423,7 +423,7 @@ static sb_status seed_from(int place, const char *path, int file, uint64_t size,
 static sb_status salvage(visit_log *log, const char *path, uint64_t size, sb_visit_report *found, sb_error *error) {
   uint8_t page[VISIT_LOG_START];
   size_t got = 0;
-  uint32_t seed;
+  uint32_t seed = 0;
   const int problem = sb_priv_file_read(log->file, page, sizeof page, 0, &got);
   if (problem != 0) return sb_priv_visit_io(error, problem, "reading the file");
   sb_status status;

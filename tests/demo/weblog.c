@@ -139,7 +139,8 @@ static bool has_numbers(scan text, numbers *found) {
   found->status = scan_byte(&text, '-') ? 0 : expect_number(&text, 3, 0, 999);
   expect(&text, " ");
   found->size = expect_size(&text);
-  return !text.failed && (text.at == text.end || memchr(" \t\"\r", *text.at, 4) != NULL);
+  static const uint8_t ends[] = {' ', '\t', '"', '\r'};
+  return !text.failed && (text.at == text.end || memchr(ends, *text.at, sizeof ends) != NULL);
 }
 
 /* Finds the request, and the numbers behind it. */
