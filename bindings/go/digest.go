@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xcd75e37c8fe5349eull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xd6cc8c6b946dc930ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "cd75e37c8fe5349e"
+const coreDigest = "d6cc8c6b946dc930"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xcd75e37c8fe5349eull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xd6cc8c6b946dc930ull
 import "C"

@@ -129,6 +129,7 @@ struct sb_channel {
   pthread_mutex_t lock; /* of what follows */
   int cancel;           /* of the thread that holds the lock: whether it could be cancelled before */
   bool forked, stopped, woken;
+  bool watched_to_read, watched_to_write; /* what `group` waits for at the socket */
   bool ended;       /* nothing comes any more, and nothing can be sent, but what says that somebody is done with memory */
   sb_error end;     /* why */
   bool distrusted;  /* it ended because the peer lied */
@@ -306,6 +307,16 @@ static void unlock(sb_channel *channel) {
   sb_priv_cancel_release(before);
 }
 
+/* Who sleeps must wake when the socket takes again what the peer could not be told: the peer may wait for just that. While too much is untold,
+ * nothing is read, so only that wakes it. */
+static void watch_socket(sb_channel *channel) {
+  const bool untold = channel->done != NULL || channel->end_untold, to_read = channel->done_count < DONES_MAX;
+  if (channel->forked || (untold == channel->watched_to_write && to_read == channel->watched_to_read)) return;
+  channel->watched_to_write = untold;
+  channel->watched_to_read = to_read;
+  sb_priv_group_watch(channel->group, channel->socket, to_read, untold);
+}
+
 /* Leaves the channel, and gives back what the peer is done with. */
 static void leave(sb_channel *channel) {
   const int before = channel->cancel; /* others may enter meanwhile */
@@ -334,6 +345,7 @@ static void leave(sb_channel *channel) {
       sb_priv_signal_clear(channel->wake);
     channel->woken = wanted;
   }
+  watch_socket(channel);
   channel_check(channel);
   channel->cancel = before;
   unlock(channel);
@@ -785,6 +797,7 @@ static sb_status descriptors_open(sb_channel *channel, int socket, sb_error *err
   if (problem == 0) sb_priv_socket_prepare(channel->socket);
   if (problem == 0) problem = sb_priv_signal_open(&channel->wake);
   if (problem == 0) problem = sb_priv_group_open(channel->socket, channel->wake, &channel->group);
+  channel->watched_to_read = true;
   if (problem == 0) return SB_OK;
   descriptors_close(channel);
   return sb_priv_system_error(error, SB_IO, problem, "descriptors for a channel");
@@ -1159,7 +1172,7 @@ static sb_status arrival_wait(sb_channel *channel, int64_t timeout_ms, sb_error 
     if (status != SB_OK) return status;
     const int64_t left = time_left(deadline, full ? WAIT_NS : -1);
     if (left == 0) return sb_priv_error(error, SB_TIMEOUT, NULL, "the peer sent nothing in time");
-    if (!spin(channel, &spins)) sb_priv_descriptors_wait(channel->socket, full, channel->wake, left);
+    if (!spin(channel, &spins)) sb_priv_descriptors_wait(channel->group, false, -1, left);
   }
 }
 

@@ -565,6 +565,11 @@ int sb_priv_group_open(int first, int second, int *group) {
   return problem;
 }
 
+void sb_priv_group_watch(int group, int descriptor, bool to_read, bool to_write) {
+  struct epoll_event event = {.events = (to_read ? (uint32_t)EPOLLIN : 0) | (to_write ? (uint32_t)EPOLLOUT : 0)};
+  (void)epoll_ctl(group, EPOLL_CTL_MOD, descriptor, &event);
+}
+
 uint32_t sb_priv_processors(void) {
   cpu_set_t set;
   if (sched_getaffinity(0, sizeof set, &set) == 0) return (uint32_t)CPU_COUNT(&set);

@@ -126,6 +126,8 @@ int sb_priv_signal_open(int *signal);
 void sb_priv_signal_set(int signal);
 void sb_priv_signal_clear(int signal);
 int sb_priv_group_open(int first, int second, int *group);
+/* Changes what the group waits for at one of the two. Who sleeps on the group notices. */
+void sb_priv_group_watch(int group, int descriptor, bool to_read, bool to_write);
 /* How many processors this process may run on. */
 uint32_t sb_priv_processors(void);
 /* Lets others run who wait for a processor: for who looks at something again and again. */

@@ -966,6 +966,68 @@ static void a_cancelled_thread_leaves_no_lock(void **state) {
   (void)signal(SIGALRM, SIG_DFL);
 }
 
+/* Gives the peer more to be told than the socket holds at one time, while the peer reads nothing. */
+static void close_more_than_the_socket_takes(const ends *both, sb_memory *memory) {
+  enum {
+    COUNT = 900 /* below pins_max */
+  };
+  static sb_view *held[COUNT];
+  sb_view *view = view_of_text(memory, "x");
+  for (uint64_t i = 0; i < COUNT; i++) {
+    assert_ok(sb_channel_send_view(both->a, view, i, -1, NULL));
+    assert_ok(sb_channel_receive_view(both->b, -1, &held[i], NULL));
+  }
+  for (size_t i = 0; i < COUNT; i++) sb_view_close(held[i]);
+  sb_view_close(view);
+}
+
+static void *receive_until_stopped(void *channel) {
+  sb_view *view = NULL;
+  assert_int_equal(sb_channel_receive_view(channel, -1, &view, NULL), SB_CLOSED);
+  return NULL;
+}
+
+/* The peer may wait for nothing but this, so nobody would ever move again. */
+static void who_sleeps_tells_what_did_not_go_before_as_soon_as_it_goes(void **state) {
+  (void)state;
+  ends both = open_ends(NULL);
+  sb_memory *memory = open_shared(0);
+  pthread_t sleeper;
+  close_more_than_the_socket_takes(&both, memory);
+  assert_int_equal(pthread_create(&sleeper, NULL, receive_until_stopped, both.b), 0);
+  (void)usleep(20000); /* longer than it looks again and again */
+  assert_ok(sb_channel_wait_done(both.a, 20000, NULL));
+  sb_channel_stop(both.b);
+  assert_int_equal(pthread_join(sleeper, NULL), 0);
+  close_ends(&both);
+  sb_memory_close(memory);
+  assert_no_live_blocks();
+}
+
+/* The same in an event loop: the descriptor says that there is something to tell, and no longer when all is told. */
+static void the_descriptor_says_when_something_can_be_told(void **state) {
+  (void)state;
+  ends both = open_ends(NULL);
+  sb_memory *memory = open_shared(0);
+  close_more_than_the_socket_takes(&both, memory);
+  struct pollfd descriptor = {.fd = sb_channel_descriptor(both.b), .events = POLLIN};
+  assert_int_equal(poll(&descriptor, 1, 0), 0);
+  uint32_t rounds = 0;
+  for (sb_status status = SB_TIMEOUT; status == SB_TIMEOUT; rounds++) {
+    sb_view *view = NULL;
+    status = sb_channel_wait_done(both.a, 0, NULL); /* takes in what is there */
+    assert_true(status == SB_OK || status == SB_TIMEOUT);
+    if (status == SB_OK) break;
+    assert_int_equal(poll(&descriptor, 1, 10000), 1);
+    assert_int_equal(sb_channel_receive_view(both.b, 0, &view, NULL), SB_TIMEOUT);
+  }
+  assert_true(rounds > 0);
+  assert_int_equal(poll(&descriptor, 1, 0), 0);
+  close_ends(&both);
+  sb_memory_close(memory);
+  assert_no_live_blocks();
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_backlog_before_every_number_of_new_segments),
@@ -989,6 +1051,8 @@ int main(void) {
       cmocka_unit_test(a_refused_read_is_no_end_of_the_peer),
       cmocka_unit_test(a_socket_that_passes_credentials_is_a_channel),
       cmocka_unit_test(a_cancelled_thread_leaves_no_lock),
+      cmocka_unit_test(who_sleeps_tells_what_did_not_go_before_as_soon_as_it_goes),
+      cmocka_unit_test(the_descriptor_says_when_something_can_be_told),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
