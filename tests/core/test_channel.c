@@ -43,7 +43,7 @@ static bool refused(call which) {
 }
 
 static bool flood; /* the socket gives bytes without end */
-static long receives;
+static _Atomic long receives;
 
 ssize_t __real_sendmsg(int socket, const struct msghdr *message, int flags);
 ssize_t __wrap_sendmsg(int socket, const struct msghdr *message, int flags);
