@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xd6cc8c6b946dc930ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x3b6141bf747284d7ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "d6cc8c6b946dc930"
+const coreDigest = "3b6141bf747284d7"

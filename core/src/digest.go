@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xd6cc8c6b946dc930ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x3b6141bf747284d7ull
 import "C"

@@ -40,7 +40,8 @@ sb_status sb_priv_visit_index_load(visit_log *log, uint64_t offset, uint64_t lim
   if (status == SB_IO) return sb_priv_visit_io(error, log->random.problem, "reading the index");
   if (status == SB_NO_MEMORY) return sb_priv_error(error, status, NULL, "no memory to read the index");
   if (status != SB_OK || record.type != VISIT_INDEX) return sb_priv_visit_corrupt(error, offset, "the index is not valid");
-  if (!sb_priv_visit_log_owns(log, &record)) return sb_priv_visit_corrupt(error, offset, "the index is that of another file");
+  if (!sb_priv_visit_log_owns(log, &record))
+    return sb_priv_visit_corrupt(error, offset, "the index is that of another file, or of no version that can be read");
   visit_base base = {.page_count = visit_load32(record.payload),
                      .max_visits = visit_load32(record.payload + 4),
                      .users = visit_load64(record.payload + 8),

@@ -215,7 +215,8 @@ bool sb_priv_visit_log_owns(const visit_log *log, const visit_record *record) {
   const uint8_t *copy = sb_priv_visit_payload_header(record);
   if (memcmp(log->header, unknown, sizeof unknown) == 0) return true;
   if (copy == NULL) return (visit_load64(log->header + 16) & VISIT_FEATURE_COPIES) == 0;
-  return memcmp(copy + 32, log->header + 32, 16) == 0;
+  /* Salvage reads the file by its copies alone where the header is lost, so each must do for that. */
+  return memcmp(copy + 32, log->header + 32, 16) == 0 && sb_priv_visit_header_usable(copy, true, NULL) == SB_OK;
 }
 
 /* One of the places that a check of the whole file must come to. */
@@ -254,7 +255,8 @@ static sb_status take_change(visit_log *log, const visit_record *record, sb_erro
 sb_status sb_priv_visit_log_take(visit_log *log, const visit_record *record, sb_error *error) {
   sb_status status = SB_OK;
   if (record->type == VISIT_LIMIT && !sb_priv_visit_log_owns(log, record))
-    return sb_priv_visit_corrupt(error, record->offset, "its copy of the header is that of another file");
+    return sb_priv_visit_corrupt(error, record->offset,
+                                 "its copy of the header is that of another file, or of no version that can be read");
   if (record->type == VISIT_LIMIT)
     status = take_limit(log, record);
   else if (record->type < VISIT_LIMIT)

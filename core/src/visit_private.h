@@ -406,7 +406,7 @@ void sb_priv_visit_log_free(visit_log *log); /* not the file */
 sb_status sb_priv_visit_log_open(visit_log *log, uint64_t *tail, sb_error *error);
 /* Makes room for one more change of max_visits, which then takes no memory. */
 sb_status sb_priv_visit_log_limit_reserve(visit_log *log);
-/* Whether the copy of the header in a limit or an index, if it has one, is that of this file. */
+/* Whether the copy of the header in a limit or an index, if it has one, is of this file and of a version that can be read. */
 bool sb_priv_visit_log_owns(const visit_log *log, const visit_record *record);
 /* Applies the limits that came since to the users in memory. */
 void sb_priv_visit_log_settle(visit_log *log);

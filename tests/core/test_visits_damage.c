@@ -782,6 +782,12 @@ static void of_another_file(uint8_t *data, uint64_t index, uint64_t page) {
   copy[33] ^= 1;
   visit_store32(copy + 60, sb_crc32c(0, copy, 60));
 }
+static void with_a_feature_that_the_header_lacks(uint8_t *data, uint64_t index, uint64_t page) {
+  uint8_t *copy = data + index + visit_load32(data + index) - VISIT_HEADER_SIZE;
+  (void)page;
+  copy[23] ^= 8;
+  visit_store32(copy + 60, sb_crc32c(0, copy, 60));
+}
 static void page_of_a_later_state(uint8_t *data, uint64_t index, uint64_t page) {
   visit_store64(data + page + 8, visit_load64(data + index + 8));
 }
@@ -819,6 +825,7 @@ static void an_index_of_another_state_is_not_believed(void **state) {
     void (*change)(uint8_t *data, uint64_t index, uint64_t page);
     const char *what;
   } cases[] = {{of_another_file, "of another file"},
+               {with_a_feature_that_the_header_lacks, "with a feature that the header lacks"},
                {page_of_a_later_state, "a page of a later state"},
                {page_with_another_last_user, "another last user"},
                {page_with_another_count, "another count"},
