@@ -29,7 +29,7 @@ static struct {
   const char *scripts[ORDERS_PARTIES_MAX];
   sb_pool *pools[2];
   sb_memory *memory;
-  uint64_t handle;
+  uint64_t handle, wrong_puts, refused_puts; /* of the other pool's blocks through the handle: begun, and refused */
   bool closed[2], memory_closed, handle_freed;
   void *out[POOL_ORDERS_BLOCKS_MAX]; /* blocks that somebody has */
   void *left;                        /* for whoever takes it */
@@ -76,8 +76,9 @@ static inline void block_comes_back(void *data) {
     if (pool_orders.out[i] == data) pool_orders.out[i] = NULL;
 }
 
-static inline void block_got(int party, void *data) {
+static inline void block_got(int party, int which, void *data) {
   block_is_out(data, party);
+  ((int *)data)[POOL_ORDERS_SIZE / sizeof(int) - 2] = which;
   ORDERS_HOLDS(pool_orders.own[party].count < POOL_ORDERS_BLOCKS_MAX);
   pool_orders.own[party].blocks[pool_orders.own[party].count++] = data;
 }
@@ -133,7 +134,7 @@ static inline void child_uses_all(void) {
     get_and_put(pools[i]);
     orders_thread_anew();
     sb_priv_thread_own = own;
-    ORDERS_HOLDS(sb_pool_get_stats(pools[i], &stats) == SB_OK && stats.refused_puts == 0);
+    ORDERS_HOLDS(sb_pool_get_stats(pools[i], &stats) == SB_OK && stats.refused_puts <= (i == 0 ? pool_orders.wrong_puts : 0));
   }
   sb_pool_close(fresh);
   if (!pool_orders.handle_freed) ORDERS_HOLDS(sb_pool_handle_free(pool_orders.handle) == SB_OK);
@@ -164,12 +165,17 @@ static inline void by_handle(int party, bool get) {
     const sb_status status = sb_pool_handle_get(pool_orders.handle, POOL_ORDERS_SIZE, &data);
     ORDERS_HOLDS(status == SB_OK || status == SB_CLOSED || status == SB_NOT_FOUND);
     outcome_add(party, 'h', status);
-    if (status == SB_OK) block_got(party, data);
+    if (status == SB_OK) block_got(party, 0, data);
   } else if (pool_orders.own[party].count > 0) {
     data = pool_orders.own[party].blocks[--pool_orders.own[party].count];
+    const bool of_other_pool = ((int *)data)[POOL_ORDERS_SIZE / sizeof(int) - 2] != 0;
+    if (of_other_pool) pool_orders.wrong_puts++;
     block_comes_back(data);
     const sb_status status = sb_pool_handle_put(pool_orders.handle, data);
-    ORDERS_HOLDS(status == SB_OK || status == SB_NOT_FOUND);
+    /* Through the handle of a pool that is closed any block goes back. */
+    ORDERS_HOLDS(status == SB_OK ? !of_other_pool || pool_orders.closed[0]
+                                 : status == SB_NOT_FOUND || (status == SB_INVALID_ARGUMENT && of_other_pool));
+    if (status == SB_INVALID_ARGUMENT) pool_orders.refused_puts++;
     outcome_add(party, 'i', status);
     if (status != SB_OK) ORDERS_HOLDS(sb_pool_put(NULL, data) == SB_OK);
   }
@@ -185,7 +191,7 @@ static inline void pool_orders_call(int party, char call) {
   case 'g':
   case 'G':
     ORDERS_HOLDS(sb_pool_get(pool, POOL_ORDERS_SIZE, &data) == SB_OK);
-    block_got(party, data);
+    block_got(party, which, data);
     break;
   case 'p':
     if (pool_orders.own[party].count > 0) block_put(pool_orders.own[party].blocks[--pool_orders.own[party].count]);
@@ -286,7 +292,7 @@ static inline void pool_orders_run(int party) {
 static inline void pool_orders_begin(void) {
   memset(pool_orders.closed, 0, sizeof pool_orders.closed);
   pool_orders.memory_closed = pool_orders.handle_freed = false;
-  pool_orders.outcome = 0;
+  pool_orders.outcome = pool_orders.wrong_puts = pool_orders.refused_puts = 0;
   for (int i = 0; i < 2; i++) pool_orders.pools[i] = pool_orders_open();
   ORDERS_HOLDS(sb_pool_memory(pool_orders.pools[0], &pool_orders.memory) == SB_OK);
   ORDERS_HOLDS(sb_pool_handle(pool_orders.pools[0], &pool_orders.handle) == SB_OK);
@@ -336,7 +342,7 @@ static inline void pool_orders_end(void) {
   for (int i = 0; i < 2; i++) {
     if (pool_orders.closed[i]) continue;
     ORDERS_HOLDS(sb_pool_get_stats(pool_orders.pools[i], &stats) == SB_OK);
-    ORDERS_HOLDS(stats.outstanding == 0 && stats.refused_puts == 0);
+    ORDERS_HOLDS(stats.outstanding == 0 && stats.refused_puts == (i == 0 ? pool_orders.refused_puts : 0));
     sb_pool_close(pool_orders.pools[i]);
   }
   if (!pool_orders.memory_closed) sb_memory_close(pool_orders.memory);
