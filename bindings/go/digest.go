@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x3b6141bf747284d7ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xaa07a996fdc2fb33ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "3b6141bf747284d7"
+const coreDigest = "aa07a996fdc2fb33"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x3b6141bf747284d7ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xaa07a996fdc2fb33ull
 import "C"

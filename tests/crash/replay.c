@@ -6,7 +6,7 @@
  *
  * Killed process: every call up to there took effect, the last write perhaps in part. Power failure: what was synced is there; of each
  * file's writes and truncations since, any were made or not, a write also by sectors of 512 bytes; of the changes of names since the folder
- * was synced, some first ones, or any. With `forget-syncs` no sync counts of the store's file and of those that are made beside it, which
+ * was synced, some first ones, or any; and of each write of a first page each sector alone. With `forget-syncs` no sync counts of the store's file and of those that are made beside it, which
  * must be noticed: so it is known that this program can fail. With `forget-marks` those do not by which a file that is built begins with its
  * mark.
  *
@@ -363,6 +363,28 @@ static void lose_power(size_t call) {
   image_check(call, "power failure");
 }
 
+/* What lies in the first page of a file marks what it is, so here no luck decides: of each write of the whole page one sector alone reached the
+ * disk, of the log behind it everything. */
+static void lose_first_page(size_t call) {
+  static content files[INODES_MAX];
+  power = true;
+  for (int i = 0; i < inode_count; i++)
+    for (size_t j = 0; j < inodes[i].pending_count; j++) {
+      const change *page = &inodes[i].pending[j];
+      if (page->truncates || page->offset != 0 || page->size != VISIT_LOG_START) continue;
+      for (uint64_t at = 0; at < VISIT_LOG_START; at += SECTOR) {
+        if (at + SECTOR <= inodes[i].synced.size && memcmp(inodes[i].synced.data + at, page->data + at, SECTOR) == 0) continue;
+        for (int k = 0; k < inode_count; k++) content_copy(&files[k], k == i ? &inodes[k].synced : &inodes[k].now);
+        for (size_t k = 0; k < inodes[i].pending_count; k++)
+          if (inodes[i].pending[k].offset >= VISIT_LOG_START) content_change(&files[i], &inodes[i].pending[k]);
+        const change sector = {.offset = at, .data = page->data + at, .size = SECTOR};
+        content_change(&files[i], &sector);
+        image_write(names, files);
+        image_check(call, "power failure, one sector of the first page");
+      }
+    }
+}
+
 /* ---- calls ---- */
 
 static void note_erased(unsigned number) {
@@ -455,6 +477,7 @@ static void replay_call(size_t call, const recorded *head, const char *path, con
   if (on_hold) return;
   killed(call);
   for (int i = 0; i < POWER_FAILURES; i++) lose_power(call);
+  lose_first_page(call);
 }
 
 static void compute_states(void) {
