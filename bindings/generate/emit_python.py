@@ -153,7 +153,7 @@ from __future__ import annotations
 import builtins
 
 from . import _records
-from ._errors import SamebytesError
+from ._errors import BY_STATUS, SamebytesError
 '''
     ]
     for s in statuses(api):
@@ -162,8 +162,8 @@ from ._errors import SamebytesError
         parts.append(
             f"class {exception_name(s.name)}(SamebytesError, {bases}):\n{doc}\n    status = _records.{public(s.name)}\n"
         )
-    table = "".join(f"    _records.{public(s.name)}: {exception_name(s.name)},\n" for s in statuses(api))
-    parts.append(f"BY_STATUS: dict[int, type[SamebytesError]] = {{\n{table}}}\n")
+    classes = "".join(f"    {exception_name(s.name)},\n" for s in statuses(api))
+    parts.append(f"BY_STATUS.update((error.status, error) for error in (\n{classes}))\n")
     parts.append(all_names(["SamebytesError", *(exception_name(s.name) for s in statuses(api))]))
     return "\n\n".join(parts)
 

@@ -1,4 +1,4 @@
-# What cannot be supported is said before anything is compiled. objects.h says it again to the compiler.
+# What cannot be supported is said before anything is compiled. objects_base.h says it again to the compiler.
 execute_process(
   COMMAND "${Python_EXECUTABLE}" -c "import sys; print('t' in sys.abiflags)"
   OUTPUT_VARIABLE free_threaded

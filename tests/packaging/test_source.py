@@ -1,9 +1,14 @@
-"""The dependencies between the parts of the core point one way, as docs/architecture.md says."""
+"""The dependencies between the parts of the core point one way, as docs/architecture.md says, and those of the Python package, too."""
 
 from __future__ import annotations
 
+import ast
+import graphlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from tests.packaging.conftest import ROOT
 
@@ -152,6 +157,47 @@ def test_the_core_depends_on_the_c_library_only() -> None:
         if file.name == "pool_trace.c":  # the one that names addresses
             found -= {"dlfcn.h"}
         assert found <= allowed, f"{file.name} includes {found - allowed}"
+
+
+def refuse_circles(arrows: dict[str, set[str]]) -> None:
+    try:
+        graphlib.TopologicalSorter(arrows).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(f"a circle: {' <- '.join(error.args[1])}")
+
+
+def run_time_statements(node: ast.AST) -> Iterator[ast.AST]:
+    """All of a module, also what functions import, but not what is there for type checkers only."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            continue
+        yield child
+        yield from run_time_statements(child)
+
+
+def imported_modules(file: Path) -> set[str]:
+    found: set[str] = set()
+    for node in run_time_statements(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level == 1:
+            found |= {node.module} if node.module else {name.name for name in node.names}
+    return found
+
+
+def test_no_modules_of_the_python_package_import_each_other() -> None:
+    package = ROOT / "bindings/python/src/samebytes"
+    arrows = {file.stem: imported_modules(file) for file in package.glob("*.py") if file.stem != "__init__"}
+    assert "_errors" in arrows["errors"]
+    refuse_circles(arrows)
+
+
+def test_no_parts_of_the_python_extension_include_each_other() -> None:
+    """A part is a .c file and the header of its name: what the part uses of others, their headers say."""
+    arrows: dict[str, set[str]] = {}
+    for file in (ROOT / "bindings/python/src").glob("objects*.[ch]"):
+        arrows.setdefault(file.stem, set()).update(includes(file, r'"(objects\w*)\.h"') - {file.stem})
+    assert not arrows["objects_base"]
+    assert not any("objects" in below for below in arrows.values()), "the module is above its parts"
+    refuse_circles(arrows)
 
 
 def test_the_python_package_carries_the_licence_of_the_whole() -> None:

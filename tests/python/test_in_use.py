@@ -614,7 +614,7 @@ def test_free_threaded_cpython_is_refused_by_the_build(tmp_path: Path) -> None:
 def test_free_threaded_cpython_is_refused_by_the_compiler() -> None:
     import sysconfig
 
-    source = ROOT / "bindings/python/src/objects.h"
+    source = ROOT / "bindings/python/src/objects_base.h"
     include = [f"-I{sysconfig.get_paths()['include']}", f"-I{ROOT}/core/include"]
     command = ["gcc", "-fsyntax-only", "-DPy_LIMITED_API=0x030b0000", *include, str(source)]
     assert subprocess.run(command, capture_output=True, timeout=60).returncode == 0

@@ -5,7 +5,10 @@
  * released needs none, because all of that happens with the GIL held. Invariant: whoever works on a block without the GIL holds its lock, so
  * while a block has none, nobody does. */
 
-#include "objects.h"
+#include "objects_block.h"
+
+#include "objects_exporter.h"
+#include "objects_lock.h"
 
 #define FREE_MAX 256 /* blocks whose memory is kept */
 

@@ -2,7 +2,7 @@
  * that nobody else can reach: so what it shows neither changes nor goes, whatever becomes of the view that it was asked of. As its owner
  * refers to nothing, the two can form no cycle. */
 
-#include "objects.h"
+#include "objects_bytes.h"
 
 typedef struct {
   PyObject_HEAD
@@ -22,8 +22,7 @@ static PyObject *piece_new(PyTypeObject *type, PyObject *args, PyObject *keyword
     PyErr_SetString(PyExc_ValueError, "a piece needs an address and a size of 0 or more");
     return NULL;
   }
-  const allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
-  Piece *self = (Piece *)allocate(type, 0);
+  Piece *self = object_alloc(type);
   if (self == NULL) return NULL;
   self->address = data != NULL ? data : (void *)"";
   self->size = size;
@@ -32,11 +31,8 @@ static PyObject *piece_new(PyTypeObject *type, PyObject *args, PyObject *keyword
 }
 
 static void piece_dealloc(PyObject *self) {
-  PyTypeObject *type = Py_TYPE(self);
   Py_CLEAR(((Piece *)self)->owner);
-  const freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
-  release(self);
-  Py_DECREF(type);
+  object_free(self);
 }
 
 static int piece_getbuffer(PyObject *object, Py_buffer *buffer, int flags) {

@@ -4,7 +4,7 @@
  * A thread of another language may need memory when the interpreter has gone: from its atexit functions on, nothing enters it any more, and
  * what comes back then is not released, as the process ends. */
 
-#include "objects.h"
+#include "objects_callback.h"
 
 #include <stdlib.h>
 

@@ -10,7 +10,7 @@
  * All of this happens with the GIL held, which is the lock of the lock; only who has to wait lets go of it. Invariants: `holds` is 0 exactly
  * when nobody has the lock; calls <= holds. */
 
-#include "objects.h"
+#include "objects_lock.h"
 
 struct Lock {
   PyObject_HEAD
@@ -88,7 +88,7 @@ void lock_end(Lock *self) {
 bool lock_is_used(const Lock *self) { return self->calls > 0 || self->is_shut; }
 
 Lock *lock_make(bool is_concurrent) {
-  Lock *self = (Lock *)((allocfunc)PyType_GetSlot(lock_type, Py_tp_alloc))(lock_type, 0);
+  Lock *self = object_alloc(lock_type);
   if (self != NULL) self->is_concurrent = is_concurrent;
   return self;
 }
@@ -154,10 +154,8 @@ static PyObject *lock_reopen(PyObject *object, PyObject *unused) {
 }
 
 static void lock_dealloc(PyObject *object) {
-  PyTypeObject *type = Py_TYPE(object);
   if (((Lock *)object)->gate != NULL) PyThread_free_lock(((Lock *)object)->gate);
-  ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
-  Py_DECREF(type);
+  object_free(object);
 }
 
 static PyMethodDef lock_methods[] = {

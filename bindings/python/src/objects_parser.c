@@ -3,7 +3,11 @@
  * Only what is plain is done here. For anything else the functions say so, having done nothing; _codec.py then goes through the layer, which
  * takes every kind of buffer, and words every failure. */
 
-#include "objects.h"
+#include "objects_parser.h"
+
+#include "objects_column.h"
+#include "objects_content.h"
+#include "objects_row.h"
 
 enum {
   GIL_KEPT_MAX = 1024 * 1024, /* bytes that are copied without letting other threads run */

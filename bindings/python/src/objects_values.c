@@ -7,7 +7,9 @@
  * is pointed at is held until values_release; what a container lends is held while it is converted, because the container may lose it; and
  * the builder is looked at, and in use, only when all is converted. */
 
-#include "objects.h"
+#include "objects_values.h"
+
+#include "objects_lock.h"
 
 enum {
   CHUNK_MIN = 4096,           /* bytes */
@@ -15,13 +17,6 @@ enum {
 };
 
 static PyObject *sequence_name, *api_key_name, *address_name;
-
-int values_add_names(void) {
-  sequence_name = PyUnicode_InternFromString("sequence");
-  api_key_name = PyUnicode_InternFromString("api_key");
-  address_name = PyUnicode_InternFromString("_address");
-  return sequence_name == NULL || api_key_name == NULL || address_name == NULL ? -1 : 0;
-}
 
 /* ---- memory ---- */
 
@@ -571,7 +566,7 @@ static PyObject *add_columns(PyObject *module, PyObject *args) {
   return builder == NULL ? NULL : told(status, &error);
 }
 
-PyMethodDef values_methods[] = {
+static PyMethodDef values_methods[] = {
     {"add_messages", add_messages, METH_VARARGS,
      "add_messages(builder, schema, shape, sequences, messages): True when all were added, False when nothing was because a value is none\n"
      "that is plain, and the fields of an Error when the library refused them. Without sequences (None) messages say them themselves."},
@@ -579,3 +574,11 @@ PyMethodDef values_methods[] = {
      "add_columns(builder, schema, shape, sequences, columns): the same for columns, which are buffers and Columns of buffers."},
     {NULL, NULL, 0, NULL},
 };
+
+int values_add_functions(PyObject *module) {
+  sequence_name = PyUnicode_InternFromString("sequence");
+  api_key_name = PyUnicode_InternFromString("api_key");
+  address_name = PyUnicode_InternFromString("_address");
+  if (sequence_name == NULL || api_key_name == NULL || address_name == NULL) return -1;
+  return PyModule_AddFunctions(module, values_methods);
+}

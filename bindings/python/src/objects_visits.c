@@ -7,7 +7,7 @@
  * Calls on one VisitManager run beside each other, as the library allows. Invariant: while `users` is above 0, the handle stays open;
  * close waits until it is 0. The GIL guards both. */
 
-#include "objects.h"
+#include "objects_visits.h"
 
 #include <stdio.h>
 
@@ -21,21 +21,9 @@ typedef struct {
 
 static PyTypeObject *snapshot_type, *visit_type, *calls_type;
 
-static void plain_free(PyObject *self) {
-  PyTypeObject *type = Py_TYPE(self);
-  freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
-  release(self);
-  Py_DECREF(type);
-}
-
-static void *plain_alloc(PyTypeObject *type) {
-  allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
-  return allocate(type, 0);
-}
-
 static void snapshot_dealloc(PyObject *self) {
   sb_visits_close(((Snapshot *)self)->visits);
-  plain_free(self);
+  object_free(self);
 }
 
 static PyType_Slot snapshot_slots[] = {
@@ -92,7 +80,7 @@ static PyObject *visit_new(PyTypeObject *type, PyObject *args, PyObject *keyword
   long long time_ns;
   if (!PyArg_ParseTuple(args, "IIOOL:Visit", &user, &visit_id, &url, &text, &time_ns)) return NULL;
   if (!is_text(url, "url") || !is_text(text, "text")) return NULL;
-  Visit *self = plain_alloc(type);
+  Visit *self = object_alloc(type);
   if (self == NULL) return NULL;
   self->user = user;
   self->visit_id = visit_id;
@@ -107,7 +95,7 @@ static void visit_dealloc(PyObject *object) {
   Py_CLEAR(self->url);
   Py_CLEAR(self->text);
   Py_CLEAR(self->snapshot);
-  plain_free(object);
+  object_free(object);
 }
 
 static PyGetSetDef visit_getset[] = {
@@ -186,7 +174,7 @@ static PyObject *visit_of_row(PyTypeObject *type, allocfunc allocate, Snapshot *
 static PyObject *list_of(sb_visits *visits, PyTypeObject *type, const char *errors, int as_bytes) {
   const sb_visit *rows = NULL;
   size_t count = 0;
-  Snapshot *snapshot = plain_alloc(snapshot_type);
+  Snapshot *snapshot = object_alloc(snapshot_type);
   if (snapshot == NULL) {
     sb_visits_close(visits);
     return NULL;
@@ -585,7 +573,7 @@ static void manager_dealloc(PyObject *object) {
   Manager *self = (Manager *)object;
   Py_CLEAR(self->idle);
   Py_CLEAR(self->row_type);
-  plain_free(object);
+  object_free(object);
 }
 
 /* ---- Calls: what the classes take for a lock. It keeps nobody out; it says that a call is inside. ---- */
@@ -607,7 +595,7 @@ static int thread_is_inside(const Manager *self) {
 
 static PyObject *manager_get_lock(PyObject *object, void *closure) {
   (void)closure;
-  Calls *self = plain_alloc(calls_type);
+  Calls *self = object_alloc(calls_type);
   if (self != NULL) self->manager = (Manager *)Py_NewRef(object);
   return (PyObject *)self;
 }
@@ -646,7 +634,7 @@ static void calls_dealloc(PyObject *object) {
   Calls *self = (Calls *)object;
   calls_end(self); /* begun and never ended */
   Py_CLEAR(self->manager);
-  plain_free(object);
+  object_free(object);
 }
 
 static PyMethodDef calls_methods[] = {

@@ -74,11 +74,13 @@ class SamebytesError(Exception):
         )
 
 
+BY_STATUS: dict[int, type[SamebytesError]] = {}
+"""The exception class of each status. errors.py, which stands on this module, fills it."""
+
+
 @functools.cache
 def refused_class(status: int, system_error: int) -> type[SamebytesError]:
     """The class for a *status* that comes from a refusal of the operating system: the status's, and the OSError that fits."""
-    from .errors import BY_STATUS  # it imports this module
-
     known = BY_STATUS.get(status, SamebytesError)
     fits = type(OSError(system_error, ""))
     if system_error == 0 or issubclass(known, fits):

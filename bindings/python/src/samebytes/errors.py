@@ -7,7 +7,7 @@ from __future__ import annotations
 import builtins
 
 from . import _records
-from ._errors import SamebytesError
+from ._errors import BY_STATUS, SamebytesError
 
 
 class NoMemoryError(SamebytesError, builtins.MemoryError):
@@ -106,24 +106,24 @@ class TimeoutError(SamebytesError, builtins.TimeoutError):
     status = _records.TIMEOUT
 
 
-BY_STATUS: dict[int, type[SamebytesError]] = {
-    _records.NO_MEMORY: NoMemoryError,
-    _records.INVALID_ARGUMENT: InvalidArgumentError,
-    _records.OUT_OF_RANGE: OutOfRangeError,
-    _records.NEED_MORE: NeedMoreError,
-    _records.TOO_LARGE: TooLargeError,
-    _records.CORRUPT: CorruptError,
-    _records.UNKNOWN_API_KEY: UnknownApiKeyError,
-    _records.NOT_FOUND: NotFoundError,
-    _records.BUSY: BusyError,
-    _records.LOCKED: LockedError,
-    _records.CLOSED: ClosedError,
-    _records.IO: IoError,
-    _records.UNSUPPORTED: UnsupportedError,
-    _records.PROVIDER: ProviderError,
-    _records.UNAVAILABLE: UnavailableError,
-    _records.TIMEOUT: TimeoutError,
-}
+BY_STATUS.update((error.status, error) for error in (
+    NoMemoryError,
+    InvalidArgumentError,
+    OutOfRangeError,
+    NeedMoreError,
+    TooLargeError,
+    CorruptError,
+    UnknownApiKeyError,
+    NotFoundError,
+    BusyError,
+    LockedError,
+    ClosedError,
+    IoError,
+    UnsupportedError,
+    ProviderError,
+    UnavailableError,
+    TimeoutError,
+))
 
 
 __all__ = [

@@ -1,31 +1,16 @@
-/* Rows: messages that were read, as objects that make a field's value when somebody asks for it. A row is 48 bytes that point into the
- * content of a batch, so making one costs less than making any of its values would.
+/* Row, Shape and Field of samebytes._objects: a message that was read, as an object that makes a field's value when somebody asks for it. A row
+ * is 48 bytes that point into its content, so making one costs less than making any of its values would.
  *
  * Rows hold no object that could hold them: they can form no cycle, and the garbage collector need not know of them. For the same reason
  * nothing can be set on them.
  *
- * The content of a parse is what its rows and the Batch own together. While the Batch still has it, it lies in the Batch's own sb_batch;
- * before the Batch changes, the content moves to a spare sb_batch if rows are left, which is an exchange of pointers: what rows point at
- * stays where it is. The spare one is used again when its last row goes, so that its memory need not be made for every parse.
- *
- * Invariant: content->owners is the number of rows that point to it, and one more while a Batch has it (content->moved is false). */
+ * Invariant: content->owners is the number of rows that point to it, and of others who have it. */
 
-#include "objects.h"
+#include "objects_row.h"
 
 enum {
-  ROWS_KEPT_MAX = 2048,   /* free rows, 64 bytes each with the collector's head */
-  SPARES_KEPT_MAX = 4,    /* batches without content */
-  SPARE_ROWS_MAX = 16384, /* rows of the largest batch that is kept as a spare one */
-  LONG_ARRAY_MIN = 32,    /* items from which a list is made by way of array.array */
-};
-
-struct Content {
-  Py_ssize_t owners;
-  sb_batch *batch;  /* whose memory is shown; NULL for a row that was made of Python's values */
-  bool moved;       /* the batch belongs to the content alone */
-  PyObject *shapes; /* tuple of Shape, one per schema of the parser */
-  Values memory;    /* a row of its own: what it shows */
-  sb_row head;      /* the same */
+  ROWS_KEPT_MAX = 2048, /* free rows, 64 bytes each with the collector's head */
+  LONG_ARRAY_MIN = 32,  /* items from which a list is made by way of array.array */
 };
 
 static PyTypeObject *row_type;   /* Row */
@@ -38,77 +23,29 @@ static PyObject *array_type; /* array.array */
 /* Under the GIL, as all of this file. */
 static Row *free_rows;
 static Py_ssize_t free_row_count;
-static sb_batch *spares[SPARES_KEPT_MAX];
-static int spare_count;
 
 PyTypeObject *rows_type(void) { return row_type; }
 
 /* ---- contents ---- */
 
-static sb_batch *spare_get(void) {
-  if (spare_count > 0) return spares[--spare_count];
-  sb_batch *batch = NULL;
-  return sb_batch_open(&batch) == SB_OK ? batch : NULL;
-}
-
-static void spare_put(sb_batch *batch) {
-  if (spare_count == SPARES_KEPT_MAX || sb_batch_row_count(batch) > SPARE_ROWS_MAX) {
-    sb_batch_close(batch);
-    return;
-  }
-  sb_batch_clear(batch);
-  spares[spare_count++] = batch;
-}
-
-static void content_release(Content *content, Py_ssize_t owners) {
-  content->owners -= owners;
-  if (content->owners > 0) return;
-  if (content->moved) spare_put(content->batch);
-  values_release(&content->memory);
-  Py_XDECREF(content->shapes);
-  PyMem_Free(content);
-}
-
-static Content *content_new(PyObject *shapes) {
-  Content *content = PyMem_Calloc(1, sizeof *content);
+void *content_new(size_t size, PyObject *shapes, void (*end)(Content *)) {
+  Content *content = PyMem_Calloc(1, size);
   if (content == NULL) {
     PyErr_NoMemory();
     return NULL;
   }
   content->owners = 1;
   content->shapes = Py_NewRef(shapes);
+  content->end = end;
   return content;
 }
 
-int batch_keep_rows(Batch *batch) {
-  Content *content = batch->content;
-  if (content == NULL) return 0;
-  if (content->owners > 1) {
-    sb_batch *spare = spare_get();
-    if (spare == NULL) {
-      PyErr_NoMemory();
-      return -1;
-    }
-    sb_batch_swap(batch->exporter.address, spare);
-    content->batch = spare;
-    content->moved = true;
-  }
-  batch->content = NULL;
-  content_release(content, 1);
-  return 0;
-}
-
-void batch_end(Batch *batch) {
-  Content *content = batch->content;
-  sb_batch *address = batch->exporter.address;
-  batch->exporter.address = NULL;
-  batch->content = NULL;
-  if (content != NULL && content->owners > 1) { /* it lies in this very batch, which is the rows' from now on */
-    content->moved = true;
-    address = NULL;
-  }
-  if (content != NULL) content_release(content, 1);
-  sb_batch_close(address);
+void content_release(Content *content, Py_ssize_t owners) {
+  content->owners -= owners;
+  if (content->owners > 0) return;
+  PyObject *shapes = content->shapes;
+  content->end(content);
+  Py_XDECREF(shapes);
 }
 
 /* ---- shapes ---- */
@@ -166,8 +103,7 @@ static PyObject *shape_new(PyTypeObject *type, PyObject *args, PyObject *keyword
   }
   const int plain = is_plain((PyTypeObject *)made);
   if (plain < 0) return NULL;
-  allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
-  Shape *self = (Shape *)allocate(type, 0);
+  Shape *self = object_alloc(type);
   if (self == NULL) return NULL;
   self->name = Py_NewRef(name);
   self->row_type = Py_NewRef(made);
@@ -181,14 +117,11 @@ static PyObject *shape_new(PyTypeObject *type, PyObject *args, PyObject *keyword
 
 static void shape_dealloc(PyObject *object) {
   Shape *self = (Shape *)object;
-  PyTypeObject *type = Py_TYPE(object);
   Py_XDECREF(self->name);
   Py_XDECREF(self->names);
   Py_XDECREF(self->row_type);
   PyMem_Free(self->types);
-  freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
-  release(object);
-  Py_DECREF(type);
+  object_free(object);
 }
 
 int shape_check(PyObject *object) {
@@ -302,8 +235,7 @@ static Row *row_allocate(const Shape *shape) {
     return (Row *)PyObject_Init((PyObject *)row, type);
   }
   /* The class that it stands for may have room for a __dict__, which stays empty. */
-  allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
-  PyObject *row = allocate(type, 0);
+  PyObject *row = object_alloc(type);
   if (row != NULL && PyObject_GC_IsTracked(row)) PyObject_GC_UnTrack(row);
   return (Row *)row;
 }
@@ -318,8 +250,7 @@ static void row_dealloc(PyObject *object) {
     free_rows = self;
     free_row_count++;
   } else {
-    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
-    release(object);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
   }
   Py_DECREF(type);
 }
@@ -475,6 +406,17 @@ static PyType_Slot row_slots[] = {
 
 static PyType_Spec row_spec = {"samebytes._objects.Row", sizeof(Row), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, row_slots};
 
+PyObject *row_make(Content *content, const Shape *shape, const sb_row *head, const sb_value *values) {
+  Row *row = row_allocate(shape);
+  if (row == NULL) return NULL;
+  row->content = content;
+  row->shape = shape;
+  row->head = head;
+  row->values = values;
+  content->owners++;
+  return (PyObject *)row;
+}
+
 /* ---- Field: a field as an attribute of the class of its rows ---- */
 
 typedef struct {
@@ -486,17 +428,9 @@ static PyObject *field_new(PyTypeObject *type, PyObject *args, PyObject *keyword
   static char *names[] = {"index", NULL};
   Py_ssize_t index = 0;
   if (!PyArg_ParseTupleAndKeywords(args, keywords, "n:Field", names, &index)) return NULL;
-  allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
-  Field *self = (Field *)allocate(type, 0);
+  Field *self = object_alloc(type);
   if (self != NULL) self->index = index;
   return (PyObject *)self;
-}
-
-static void field_dealloc(PyObject *object) {
-  PyTypeObject *type = Py_TYPE(object);
-  freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
-  release(object);
-  Py_DECREF(type);
 }
 
 static PyObject *field_get(PyObject *object, PyObject *row, PyObject *owner) {
@@ -515,151 +449,13 @@ static int field_set(PyObject *object, PyObject *row, PyObject *value) {
 }
 
 static PyType_Slot field_slots[] = {
-    {Py_tp_doc, "A field of a message."}, {Py_tp_new, field_new},       {Py_tp_dealloc, field_dealloc},
+    {Py_tp_doc, "A field of a message."}, {Py_tp_new, field_new},       {Py_tp_dealloc, object_free},
     {Py_tp_descr_get, field_get},         {Py_tp_descr_set, field_set}, {0, NULL},
 };
 
 static PyType_Spec field_spec = {"samebytes._objects.Field", sizeof(Field), 0, Py_TPFLAGS_DEFAULT, field_slots};
 
-/* ---- rows of a batch ---- */
-
-static int check_shapes(PyObject *shapes) {
-  for (Py_ssize_t i = 0; i < PyTuple_Size(shapes); i++)
-    if (shape_check(PyTuple_GetItem(shapes, i)) != 0) return -1;
-  return 0;
-}
-
-/* The content of a batch; NULL is an exception. */
-static Content *batch_content(Batch *batch, PyObject *shapes) {
-  if (batch->exporter.address == NULL) {
-    raise_error("ClosedError", "this Batch has been closed");
-    return NULL;
-  }
-  if (batch->content != NULL) return batch->content;
-  if (check_shapes(shapes) != 0) return NULL;
-  Content *content = content_new(shapes);
-  if (content != NULL) content->batch = batch->exporter.address;
-  return batch->content = content;
-}
-
-static int wrong_schemas(void) {
-  PyErr_SetString(PyExc_ValueError, "the batch was not filled by a parser of these schemas");
-  return -1;
-}
-
-static PyObject *make_row(Content *content, Shape *shape, const sb_row *head, const sb_value *values) {
-  Row *row = row_allocate(shape);
-  if (row == NULL) return NULL;
-  row->content = content;
-  row->shape = shape;
-  row->head = head;
-  row->values = values;
-  content->owners++;
-  return (PyObject *)row;
-}
-
-/* Rows in a list of as many; `values` are those of row 0, then those of row 1, and so on. */
-static int fill_rows(PyObject *list, Content *content, const sb_row *heads, size_t count, const sb_value *values, size_t value_count) {
-  Shape *shape = NULL;
-  for (size_t i = 0; i < count; i++) {
-    if (shape == NULL || heads[i].schema_index != heads[i - 1].schema_index)
-      shape = (Shape *)PyTuple_GetItem(content->shapes, heads[i].schema_index);
-    if (shape == NULL) return -1;
-    if ((size_t)shape->count > value_count) return wrong_schemas();
-    PyObject *row = make_row(content, shape, &heads[i], values);
-    if (row == NULL || PyList_SetItem(list, (Py_ssize_t)i, row) != 0) return -1;
-    values += shape->count;
-    value_count -= (size_t)shape->count;
-  }
-  return value_count == 0 ? 0 : wrong_schemas();
-}
-
-static PyObject *batch_rows(PyObject *object, PyObject *shapes) {
-  Batch *self = (Batch *)object;
-  if (!PyTuple_Check(shapes)) return PyErr_Format(PyExc_TypeError, "shapes: a tuple is needed");
-  Content *content = batch_content(self, shapes);
-  if (content == NULL) return NULL;
-  const sb_row *heads = NULL;
-  const sb_value *values = NULL;
-  size_t count = 0, value_count = 0;
-  if (sb_batch_get_rows(content->batch, &heads, &count) != SB_OK) return PyErr_NoMemory();
-  const sb_status status = sb_batch_get_all_values(content->batch, &values, &value_count);
-  if (status == SB_CORRUPT)
-    raise_error("CorruptError", "the frames of the batch have been changed since the parse");
-  else if (status != SB_OK)
-    (void)PyErr_NoMemory();
-  if (status != SB_OK) return NULL;
-  PyObject *list = PyList_New((Py_ssize_t)count);
-  if (list != NULL && fill_rows(list, content, heads, count, values, value_count) != 0) Py_CLEAR(list);
-  return list;
-}
-
-static PyObject *batch_keep(PyObject *object, PyObject *unused) {
-  (void)unused;
-  if (batch_keep_rows((Batch *)object) != 0) return NULL;
-  Py_RETURN_NONE;
-}
-
-/* What a parser that hands out rows only does after each parse, in one call: how many bytes are missing, and the batch is empty. */
-static PyObject *batch_settle(PyObject *object, PyObject *unused) {
-  (void)unused;
-  Batch *self = (Batch *)object;
-  sb_batch *batch = self->exporter.address;
-  if (batch == NULL || self->exporter.exports > 0 || sb_batch_error_count(batch) > 0) Py_RETURN_NONE;
-  const size_t need = sb_batch_need(batch);
-  if (batch_keep_rows(self) != 0) return NULL;
-  sb_batch_clear(batch);
-  return PyLong_FromSize_t(need);
-}
-
-PyMethodDef batch_methods[] = {
-    {"_rows", batch_rows, METH_O, "A list of all rows; the argument is a tuple of Shapes, one per schema of the parser."},
-    {"_parse", batch_parse, METH_O, "Parse into the batch: see objects_parser.c."},
-    {"_column", batch_column, METH_VARARGS, "A part of a column: see objects_parser.c."},
-    {"_columns", batch_columns, METH_VARARGS, "The columns of all fields of a schema's rows: see objects_parser.c."},
-    {"_keep_rows", batch_keep, METH_NOARGS, "Let rows go on with what the batch has, before it changes."},
-    {"_settle", batch_settle, METH_NOARGS, "Clear the batch, and return what need() was; None, and nothing is done, where it has errors."},
-    {NULL, NULL, 0, NULL},
-};
-
-/* ---- a row of its own, as it comes out of a pickle ---- */
-
-/* Longer arrays than a frame can have were not looked at: there is nothing behind their number. */
-static int check_arrays(const Values *values, const Shape *shape) {
-  for (Py_ssize_t i = 0; i < shape->count; i++) {
-    if (shape->types[i] <= SB_TYPE_STRING || values->values[i].size <= SB_ARRAY_ITEMS_MAX) continue;
-    PyErr_Format(PyExc_ValueError, "%U.%U: an array has at most %d items, not %zu", shape->name, PyTuple_GetItem(shape->names, i),
-                 (int)SB_ARRAY_ITEMS_MAX, values->values[i].size);
-    return -1;
-  }
-  return 0;
-}
-
-static PyObject *row_restored(PyObject *module, PyObject *args) {
-  (void)module;
-  PyObject *shape = NULL, *values = NULL;
-  long long stream_offset = 0;
-  int api_key = 0, sequence = 0;
-  if (!PyArg_ParseTuple(args, "OLiiO!:row", &shape, &stream_offset, &api_key, &sequence, &PyTuple_Type, &values)) return NULL;
-  if (shape_check(shape) != 0) return NULL;
-  PyObject *shapes = PyTuple_Pack(1, shape);
-  Content *content = shapes == NULL ? NULL : content_new(shapes);
-  Py_XDECREF(shapes);
-  if (content == NULL) return NULL;
-  PyObject *row = NULL;
-  content->head = (sb_row){.stream_offset = stream_offset, .api_key = (int8_t)api_key, .sequence = (int8_t)sequence};
-  if (values_add_message(&content->memory, (Shape *)shape, values) == 0 && check_arrays(&content->memory, (Shape *)shape) == 0)
-    row = make_row(content, (Shape *)shape, &content->head, content->memory.values);
-  content_release(content, 1);
-  return row;
-}
-
-static PyMethodDef rows_methods[] = {
-    {"row", row_restored, METH_VARARGS, "A row of its own: row(shape, stream_offset, api_key, sequence, values)."},
-    {NULL, NULL, 0, NULL},
-};
-
-int rows_add_types(PyObject *module) {
+int row_add_types(PyObject *module) {
   sequence_name = PyUnicode_InternFromString("sequence");
   tolist_name = PyUnicode_InternFromString("tolist");
   PyObject *module_array = PyImport_ImportModule("array");
@@ -668,6 +464,5 @@ int rows_add_types(PyObject *module) {
   if (sequence_name == NULL || tolist_name == NULL || array_type == NULL) return -1;
   if (add_common_type(module, "Row", &row_spec, &row_type) != 0 || add_common_type(module, "Shape", &shape_spec, &shape_type) != 0)
     return -1;
-  if (add_common_type(module, "Field", &field_spec, &field_type) != 0) return -1;
-  return PyModule_AddFunctions(module, rows_methods);
+  return add_common_type(module, "Field", &field_spec, &field_type);
 }
