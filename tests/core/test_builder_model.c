@@ -3,7 +3,7 @@
 /* Random operations on a builder, each held against a flat array of bytes that this file writes itself. Every other operation meets an
  * allocation or a provider that fails, or a message that is wrong; it must then have changed nothing, and whatever comes next goes on from
  * there. What was taken must show the same bytes to the end. */
-#include "codec_testing.h"
+#include "lending_testing.h"
 #include "memory_testing.h"
 #include "wire_bytes.h"
 
@@ -49,38 +49,7 @@ typedef struct model {
 
 /* ---- a provider that fails ---- */
 
-static long reserves_until_failure; /* 0: none fails */
-static long blocks_lent;
-
-/* Blocks of odd sizes; where it fails, it may have given some before. */
-static sb_status lend_blocks(void *context, size_t min_bytes, void *sink) {
-  (void)context;
-  const bool fails = reserves_until_failure > 0 && --reserves_until_failure == 0;
-  for (size_t given = 0, size = 30; given < min_bytes; given += size, size = (size * 7 + 5) % 301 + 1) {
-    if (fails && given > 60) return SB_NO_MEMORY;
-    uint8_t *data = malloc(size);
-    const sb_status status = data == NULL ? SB_NO_MEMORY : sb_sink_add(sink, data, size, data, 0, NULL);
-    if (status != SB_OK) {
-      free(data);
-      return status;
-    }
-    blocks_lent++;
-  }
-  return fails ? SB_NO_MEMORY : SB_OK;
-}
-
-static void take_block_back(void *context, void *token) {
-  (void)context;
-  blocks_lent--;
-  free(token);
-}
-
-static sb_memory *open_called(void) {
-  const sb_memory_functions functions = {.struct_size = sizeof functions, .reserve = lend_blocks, .release = take_block_back};
-  sb_memory *memory = NULL;
-  assert_ok(sb_memory_open_callback(&functions, &memory));
-  return memory;
-}
+static lender called = {.size_first = 30, .factor = 7, .step = 5, .modulo = 301, .size_min = 1, .lent_by_failing = 60};
 
 /* ---- messages ---- */
 
@@ -330,10 +299,10 @@ static void run(sb_memory *memory, bool traced, uint64_t seed) {
     sb_priv_handle_flush(); /* what the thread has kept would spare the step an allocation */
     if (memory == NULL) sb_pool_trim(NULL);
     if (fault < 2) allocations_until_failure = 1 + (long)random_below(&it.random, 6);
-    if (fault == 2) reserves_until_failure = 1 + (long)random_below(&it.random, 2);
+    if (fault == 2) called.reserves_until_failure = 1 + (long)random_below(&it.random, 2);
     if (fault == 2 && traced) assert_ok(sb_memory_fail_reserve(memory, 1 + random_below(&it.random, 3)));
     const sb_status status = next(&it);
-    allocations_until_failure = reserves_until_failure = 0;
+    allocations_until_failure = called.reserves_until_failure = 0;
     if (traced) assert_ok(sb_memory_fail_reserve(memory, 0));
     assert_true(status == SB_OK || (status == SB_NO_MEMORY && fault <= 2));
     it.failures += status != SB_OK;
@@ -345,7 +314,7 @@ static void run(sb_memory *memory, bool traced, uint64_t seed) {
   sb_schema_close(it.all);
   sb_schema_close(it.empty);
   sb_memory_close(memory);
-  assert_int_equal(blocks_lent, 0);
+  assert_int_equal(called.blocks_lent, 0);
 }
 
 static void random_operations_agree_with_a_flat_array(void **state) {
@@ -357,7 +326,7 @@ static void random_operations_agree_with_a_flat_array(void **state) {
     run(open_fixed(50), false, seed * 5 + 1);
     run(open_tracing_over(open_fixed(7)), true, seed * 5 + 2);
     run(open_tracing_over(open_fixed(4096)), true, seed * 5 + 3);
-    run(open_called(), false, seed * 5 + 4);
+    run(open_called(&called), false, seed * 5 + 4);
   }
 }
 

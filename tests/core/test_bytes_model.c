@@ -4,7 +4,7 @@
  * small. Every fourth operation meets a failure, and must then have changed nothing. */
 #include <math.h>
 
-#include "memory_testing.h"
+#include "lending_testing.h"
 
 #include "failing_memory.h"
 #include "internal.h"
@@ -392,34 +392,7 @@ static sb_status copy_step(model *it) {
   return status;
 }
 
-static long blocks_lent; /* of called_memory */
-
-static sb_status lend_blocks(void *context, size_t min_bytes, void *sink) {
-  (void)context;
-  for (size_t given = 0, size = 1; given < min_bytes; given += size, size = size % 5 + 2) {
-    uint8_t *data = malloc(size);
-    const sb_status status = data == NULL ? SB_NO_MEMORY : sb_sink_add(sink, data, size, data, 0, NULL);
-    if (status != SB_OK) {
-      free(data);
-      return status;
-    }
-    blocks_lent++;
-  }
-  return SB_OK;
-}
-
-static void take_block_back(void *context, void *token) {
-  (void)context;
-  blocks_lent--;
-  free(token);
-}
-
-static sb_memory *open_called(void) {
-  const sb_memory_functions functions = {.struct_size = sizeof functions, .reserve = lend_blocks, .release = take_block_back};
-  sb_memory *memory = NULL;
-  assert_ok(sb_memory_open_callback(&functions, &memory));
-  return memory;
-}
+static lender called = {.size_first = 1, .factor = 1, .step = 0, .modulo = 5, .size_min = 2};
 
 static sb_status open_step(model *it) {
   const flat *shown = &it->view_flats[random_below(&it->random, MODEL_VIEWS)];
@@ -444,7 +417,7 @@ static void model_run(uint32_t block_size, uint32_t other_block_size, uint64_t s
   it.random.state = seed;
   it.memory = open_tracing_over(open_fixed(block_size));
   it.other_memory = open_fixed(other_block_size);
-  it.called_memory = open_called();
+  it.called_memory = open_called(&called);
   assert_ok(sb_memory_open_shared(0, 0, &it.shared_memory));
   assert_ok(sb_buf_open(it.memory, &it.buf));
   for (int i = 0; i < MODEL_VIEWS; i++) assert_ok(sb_view_open(NULL, 0, NULL, &it.views[i]));
@@ -470,7 +443,7 @@ static void model_run(uint32_t block_size, uint32_t other_block_size, uint64_t s
   sb_memory_close(it.other_memory);
   sb_memory_close(it.called_memory);
   sb_memory_close(it.shared_memory);
-  assert_int_equal(blocks_lent, 0);
+  assert_int_equal(called.blocks_lent, 0);
   assert_no_live_blocks();
 }
 

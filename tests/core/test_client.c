@@ -1,5 +1,5 @@
 /* link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc */
-#include "codec_testing.h"
+#include "client_testing.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -9,39 +9,8 @@
 #include "failing_malloc.h"
 
 enum {
-  MANY = 2000,
   LARGE = 50000, /* bytes of a body that no socket's buffer holds many of */
 };
-
-/* What callbacks told, by tag. */
-typedef struct told {
-  sb_client *client;
-  size_t answers[MANY];
-  sb_status status[MANY];
-  int64_t id[MANY];
-  size_t count;
-  sb_status nested; /* what a call from a callback returned */
-  bool cancels;     /* the first callback cancels its own thread */
-} told;
-
-static void note(void *context, uint64_t tag, sb_status status, const sb_row *row, const sb_value *values, size_t value_count) {
-  told *all = context;
-  assert_true(tag < MANY);
-  assert_int_equal(status == SB_OK, row != NULL && values != NULL && value_count == 4);
-  all->answers[tag]++;
-  all->status[tag] = status;
-  if (status == SB_OK) all->id[tag] = values[0].number;
-  all->count++;
-  if (all->cancels) {
-    all->cancels = false;
-    (void)pthread_cancel(pthread_self());
-    pthread_testcancel();
-  }
-  if (all->client != NULL) {
-    all->nested = sb_client_wait(all->client, NULL);
-    sb_client_close(all->client);
-  }
-}
 
 /* The far end of a socket, which a thread plays. */
 typedef struct peer {
@@ -116,12 +85,30 @@ typedef struct pair {
   sb_client *client;
   sb_schema *request;
   told all;
+  bool calls_back;  /* callbacks call the client */
+  sb_status nested; /* what such a call returned */
+  bool cancels;     /* the first callback cancels its own thread */
 } pair;
+
+static void note(void *context, uint64_t tag, sb_status status, const sb_row *row, const sb_value *values, size_t value_count) {
+  pair *both = context;
+  told_note(&both->all, tag, status, row, values, value_count, 4);
+  if (both->cancels) {
+    both->cancels = false;
+    (void)pthread_cancel(pthread_self());
+    pthread_testcancel();
+  }
+  if (both->calls_back) {
+    both->nested = sb_client_wait(both->client, NULL);
+    sb_client_close(both->client);
+  }
+}
 
 static void open_pair(pair *both, peer far, uint32_t in_flight_max, uint32_t timeout_ms) {
   int sockets[2];
   assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), 0);
   memset(&both->all, 0, sizeof both->all);
+  both->calls_back = both->cancels = false;
   both->socket = sockets[0];
   both->far = far;
   both->far.socket = sockets[1];
@@ -129,7 +116,7 @@ static void open_pair(pair *both, peer far, uint32_t in_flight_max, uint32_t tim
   sb_client_options options;
   sb_client_options_init(&options, sizeof options);
   options.answer = note;
-  options.context = &both->all;
+  options.context = both;
   options.in_flight_max = in_flight_max;
   options.timeout_ms = timeout_ms;
   options.memory = far.memory;
@@ -160,7 +147,7 @@ static void each_was_answered_once(const told *all, size_t count) {
   for (size_t i = 0; i < count; i++) {
     assert_int_equal(all->answers[i], 1);
     assert_int_equal(all->status[i], SB_OK);
-    assert_int_equal(all->id[i], i + 7);
+    assert_int_equal(all->number[i], i + 7);
   }
 }
 
@@ -172,13 +159,13 @@ static void many_requests_are_answered_once_each(void **state) {
   for (size_t kind = 0; kind < 2; kind++) {
     for (size_t limit = 0; limit < 3; limit++) {
       open_pair(&both, kinds[kind], limits[limit], 60000);
-      for (uint64_t i = 0; i < MANY; i++) {
+      for (uint64_t i = 0; i < REQUESTS_MAX; i++) {
         assert_ok(send_one(&both, i, i % 50, NULL));
         assert_true(sb_client_in_flight(both.client) <= (limits[limit] == 0 ? SB_PIPELINE_MAX : limits[limit]));
       }
       assert_ok(sb_client_wait(both.client, NULL));
       assert_ok(sb_client_wait(both.client, NULL)); /* nothing more to wait for */
-      each_was_answered_once(&both.all, MANY);
+      each_was_answered_once(&both.all, REQUESTS_MAX);
       close_pair(&both);
     }
   }
@@ -265,12 +252,12 @@ static void a_callback_cannot_call_the_client(void **state) {
   (void)state;
   static pair both;
   open_pair(&both, (peer){.answers_max = SIZE_MAX}, 0, 60000);
-  both.all.client = both.client;
+  both.calls_back = true;
   assert_ok(send_one(&both, 0, 3, NULL));
   assert_ok(sb_client_wait(both.client, NULL));
-  assert_int_equal(both.all.nested, SB_BUSY);
+  assert_int_equal(both.nested, SB_BUSY);
   each_was_answered_once(&both.all, 1);
-  both.all.client = NULL;
+  both.calls_back = false;
   close_pair(&both);
 }
 
@@ -294,7 +281,7 @@ static void a_thread_cancelled_in_a_callback_or_a_wait_leaves_the_client_whole(v
     pair both;
     open_pair(&both, (peer){.answers_max = SIZE_MAX, .memory = heap}, 0, 0);
     for (uint64_t tag = 0; tag < 50; tag++) assert_ok(send_one(&both, tag, 10, NULL));
-    both.all.cancels = !waits;
+    both.cancels = !waits;
     pthread_t thread;
     void *result = NULL;
     assert_int_equal(pthread_create(&thread, NULL, wait_until_cancelled, &both), 0);

@@ -1,6 +1,6 @@
 /* A client with several pairs of messages, requests whose time ends, and servers that mean harm. The far end is played in the same thread
  * where its answers are known before, because a socket holds them. */
-#include "codec_testing.h"
+#include "client_testing.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,26 +10,12 @@
 #include <unistd.h>
 
 enum {
-  MANY = 600,
   SHORT_MS = 20,
   LONG_MS = 60000
 };
 
-typedef struct told {
-  size_t answers[MANY];
-  sb_status status[MANY];
-  int64_t value[MANY];
-  size_t count;
-} told;
-
 static void note(void *context, uint64_t tag, sb_status status, const sb_row *row, const sb_value *values, size_t value_count) {
-  told *all = context;
-  assert_true(tag < MANY);
-  assert_int_equal(status == SB_OK, row != NULL && values != NULL && value_count == 1);
-  all->answers[tag]++;
-  all->status[tag] = status;
-  if (status == SB_OK) all->value[tag] = values[0].number;
-  all->count++;
+  told_note(context, tag, status, row, values, value_count, 1);
 }
 
 enum {
@@ -97,7 +83,7 @@ static void answer(const ends *both, int8_t api_key, int8_t sequence, uint8_t nu
 static void assert_told(const told *all, uint64_t tag, sb_status status, int64_t value) {
   assert_int_equal(all->answers[tag], 1);
   assert_int_equal(all->status[tag], status);
-  if (status == SB_OK) assert_int_equal(all->value[tag], value);
+  if (status == SB_OK) assert_int_equal(all->number[tag], value);
 }
 
 static void each_pair_has_its_response(void **state) {

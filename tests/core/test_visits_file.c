@@ -5,21 +5,6 @@
 
 /* ---- making files ---- */
 
-/* A closed file with some users; records of every type when `indexed`. */
-static void make_file(bool indexed) {
-  if (indexed) tune_small();
-  sb_visit_manager *manager = open_file(SB_DURABILITY_NONE, 3);
-  char text[60];
-  for (uint32_t i = 0; i < (indexed ? 60u : 12u); i++) {
-    snprintf(text, sizeof text, "the text of visit %u, which is what it is", i);
-    add(manager, i % 4 * 1000, i, text, i);
-  }
-  bool found;
-  assert_ok(sb_visit_manager_delete_visits(manager, 0, (uint32_t[]){8, 56}, 2, &found, &visit_error));
-  assert_ok(sb_visit_manager_clear_user(manager, 3000, false, &visit_error));
-  close_file(manager);
-}
-
 /* What a store holds, as one text, or NULL when something of it cannot be read. */
 static char *contents(sb_visit_manager *manager) {
   char *text = calloc(1, 100000);

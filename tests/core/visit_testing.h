@@ -101,6 +101,21 @@ static inline void add(sb_visit_manager *manager, uint32_t user, uint32_t visit_
   assert_ok(sb_visit_manager_add_visit_at(manager, user, visit_id, "url", 3, text, strlen(text), time_ns, &visit_error));
 }
 
+/* A closed file with some users; records of every type when `indexed`. */
+static inline void make_file(bool indexed) {
+  if (indexed) tune_small();
+  sb_visit_manager *manager = open_file(SB_DURABILITY_NONE, 3);
+  char text[60];
+  for (uint32_t i = 0; i < (indexed ? 60u : 12u); i++) {
+    snprintf(text, sizeof text, "the text of visit %u, which is what it is", i);
+    add(manager, i % 4 * 1000, i, text, i);
+  }
+  bool found;
+  assert_ok(sb_visit_manager_delete_visits(manager, 0, (uint32_t[]){8, 56}, 2, &found, &visit_error));
+  assert_ok(sb_visit_manager_clear_user(manager, 3000, false, &visit_error));
+  close_file(manager);
+}
+
 /* The ids of a user, newest first: "3 2 1". */
 static inline const char *ids_of(sb_visit_manager *manager, uint32_t user) {
   static char text[4096];

@@ -190,3 +190,14 @@ static void lsm_close(void *store_) {
 #endif
   free(self);
 }
+
+#define LSM_KIND(open_function) \
+  {.name = DB_NAME, \
+   .open = open_function, \
+   .add = lsm_add, \
+   .get = lsm_get, \
+   .delete_visits = lsm_delete, \
+   .scan = lsm_scan, \
+   .fill_end = lsm_fill_end, \
+   .disk_bytes = lsm_disk_bytes, \
+   .close = lsm_close}

@@ -17,14 +17,4 @@ static void *open_leveldb(const char *folder, bench_purpose purpose) {
   return self;
 }
 
-const store_kind leveldb = {
-    .name = "LevelDB",
-    .open = open_leveldb,
-    .add = lsm_add,
-    .get = lsm_get,
-    .delete_visits = lsm_delete,
-    .scan = lsm_scan,
-    .fill_end = lsm_fill_end,
-    .disk_bytes = lsm_disk_bytes,
-    .close = lsm_close,
-};
+const store_kind leveldb = LSM_KIND(open_leveldb);

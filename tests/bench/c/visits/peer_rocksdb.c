@@ -21,14 +21,4 @@ static void *open_rocksdb(const char *folder, bench_purpose purpose) {
   return self;
 }
 
-const store_kind rocksdb = {
-    .name = "RocksDB",
-    .open = open_rocksdb,
-    .add = lsm_add,
-    .get = lsm_get,
-    .delete_visits = lsm_delete,
-    .scan = lsm_scan,
-    .fill_end = lsm_fill_end,
-    .disk_bytes = lsm_disk_bytes,
-    .close = lsm_close,
-};
+const store_kind rocksdb = LSM_KIND(open_rocksdb);
