@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xaa07a996fdc2fb33ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xa64ef1764c430106ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "aa07a996fdc2fb33"
+const coreDigest = "a64ef1764c430106"

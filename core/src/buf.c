@@ -212,41 +212,46 @@ sb_status sb_buf_reserve(sb_buf *buf, size_t size) {
   return block->size >= size ? SB_OK : reserve_slowly(buf, size, 0);
 }
 
-/* Whether the blocks can become a buf's: each is there once, and nobody else has it. */
-static sb_status blocks_check(sb_block *const *blocks, size_t count) {
+/* Whether the blocks of the pieces can become a buf's: each is there once, and nobody else has it. */
+static sb_status blocks_check(const room_piece *taken, size_t count) {
   size_t bytes = 0;
   for (size_t i = 0; i < count; i++) {
-    if (blocks[i] == NULL) return SB_INVALID_ARGUMENT;
-    if (bytes > PTRDIFF_MAX - (size_t)blocks[i]->size) return SB_TOO_LARGE;
-    bytes += blocks[i]->size;
+    if (taken[i].block == NULL) return SB_INVALID_ARGUMENT;
+    if (bytes > PTRDIFF_MAX - (size_t)taken[i].block->size) return SB_TOO_LARGE;
+    bytes += taken[i].block->size;
   }
   /* A block that stands there twice is found by counting: each time adds an owner. */
-  for (size_t i = 0; i < count; i++) (void)sb_priv_block_retain(blocks[i]);
+  for (size_t i = 0; i < count; i++) (void)sb_priv_block_retain(taken[i].block);
   sb_status status = SB_OK;
   for (size_t i = 0; i < count; i++) {
-    const uint64_t owners = atomic_load_explicit(&blocks[i]->owners, memory_order_acquire);
+    const uint64_t owners = atomic_load_explicit(&taken[i].block->owners, memory_order_acquire);
     if (owners == 2) continue;
     size_t times = 0;
-    for (size_t j = 0; j < count; j++) times += blocks[j] == blocks[i];
+    for (size_t j = 0; j < count; j++) times += taken[j].block == taken[i].block;
     status = times > 1 ? SB_INVALID_ARGUMENT : SB_BUSY;
     break;
   }
-  for (size_t i = 0; i < count; i++) sb_priv_block_release(blocks[i]);
+  for (size_t i = 0; i < count; i++) sb_priv_block_release(taken[i].block);
   return status;
 }
 
 sb_status sb_buf_from_blocks(sb_block *const *blocks, size_t count, sb_memory *memory, sb_buf **buf) {
   if (buf == NULL || (blocks == NULL && count > 0)) return SB_INVALID_ARGUMENT;
-  sb_status status = blocks_check(blocks, count);
   sb_buf *made = NULL;
-  if (status == SB_OK) status = sb_buf_open(memory, &made);
+  sb_status status = sb_buf_open(memory, &made);
   if (status != SB_OK) return status;
   status = room_reserve(made, count);
+  if (status == SB_OK) {
+    /* Read once, so that what is checked is what is taken, whoever changes the list meanwhile. */
+    room_piece *taken = pieces(made);
+    for (size_t i = 0; i < count; i++) taken[i].block = SB_PRIV_READ_ONCE(blocks[i]);
+    status = blocks_check(taken, count);
+  }
   if (status != SB_OK) {
     sb_buf_close(made);
     return status;
   }
-  for (size_t i = 0; i < count; i++) room_push_block(made, blocks[i]);
+  for (size_t i = 0; i < count; i++) room_push_block(made, pieces(made)[i].block);
   *buf = made;
   return SB_OK;
 }
@@ -514,6 +519,10 @@ void sb_buf_clear(sb_buf *buf) {
   buf_check(buf);
   sb_priv_spans_skip(&buf->filled, buf->filled.bytes);
   buf_check(buf);
+}
+
+void sb_priv_buf_copy_out(const sb_buf *buf, uint8_t *target) {
+  if (buf->filled.bytes > 0) sb_priv_spans_copy_out(&buf->filled, 0, target, buf->filled.bytes);
 }
 
 void sb_priv_buf_cut(sb_buf *buf, size_t size) {

@@ -721,13 +721,9 @@ sb_status sb_builder_take(sb_builder *builder, sb_view **frames) {
 sb_status sb_builder_copy_bytes(const sb_builder *builder, void *data, size_t size) {
   if (builder == NULL || (data == NULL && size > 0)) return SB_INVALID_ARGUMENT;
   if (size != sb_builder_size(builder)) return SB_OUT_OF_RANGE;
-  sb_view *frames = NULL;
-  sb_status status = sb_buf_peek(builder->buf, &frames);
-  if (status != SB_OK) return status;
-  status = sb_view_copy_bytes(frames, 0, data, builder->committed);
-  sb_view_close(frames);
-  if (status == SB_OK && builder->piece_used > 0) memcpy((uint8_t *)data + builder->committed, builder->piece, builder->piece_used);
-  return status;
+  sb_priv_buf_copy_out(builder->buf, data);
+  if (builder->piece_used > 0) memcpy((uint8_t *)data + builder->committed, builder->piece, builder->piece_used);
+  return SB_OK;
 }
 
 void sb_builder_clear(sb_builder *builder) {

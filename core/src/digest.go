@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xaa07a996fdc2fb33ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xa64ef1764c430106ull
 import "C"

@@ -80,8 +80,8 @@ sb_status sb_memory_open_default(sb_memory **memory) {
   return status;
 }
 
-sb_status sb_priv_memory_open(sb_memory *memory, sb_memory **opened) {
-  if (memory == NULL) return sb_memory_open_default(opened);
+/* Another owner of a provider that is there. */
+static sb_status again(sb_memory *memory, sb_memory **opened) {
   /* Blocks of a pool are no owners of it: its last handle may be gone while they are out. */
   uint64_t owners = atomic_load_explicit(&memory->owners, memory_order_relaxed);
   do {
@@ -90,6 +90,10 @@ sb_status sb_priv_memory_open(sb_memory *memory, sb_memory **opened) {
   } while (!atomic_compare_exchange_weak(&memory->owners, &owners, owners + 1));
   *opened = memory;
   return SB_OK;
+}
+
+sb_status sb_priv_memory_open(sb_memory *memory, sb_memory **opened) {
+  return memory == NULL ? sb_memory_open_default(opened) : again(memory, opened);
 }
 
 sb_memory *sb_memory_retain(sb_memory *memory) {
@@ -168,7 +172,7 @@ bool sb_block_is_exclusive(const sb_block *block) { return block != NULL && sb_p
 
 sb_status sb_block_memory(const sb_block *block, sb_memory **memory) {
   if (block == NULL || memory == NULL) return SB_INVALID_ARGUMENT;
-  return sb_priv_memory_open(block->memory, memory);
+  return again(block->memory, memory);
 }
 
 sb_status sb_block_set_metadata(sb_block *block, uint64_t key, const void *metadata) {

@@ -63,19 +63,20 @@ static sb_status set_open(sb_schema *const *schemas, size_t count, schema_set **
   for (size_t i = 0; i < 256; i++) made->plans[i] = (frame_plan){.size_min = UINT32_MAX};
   sb_status status = SB_OK;
   for (size_t i = 0; i < count && status == SB_OK; i++) {
-    frame_plan *plan = schemas[i] != NULL ? &made->plans[(uint8_t)schemas[i]->api_key] : NULL;
+    sb_schema *schema = SB_PRIV_READ_ONCE(schemas[i]);
+    frame_plan *plan = schema != NULL ? &made->plans[(uint8_t)schema->api_key] : NULL;
     if (plan == NULL) {
       status = sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "schema %zu is NULL", i);
-    } else if (schemas[i]->direction != schemas[0]->direction) {
-      status = sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "%s and %s have different directions; a parser has one", schemas[0]->name,
-                             schemas[i]->name);
+    } else if (i > 0 && schema->direction != made->schemas[0]->direction) {
+      status = sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "%s and %s have different directions; a parser has one",
+                             made->schemas[0]->name, schema->name);
     } else if (plan->types != NULL) {
       status = sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "%s and %s both have api_key %d", made->schemas[plan->schema_index]->name,
-                             schemas[i]->name, schemas[i]->api_key);
+                             schema->name, schema->api_key);
     } else {
-      *plan = plan_of(schemas[i], i);
+      *plan = plan_of(schema, i);
       if (plan->field_count > made->field_count_max) made->field_count_max = plan->field_count;
-      made->schemas[made->count++] = sb_schema_retain(schemas[i]);
+      made->schemas[made->count++] = sb_schema_retain(schema);
     }
   }
   if (status != SB_OK) {

@@ -137,22 +137,33 @@ sb_status sb_view_open_block(sb_block *block, size_t size, sb_view **view) {
   return status;
 }
 
+/* The room was reserved for what the list said before, which somebody may have changed since. */
+static sb_status push_part(sb_priv_spans *spans, const sb_view *part) {
+  if (part == NULL) return SB_INVALID_ARGUMENT;
+  if (part->spans.bytes > PTRDIFF_MAX - spans->bytes) return SB_TOO_LARGE;
+  if (sb_priv_spans_reserve(spans, part->spans.count) != SB_OK) return SB_NO_MEMORY;
+  sb_priv_spans_push_range(spans, &part->spans, 0, part->spans.bytes);
+  return SB_OK;
+}
+
 sb_status sb_view_open_concat(sb_view *const *views, size_t view_count, sb_view **view) {
   if (view == NULL || (views == NULL && view_count > 0)) return SB_INVALID_ARGUMENT;
   size_t spans = 0, bytes = 0;
   for (size_t i = 0; i < view_count; i++) {
-    if (views[i] == NULL) return SB_INVALID_ARGUMENT;
-    if (views[i]->spans.bytes > PTRDIFF_MAX - bytes) return SB_TOO_LARGE;
-    bytes += views[i]->spans.bytes;
-    spans += views[i]->spans.count; /* cannot overflow: no span is empty */
+    const sb_view *part = SB_PRIV_READ_ONCE(views[i]);
+    if (part == NULL) return SB_INVALID_ARGUMENT;
+    if (part->spans.bytes > PTRDIFF_MAX - bytes) return SB_TOO_LARGE;
+    bytes += part->spans.bytes;
+    spans += part->spans.count; /* cannot overflow: no span is empty */
   }
   sb_view *made = view_make();
   if (made == NULL) return SB_NO_MEMORY;
-  if (sb_priv_spans_reserve(&made->spans, spans) != SB_OK) {
+  sb_status status = sb_priv_spans_reserve(&made->spans, spans);
+  for (size_t i = 0; i < view_count && status == SB_OK; i++) status = push_part(&made->spans, SB_PRIV_READ_ONCE(views[i]));
+  if (status != SB_OK) {
     sb_view_close(made);
-    return SB_NO_MEMORY;
+    return status;
   }
-  for (size_t i = 0; i < view_count; i++) sb_priv_spans_push_range(&made->spans, &views[i]->spans, 0, views[i]->spans.bytes);
   *view = made;
   return SB_OK;
 }

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from .call_graph import read_callers
+
 ROOT = Path(__file__).resolve().parents[2]
 THING = (Path(__file__).parent / "thing.h").read_text(encoding="utf-8")
 
@@ -62,3 +64,9 @@ def generated_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tree(generated_tree: Path, tmp_path: Path) -> Path:
     """A tree of one's own to spoil."""
     return Path(shutil.copytree(generated_tree, tmp_path / "tree", ignore=shutil.ignore_patterns("__pycache__")))
+
+
+@pytest.fixture(scope="session")
+def callers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
+    """For each function of the core those that call it."""
+    return read_callers(tmp_path_factory.mktemp("graph"))

@@ -6,54 +6,14 @@ is computed from the compiler's own call graph of the core. Calls through pointe
 
 from __future__ import annotations
 
-import re
-import subprocess
-from pathlib import Path
-
-import pytest
-
 from bindings.generate import reader
 
+from .call_graph import reaching
 from .conftest import ROOT
 
 API = reader.read(ROOT)
-EDGE = re.compile(r'edge: \{ sourcename: "([^"]+)" targetname: "([^"]+)"')
 # Where functions of a provider are called that may be Go's.
 INTO_PROVIDERS = {"provider_get", "sb_memory_drain"}
-
-
-def name_of(node: str) -> str:
-    """memory.c:provider_get for a static function, sb_x for another."""
-    path, _, name = node.rpartition(":")
-    return f"{Path(path).name}:{name}" if path and not path.endswith(".h") else name
-
-
-@pytest.fixture(scope="module")
-def callers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
-    """For each function those that call it."""
-    folder = tmp_path_factory.mktemp("graph")
-    sources = sorted((ROOT / "core/src").glob("*.c"))
-    command = ["gcc", "-std=gnu11", "-O0", "-DNDEBUG", "-fcallgraph-info", f"-I{ROOT / 'core/include'}", "-c"]
-    subprocess.run([*command, *map(str, sources)], cwd=folder, check=True)
-    found: dict[str, set[str]] = {}
-    graphs = list(folder.glob("*.ci"))
-    assert len(graphs) == len(sources)
-    for graph in graphs:
-        for source, target in EDGE.findall(graph.read_text()):
-            found.setdefault(name_of(target), set()).add(name_of(source))
-    return found
-
-
-def reaching(callers: dict[str, set[str]], names: set[str]) -> set[str]:
-    pending = [node for node in callers if node.rpartition(":")[2] in names]
-    assert {node.rpartition(":")[2] for node in pending} == names
-    found = set(pending)
-    while pending:
-        for caller in callers.get(pending.pop(), ()):
-            if caller not in found:
-                found.add(caller)
-                pending.append(caller)
-    return found
 
 
 def test_go_is_told_which_functions_may_call_back(callers: dict[str, set[str]]) -> None:

@@ -39,8 +39,8 @@ SB_BEGIN_DECLS
  *  Each request is answered exactly once: with SB_OK and its response, with SB_TIMEOUT when its own time is over, or, when the connection
  *  fails, with SB_UNAVAILABLE (the peer has ended it), SB_NOT_FOUND (a response came with a sequence that no request has, or before its
  *  request was sent to the end), SB_CORRUPT (it is not the response of its request's pair, or cannot be read) or another status of a stream
- *  that cannot be read, SB_TIMEOUT or SB_IO. A connection that failed cannot go on: every later call returns the same status. No signal is
- *  raised.
+ *  that cannot be read, SB_TIMEOUT, SB_IO, or SB_NO_MEMORY (there was none for what came). A connection that failed cannot go on: every
+ *  later call returns the same status. No signal is raised.
  *
  *  A request whose time is over keeps its sequence until its response comes, which is then dropped: so no other request gets that response.
  *  Until then it counts as in flight.
