@@ -128,9 +128,19 @@ def run_child(folder: Path, names: list[str]) -> list[str]:
     return said
 
 
-GROUPS: dict[str, list[str]] = {}
-for _name in reentry.CALLS:
-    GROUPS.setdefault(plain(_name).rpartition(".")[0] or "functions", []).append(_name)
+def grouped(size: int) -> dict[str, list[str]]:
+    """The calls of the table, by class, so many in a process."""
+    classes: dict[str, list[str]] = {}
+    for name in reentry.CALLS:
+        classes.setdefault(plain(name).rpartition(".")[0] or "functions", []).append(name)
+    return {
+        f"{of} {at // size + 1}": names[at : at + size]
+        for of, names in classes.items()
+        for at in range(0, len(names), size)
+    }
+
+
+GROUPS = grouped(10)
 
 
 def points_written(name: str) -> int:
