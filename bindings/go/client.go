@@ -19,19 +19,22 @@ import (
 // What contradicts the protocol ends the connection: an answer with a sequence that no request in flight has (ErrNotFound), to another
 // request than its own (ErrCorrupt), or that cannot be read (the frame's own error). So does a peer that has gone (ErrUnavailable; errors.Is also
 // finds what the connection said, such as io.EOF). Every request in flight gets the error then, and so does every later one.
+//
+// A request is in flight for its answer once the system has taken its last byte. On a connection that is not the system's own, such as that of
+// crypto/tls, nobody can know that, and it is as soon as it is being written.
 type Client struct {
 	link
 	slots    chan struct{} // holds one item per request in flight
 	pipeline *Pipeline
 	pending  [PipelineMax]*Pending // those in flight, by sequence as uint8
 	begun    uint64                // requests
-	taken    uint64                // requests that are being written, or have been
+	counted  *countedConn          // conn, where it can be counted
 }
 
 // Pending is a request in flight.
 type Pending struct {
 	response int8          // the api_key that the answer must have
-	number   uint64        // of the request
+	end      int64         // of the request, in the stream of all requests
 	done     chan struct{} // closed when message or err is set
 	message  Message
 	err      error
@@ -50,6 +53,9 @@ func NewClient(conn net.Conn, exchanges []Exchange, options *ParserOptions) (*Cl
 		c.release()
 		return nil, err
 	}
+	if c.counted = newCountedConn(conn); c.counted != nil {
+		c.out = c.counted
+	}
 	c.workers.Add(2)
 	go func() {
 		defer c.workers.Done()
@@ -61,8 +67,7 @@ func NewClient(conn net.Conn, exchanges []Exchange, options *ParserOptions) (*Cl
 	}()
 	go func() {
 		defer c.workers.Done()
-		taken := func(int) { c.taken = c.begun }
-		if err := c.write(op, taken, func(int) {}); err != nil {
+		if err := c.write(op, func(int) {}, func(int) {}); err != nil {
 			c.fail(err)
 		}
 	}()
@@ -122,7 +127,7 @@ func (c *Client) begin(exchange Exchange, values []any) (*Pending, error) {
 		_, finish := c.pipeline.Finish(sequence)
 		return nil, errors.Join(err, finish)
 	}
-	pending := &Pending{response: exchange.Response.APIKey(), number: c.begun, done: make(chan struct{})}
+	pending := &Pending{response: exchange.Response.APIKey(), end: c.taken + int64(c.builder.Size()), done: make(chan struct{})}
 	c.pending[uint8(sequence)] = pending
 	c.begun++
 	return pending, nil
@@ -167,10 +172,14 @@ func (c *Client) answer(messages []Message) error {
 	if c.end != nil {
 		return c.end
 	}
+	sent := c.taken
+	if c.counted != nil {
+		sent = c.counted.sent()
+	}
 	for i := range messages {
 		message := &messages[i]
 		pending := c.pending[uint8(message.Sequence)]
-		if pending == nil || pending.number >= c.taken {
+		if pending == nil || pending.end > sent {
 			return wrong(message, ErrNotFound, "an answer with sequence %d, which no request in flight has", message.Sequence)
 		}
 		if pending.response != message.APIKey {

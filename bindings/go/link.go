@@ -19,10 +19,11 @@ type Exchange struct {
 }
 
 // link is what a Client and Serve share: one goroutine reads frames from a connection, straight into the parser's memory, another writes
-// those that were built meanwhile, straight from the builder's. The first failure ends both. Invariant: whoever uses builder or end holds
+// those that were built meanwhile, straight from the builder's. The first failure ends both. Invariant: whoever uses builder, taken or end holds
 // mutex; parser and batch belong to the goroutine that reads.
 type link struct {
 	conn      net.Conn
+	out       io.Writer         // what writes to conn
 	exchanges map[int8]Exchange // by the api_key of the request; the schemas are the link's
 	parser    *Parser
 	batch     *Batch
@@ -31,6 +32,7 @@ type link struct {
 
 	mutex   sync.Mutex
 	builder *Builder
+	taken   int64         // bytes of frames that are being written, or have been
 	end     error         // what ended the link; nil while it goes on
 	ended   chan struct{} // closed when end is set
 	wake    chan struct{} // holds something when there may be frames to write
@@ -42,7 +44,7 @@ func (l *link) open(op string, conn net.Conn, exchanges []Exchange, receives int
 	if conn == nil {
 		return refuse(op, "conn is nil")
 	}
-	l.conn, l.exchanges = conn, make(map[int8]Exchange, len(exchanges))
+	l.conn, l.out, l.exchanges = conn, conn, make(map[int8]Exchange, len(exchanges))
 	l.ended, l.wake = make(chan struct{}), make(chan struct{}, 1)
 	defer func() {
 		if err != nil {
@@ -208,7 +210,7 @@ func (l *link) write(op string, taken, sent func(frames int)) error {
 		if err != nil {
 			return err
 		}
-		_, err = frames.WriteTo(l.conn)
+		_, err = frames.WriteTo(l.out)
 		frames.Close()
 		if err != nil {
 			return gone(op, "sending failed", err)
@@ -223,6 +225,7 @@ func (l *link) take(taken func(frames int)) (*View, int, error) {
 	count := l.builder.FrameCount()
 	frames, err := l.builder.Take()
 	if err == nil {
+		l.taken += int64(frames.Size())
 		taken(count)
 	}
 	return frames, count, err

@@ -383,6 +383,58 @@ func TestAnAnswerBeforeItsRequestEndsAClient(t *testing.T) {
 	wantError(t, "an answer to a request that was not sent", err, samebytes.ErrNotFound)
 }
 
+// A peer that has read all of a request but its end has nothing to answer, though Write has been called with all of it.
+func TestAnAnswerToARequestThatIsBeingSentEndsAClient(t *testing.T) {
+	client, peer := withPeer(t)
+	long := make([]string, 500)
+	for i := range long {
+		long[i] = strings.Repeat("x", 30_000) // more than any buffer of the system holds
+	}
+	pending := must(client.Begin(soon(t), 3, 7, long))
+	if _, err := io.CopyN(io.Discard, peer, 100_000); err != nil {
+		t.Fatal(err)
+	}
+	peer.send(answerFrame(0, 7))
+	_, err := pending.Wait(soon(t))
+	wantError(t, "an answer to half a request", err, samebytes.ErrNotFound)
+	if !strings.Contains(fmt.Sprint(err), "sequence 0, which no request in flight has") {
+		t.Error(err)
+	}
+}
+
+// A peer that answers as soon as it has read the last byte is never too early, however the writing was cut.
+func TestAnswersThatComeAtOnceAreNeverTooEarly(t *testing.T) {
+	leaves(t)
+	near, far := tcpPair(t)
+	if err := near.SetWriteBuffer(1); err != nil { // the least that the system has
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(soon(t))
+	defer cancel()
+	done := served(ctx, far, exchanges(t), answerBoth)
+	client := must(samebytes.NewClient(near, exchanges(t), nil))
+	defer client.Close()
+	var callers sync.WaitGroup
+	for i := range 8 {
+		callers.Add(1)
+		go func() {
+			defer callers.Done()
+			for j := range 200 {
+				message, err := client.Call(soon(t), 3, i, []string{strings.Repeat("y", 97*j)})
+				if err != nil {
+					t.Errorf("call %d of %d: %v, %v", j, i, message, err)
+					return
+				}
+			}
+		}()
+	}
+	callers.Wait()
+	client.Close()
+	if err := result(t, done); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestClosingAClient(t *testing.T) {
 	client, _ := withPeer(t)
 	var waiting sync.WaitGroup
