@@ -71,15 +71,22 @@ static int by_value(const void *a, const void *b) {
   return left < right ? -1 : left > right;
 }
 
-static void show_tail(const char *what, double *times, size_t count) {
+static void show_times(const char *what, const char *whose, double *times, size_t count) {
   char name[200];
   if (count < 1000) bench_fail("%s: only %zu adds were made", what, count);
   qsort(times, count, sizeof *times, by_value);
   snprintf(name, sizeof name, "%s, 99.99th percentile", what);
-  print_sample(name, ours.name, times[count - 1 - count / 10000] / 1000, "us");
+  print_sample(name, whose, times[count - 1 - count / 10000] / 1000, "us");
+  snprintf(name, sizeof name, "%s, longest", what);
+  print_sample(name, whose, times[count - 1] / 1000, "us");
+}
+
+static void show_tail(const char *what, double *times, size_t count) {
+  char name[200];
+  show_times(what, ours.name, times, count);
+  snprintf(name, sizeof name, "%s, 99.99th percentile", what);
   print_sample(name, "10 ms", 10000, "us");
   snprintf(name, sizeof name, "%s, longest", what);
-  print_sample(name, ours.name, times[count - 1] / 1000, "us");
   print_sample(name, "10 ms", 10000, "us");
 }
 
@@ -98,6 +105,34 @@ static void *read_on(void *context) {
   return NULL;
 }
 
+#define BESIDE_READERS "add beside 8 readers, 1,000,000 users"
+
+static void *work_on(void *context) {
+  readers *self = context;
+  volatile uint64_t sum = 0;
+  while (!atomic_load_explicit(&self->done, memory_order_relaxed)) sum += user_of(sum);
+  return NULL;
+}
+
+/* What of that is the system's: as much work, as long as the adds took, beside as many threads that share nothing with it. Where there are fewer
+ * processors than threads, each has to wait for its turn. */
+static void beside_nothing_shared(double *times, size_t count, double length) {
+  readers self = {0};
+  pthread_t threads[STALL_READERS];
+  for (int i = 0; i < STALL_READERS; i++)
+    if (pthread_create(&threads[i], NULL, work_on, &self) != 0) bench_fail("no thread");
+  for (size_t i = 0; i < count; i++) {
+    const double start = bench_now();
+    double now;
+    do now = bench_now();
+    while (now - start < length);
+    times[i] = now - start;
+  }
+  atomic_store(&self.done, true);
+  for (int i = 0; i < STALL_READERS; i++) pthread_join(threads[i], NULL);
+  show_times(BESIDE_READERS, "nothing shared", times, count);
+}
+
 static uint32_t beside_readers(sb_visit_manager *manager, uint32_t number, double *times) {
   readers self = {.manager = manager};
   pthread_t threads[STALL_READERS];
@@ -107,7 +142,8 @@ static uint32_t beside_readers(sb_visit_manager *manager, uint32_t number, doubl
   for (; count < STALL_ADDS / 10; count++) times[count] = add_one(manager, number++);
   atomic_store(&self.done, true);
   for (int i = 0; i < STALL_READERS; i++) pthread_join(threads[i], NULL);
-  show_tail("add beside 8 readers, 1,000,000 users", times, count);
+  show_tail(BESIDE_READERS, times, count);
+  beside_nothing_shared(times, count, times[count / 2]); /* in order by now: the median */
   return number;
 }
 
