@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xa64ef1764c430106ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x87b43b4976da14bbull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "a64ef1764c430106"
+const coreDigest = "87b43b4976da14bb"

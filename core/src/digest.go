@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xa64ef1764c430106ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x87b43b4976da14bbull
 import "C"

@@ -139,6 +139,9 @@ void sb_priv_descriptors_wait(int first, bool to_write, int second, int64_t time
  * cancellation point. `hold` returns what `release` restores, so they may be nested. */
 int sb_priv_cancel_hold(void);
 void sb_priv_cancel_release(int before);
+static inline void sb_priv_cancel_end(const int *before) { sb_priv_cancel_release(*before); }
+/* The first line of a block in which the thread is not cancelled, because others need what it holds. */
+#define SB_PRIV_UNCANCELLED const int uncancelled __attribute__((cleanup(sb_priv_cancel_end))) = sb_priv_cancel_hold()
 
 /* Who wants to know of a fork. The list is locked while these run and whenever another thread may fork; whoever opens or exchanges
  * descriptors that a child must not keep holds the list meanwhile. `hold` and `release`, both or none, run before a fork, and after it in the

@@ -284,6 +284,7 @@ static sb_status open_file(const char *path, int *file, sb_priv_file_facts *fact
 static bool report_wrong(const sb_visit_report *report) { return report == NULL || report->struct_size < sizeof *report; }
 
 sb_status sb_verify_visits(const char *path, sb_visit_report *report, sb_error *error) {
+  SB_PRIV_UNCANCELLED;
   int file = -1;
   sb_priv_file_facts facts = {0};
   if (path == NULL || report_wrong(report))
@@ -480,6 +481,7 @@ static sb_status write_target(visit_log *log, const char *path, const sb_priv_fi
 }
 
 sb_status sb_salvage_visits(const char *path, const char *target, sb_visit_report *report, sb_error *error) {
+  SB_PRIV_UNCANCELLED;
   int file = -1;
   sb_priv_file_facts facts = {0};
   if (path == NULL || target == NULL || report_wrong(report))

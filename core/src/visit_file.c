@@ -406,6 +406,7 @@ static sb_status show(visit_file *file, uint32_t user, sb_visits *visits, sb_err
   if (in_memory && !__atomic_load_n(&found->recent, __ATOMIC_RELAXED)) __atomic_store_n(&found->recent, true, __ATOMIC_RELAXED);
   sb_priv_visit_lock_read_end(&file->state_lock);
   if (in_file) {
+    SB_PRIV_UNCANCELLED;
     sb_priv_visit_lock_write(&file->state_lock);
     status = sb_priv_visit_log_load(&file->log, user, false, &found, error);
     if (status == SB_OK && found != NULL) status = sb_priv_visit_user_show(found, file->show_max, visits);
@@ -443,6 +444,7 @@ static sb_status list_users(visit_file *file, uint64_t *from, sb_visit_users *us
 }
 
 static sb_status file_users(void *context, sb_visit_users *users, int64_t deadline_ns, sb_error *error) {
+  SB_PRIV_UNCANCELLED;
   visit_file *file = context;
   (void)deadline_ns;
   if (gone(file)) return closed(error);
@@ -457,6 +459,7 @@ static sb_status file_users(void *context, sb_visit_users *users, int64_t deadli
 }
 
 static sb_status file_scan(void *context, uint64_t *next, size_t visits_min, sb_visits *visits, int64_t deadline_ns, sb_error *error) {
+  SB_PRIV_UNCANCELLED;
   visit_file *file = context;
   (void)deadline_ns;
   if (gone(file)) return closed(error);
@@ -499,6 +502,7 @@ static sb_status change(visit_file *file, visit_change *wanted) {
 }
 
 static sb_status file_add(void *context, const sb_visit *visits, size_t count, int64_t deadline_ns, sb_error *error) {
+  SB_PRIV_UNCANCELLED;
   (void)deadline_ns;
   visit_change wanted = {.kind = VISIT_CHANGE_ADD, .visits = visits, .count = count, .error = error};
   return change(context, &wanted);
@@ -506,6 +510,7 @@ static sb_status file_add(void *context, const sb_visit *visits, size_t count, i
 
 static sb_status file_delete(void *context, uint32_t user, const uint32_t *visit_ids, size_t count, bool *found, int64_t deadline_ns,
                              sb_error *error) {
+  SB_PRIV_UNCANCELLED;
   (void)deadline_ns;
   visit_change wanted = {.kind = VISIT_CHANGE_DELETE, .user = user, .visit_ids = visit_ids, .count = count, .error = error};
   const sb_status status = change(context, &wanted);
@@ -516,12 +521,14 @@ static sb_status file_delete(void *context, uint32_t user, const uint32_t *visit
 static sb_status file_compact(void *context, int64_t deadline_ns, sb_error *error);
 
 static sb_status file_clear(void *context, uint32_t user, bool erase, int64_t deadline_ns, sb_error *error) {
+  SB_PRIV_UNCANCELLED;
   visit_change wanted = {.kind = VISIT_CHANGE_CLEAR, .user = user, .error = error};
   const sb_status status = change(context, &wanted);
   return status == SB_OK && erase ? file_compact(context, deadline_ns, error) : status;
 }
 
 static sb_status file_sync(void *context, int64_t deadline_ns, sb_error *error) {
+  SB_PRIV_UNCANCELLED;
   visit_file *file = context;
   (void)deadline_ns;
   if (gone(file)) return closed(error);
@@ -530,6 +537,7 @@ static sb_status file_sync(void *context, int64_t deadline_ns, sb_error *error) 
 }
 
 static sb_status file_compact(void *context, int64_t deadline_ns, sb_error *error) {
+  SB_PRIV_UNCANCELLED;
   visit_file *file = context;
   (void)deadline_ns;
   if (gone(file)) return closed(error);
@@ -563,6 +571,7 @@ static sb_status write_copy(int source, const uint8_t uuid[16], const visit_slot
 }
 
 static sb_status file_copy_to(void *context, const char *path, int64_t deadline_ns, sb_error *error) {
+  SB_PRIV_UNCANCELLED;
   visit_file *file = context;
   (void)deadline_ns;
   if (gone(file)) return closed(error);
@@ -612,6 +621,7 @@ static sb_status reopen(visit_file *file, sb_error *error) {
 }
 
 static sb_status file_refresh(void *context, bool *changed, int64_t deadline_ns, sb_error *error) {
+  SB_PRIV_UNCANCELLED;
   visit_file *file = context;
   (void)deadline_ns;
   if (gone(file)) return closed(error);
@@ -645,6 +655,7 @@ static sb_status file_refresh(void *context, bool *changed, int64_t deadline_ns,
 }
 
 static sb_status file_verify(void *context, sb_visit_report *report, int64_t deadline_ns, sb_error *error) {
+  SB_PRIV_UNCANCELLED;
   visit_file *file = context;
   (void)deadline_ns;
   if (gone(file)) return closed(error);
@@ -660,6 +671,7 @@ static sb_status file_verify(void *context, sb_visit_report *report, int64_t dea
 }
 
 static sb_status file_get_stats(void *context, sb_visit_stats *stats, int64_t deadline_ns, sb_error *error) {
+  SB_PRIV_UNCANCELLED;
   visit_file *file = context;
   (void)deadline_ns;
   if (gone(file)) return closed(error);
@@ -736,6 +748,7 @@ static void release(visit_file *file) {
 }
 
 static sb_status file_finish(void *context, int64_t deadline_ns, sb_error *error) {
+  SB_PRIV_UNCANCELLED;
   visit_file *file = context;
   (void)deadline_ns;
   if (gone(file)) return closed(error);
@@ -753,6 +766,7 @@ static sb_status file_finish(void *context, int64_t deadline_ns, sb_error *error
 }
 
 static void file_close(void *context) {
+  SB_PRIV_UNCANCELLED;
   visit_file *file = context;
   /* In a forked child another thread of the parent may have been changing anything: its copy is left alone. */
   if (atomic_load(&file->forked)) return;
@@ -823,6 +837,7 @@ static sb_status open_once(const char *path, const sb_visit_manager_options *opt
 }
 
 sb_status sb_priv_visit_file_open(const char *path, const sb_visit_manager_options *options, sb_visit_store *store, sb_error *error) {
+  SB_PRIV_UNCANCELLED;
   const int64_t until = sb_priv_monotonic_ns() + (int64_t)options->lock_timeout_ms * 1000000;
   for (int64_t pause = LOCK_LOOK_NS;; pause = pause < LOCK_LOOK_NS_MAX ? pause * 2 : pause) {
     const sb_status status = open_once(path, options, store, error);

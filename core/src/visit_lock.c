@@ -29,6 +29,7 @@ void sb_priv_visit_lock_read(visit_lock *lock) {
   unsigned state = atomic_load_explicit(&lock->state, memory_order_relaxed);
   while ((state & WRITER) == 0)
     if (atomic_compare_exchange_weak_explicit(&lock->state, &state, state + 1, memory_order_acquire, memory_order_relaxed)) return;
+  SB_PRIV_UNCANCELLED;
   (void)pthread_mutex_lock(&lock->mutex);
   if ((atomic_load_explicit(&lock->state, memory_order_relaxed) & WRITER) == 0) {
     (void)atomic_fetch_add_explicit(&lock->state, 1, memory_order_acquire);

@@ -1,5 +1,5 @@
-"""A function that may find no memory says so: whatever can get to an allocation, by the compiler's own call graph of the core, has SB_NO_MEMORY
-among its errors in the header."""
+"""A function that may find no memory says so: whatever can get to an allocation, by the compiler's own call graph of the core, has
+SB_NO_MEMORY among its errors in the header."""
 
 from __future__ import annotations
 

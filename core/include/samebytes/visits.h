@@ -33,11 +33,11 @@ SB_BEGIN_DECLS
  *  ## Threads and fork
  *  Any thread may call any function of a manager at any time, finish and close aside, which come last. Reads run beside each other;
  *  changes take turns, and in the mode SB_DURABILITY_ALWAYS share a sync. Nobody starves, and nobody waits for more than a bounded step of
- *  what another does: a batch of changes, one user, or some pages of an index or a compaction. sb_visits, sb_visit_users and
- *  sb_visit_scan have one user at a time. One process writes a file at a time; readers open it with `read_only`, and
- *  may briefly show a change whose write then failed. The lock is on the file, by whatever name it was opened, and ends when the
- *  handle is closed or its process ends. In a forked child the parent's handles refuse everything
- *  with SB_CLOSED; the child closes them and opens its own.
+ *  what another does: a batch of changes, one user, or some pages of an index or a compaction. A thread that is cancelled (pthread_cancel)
+ *  inside a call ends after it. sb_visits, sb_visit_users and sb_visit_scan have one user at a time. One process writes a file at a time;
+ *  readers open it with `read_only`, and may briefly show a change whose write then failed. The lock is on the file, by whatever name it
+ *  was opened, and ends when the handle is closed or its process ends. In a forked child the parent's handles refuse everything with
+ *  SB_CLOSED; the child closes them and opens its own.
  *
  *  ## Errors
  *  Every function that touches the store returns SB_CLOSED after sb_visit_manager_finish and in a forked child, SB_IO when the system
