@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x87b43b4976da14bbull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xf1a0721d04157f8aull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "87b43b4976da14bb"
+const coreDigest = "f1a0721d04157f8a"

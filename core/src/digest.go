@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x87b43b4976da14bbull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xf1a0721d04157f8aull
 import "C"

@@ -150,7 +150,7 @@ static sb_status page_load(visit_log *log, uint32_t index, sb_error *error) {
   if (status == SB_IO) return sb_priv_visit_io(error, log->pages.problem, "reading the index");
   if (status == SB_NO_MEMORY) return sb_priv_error(error, status, NULL, "no memory to read the index");
   if (status != SB_OK || log->page.type != VISIT_PAGE || !page_is(&log->base, index, &log->page))
-    return sb_priv_visit_corrupt(error, page->offset, "a page of the index is not valid");
+    return sb_priv_visit_corrupt(error, page->offset, "a page of the index is not valid; salvage finds all visits without it");
   log->page_index = index;
   log->row = 0;
   log->row_runs = 0;
@@ -196,7 +196,7 @@ sb_status sb_priv_visit_index_next(visit_log *log, uint64_t from, uint64_t *user
   const sb_status status = page_load(log, index, error);
   if (status != SB_OK) return status;
   const uint32_t row = page_row(&log->page, from);
-  if (row == log->page.count) return sb_priv_visit_corrupt(error, log->page.offset, "a page of the index contradicts the list of pages");
+  if (row == log->page.count) return sb_priv_visit_corrupt(error, log->page.offset, "a page of the index contradicts the list of pages; salvage finds all visits without it");
   *user = page_user(&log->page, row);
   return SB_OK;
 }

@@ -761,6 +761,33 @@ static void assert_index_is_not_believed(void (*change)(uint8_t *data, uint64_t 
   assert_int_equal(remove(test_path), 0);
 }
 
+/* Compaction goes by the index, so it cannot go on without a page of it: that is told, with what to do, and nothing is lost by doing so. */
+static void a_damaged_page_of_the_index_costs_no_visit(void **state) {
+  (void)state;
+  make_file(true);
+  static char before[4][4096];
+  sb_visit_manager *manager = open_file(SB_DURABILITY_NONE, 0);
+  for (uint32_t i = 0; i < 4; i++) snprintf(before[i], sizeof before[i], "%s", ids_of(manager, i * 1000));
+  close_file(manager);
+  size_t size;
+  uint8_t *data = read_whole(test_path, &size);
+  const uint64_t index = visit_load64(data + VISIT_SECTOR * (1 + (size_t)slot_of(data)) + 24);
+  data[visit_load64(data + index + VISIT_HEAD + 32 + 8) + VISIT_HEAD + 1] ^= 1;
+  write_whole(test_path, data, size);
+  free(data);
+  assert_ok(try_open(false, &manager));
+  assert_status(sb_visit_manager_compact(manager, &visit_error), SB_CORRUPT);
+  assert_non_null(strstr(visit_error.message, "salvage finds all visits without it"));
+  sb_visit_manager_close(manager);
+  sb_visit_report report;
+  assert_ok(salvage(test_path, &report));
+  sb_visit_manager_options options = options_of(SB_DURABILITY_NONE, 0);
+  options.read_only = true;
+  assert_ok(sb_visit_manager_open(beside(".salvaged"), &options, &manager, &visit_error));
+  for (uint32_t i = 0; i < 4; i++) assert_string_equal(ids_of(manager, i * 1000), before[i]);
+  sb_visit_manager_close(manager);
+}
+
 static void of_another_file(uint8_t *data, uint64_t index, uint64_t page) {
   uint8_t *copy = data + index + visit_load32(data + index) - VISIT_HEADER_SIZE;
   (void)page;
@@ -1340,6 +1367,7 @@ int main(void) {
       visit_test(verify_finds_what_checksums_do_not),
       visit_test(verify_takes_a_torn_slot_for_bytes_that_nobody_uses),
       visit_test(a_seed_follows_from_any_record),
+      visit_test(a_damaged_page_of_the_index_costs_no_visit),
       visit_test(a_scan_finds_what_trying_each_place_finds),
       visit_test(a_scan_keeps_and_reads_little),
       visit_test(opening_verify_and_salvage_read_a_constant_times_the_size),
