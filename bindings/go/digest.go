@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xf1a0721d04157f8aull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x0c397e53ca2e36f3ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "f1a0721d04157f8a"
+const coreDigest = "0c397e53ca2e36f3"

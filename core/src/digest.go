@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xf1a0721d04157f8aull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x0c397e53ca2e36f3ull
 import "C"
