@@ -61,6 +61,12 @@ unfinished() {
   ! git grep -nIwE --untracked -e 'TODO|FIXME|XXX' -- . ':!.ci/lint.sh'
 }
 
+# Whatever has sentences. The words are parts of names and data, or misspelt on purpose.
+spelling() {
+  git ls-files -co --exclude-standard -- '*.[chm]*' '*.py*' '*.go' '*.sh' '*.to*ml' Makefile '*.cmake' '*.txt' '.ci/run' |
+    xargs codespell --ignore-words-list=viewin,caf,inout,everythings,uesr,ans
+}
+
 check 'C format' clang-format --dry-run --Werror "${c_files[@]}"
 check 'C (clang-tidy)' clang_tidy
 check 'C files begin with their Go build line' build_lines
@@ -70,6 +76,7 @@ check 'Python types (mypy)' mypy --no-error-summary bindings/generate bindings/p
 check 'Go format' go_format
 check 'Go (vet)' go vet ./...
 check 'shell (shellcheck)' shellcheck "${shell_files[@]}"
+check 'spelling (codespell)' spelling
 check 'no path of one machine' machine_paths
 check 'nothing marked as unfinished' unfinished
 check 'generated files match the headers' python -m bindings.generate --check

@@ -264,7 +264,7 @@ class Reader:
             self.refuse(
                 place,
                 name,
-                f"says not whose its result is; add SB_{owner.upper()}"
+                f"does not say who owns its result; add SB_{owner.upper()}"
                 + ("(parameter)" if owner == "borrowed" else ""),
             )
         elif not owner and {"owned", "borrowed"} & notes.keys():

@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x0c397e53ca2e36f3ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x64dc9cf2f09981e5ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "0c397e53ca2e36f3"
+const coreDigest = "64dc9cf2f09981e5"

@@ -96,7 +96,7 @@ func TestPoolCacheCatchesASecondPut(t *testing.T) {
 		t.Errorf("a Put of nothing: %v", err)
 	}
 	var wait sync.WaitGroup
-	for range 200 { // in one instant
+	for range 200 { // in the same instant
 		buffer := must(cache.Get(100))
 		errs := make([]error, 4)
 		for i := range errs {

@@ -5043,9 +5043,9 @@ func (v *VisitManager) addVisits(visits []visit) error {
 //
 //   - Ownership: all is borrowed for the call, and what it shows is copied.
 //   - Threads: any.
-//   - Errors: ErrInvalidArgument, with the column's name, when it has not as many values as there are users;
-//     ErrOutOfRange for an offset and a length outside of the values; otherwise as VisitManager.AddVisits,
-//     with the index of the visit in error.frame.
+//   - Errors: ErrInvalidArgument, with the column's name, when it does not have as many values as there are
+//     users; ErrOutOfRange for an offset and a length outside of the values; otherwise as
+//     VisitManager.AddVisits, with the index of the visit in error.frame.
 //   - Since: 1.0
 func (v *VisitManager) AddVisitColumns(users []uint32, visitIds []uint32, urls *Column, texts *Column, timesNs []int64) error {
 	if urls == nil {

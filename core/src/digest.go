@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x0c397e53ca2e36f3ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x64dc9cf2f09981e5ull
 import "C"

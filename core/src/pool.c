@@ -5,7 +5,7 @@
  *
  * A put finds pool, class and state of a block from its address (pool_slab.c), so it can't be told a wrong size, and refuses what is no block or
  * is back already. Two threads that put the same block in the same instant may both succeed, and the block is in two magazines then. Who
- * takes one from a magazine looks at it again, so it is handed out once as a rule; it is not if both are taken in one instant as well,
+ * takes one from a magazine looks at it again, so it is normally handed out once, but twice if both copies are taken in the same instant,
  * or if one is left when the memory has become a slab again. Whoever needs more uses trace, poison_on_put or guard_pages: puts take the lock.
  *
  * A pool that has been closed lives until its last block is back. Its structure is recycled but never freed, as headers of slabs are,

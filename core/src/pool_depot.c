@@ -156,7 +156,8 @@ static sb_priv_record *kept_pop(sb_pool *pool, sb_priv_class *class) {
     class->kept--;
     if (slab->kept_first == SB_PRIV_BLOCK_NONE) list_remove(class, SB_PRIV_SLAB_HAS_KEPT, slab);
     if (SB_PRIV_LIKELY(sb_priv_record_state(record) == SB_PRIV_BLOCK_KEPT)) return record;
-    block_taken(pool, class, record); /* it was put twice in one instant, and the later one counts: it is in a magazine, or out again */
+    block_taken(pool, class,
+                record); /* it was put twice in the same instant, and the later one counts: it is in a magazine, or out again */
   }
   return NULL;
 }
@@ -216,7 +217,7 @@ static void block_untaken(sb_pool *pool, sb_priv_class *class, sb_priv_record *r
 
 /* The same for a block from a magazine or batch. */
 static void block_uncached(sb_pool *pool, sb_priv_class *class, sb_priv_record *record) {
-  /* If it was put twice in one instant it was cached twice, and the other one counts; that may be another pool's or class's by now. */
+  /* If it was put twice in the same instant it was cached twice, and the other one counts; that may be another pool's or class's by now. */
   if (sb_priv_record_state(record) != SB_PRIV_BLOCK_CACHED) return;
   const sb_priv_slab *slab = sb_priv_slab_of(record);
   if (atomic_load_explicit(&slab->pool, memory_order_relaxed) == pool && &pool->classes[slab->class_index] == class)

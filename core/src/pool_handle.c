@@ -4,11 +4,10 @@
  * number that was given back, or was never one, is found to be wrong, whatever it is.
  *
  * The quick way of a get looks at the table while the thread uses its magazines. Whoever closes the pool waits for that if the thread has a
- * magazine of that pool; if it has none there is nothing in it, and structures of pools are never freed. In that case the structure may become
- * another pool's while the get reads it: whatever mixture it reads, the search for a class ends at the last one, which always holds any size,
- * and the magazine is one of the thread's own for a slot that it has nothing in, because only
- * the thread itself gives its caches to pools. A put needs the pool to compare it
- * with the block's own, and nothing more.
+ * magazine of that pool; if it has none there is nothing in it, and structures of pools are never freed. In that case the structure may
+ * become another pool's while the get reads it: whatever mixture it reads, the search for a class ends at the last one, which always holds
+ * any size, and the magazine is one of the thread's own for a slot that it has nothing in, because only the thread itself gives its caches
+ * to pools. A put needs the pool to compare it with the block's own, and nothing more.
  *
  * Any other call on a number first counts itself into the word of its entry, and is then sure of the pool until it counts itself out; who closes the
  * pool, or gives the number back, changes the word so that nobody comes in any more, and waits for those inside. Calls that are inside

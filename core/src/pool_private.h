@@ -338,12 +338,12 @@ static inline void sb_priv_magazine_add(_Atomic uint64_t *counter) {
   atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
 }
 
-/* Whether a free block is still what it was. If it was put twice in one instant, the other one may count; and its slab may have gone since. */
+/* Whether a free block is still what it was. If it was put twice in the same instant, the other one may count; and its slab may have gone since. */
 static inline bool sb_priv_item_valid(sb_priv_item item) {
   return SB_PRIV_LIKELY(sb_priv_record_state(item.record) == SB_PRIV_BLOCK_CACHED) && SB_PRIV_LIKELY(item.record->block.data == item.data);
 }
 
-/* Takes the last block of a magazine and gives it `state`. False if there is none, or if the last one was put twice in one instant and the
+/* Takes the last block of a magazine and gives it `state`. False if there is none, or if the last one was put twice in the same instant and the
  * other one counts: it is no longer there then. */
 static inline bool sb_priv_magazine_pop(sb_priv_magazine *magazine, uint8_t state, sb_priv_item *taken) {
   SB_PRIV_FORGET(magazine);

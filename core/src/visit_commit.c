@@ -4,9 +4,8 @@
  * batch, syncs once if the mode says so, makes the changes in memory, and wakes the others. So memory shows only what is as durable as
  * the mode promises, and concurrent durable changes share a sync.
  *
- * With two threads that add in turns, each would lead for itself alone and pay for waking the other besides. So a leader who saw company
- * last
- * time waits for it, a fraction of a sync at most.
+ * With two threads that add in turns, each would lead a batch of one and pay for waking the other besides. So a leader that had followers
+ * last time waits for it, a fraction of a sync at most.
  *
  * Invariant between batches: writer.end == log.end, writer.sequence == log.sequence, writer.bytes is empty, nobody has room reserved. */
 

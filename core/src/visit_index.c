@@ -196,7 +196,9 @@ sb_status sb_priv_visit_index_next(visit_log *log, uint64_t from, uint64_t *user
   const sb_status status = page_load(log, index, error);
   if (status != SB_OK) return status;
   const uint32_t row = page_row(&log->page, from);
-  if (row == log->page.count) return sb_priv_visit_corrupt(error, log->page.offset, "a page of the index contradicts the list of pages; salvage finds all visits without it");
+  if (row == log->page.count)
+    return sb_priv_visit_corrupt(error, log->page.offset,
+                                 "a page of the index contradicts the list of pages; salvage finds all visits without it");
   *user = page_user(&log->page, row);
   return SB_OK;
 }

@@ -1,9 +1,8 @@
 //go:build !samebytes_shared
 
 /* Reading a file: header, index, replay, and users when they are asked for. Replay does not read visits: it checks each record and notes
- * for
- * whom it is; a user's records are read and applied when the user is first asked for. So an open costs what checking the tail costs, and a
- * file that claims much takes memory for what it has only.
+ * for whom it is; a user's records are read and applied when the user is first asked for. So an open costs what checking the tail costs,
+ * and a file that claims much takes memory for what it has only.
  *
  * Files are read with pread and never mapped: another process may cut a file short, which would kill a reader of a mapping.
  *

@@ -4,8 +4,8 @@
  * that no other change comes between; between batches everybody goes on.
  *
  * While a copy is being made, users in memory that are in it know their places there, not those in the file. If the copy is given up,
- * nobody
- * knows the latter any more; then no index is written until a compaction succeeds or the file is opened again, and nothing else is lost. */
+ * nobody knows the latter any more; then no index is written until a compaction succeeds or the file is opened again, and nothing else is
+ * lost. */
 
 #include <errno.h>
 #include <stdlib.h>

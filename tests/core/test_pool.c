@@ -1430,7 +1430,7 @@ static void a_block_put_by_a_destructor_of_an_ending_thread_comes_back(void **st
   sb_pool_close(pool);
 }
 
-/* Two threads that put a block in one instant can both find that it is out. Here the second one is made to. */
+/* Two threads that put a block in the same instant can both find that it is out. Here the second one is made to. */
 static void a_block_put_by_two_threads_in_one_instant_is_handed_out_once(void **state) {
   (void)state;
   helper its[2];

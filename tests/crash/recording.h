@@ -1,9 +1,8 @@
 #ifndef RECORDING_H
 #define RECORDING_H
 
-/* What recorder.c writes and replay.c reads: one of these, then the path, the second path, and the data, for each call that changes
- * files, in the
- * order in which the calls returned. */
+/* What recorder.c writes and replay.c reads: one of these, then the path, the second path, and the data, for each call that changes files,
+ * in the order in which the calls returned. */
 
 #include <stdint.h>
 

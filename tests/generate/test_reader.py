@@ -168,7 +168,7 @@ WRONG = [
         "SB_BORROWED(forever) const char *sb_thing_name",
         "const char *sb_thing_name",
         "SB_METHOD const char *sb_thing_name",
-        "sb_thing_name: says not whose its result is; add SB_BORROWED(parameter)",
+        "sb_thing_name: does not say who owns its result; add SB_BORROWED(parameter)",
     ),
     Wrong(
         "owner-of-an-input",

@@ -33,7 +33,7 @@ static PyGetSetDef batch_getset[] = {
 };
 
 static PyType_Slot batch_slots[] = {
-    {Py_tp_doc, "Makes rows, and counts the memoryviews of columns, while which it does not change."},
+    {Py_tp_doc, "Makes rows; cannot change while memoryviews of its columns exist."},
     {Py_tp_dealloc, batch_dealloc},
     {Py_tp_getset, batch_getset},
     {Py_tp_members, exporter_members},

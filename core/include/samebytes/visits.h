@@ -241,7 +241,7 @@ SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_add_visits(sb_visit_mana
  *  crash aside, which may keep the first of them only.
  *
  *  Ownership: all is borrowed for the call, and what it shows is copied.      Threads: any.
- *  Errors: SB_INVALID_ARGUMENT, with the column's name, when it has not as many values as there are users; SB_OUT_OF_RANGE for an offset and
+ *  Errors: SB_INVALID_ARGUMENT, with the column's name, when it does not have as many values as there are users; SB_OUT_OF_RANGE for an offset and
  *  a length outside of the values; otherwise as sb_visit_manager_add_visits, with the index of the visit in `error.frame`.
  *  Since: 1.0 */
 SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_add_visit_columns(

@@ -2267,8 +2267,8 @@ class VisitManager(Handle):
 
         Ownership: all is borrowed for the call, and what it shows is copied.
         Threads: any.
-        Errors: InvalidArgumentError, with the column's name, when it has not as many values as there are
-        users; OutOfRangeError for an offset and a length outside of the values; otherwise as
+        Errors: InvalidArgumentError, with the column's name, when it does not have as many values as there
+        are users; OutOfRangeError for an offset and a length outside of the values; otherwise as
         VisitManager.add_visits, with the index of the visit in `error.frame`.
         Since: 1.0
         """

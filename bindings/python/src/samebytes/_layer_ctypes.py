@@ -4397,8 +4397,8 @@ def sb_visit_manager_add_visit_columns(
 
     Ownership: all is borrowed for the call, and what it shows is copied.
     Threads: any.
-    Errors: SB_INVALID_ARGUMENT, with the column's name, when it has not as many values as there are users;
-    SB_OUT_OF_RANGE for an offset and a length outside of the values; otherwise as
+    Errors: SB_INVALID_ARGUMENT, with the column's name, when it does not have as many values as there are
+    users; SB_OUT_OF_RANGE for an offset and a length outside of the values; otherwise as
     sb_visit_manager_add_visits, with the index of the visit in `error.frame`.
     Since: 1.0
     """
