@@ -1,9 +1,11 @@
-"""The words of the project, as far as a test can see: wraps that an edit has broken, and turns of phrase that no English reader would write.
+"""The words of the project, as far as a test can see: wraps that an edit has broken, and turns of phrase that no English reader would
+write.
 
 Spelling is codespell's, which `make lint` runs."""
 
 from __future__ import annotations
 
+import itertools
 import re
 import subprocess
 from collections.abc import Iterator
@@ -84,7 +86,7 @@ def of_comments(lines: list[str]) -> Iterator[Paragraph]:
 def broken_wraps(file: Path) -> Iterator[str]:
     lines = file.read_text(encoding="utf-8").split("\n")
     for start, paragraph in of_page(lines) if file.suffix == ".md" else of_comments(lines):
-        for i, (line, following) in enumerate(zip(paragraph, paragraph[1:], strict=False)):
+        for i, (line, following) in enumerate(itertools.pairwise(paragraph)):
             word = re.sub(r"^\s*\*?\s*", "", following).split(" ")[0]
             table = re.search(r"\S {3,}\S", line + "\n" + following) is not None
             fits = len(line) + 1 + len(word) <= SHORT
