@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x64dc9cf2f09981e5ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x92692c653e6f9995ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "64dc9cf2f09981e5"
+const coreDigest = "92692c653e6f9995"

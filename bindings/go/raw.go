@@ -1168,7 +1168,9 @@ type VisitManagerOptions struct {
 	// Compact in a thread of the library, which starts for this only. Otherwise the calls that change visits do
 	// it, a piece each.
 	CompactInThread bool
-	// how long an open waits for a file that another handle writes, before ErrLocked; 0: not at all
+	// How long an open waits for a file that another handle writes, before ErrLocked; 0: not at all. It looks
+	// again and again, at first each millisecond, then each 20, and at the end. Nobody queues: who closes a file
+	// and opens it again at once may keep others out.
 	LockTimeoutMs uint32
 	// Bytes that users in memory may take, 0: VisitMemoryDefault. Above it users leave the memory, and are read
 	// from the file when they are asked for; those who were changed stay until the next index, which then comes

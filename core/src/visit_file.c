@@ -13,7 +13,8 @@
 
 #define INTERVAL_MS_DEFAULT 100
 #define ROUNDS_MAX 8         /* of opening a file that others exchange meanwhile */
-#define LOCK_LOOK_NS 1000000 /* how often an open looks whether a lock is free; longer, the longer it waits */
+#define LOCK_LOOK_NS 1000000 /* how often an open looks whether a lock is free; */
+#define LOCK_LOOK_PART 16    /* longer, the longer it waits: this part of the time so far, */
 #define LOCK_LOOK_NS_MAX 20000000
 #define CUT_MAX 100000000u /* numbers of files with what was cut off, and one more */
 #define SCAN_ROWS 1024u    /* for which a walk makes room at once */
@@ -838,12 +839,15 @@ static sb_status open_once(const char *path, const sb_visit_manager_options *opt
 
 sb_status sb_priv_visit_file_open(const char *path, const sb_visit_manager_options *options, sb_visit_store *store, sb_error *error) {
   SB_PRIV_UNCANCELLED;
-  const int64_t until = sb_priv_monotonic_ns() + (int64_t)options->lock_timeout_ms * 1000000;
-  for (int64_t pause = LOCK_LOOK_NS;; pause = pause < LOCK_LOOK_NS_MAX ? pause * 2 : pause) {
+  const int64_t began = sb_priv_monotonic_ns(), until = began + (int64_t)options->lock_timeout_ms * 1000000;
+  for (;;) {
     const sb_status status = open_once(path, options, store, error);
     if (status != SB_LOCKED || options->lock_timeout_ms == 0) return status;
-    const int64_t left = until - sb_priv_monotonic_ns();
+    const int64_t now = sb_priv_monotonic_ns(), left = until - now;
     if (left <= 0) return status;
+    int64_t pause = (now - began) / LOCK_LOOK_PART;
+    if (pause < LOCK_LOOK_NS) pause = LOCK_LOOK_NS;
+    if (pause > LOCK_LOOK_NS_MAX) pause = LOCK_LOOK_NS_MAX;
     sb_priv_sleep_ns(pause < left ? pause : left);
   }
 }

@@ -1,3 +1,5 @@
+/* link: -Wl,--wrap=sb_priv_monotonic_ns,--wrap=sb_priv_sleep_ns */
+
 /* The lock between readers and changes: the order in which threads get in is forced, one after the other, and looked at. Run under
  * ThreadSanitizer, too. */
 
@@ -171,6 +173,54 @@ static void writers_exclude_everybody(void **state) {
   sb_priv_visit_lock_destroy(&shared_lock);
 }
 
+/* ---- waiting for the lock of a file ---- */
+
+static bool own_clock; /* time passes by sleeping alone */
+static int64_t clock_ns, longest_ns;
+static unsigned sleeps;
+
+int64_t __real_sb_priv_monotonic_ns(void);
+int64_t __wrap_sb_priv_monotonic_ns(void);
+int64_t __wrap_sb_priv_monotonic_ns(void) { return own_clock ? clock_ns : __real_sb_priv_monotonic_ns(); }
+
+void __real_sb_priv_sleep_ns(int64_t ns);
+void __wrap_sb_priv_sleep_ns(int64_t ns);
+void __wrap_sb_priv_sleep_ns(int64_t ns) {
+  if (!own_clock) {
+    __real_sb_priv_sleep_ns(ns);
+    return;
+  }
+  sleeps++;
+  clock_ns += ns;
+  if (ns > longest_ns) longest_ns = ns;
+}
+
+static void assert_looks(uint32_t timeout_ms, unsigned least, unsigned most, int64_t pause_ns) {
+  sb_visit_manager_options options = options_of(SB_DURABILITY_NONE, 0);
+  sb_visit_manager *other = NULL;
+  options.lock_timeout_ms = timeout_ms;
+  sleeps = 0;
+  longest_ns = 0;
+  const int64_t began = clock_ns;
+  assert_status(sb_visit_manager_open(test_path, &options, &other, &visit_error), SB_LOCKED);
+  assert_true(clock_ns - began == timeout_ms * INT64_C(1000000)); /* it looked at the end, too */
+  if (sleeps < least || sleeps > most || longest_ns > pause_ns)
+    fail_msg("%u ms: %u looks, %lld ns apart at most", (unsigned)timeout_ms, sleeps, (long long)longest_ns);
+}
+
+/* A file that is closed and opened in a loop is free for moments, so who looks seldom never finds it so. */
+static void a_short_wait_looks_often_and_a_long_one_costs_little(void **state) {
+  (void)state;
+  sb_visit_manager *manager = open_file(SB_DURABILITY_NONE, 0);
+  own_clock = true;
+  assert_looks(0, 0, 0, 0);
+  assert_looks(30, 25, 30, 2000000);
+  assert_looks(1000, 50, 120, 20000000);
+  assert_looks(60000, 3000, 3200, 20000000);
+  own_clock = false;
+  close_file(manager);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(readers_who_come_later_do_not_pass_a_writer),
@@ -178,6 +228,7 @@ int main(void) {
       cmocka_unit_test(writers_take_turns_in_the_order_in_which_they_came),
       cmocka_unit_test(a_pause_waits_for_no_reader_who_sleeps),
       cmocka_unit_test(writers_exclude_everybody),
+      visit_test(a_short_wait_looks_often_and_a_long_one_costs_little),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

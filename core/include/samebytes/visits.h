@@ -180,7 +180,9 @@ typedef struct sb_visit_manager_options {
   bool compact_in_thread;
   uint8_t reserved[2];                               /**< 0 */
   SB_NATIVE SB_NULLABLE const sb_visit_store *store; /**< copied; taken over by a successful open; NULL: the file at `path` */
-  uint32_t lock_timeout_ms; /**< how long an open waits for a file that another handle writes, before SB_LOCKED; 0: not at all */
+  /** How long an open waits for a file that another handle writes, before SB_LOCKED; 0: not at all. It looks again and again, at first each
+   *  millisecond, then each 20, and at the end. Nobody queues: who closes a file and opens it again at once may keep others out. */
+  uint32_t lock_timeout_ms;
   /** Bytes that users in memory may take, 0: SB_VISIT_MEMORY_DEFAULT. Above it users leave the memory, and are read from the file when they
    *  are asked for; those who were changed stay until the next index, which then comes earlier. */
   uint64_t memory_max;

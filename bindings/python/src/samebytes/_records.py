@@ -490,7 +490,10 @@ class VisitManagerOptions(NamedTuple):
     it, a piece each.
     """
     lock_timeout_ms: int = 0
-    """how long an open waits for a file that another handle writes, before LockedError; 0: not at all"""
+    """How long an open waits for a file that another handle writes, before LockedError; 0: not at all. It looks
+    again and again, at first each millisecond, then each 20, and at the end. Nobody queues: who closes a file
+    and opens it again at once may keep others out.
+    """
     memory_max: int = 0
     """Bytes that users in memory may take, 0: VISIT_MEMORY_DEFAULT. Above it users leave the memory, and are
     read from the file when they are asked for; those who were changed stay until the next index, which then
