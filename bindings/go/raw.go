@@ -4910,7 +4910,7 @@ func (c *Channel) Stop() {
 // done: the garbage collector closes it as well, but late.
 type VisitManager struct {
 	handle
-	closing
+	visitManagerState
 }
 
 func newVisitManager(object *C.sb_visit_manager) *VisitManager {
@@ -5555,7 +5555,7 @@ func (v *VisitUsers) GetAll() ([]VisitUser, error) {
 // the garbage collector closes it as well, but late.
 type VisitScan struct {
 	handle
-	walked
+	visitScanState
 }
 
 func newVisitScan(object *C.sb_visit_scan) *VisitScan {
