@@ -1,4 +1,4 @@
-"""Writes the Go layer (bindings/go/raw.go) and the stamps that make Go notice an edited core.
+"""Writes the Go layer (bindings/go/raw_HEADER.go, one per header) and the stamps that make Go notice an edited core.
 
 Each C function becomes one Go function or method with the same name by the rule of model.py: inputs are checked, handles are held open
 during the call, and outputs become results. What Go cannot say safely by rule alone gets its exported face by hand in bindings/go: a name
@@ -17,6 +17,7 @@ from . import emit_abi, emit_status
 from .model import (
     Api,
     Class,
+    Constant,
     Entity,
     Function,
     Kind,
@@ -679,47 +680,68 @@ def struct_uses(api: Api) -> tuple[set[str], set[str]]:
     return filled, read
 
 
-def emit_constants(api: Api, docs: Docs) -> list[str]:
+def emit_constants(constants: list[Constant], docs: Docs) -> list[str]:
     lines: list[str] = []
-    for constant in api.constants:
+    for constant in constants:
         name = go_constant_name(constant)
         if constant.doc:
             lines += docs.comment(f"{name}: {constant.doc}", "\t")
         else:
             lines += [f"\t// {name} is {constant.name} of C."]
         lines.append(f"\t{name}{' Status' if constant.group == 'status' else ''} = {constant.value}")
-    return ["// The constants of the headers.", "const (", *lines, ")", ""]
+    return ["// The constants of the header.", "const (", *lines, ")", ""] if lines else []
 
 
-def raw(api: Api) -> str:
+def raw_name(header: str) -> str:
+    return f"bindings/go/raw_{header.removesuffix('.h')}.go"
+
+
+def directives(functions: list[Function]) -> list[str]:
+    """What cgo may assume of each function."""
+    lines: list[str] = []
+    for function in functions:
+        lines.append(f"#cgo noescape {function.name}")
+        if not function.calls_back:
+            lines.append(f"#cgo nocallback {function.name}")
+    return [*lines, ""] if lines else []
+
+
+def raw(api: Api, header: str) -> str:
+    """One header: its constants and structures, the classes that it declares with all their methods, and its other functions."""
     docs = Docs(api)
     filled, read = struct_uses(api)
     handles = [p for f in api.functions for p in f.parameters if p.takes]
     taken = {p.ctype for p in handles if p.kind in (Kind.HANDLE, Kind.HANDLES)}
     many = {p.ctype for p in handles if p.kind is Kind.HANDLES}
-    lines = [NOTICE, "", "//go:build cgo", "", f"package {PACKAGE}", "", "/*"]
-    lines += ["#cgo CFLAGS: -I${SRCDIR}/../../core/include"]
-    for function in api.functions:
-        lines.append(f"#cgo noescape {function.name}")
-        if not function.calls_back:
-            lines.append(f"#cgo nocallback {function.name}")
-    imports = ["import (", '\t"slices"', '\t"unsafe"', ")"] if many else ['import "unsafe"']
-    lines += ["", "#define SB_BINDING", "#include <samebytes/samebytes.h>", "*/", 'import "C"', "", *imports, ""]
-    lines += emit_constants(api, docs)
-    for struct in api.structs:
+    body = emit_constants([c for c in api.constants if c.place.header == header], docs)
+    for struct in (s for s in api.structs if s.place.header == header):
         if struct.name in filled | read:
-            lines += emit_struct(docs, struct)
-        lines += emit_fill(api, struct) if struct.name in filled else []
-        lines += emit_read(api, struct) if struct.name in read else []
-    for cls in api.classes:
-        lines += emit_class(docs, cls, cls.name in taken)
-        lines += emit_taking(cls) if cls.name in many else []
+            body += emit_struct(docs, struct)
+        body += emit_fill(api, struct) if struct.name in filled else []
+        body += emit_read(api, struct) if struct.name in read else []
+    classes = [c for c in api.classes if c.header == header]
+    for cls in classes:
+        body += emit_class(docs, cls, cls.name in taken)
+        body += emit_taking(cls) if cls.name in many else []
         for function in (*cls.constructors, *cls.methods):
-            lines += emit_function(api, docs, function)
+            body += emit_function(api, docs, function)
     for function in api.functions:
-        if function.role == "function":
-            lines += emit_function(api, docs, function)
-    return "\n".join(lines).rstrip("\n") + "\n"
+        if function.role == "function" and function.place.header == header:
+            body += emit_function(api, docs, function)
+    if not body:
+        return ""
+    text = "\n".join(body).rstrip("\n") + "\n"
+    functions = [f for f in api.functions if re.search(rf"\bC\.{f.name}\(", text)]
+    lines = [NOTICE, "", "//go:build cgo", "", f"package {PACKAGE}", ""]
+    if re.search(r"\bC\.", text):
+        lines += ["/*", *directives(functions), "#define SB_BINDING", "#include <samebytes/samebytes.h>", "*/"]
+        lines += ['import "C"', ""]
+    used = [name for name in ("slices", "unsafe") if re.search(rf"\b{name}\.", text)]
+    if len(used) > 1:
+        lines += ["import (", *(f'\t"{name}"' for name in used), ")", ""]
+    else:
+        lines += [f'import "{name}"\n' for name in used]
+    return "\n".join(lines) + "\n" + text
 
 
 def core_digest(api: Api, root: Path) -> str:
@@ -739,6 +761,8 @@ def core_digest(api: Api, root: Path) -> str:
 def stamp(package: str, digest: str, constraint: str) -> str:
     """Go's build cache does not see that a C file changed elsewhere; it sees that this file did."""
     lines = [NOTICE, "", f"//go:build {constraint}", "", f"package {package}", ""]
+    if package == PACKAGE:
+        lines.append("// #cgo CFLAGS: -I${SRCDIR}/../../core/include")
     lines += [f"// #cgo CFLAGS: -DSB_CORE_DIGEST=0x{digest}ull", 'import "C"']
     if package == PACKAGE:
         lines += [
@@ -751,8 +775,9 @@ def stamp(package: str, digest: str, constraint: str) -> str:
 
 def emit(api: Api, root: Path) -> dict[str, str]:
     digest = core_digest(api, root)
-    return {
-        "bindings/go/raw.go": raw(replace(api.bound(), go_by_hand=written_by_hand(root))),
+    bound = replace(api.bound(), go_by_hand=written_by_hand(root))
+    files = {raw_name(header.name): raw(bound, header.name) for header in api.headers}
+    return {name: text for name, text in files.items() if text} | {
         "bindings/go/digest.go": stamp(PACKAGE, digest, "cgo"),
         "core/src/digest.go": stamp("core", digest, "cgo && !samebytes_shared"),
     }

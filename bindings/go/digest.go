@@ -4,6 +4,7 @@
 
 package samebytes
 
+// #cgo CFLAGS: -I${SRCDIR}/../../core/include
 // #cgo CFLAGS: -DSB_CORE_DIGEST=0x3b6141bf747284d7ull
 import "C"
 

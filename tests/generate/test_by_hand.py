@@ -22,9 +22,8 @@ def add(tree: Path, name: str, text: str) -> None:
 
 
 def test_a_function_or_method_with_a_face_in_go_is_not_exported(tree: Path) -> None:
-    before = written(tree, f"{GO}/raw.go")
-    assert "\nfunc CRC32C(" in before
-    assert "\nfunc (p *Pool) GetStats(" in before
+    assert "\nfunc CRC32C(" in written(tree, f"{GO}/raw_crc32c.go")
+    assert "\nfunc (p *Pool) GetStats(" in written(tree, f"{GO}/raw_pool.go")
     faces = """
 func CRC32C(crc uint32, data []byte) uint32 {
 	return cRC32C(crc, data)
@@ -35,26 +34,27 @@ func (p *Pool) GetStats() (PoolStats, error) {
 }
 """
     add(tree, f"{GO}/text.go", faces)
-    after = written(tree, f"{GO}/raw.go")
+    after = written(tree, f"{GO}/raw_crc32c.go")
     assert "\nfunc cRC32C(" in after
     assert "\nfunc CRC32C(" not in after
+    after = written(tree, f"{GO}/raw_pool.go")
     assert "\nfunc (p *Pool) getStats(" in after
     assert "\nfunc (p *Pool) GetStats(" not in after
 
 
 def test_a_face_in_a_test_of_go_is_none(tree: Path) -> None:
     add(tree, f"{GO}/pool_test.go", "\nfunc CRC32C() {}\n")
-    assert "\nfunc CRC32C(" in written(tree, f"{GO}/raw.go")
+    assert "\nfunc CRC32C(" in written(tree, f"{GO}/raw_crc32c.go")
 
 
 def test_a_type_with_a_face_in_go_is_not_exported(tree: Path) -> None:
     add(tree, f"{GO}/pool.go", "\ntype PoolStats struct{}\n")
-    assert "\ntype poolStats struct {" in written(tree, f"{GO}/raw.go")
+    assert "\ntype poolStats struct {" in written(tree, f"{GO}/raw_pool.go")
 
 
 def test_a_state_in_go_is_part_of_the_object(tree: Path) -> None:
     add(tree, f"{GO}/pool.go", "\ntype pipelineState struct{}\n")
-    assert "\ntype Pipeline struct {\n\thandle\n\tpipelineState\n}" in written(tree, f"{GO}/raw.go")
+    assert "\ntype Pipeline struct {\n\thandle\n\tpipelineState\n}" in written(tree, f"{GO}/raw_pipeline.go")
 
 
 def offered(classes: str) -> str:
