@@ -27,28 +27,17 @@ GO_FILES := $(shell find core bindings/go tests -name '*.go' 2>/dev/null) $(wild
 .PHONY: all help deps deps-test build core generate demo test test-c test-go test-generate test-python test-conformance test-demo \
 	test-packaging test-crash test-fuzz conformance lint bench install dist nightly clean
 
-all: build
+all: build ## the same as build
 
-help:
-	@echo 'make demo [LOG=FILE]   the main job: a web log through C, Python and Go, and back'
-	@echo 'make test              all tests; test-c, test-go, test-python, ... run a part'
-	@echo 'make build             core, Python package and programs, in build/'
-	@echo 'make generate          write what is generated from the headers'
-	@echo 'make conformance       the same vectors through all four bindings'
-	@echo 'make lint              formatting, static checks, types'
-	@echo 'make bench [PART=codec]  benchmarks'
-	@echo 'make bench-against BASE=REVISION [PART=codec]  this tree beside an earlier commit of itself'
-	@echo 'make nightly           the long forms of the tests'
-	@echo 'make install [PREFIX=/usr/local] [DESTDIR=] [LIBDIR=lib]   library, headers, pkg-config and CMake files'
-	@echo 'make dist              sdist and wheel of the Python package, in build/dist'
-	@echo 'make deps              install what the machine lacks (as root), and the tools in build/venv'
-	@echo 'make clean             remove build/'
+# A target's line is what stands behind ## where its rule begins.
+help: ## this list
+	@sed -nE 's/^([a-z-]+):[^#]*## *(.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{ printf "make %-22s %s\n", $$1, $$2 }'
 
 # ---------------------------------------------------------------------------------------------------------------------------- tools
 
 # Asked each time, because it takes no time; only what is missing is installed.
-deps: $(VENV)/.stamp-build
-deps-test: $(VENV)/.stamp-test
+deps: $(VENV)/.stamp-build ## install what the machine lacks (as root), and the tools in build/venv
+deps-test: $(VENV)/.stamp-test ## the same, and what the tests need
 
 .PHONY: machine machine-test
 machine:
@@ -71,10 +60,10 @@ $(VENV)/.stamp-test: | machine-test
 
 # ---------------------------------------------------------------------------------------------------------------------------- build
 
-build: core $(VENV)/.stamp-package $(PROGRAMS)
+build: core $(VENV)/.stamp-package $(PROGRAMS) ## core, Python package and programs, in build/
 
 # Ninja knows best what is stale, and takes no time when nothing is.
-core: $(VENV)/.stamp-build
+core: $(VENV)/.stamp-build ## the C library only, in build/core
 	@cmake -S core -B build/core -G Ninja -DCMAKE_BUILD_TYPE=Release -DSAMEBYTES_WERROR=ON -DCMAKE_INSTALL_LIBDIR=$(LIBDIR) \
 		-DCMAKE_C_COMPILER=$(CC) --log-level=WARNING > build/core.log || { cat build/core.log; exit 1; }
 	@cmake --build build/core -- --quiet
@@ -108,17 +97,17 @@ build/bin/exchange_go: $(GO_FILES)
 	go build -o $@ ./tests/exchange/worker_go
 $(filter %_go,$(PROGRAMS)): | machine
 
-generate: $(VENV)/.stamp-build
+generate: $(VENV)/.stamp-build ## write what is generated from the headers
 	$(BIN)/python -m bindings.generate
 
 # ----------------------------------------------------------------------------------------------------------------------- demo, tests
 
-demo: build
+demo: build ## the main job: a web log through C, Python and Go, and back; LOG=FILE for one of yours
 	@$(BIN)/python tests/demo/demo.py $(if $(LOG),"$$LOG")
 
 # One part after the other; the first that fails ends the run and says its name.
 TEST_PARTS := c go generate python conformance demo crash fuzz packaging
-test: build deps-test
+test: build deps-test ## all tests, one part after the other
 	@for part in $(TEST_PARTS); do $(MAKE) --no-print-directory test-$$part || { echo "make test: the part '$$part' failed" >&2; exit 1; }; done
 	@echo 'make test: all parts passed: $(TEST_PARTS)'
 
@@ -139,7 +128,7 @@ C_TEST = cmake -S tests -B build/check/$(1) -G Ninja -DCMAKE_BUILD_TYPE=Debug -D
 	cmake --build build/check/$(1) -- --quiet $(3); \
 	ctest --test-dir build/check/$(1) --output-on-failure --no-tests=error -j2 $(if $(3),-R '^($(subst $(SPACE),|,$(strip $(3))))$$')
 
-test-c: deps-test
+test-c: deps-test ## the core: with assertions, under sanitizers, and its threads under ThreadSanitizer
 	$(call heading,C with assertions)
 	@$(call C_TEST,debug)
 	$(call heading,C with AddressSanitizer and UndefinedBehaviorSanitizer)
@@ -147,7 +136,7 @@ test-c: deps-test
 	$(call heading,C threads with ThreadSanitizer)
 	@$(call C_TEST,thread,thread,$(THREADED))
 
-test-go: | machine
+test-go: | machine ## the Go package, also with the race detector
 	$(call heading,Go)
 	go vet ./...
 	go test ./...
@@ -157,11 +146,11 @@ test-go: | machine
 	go -C tests/arrow vet ./...
 	go -C tests/arrow test ./...
 
-test-generate: build deps-test
+test-generate: build deps-test ## the generator
 	$(call heading,generator)
 	$(PYTEST_PARALLEL) tests/generate
 
-test-python: build deps-test
+test-python: build deps-test ## the Python package, through CFFI and through ctypes
 	$(call heading,Python by CFFI)
 	SAMEBYTES_BACKEND=cffi $(PYTEST_PARALLEL) tests/python
 	$(call heading,Python by ctypes)
@@ -174,7 +163,7 @@ PYTEST_SANITIZED = PYTHONPATH=$(CURDIR)/$(PYTHON_SANITIZED)/package PYTHONMALLOC
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 $(PYTEST) -s
 SANITIZED_TESTS := tests/python --ignore=tests/python/test_hostile.py
 .PHONY: test-python-sanitize
-test-python-sanitize: deps-test
+test-python-sanitize: deps-test ## the Python package with library and extensions under sanitizers
 	@cmake -S bindings/python -B $(PYTHON_SANITIZED) -G Ninja -DCMAKE_BUILD_TYPE=Debug -DSAMEBYTES_SANITIZE='$(SANITIZERS)' \
 		-DCMAKE_C_COMPILER=$(CC) -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python > build/check-python.log || { cat build/check-python.log; exit 1; }
 	@rm -rf $(PYTHON_SANITIZED)/package
@@ -185,30 +174,30 @@ test-python-sanitize: deps-test
 	$(call heading,Python by ctypes with AddressSanitizer and UndefinedBehaviorSanitizer)
 	SAMEBYTES_BACKEND=ctypes $(PYTEST_SANITIZED) $(SANITIZED_TESTS)
 
-test-conformance: build deps-test build/bin/testee_c_s390x
+test-conformance: build deps-test build/bin/testee_c_s390x ## all bindings against the same vectors, and exchange between processes
 	$(call heading,conformance)
 	$(PYTEST_PARALLEL) tests/conformance
 	$(call heading,exchange between processes)
 	$(PYTEST) tests/exchange
 
 # The same by hand: the runner's own table.
-conformance: build deps-test build/bin/testee_c_s390x
+conformance: build deps-test build/bin/testee_c_s390x ## the same vectors through all bindings, as a table
 	@$(BIN)/python tests/conformance/runner.py
 
-test-demo: build deps-test
+test-demo: build deps-test ## the demo
 	$(call heading,demo)
 	$(PYTEST) tests/demo
 
-test-packaging: build deps-test
+test-packaging: build deps-test ## what is installed: library, wheel, sdist, Go module
 	$(call heading,packaging)
 	$(PYTEST_PARALLEL) --dist loadfile tests/packaging
 
-test-crash: deps-test
+test-crash: deps-test ## crashes of the store of visits
 	$(call heading,crashes of the store of visits)
 	$(PYTEST) tests/crash
 
 # Each target for some seconds, or FUZZ_SECONDS=n; prints how many inputs were tried.
-test-fuzz: deps-test
+test-fuzz: deps-test ## the fuzzers, each for some seconds or FUZZ_SECONDS=n
 	$(call heading,fuzzing)
 	$(PYTEST) -s tests/fuzz
 
@@ -217,7 +206,7 @@ test-fuzz: deps-test
 # Not test_pool_guard, which means to be ended by signals; AddressSanitizer has seen it.
 VALGRIND := --quiet --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite --fair-sched=yes
 nightly: export SAMEBYTES_NIGHTLY := 1
-nightly: test
+nightly: test ## the long forms of the tests
 	$(call heading,C with more seeds)
 	SAMEBYTES_SEEDS=20 ctest --test-dir build/check/sanitize --output-on-failure --no-tests=error -j2 --repeat until-fail:3
 	$(call heading,C: pools for an hour or SAMEBYTES_POOL_SECONDS)
@@ -239,7 +228,7 @@ nightly: test
 	$(call heading,Go fuzzing)
 	for target in FuzzParser FuzzBytes; do go test -run '^$$' -fuzz "^$$target\$$" -fuzztime 10m ./tests/go; done
 
-lint: deps $(VENV)/.stamp-lint $(VENV)/.stamp-test
+lint: deps $(VENV)/.stamp-lint $(VENV)/.stamp-test ## formatting, static checks, types
 	@.ci/lint.sh
 
 # The store of visits by itself, for those who change it; its first lines say what it measures.
@@ -248,22 +237,22 @@ build/bench/visits_alone: tests/bench/c/visits_alone.c tests/bench/c/bench.h $(L
 	$(CC) -std=gnu11 -O2 -g -Wall -Wextra -Wshadow -Werror -Icore/include $< -o $@ -pthread -Lbuild/core -lsamebytes \
 		-Wl,-rpath,$(CURDIR)/build/core
 
-bench: build
+bench: build ## benchmarks; PART=codec for one part
 	@$(BIN)/python tests/bench/bench.py $(PART)
 
 # The same cases beside those of an earlier commit, in one run: make bench-against BASE=v1.0 [PART=pool]
 .PHONY: bench-against
-bench-against: build
+bench-against: build ## this tree beside an earlier commit of itself: BASE=REVISION [PART=codec]
 	@$(BIN)/python tests/bench/against.py $(if $(BASE),'$(BASE)',$(error BASE says which commit to compare with)) $(PART)
 
 # ---------------------------------------------------------------------------------------------------------------------------- results
 
-install: core
+install: core ## library, headers, pkg-config and CMake files; PREFIX=/usr/local DESTDIR= LIBDIR=lib
 	cmake --install build/core --prefix '$(PREFIX)'
 	@if [[ -z '$(DESTDIR)' && $$(id -u) = 0 ]]; then ldconfig; fi
 
-dist: deps-test
+dist: deps-test ## sdist and wheel of the Python package, in build/dist
 	$(BIN)/python -m build --no-isolation --outdir build/dist bindings/python
 
-clean:
+clean: ## remove build/
 	rm -rf build

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from .model import Api, Class, Constant, Entity, Function, Kind, Struct, class_name, exception_name
@@ -48,30 +50,46 @@ BUILTINS = {
     "SB_UNAVAILABLE": ("ConnectionError",),
     "SB_TIMEOUT": ("TimeoutError",),
 }
-# Classes whose bytes, or columns, can be seen through a memoryview, by a base in C that counts them.
-EXPORTERS = {"sb_pool": "Pool", "sb_block": "Block", "sb_view": "View", "sb_batch": "Batch"}
-# Those that any thread may use at any time: see docs/threads.md.
+# Classes that any thread may use at any time: see docs/threads.md.
 CONCURRENT = {"sb_memory", "sb_pool", "sb_block", "sb_schema", "sb_schema_file", "sb_channel"}
-# Those that have no attributes but their base's.
-SMALL = {"sb_block"}
-# Classes that _bytes.py, _channel.py and _codec.py say in the words of Python; the package exports those.
-REFINED = {
-    "Batch",
-    "Block",
-    "Buf",
-    "Builder",
-    "Channel",
-    "Memory",
-    "Parser",
-    "Pool",
-    "Schema",
-    "View",
-    "VisitManager",
-    "VisitScan",
-}
-REFINED |= {"salvage_visits", "verify_visits"}
-# Records that only the layers have: the package exports classes of these names.
-REFINED_RECORDS = {"Visit"}
+
+
+@dataclass(frozen=True)
+class ByHand:
+    """What the hand-written modules of the package say, which the generated classes follow."""
+
+    offered: frozenset[str]  # what the package exports in the words of Python, other than by C's names
+    small: frozenset[str]  # classes without attributes of their own: they say __slots__ = ()
+    bases: frozenset[str]  # classes in C that are bases of the generated ones: they count memoryviews
+
+
+def written_by_hand(root: Path) -> ByHand:
+    folder = root / PACKAGE
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.py"))}
+    trees = {stem: ast.parse(text) for stem, text in texts.items() if not text.startswith(HEAD)}
+    stubs = folder / "_objects.pyi"
+    in_c = (
+        {node.name for node in ast.parse(stubs.read_text(encoding="utf-8")).body if isinstance(node, ast.ClassDef)}
+        if stubs.exists()
+        else set()
+    )
+    package = trees["__init__"].body if "__init__" in trees else []
+    offered = {
+        alias.name
+        for node in package
+        if isinstance(node, ast.ImportFrom) and node.module in trees
+        for alias in node.names
+    }
+    small: set[str] = set()
+    for node in (node for tree in trees.values() for node in tree.body if isinstance(node, ast.ClassDef)):
+        bases = [ast.unparse(base) for base in node.bases]
+        if f"_classes.{node.name}" in bases and any(
+            ast.unparse(inner) == "__slots__ = ()" for inner in ast.walk(node) if isinstance(inner, ast.Assign)
+        ):
+            small.add(node.name)
+        if f"_objects.{node.name}" in bases:  # it is the base of the hand-written class itself
+            in_c.discard(node.name)
+    return ByHand(frozenset(offered), frozenset(small), frozenset(in_c))
 
 
 def public(constant: str) -> str:
@@ -115,7 +133,7 @@ def record(api: Api, struct: Struct) -> str:
     return "\n".join(lines) + "\n"
 
 
-def records(api: Api) -> str:
+def records(api: Api, by_hand: ByHand) -> str:
     head = f'''{HEAD}"""Constants of the library, and its structures as named tuples."""
 
 from __future__ import annotations
@@ -133,7 +151,7 @@ if TYPE_CHECKING:
         if constant.doc:
             lines.append(docstring(spoken(api, constant.doc), "").rstrip("\n"))
     names = [public(c.name) for c in api.constants] + [
-        class_name(s.name) for s in api.structs if class_name(s.name) not in REFINED_RECORDS
+        class_name(s.name) for s in api.structs if class_name(s.name) not in by_hand.offered
     ]
     return "\n\n".join([head + "\n".join(lines) + "\n", *(record(api, s) for s in api.structs), all_names(names)])
 
@@ -364,16 +382,17 @@ class Method:
         return decorator + head + ":\n" + doc + "".join(f"{indent}    {line}\n" for line in self.body(make))
 
 
-def handle_class(api: Api, c: Class) -> str:
+def handle_class(api: Api, by_hand: ByHand, c: Class) -> str:
+    name = class_name(c.name)
     header = next(h for h in api.headers if h.name == c.header)
-    bases = f"_objects.{EXPORTERS[c.name]}, Handle" if c.name in EXPORTERS else "Handle"
+    bases = f"_objects.{name}, Handle" if name in by_hand.bases else "Handle"
     text = f"{header.title}.\n\n{prose(header.manual)}"
     parts = [
-        f"class {class_name(c.name)}({bases}):\n"
+        f"class {name}({bases}):\n"
         + docstring(spoken(api, text), "    ")
         # The memory of small objects is kept for the next ones, which a dict of their own would forbid.
-        + ("\n    if not TYPE_CHECKING:\n        __slots__ = ()\n" if c.name in SMALL else "")
-        + ("\n    _concurrent = True\n" if c.name in CONCURRENT - SMALL else "")
+        + ("\n    if not TYPE_CHECKING:\n        __slots__ = ()\n" if name in by_hand.small else "")
+        + ("\n    _concurrent = True\n" if c.name in CONCURRENT and name not in by_hand.small else "")
         + f"\n    _destroy = staticmethod(layer.{c.destructor.name})\n"
     ]
     parts += [Method(api, f).write("    ") for f in (*c.constructors, *c.methods)]
@@ -392,7 +411,7 @@ def prose(manual: str) -> str:
     return "\n\n".join(joined(p) for p in kept)
 
 
-def classes(api: Api) -> str:
+def classes(api: Api, by_hand: ByHand) -> str:
     head = f'''{HEAD}"""The classes of the handles, and the functions that belong to none, by C's names: sb_pool_get_stats is Pool.get_stats
 
 The package exports these, or subclasses of them that say the same in the words of Python.
@@ -414,18 +433,17 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 '''
     functions = [f for f in api.functions if f.role == "function"]
-    names = ({class_name(c.name) for c in api.classes} | {safe(f.short) for f in functions}) - REFINED
-    bodies = [*(handle_class(api, c) for c in api.classes), *(Method(api, f).write("") for f in functions)]
+    names = ({class_name(c.name) for c in api.classes} | {safe(f.short) for f in functions}) - by_hand.offered
+    bodies = [*(handle_class(api, by_hand, c) for c in api.classes), *(Method(api, f).write("") for f in functions)]
     return "\n\n".join([head, *bodies, all_names(names)])
 
 
 def emit(api: Api, root: Path) -> dict[str, str]:
-    del root
-    api = api.bound()
+    api, by_hand = api.bound(), written_by_hand(root)
     version = ".".join(map(str, api.version))
     return {
         f"{PACKAGE}/_version.py": f'{HEAD}"""The version, where the build finds it."""\n\n__version__ = "{version}"\n',
-        f"{PACKAGE}/_records.py": records(api),
+        f"{PACKAGE}/_records.py": records(api, by_hand),
         f"{PACKAGE}/errors.py": exceptions(api),
-        f"{PACKAGE}/_classes.py": classes(api),
+        f"{PACKAGE}/_classes.py": classes(api, by_hand),
     }

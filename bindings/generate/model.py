@@ -195,6 +195,7 @@ class Api:
     texts: dict[str, str] = field(default_factory=dict, hash=False, compare=False)  # header name -> source text
     drop_ins: tuple[DropIn, ...] = ()  # what the headers beside the folder samebytes/ declare
     layouts: tuple[Layout, ...] = ()  # of all structures, in the order of the headers
+    go_by_hand: frozenset[str] = frozenset()  # what hand-written files of bindings/go define; emit_go.py looks
 
     def struct(self, name: str) -> Struct:
         return next(s for s in self.structs if s.name == name)

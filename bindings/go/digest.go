@@ -4,6 +4,7 @@
 
 package samebytes
 
+// #cgo CFLAGS: -I${SRCDIR}/../../core/include
 // #cgo CFLAGS: -DSB_CORE_DIGEST=0x92692c653e6f9995ull
 import "C"
 

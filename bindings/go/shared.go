@@ -8,7 +8,7 @@ import "C"
 import (
 	"fmt"
 
-	_ "github.com/samebytes/samebytes/core/include/samebytes" // the headers that raw.go compiles against
+	_ "github.com/samebytes/samebytes/core/include/samebytes" // the headers that the generated files compile against
 )
 
 // A program works with a library of the same major and at least its own minor version. An older one may lack functions, or keep what

@@ -85,8 +85,8 @@ func timeNs(op string, t time.Time) (int64, error) {
 	return ns, nil
 }
 
-// closing is what a VisitManager keeps for Go: how its last step ended, which Close waits for.
-type closing struct {
+// visitManagerState is what a VisitManager keeps for Go: how its last step ended, which Close waits for.
+type visitManagerState struct {
 	last *lastStep
 }
 
@@ -96,7 +96,7 @@ type lastStep struct {
 }
 
 // destroyer returns what destroys the manager. It must not hold the manager, so that the garbage collector may find it.
-func (c *closing) destroyer() func(unsafe.Pointer) {
+func (c *visitManagerState) destroyer() func(unsafe.Pointer) {
 	step := &lastStep{done: make(chan struct{})}
 	c.last = step
 	return func(object unsafe.Pointer) {
@@ -388,8 +388,8 @@ func (v *VisitManager) All() iter.Seq2[Visit, error] {
 	}
 }
 
-// walked is what a VisitScan keeps for Go: whose visits it walks over.
-type walked struct {
+// visitScanState is what a VisitScan keeps for Go: whose visits it walks over.
+type visitScanState struct {
 	manager *VisitManager
 }
 

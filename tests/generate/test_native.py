@@ -211,6 +211,6 @@ def test_a_native_field_keeps_its_place_and_is_nobodys_to_fill() -> None:
     )
     assert "read_only: bool" in record
     assert "store:" not in record
-    go = FILES["bindings/go/raw.go"].split("type VisitManagerOptions struct {")[1].split("\n}")[0]
+    go = FILES["bindings/go/raw_visits.go"].split("type VisitManagerOptions struct {")[1].split("\n}")[0]
     assert "ReadOnly bool" in go
     assert "Store" not in go
