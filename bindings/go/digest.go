@@ -5,8 +5,8 @@
 package samebytes
 
 // #cgo CFLAGS: -I${SRCDIR}/../../core/include
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x92692c653e6f9995ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xf736edbcdfbcc389ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "92692c653e6f9995"
+const coreDigest = "f736edbcdfbcc389"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x92692c653e6f9995ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xf736edbcdfbcc389ull
 import "C"

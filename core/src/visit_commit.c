@@ -343,7 +343,7 @@ static void commit(visit_file *file, visit_change *batch) {
   for (visit_change *change = batch; change != NULL; change = change->next) {
     change->status = atomic_load(&file->poisoned) ? poisoned(change->error) : encode(file, change);
   }
-  sb_priv_visit_lock_write_pause(&file->state_lock);
+  sb_priv_visit_lock_write_end(&file->state_lock);
 
   sb_status status = SB_OK;
   sb_error error = {0};
@@ -482,7 +482,7 @@ static sb_status index_step(visit_file *file, uint64_t bytes, sb_error *error) {
   file->writer.durable = log->durable;
   if (!pass->active) sb_priv_visit_pass_begin(pass, log, &file->writer);
   sb_status status = sb_priv_visit_pass_step(pass, log, bytes, error);
-  sb_priv_visit_lock_write_pause(&file->state_lock);
+  sb_priv_visit_lock_write_end(&file->state_lock);
   /* Not synced by itself: nobody waits for it, and the next change that has to be on disk takes it there. */
   if (status == SB_OK) status = write_records(file, error);
   sb_priv_visit_lock_write(&file->state_lock);

@@ -5,10 +5,6 @@
  * before the next writer, so writers cannot starve readers either. The locks of the system promise neither: glibc lets readers pass a writer
  * that waits, for as long as there are any.
  *
- * A change takes the lock twice, and writes to the file in between. There it only pauses: readers may go in, but those who sleep are not
- * waited for unless they have come in by themselves. Where processors are few, counting them in would make each change wait until the system
- * has let each of them run once. They go in at the end of the change at the latest.
- *
  * `state` is how many readers are inside, plus WRITER while a writer is inside or waits for them to leave. WRITER is set and cleared under
  * the mutex only; a reader who finds it not set needs no mutex. */
 
@@ -40,12 +36,7 @@ void sb_priv_visit_lock_read(visit_lock *lock) {
   } else {
     const unsigned phase = lock->phase;
     lock->waiting_readers++;
-    while (lock->phase == phase && (atomic_load_explicit(&lock->state, memory_order_relaxed) & WRITER) != 0)
-      (void)pthread_cond_wait(&lock->readers_go, &lock->mutex);
-    if (lock->phase == phase) { /* a pause; who ends the phase counts this reader in */
-      lock->waiting_readers--;
-      (void)atomic_fetch_add_explicit(&lock->state, 1, memory_order_acquire);
-    }
+    while (lock->phase == phase) (void)pthread_cond_wait(&lock->readers_go, &lock->mutex); /* who ends the phase counts this reader in */
   }
   (void)pthread_mutex_unlock(&lock->mutex);
 }
@@ -66,15 +57,6 @@ void sb_priv_visit_lock_write(visit_lock *lock) {
   while (lock->writers_done != turn) (void)pthread_cond_wait(&lock->writers_go, &lock->mutex);
   (void)atomic_fetch_or_explicit(&lock->state, WRITER, memory_order_relaxed);
   while (atomic_load_explicit(&lock->state, memory_order_acquire) != WRITER) (void)pthread_cond_wait(&lock->writers_go, &lock->mutex);
-  (void)pthread_mutex_unlock(&lock->mutex);
-}
-
-void sb_priv_visit_lock_write_pause(visit_lock *lock) {
-  (void)pthread_mutex_lock(&lock->mutex);
-  assert(atomic_load(&lock->state) == WRITER);
-  atomic_store_explicit(&lock->state, 0, memory_order_release);
-  if (lock->waiting_readers > 0) (void)pthread_cond_broadcast(&lock->readers_go);
-  if (++lock->writers_done != lock->writers_came) (void)pthread_cond_broadcast(&lock->writers_go);
   (void)pthread_mutex_unlock(&lock->mutex);
 }
 

@@ -594,9 +594,6 @@ void sb_priv_visit_lock_read(visit_lock *lock);
 void sb_priv_visit_lock_read_end(visit_lock *lock);
 void sb_priv_visit_lock_write(visit_lock *lock);
 void sb_priv_visit_lock_write_end(visit_lock *lock);
-/* Ends it like write_end, for one who takes it again at once, unless what comes in between takes long: readers may go in, but who sleeps need
- * not. Each pause is followed by lock_write and write_end of the same thread. */
-void sb_priv_visit_lock_write_pause(visit_lock *lock);
 
 /* ---- stores, snapshots ---- */
 

@@ -92,43 +92,6 @@ static void writers_take_turns_in_the_order_in_which_they_came(void **state) {
   assert_order("UVWXYZ", "UVWXYZ");
 }
 
-static void *read_once(void *context) {
-  visit_lock *lock = context;
-  sb_priv_visit_lock_read(lock);
-  sb_priv_visit_lock_read_end(lock);
-  return NULL;
-}
-
-static unsigned waiting(visit_lock *lock) {
-  (void)pthread_mutex_lock(&lock->mutex);
-  const unsigned count = lock->waiting_readers;
-  (void)pthread_mutex_unlock(&lock->mutex);
-  return count;
-}
-
-/* Readers sleep while somebody writes. A pause lets them go in, however long it is, but counts nobody in who has not come in by itself. */
-static void a_pause_waits_for_no_reader_who_sleeps(void **state) {
-  (void)state;
-  visit_lock lock;
-  pthread_t threads[3];
-  sb_priv_visit_lock_init(&lock);
-  sb_priv_visit_lock_write(&lock);
-  for (unsigned i = 0; i < 3; i++) {
-    assert_int_equal(pthread_create(&threads[i], NULL, read_once, &lock), 0);
-    while (waiting(&lock) != i + 1) (void)sched_yield();
-  }
-  lock.waiting_readers++; /* one who never wakes up */
-  sb_priv_visit_lock_write_pause(&lock);
-  for (unsigned i = 0; i < 3; i++) assert_int_equal(pthread_join(threads[i], NULL), 0);
-  assert_int_equal(waiting(&lock), 1);
-  assert_int_equal(atomic_load(&lock.state), 0);
-  sb_priv_visit_lock_write(&lock); /* does not wait for it */
-  sb_priv_visit_lock_write_end(&lock);
-  assert_int_equal(atomic_load(&lock.state), 1); /* whom the end counts in */
-  sb_priv_visit_lock_read_end(&lock);
-  sb_priv_visit_lock_destroy(&lock);
-}
-
 enum {
   THREADS = 6,
   ROUNDS = 3000
@@ -144,10 +107,6 @@ static void *read_or_write(void *context) {
       left++;
       if (i % 64 == 0) (void)sched_yield();
       right++;
-      if (i % 2 == 0) {
-        sb_priv_visit_lock_write_pause(&shared_lock);
-        sb_priv_visit_lock_write(&shared_lock);
-      }
       sb_priv_visit_lock_write_end(&shared_lock);
     } else {
       sb_priv_visit_lock_read(&shared_lock);
@@ -226,7 +185,6 @@ int main(void) {
       cmocka_unit_test(readers_who_come_later_do_not_pass_a_writer),
       cmocka_unit_test(readers_who_wait_go_in_before_the_next_writer),
       cmocka_unit_test(writers_take_turns_in_the_order_in_which_they_came),
-      cmocka_unit_test(a_pause_waits_for_no_reader_who_sleeps),
       cmocka_unit_test(writers_exclude_everybody),
       visit_test(a_short_wait_looks_often_and_a_long_one_costs_little),
   };

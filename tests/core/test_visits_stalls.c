@@ -1,4 +1,4 @@
-/* link: -Wl,--wrap=sb_priv_visit_lock_write,--wrap=sb_priv_visit_lock_write_pause,--wrap=sb_priv_visit_lock_write_end,--wrap=sb_priv_visit_index_take */
+/* link: -Wl,--wrap=sb_priv_visit_lock_write,--wrap=sb_priv_visit_lock_write_end,--wrap=sb_priv_visit_index_take */
 
 /* Nothing that a store does takes long while others wait, however many users and visits it has: what is done is counted, not timed
  * (VISIT_STEPS), in each call and each time that a lock is held. */
@@ -13,13 +13,6 @@ void __wrap_sb_priv_visit_lock_write(visit_lock *lock);
 void __wrap_sb_priv_visit_lock_write(visit_lock *lock) {
   __real_sb_priv_visit_lock_write(lock);
   held_from = sb_priv_visit_steps;
-}
-
-void __real_sb_priv_visit_lock_write_pause(visit_lock *lock);
-void __wrap_sb_priv_visit_lock_write_pause(visit_lock *lock);
-void __wrap_sb_priv_visit_lock_write_pause(visit_lock *lock) {
-  if (sb_priv_visit_steps - held_from > held_most) held_most = sb_priv_visit_steps - held_from;
-  __real_sb_priv_visit_lock_write_pause(lock);
 }
 
 void __real_sb_priv_visit_lock_write_end(visit_lock *lock);
