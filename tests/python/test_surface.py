@@ -43,7 +43,8 @@ def test_every_symbol_of_the_library_is_in_each_layer(layer: ModuleType) -> None
 def test_both_layers_have_the_same_signatures_and_leave_documentation_to_the_classes() -> None:
     assert functions_of(_layer_cffi) == functions_of(_layer_ctypes)
     for name in SYMBOLS:
-        assert getattr(_layer_cffi, name).__doc__ is getattr(_layer_ctypes, name).__doc__ is None  # the classes have them
+        # The classes have them.
+        assert getattr(_layer_cffi, name).__doc__ is getattr(_layer_ctypes, name).__doc__ is None
 
 
 def test_the_stubs_say_what_the_layers_have(layer: ModuleType) -> None:
