@@ -378,7 +378,7 @@ class Method:
         else:
             first = ("self",) if f.role == "method" else ()
             head = definition(indent, safe(f.short), self.signature(*first), annotation)
-        doc = function_doc(self.api, f, f"{indent}    ", python=True)
+        doc = function_doc(self.api, f, f"{indent}    ")
         return decorator + head + ":\n" + doc + "".join(f"{indent}    {line}\n" for line in self.body(make))
 
 

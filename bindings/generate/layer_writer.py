@@ -12,7 +12,6 @@ from .python_rules import (
     definition,
     docstring,
     fields,
-    function_doc,
     invocation,
     limit,
     options_of,
@@ -179,12 +178,7 @@ class LayerWriter(ABC):
 
     def function(self, function: Function) -> str:
         body = self.init_body(function) if function.role == "init" else self.body(function)
-        return (
-            definition("", function.name, *signature(function))
-            + ":\n"
-            + function_doc(self.api, function, "    ", python=False)
-            + "".join(f"    {line}\n" for line in body)
-        )
+        return definition("", function.name, *signature(function)) + ":\n" + "".join(f"    {line}\n" for line in body)
 
     def init_body(self, function: Function) -> list[str]:
         struct = self.api.struct(options_of(function))

@@ -245,15 +245,15 @@ def docstring(text: str, indent: str) -> str:
     return "\n".join([*lines, f'{indent}"""']) + "\n"
 
 
-def function_doc(api: Api, function: Function, indent: str, *, python: bool) -> str:
-    """The docstring of a function: its comment in the words of C (layers) or of Python (classes)."""
+def function_doc(api: Api, function: Function, indent: str) -> str:
+    """The docstring of a function: its comment in the words of Python. The layers, which are private, have none."""
     text = f"""{joined(function.summary)}
 
 Ownership: {function.ownership}
 Threads: {function.threads}
 Errors: {function.errors}
 Since: {function.since}"""
-    return docstring(spoken(api, text) if python else text, indent)
+    return docstring(spoken(api, text), indent)
 
 
 def ordered(structs: Iterable[Struct], api: Api) -> list[Struct]:

@@ -45,8 +45,14 @@ def copy_project(root: Path) -> None:
     for name in ("core", "bindings"):
         ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", "build")
         shutil.copytree(ROOT / name, root / name, ignore=ignored)
-    (root / "docs").mkdir()
-    for path in (*ROOT.glob("go.*"), *ROOT.glob("*.md"), ROOT / "LICENSE", ROOT / "docs/api.md"):
+    (root / "docs/api").mkdir(parents=True)
+    for path in (
+        *ROOT.glob("go.*"),
+        *ROOT.glob("*.md"),
+        ROOT / "LICENSE",
+        ROOT / "docs/api.md",
+        *ROOT.glob("docs/api/*.md"),
+    ):
         shutil.copy(path, root / path.relative_to(ROOT))
 
 

@@ -15,6 +15,7 @@ API = reader.read(ROOT)
 FILES = generate(API, ROOT)
 BOUND = API.bound().functions
 FUNCTIONS = [f for f in BOUND if f.role != "init"]
+API_PAGES = "".join(text for name, text in FILES.items() if name.startswith("docs/api/"))
 GO_LAYER = "".join(text for name, text in FILES.items() if name.startswith("bindings/go/raw_"))
 LAYERS = [f"bindings/python/src/samebytes/_layer_{name}.py" for name in ("cffi", "ctypes")]
 
@@ -65,7 +66,7 @@ def test_each_function_is_in_each_layer_by_its_c_name(function: model.Function) 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.name)
 def test_each_function_is_documented_by_the_names_of_the_rule(function: model.Function) -> None:
     """The page takes its signatures from the sources of the packages, so what it shows is there."""
-    block = FILES["docs/api.md"].split(f"\n### `{function.name}`\n")[1].split("\n### ")[0]
+    block = API_PAGES.split(f"\n## `{function.name}`\n")[1].split("\n## ")[0]
     owner, _, method = model.go_function_name(function).rpartition(".")
     assert f"- C: `{function.result.declaration}" in block
     assert f" {function.name}(" in block.replace("*", " ")
@@ -77,3 +78,18 @@ def test_the_linker_is_told_every_function_and_no_other() -> None:
     names = sorted([*(f.name for f in API.functions), *(d.name for d in API.drop_ins)])
     assert sorted(re.findall(r"^    (\w+);$", FILES["core/abi/libsamebytes.map"], re.MULTILINE)) == names
     assert [line for line in FILES["core/abi/symbols.txt"].splitlines() if not line.startswith("#")] == names
+
+
+def test_the_index_leads_to_every_function_and_every_page() -> None:
+    headings = {
+        name.removeprefix("docs/"): set(re.findall(r"^## `(\w+)`$", text, re.MULTILINE))
+        for name, text in FILES.items()
+        if name.startswith("docs/api/")
+    }
+    index = FILES["docs/api.md"]
+    links = re.findall(r"\[`(\w+)`\]\((api/\w+\.md)#(\w+)\)", index)
+    assert all(name == anchor and anchor in headings[page] for name, page, anchor in links)
+    assert [name for name, _, _ in links] == [
+        f.name for h in API.headers for f in API.functions if f.place.header == h.name
+    ]
+    assert set(re.findall(r"^- \[[^\]]+\]\((api/\w+\.md)\)", index, re.MULTILINE)) == set(headings)

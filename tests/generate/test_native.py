@@ -171,6 +171,7 @@ def test_wrong_uses_are_refused(text: str, at: str, message: str, thing_tree: Ca
 
 API = reader.read(ROOT)
 FILES = generate(API, ROOT)
+API_PAGES = "".join(text for name, text in FILES.items() if name.startswith("docs/api/"))
 NATIVE = [f.name for f in API.functions if f.native]
 BOUND_FILES = [name for name in FILES if name.startswith("bindings/") and not name.endswith("digest.go")]
 
@@ -180,7 +181,7 @@ def test_a_native_function_is_exported_and_documented_and_not_bound(name: str) -
     assert f"    {name};\n" in FILES["core/abi/libsamebytes.map"]
     assert f"\n{name}\n" in FILES["core/abi/symbols.txt"]
     assert f"\n{name}\n" in FILES["core/abi/native.txt"]
-    block = FILES["docs/api.md"].split(f"\n### `{name}`\n")[1].split("\n### ")[0]
+    block = API_PAGES.split(f"\n## `{name}`\n")[1].split("\n## ")[0]
     assert "- C only\n" in block
     assert "- Python:" not in block
     assert "- Go:" not in block
@@ -195,7 +196,7 @@ def test_the_list_of_native_functions_is_whole() -> None:
 
 
 def test_a_native_structure_has_its_members_in_the_documentation_only() -> None:
-    block = FILES["docs/api.md"].split("\n### `sb_visit_store`\n")[1].split("\n### ")[0]
+    block = API_PAGES.split("\n## `sb_visit_store`\n")[1].split("\n## ")[0]
     assert "\nC only.\n" in block
     assert "`sb_status (*users)(void *, sb_visit_users *, int64_t, sb_error *)`" in block
     for file in BOUND_FILES:

@@ -37,7 +37,7 @@ def test_go(tmp_path: Path) -> None:
 
 
 def test_every_path_that_the_documents_name_exists() -> None:
-    for document in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+    for document in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
         text = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)  # code has no links
         links = re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
         names = re.findall(r"`((?:core|bindings|tests|docs|examples|\.ci)/[\w./-]*)`", text)

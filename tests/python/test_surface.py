@@ -40,10 +40,11 @@ def test_every_symbol_of_the_library_is_in_each_layer(layer: ModuleType) -> None
     assert sorted(set(functions_of(layer)) - HELPERS) == SYMBOLS
 
 
-def test_both_layers_have_the_same_signatures_and_documentation() -> None:
+def test_both_layers_have_the_same_signatures_and_leave_documentation_to_the_classes() -> None:
     assert functions_of(_layer_cffi) == functions_of(_layer_ctypes)
     for name in SYMBOLS:
-        assert getattr(_layer_cffi, name).__doc__ == getattr(_layer_ctypes, name).__doc__
+        # The classes have them.
+        assert getattr(_layer_cffi, name).__doc__ is getattr(_layer_ctypes, name).__doc__ is None
 
 
 def test_the_stubs_say_what_the_layers_have(layer: ModuleType) -> None:

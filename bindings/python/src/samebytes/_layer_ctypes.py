@@ -1466,38 +1466,16 @@ def _failure(function, status, error):
 
 
 def sb_status_name(status: int) -> str:
-    """Returns the name of `status` as C spells it, such as "SB_CORRUPT", or "SB_UNKNOWN_STATUS" for a number
-    that is none.
-
-    Ownership: a constant.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
     status_ = _integer(status, "status", -0x80000000, 0x7fffffff)
     return _text(_lib.sb_status_name(status_))
 
 
 def sb_status_message(status: int) -> str:
-    """Returns a short description of `status` for people, such as "the input contradicts its format".
-
-    Ownership: a constant.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
     status_ = _integer(status, "status", -0x80000000, 0x7fffffff)
     return _text(_lib.sb_status_message(status_))
 
 
 def sb_memory_open_default() -> int:
-    """Opens a handle to the process-wide default pool, the provider that NULL stands for.
-
-    Ownership: the caller closes `*memory`; the pool itself stays.
-    Threads: any.
-    Errors: SB_NO_MEMORY.
-    Since: 1.0
-    """
     memory_ = _ctypes.c_void_p()
     _status = _lib.sb_memory_open_default(_byref(memory_))
     if _status:
@@ -1506,13 +1484,6 @@ def sb_memory_open_default() -> int:
 
 
 def sb_memory_open_heap() -> int:
-    """Opens a provider that takes each block from the C library's heap.
-
-    Ownership: the caller closes `*memory`.
-    Threads: any.
-    Errors: SB_NO_MEMORY.
-    Since: 1.0
-    """
     memory_ = _ctypes.c_void_p()
     _status = _lib.sb_memory_open_heap(_byref(memory_))
     if _status:
@@ -1521,14 +1492,6 @@ def sb_memory_open_heap() -> int:
 
 
 def sb_memory_open_fixed(block_size: int) -> int:
-    """Opens a provider whose blocks have exactly `block_size` bytes, whatever is asked for. It serves to test
-    code that must cope with bytes in many pieces.
-
-    Ownership: the caller closes `*memory`.
-    Threads: any.
-    Errors: SB_INVALID_ARGUMENT when `block_size` is 0 or above SB_BLOCK_SIZE_MAX; SB_NO_MEMORY.
-    Since: 1.0
-    """
     block_size_ = _integer(block_size, "block_size", 0, 0xffffffff)
     memory_ = _ctypes.c_void_p()
     _status = _lib.sb_memory_open_fixed(block_size_, _byref(memory_))
@@ -1538,14 +1501,6 @@ def sb_memory_open_fixed(block_size: int) -> int:
 
 
 def sb_memory_open_tracing(inner: int | None = None) -> int:
-    """Opens a provider that passes everything on to `inner` and counts it, to show that nothing leaks and to
-    make requests fail.
-
-    Ownership: the caller closes `*memory`, which keeps `inner` (the default pool if NULL) alive by itself.
-    Threads: any.
-    Errors: SB_NO_MEMORY.
-    Since: 1.0
-    """
     memory_ = _ctypes.c_void_p()
     _status = _lib.sb_memory_open_tracing(_address_or_null(inner, "inner"), _byref(memory_))
     if _status:
@@ -1554,26 +1509,10 @@ def sb_memory_open_tracing(inner: int | None = None) -> int:
 
 
 def sb_memory_retain(memory: int) -> int:
-    """Returns another owner of the same provider.
-
-    Ownership: the caller closes the result as well as `memory`.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
     return _lib.sb_memory_retain(_address(memory, "memory")) or 0
 
 
 def sb_memory_get_block(memory: int, size: int) -> int:
-    """Gets one block of at least `size` bytes. It is exclusive: nobody else can see it until it is shared.
-
-    Ownership: the caller closes `*block`.
-    Threads: any.
-    Errors: SB_INVALID_ARGUMENT when `size` is 0 or above SB_BLOCK_SIZE_MAX; SB_NO_MEMORY; SB_PROVIDER when
-    the provider's blocks are smaller than `size`; SB_IO when the system refuses shared memory for another
-    reason than lack of memory.
-    Since: 1.0
-    """
     size_ = _integer(size, "size", 0, 0xffffffffffffffff)
     block_ = _ctypes.c_void_p()
     _status = _lib.sb_memory_get_block(_address(memory, "memory"), size_, _byref(block_))
@@ -1583,13 +1522,6 @@ def sb_memory_get_block(memory: int, size: int) -> int:
 
 
 def sb_memory_get_stats(memory: int) -> _records.MemoryStats:
-    """Tells what the provider did so far. The default pool and pools count too.
-
-    Ownership: `stats` is the caller's.
-    Threads: any; while others use the provider the numbers may belong to neighbouring moments.
-    Errors: SB_INVALID_ARGUMENT when struct_size is too small to be one of ours.
-    Since: 1.0
-    """
     stats_ = _sb_memory_stats()
     stats_.struct_size = 40
     _status = _lib.sb_memory_get_stats(_address(memory, "memory"), _byref(stats_))
@@ -1599,14 +1531,6 @@ def sb_memory_get_stats(memory: int) -> _records.MemoryStats:
 
 
 def sb_memory_fail_reserve(memory: int, nth: int) -> None:
-    """Makes the `nth` request from now on fail with SB_NO_MEMORY, 1 being the next one; 0 lets all succeed
-    again.
-
-    Ownership: none.
-    Threads: any.
-    Errors: SB_UNSUPPORTED when the provider is not a tracing one.
-    Since: 1.0
-    """
     nth_ = _integer(nth, "nth", 0, 0xffffffffffffffff)
     _status = _lib.sb_memory_fail_reserve(_address(memory, "memory"), nth_)
     if _status:
@@ -1614,82 +1538,30 @@ def sb_memory_fail_reserve(memory: int, nth: int) -> None:
 
 
 def sb_memory_close(memory: int | None = None) -> None:
-    """Closes the handle. NULL is allowed. The provider lives until its last handle and its last block have gone.
-
-    Ownership: takes `memory`.
-    Threads: any; nobody may use this handle during or after the call.
-    Errors: none.
-    Since: 1.0
-    """
     _lib.sb_memory_close(_address_or_null(memory, "memory"))
 
 
 def sb_memory_live_blocks() -> int:
-    """Returns how many blocks are out, of all providers of this library image together: the number to compare
-    before and after to see that nothing leaks. Memory from sb_pool_get is no sb_block, and is counted by
-    sb_pool_get_stats alone.
-
-    Ownership: none.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
     return _lib.sb_memory_live_blocks()
 
 
 def sb_block_retain(block: int) -> int:
-    """Returns another owner of the same block. Its bytes are shared from then on.
-
-    Ownership: the caller closes the result as well as `block`.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
     return _lib.sb_block_retain(_address(block, "block")) or 0
 
 
 def sb_block_data(block: int) -> int:
-    """Returns the address of the block's bytes, aligned to at least 64.
-
-    Ownership: valid until the last owner closes the block.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
     return _lib.sb_block_data(_address(block, "block")) or 0
 
 
 def sb_block_size(block: int) -> int:
-    """Returns the size of the block in bytes; it may be larger than what was asked for.
-
-    Ownership: none.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
     return _lib.sb_block_size(_address(block, "block"))
 
 
 def sb_block_is_exclusive(block: int) -> bool:
-    """Tells whether the block has one owner and no slices, so that its owner may write: nobody else sees the
-    bytes.
-
-    Ownership: none.
-    Threads: any; true stays true while the caller, being that owner, shares nothing; false may become true.
-    Errors: none; NULL is not exclusive.
-    Since: 1.0
-    """
     return _lib.sb_block_is_exclusive(_address(block, "block"))
 
 
 def sb_block_memory(block: int) -> int:
-    """Opens the provider that the block came from, and that it goes back to.
-
-    Ownership: the caller closes `*memory`.
-    Threads: any.
-    Errors: SB_CLOSED when the block is one that a closed pool left behind.
-    Since: 1.0
-    """
     memory_ = _ctypes.c_void_p()
     _status = _lib.sb_block_memory(_address(block, "block"), _byref(memory_))
     if _status:
@@ -1698,16 +1570,6 @@ def sb_block_memory(block: int) -> int:
 
 
 def sb_block_check_instance(block: int) -> None:
-    """Checks that `block` was made by this image of the library. One that came from another part of the process,
-    as an address, may be of a second image, whose pools this one knows nothing of: ask before anything is
-    done with it. (sb_check_instance tells the same of whole parts.)
-
-    Ownership: borrowed, also when it is refused: only the image that made it can close it.
-    Threads: any.
-    Errors: SB_UNSUPPORTED when a second image of the same major version made it; the message names both, and
-    what to do.
-    Since: 1.0
-    """
     _error = _sb_error()
     _status = _lib.sb_block_check_instance(_address(block, "block"), _byref(_error))
     if _status:
@@ -1715,13 +1577,6 @@ def sb_block_check_instance(block: int) -> None:
 
 
 def sb_memory_check_instance(memory: int) -> None:
-    """Checks that `memory` was made by this image of the library, as sb_block_check_instance does for a block.
-
-    Ownership: borrowed, also when it is refused.
-    Threads: any.
-    Errors: as sb_block_check_instance.
-    Since: 1.0
-    """
     _error = _sb_error()
     _status = _lib.sb_memory_check_instance(_address(memory, "memory"), _byref(_error))
     if _status:
@@ -1729,16 +1584,6 @@ def sb_memory_check_instance(memory: int) -> None:
 
 
 def sb_block_set_metadata(block: int, key: int, metadata: int | None = None) -> None:
-    """Gives the block metadata, which every slice of it shows from then on (sb_view_span_metadata): a number,
-    and an address of something constant, such as a table that says what the number means. Providers may give
-    it when they make the block. Both are 0 at first.
-
-    Ownership: what is at `metadata` must never change or go while a slice of the block may be looked at; the
-    library does not look at it.
-    Threads: any; nobody else may look at the block's metadata meanwhile.
-    Errors: SB_BUSY when the block has other owners.
-    Since: 1.0
-    """
     key_ = _integer(key, "key", 0, 0xffffffffffffffff)
     metadata_ = _address_or_null(metadata, "metadata")
     _status = _lib.sb_block_set_metadata(_address(block, "block"), key_, metadata_)
@@ -1747,13 +1592,6 @@ def sb_block_set_metadata(block: int, key: int, metadata: int | None = None) -> 
 
 
 def sb_block_get_metadata(block: int) -> tuple[int, int]:
-    """Tells the block's metadata.
-
-    Ownership: `*metadata` belongs to who gave it.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
     key_ = _ctypes.c_uint64()
     metadata_ = _ctypes.c_void_p()
     _status = _lib.sb_block_get_metadata(_address(block, "block"), _byref(key_), _byref(metadata_))
@@ -1763,24 +1601,10 @@ def sb_block_get_metadata(block: int) -> tuple[int, int]:
 
 
 def sb_block_close(block: int | None = None) -> None:
-    """Closes one owner's handle. NULL is allowed. The last one gives the memory back to its provider.
-
-    Ownership: takes `block`.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
     _lib.sb_block_close(_address_or_null(block, "block"))
 
 
 def sb_view_open(data: ReadableBuffer | None, memory: int | None = None) -> int:
-    """Makes a view of a copy of the `size` bytes at `data`, in memory of `memory`.
-
-    Ownership: the caller closes `*view`; `data` is borrowed for the call.
-    Threads: any.
-    Errors: SB_INVALID_ARGUMENT when `data` is NULL and `size` is not 0; SB_NO_MEMORY.
-    Since: 1.0
-    """
     view_ = _ctypes.c_void_p()
     with _Pins() as _pins:
         data_, data_count = _pins.readable_or_null(data, "data")
@@ -1791,14 +1615,6 @@ def sb_view_open(data: ReadableBuffer | None, memory: int | None = None) -> int:
 
 
 def sb_view_open_block(block: int, size: int) -> int:
-    """Makes a view of the first `size` bytes of `block` without copying. Nobody may write to them from then on.
-
-    Ownership: takes this handle of `block`; the caller closes `*view`.
-    Threads: any.
-    Errors: SB_BUSY when the block has other owners, who could write; SB_OUT_OF_RANGE when it is smaller than
-    `size`; SB_NO_MEMORY.
-    Since: 1.0
-    """
     size_ = _integer(size, "size", 0, 0xffffffffffffffff)
     view_ = _ctypes.c_void_p()
     _status = _lib.sb_view_open_block(_address(block, "block"), size_, _byref(view_))
@@ -1808,13 +1624,6 @@ def sb_view_open_block(block: int, size: int) -> int:
 
 
 def sb_view_open_concat(views: Sequence[int]) -> int:
-    """Makes a view of the bytes of all `views`, one behind the other, without copying.
-
-    Ownership: the caller closes `*view`; `views` are borrowed for the call.
-    Threads: one user of each at a time.
-    Errors: SB_INVALID_ARGUMENT when one of `views` is NULL; SB_TOO_LARGE; SB_NO_MEMORY.
-    Since: 1.0
-    """
     view_ = _ctypes.c_void_p()
     with _Pins() as _pins:
         views_, views_count = _pins.handles(views, "sb_view", "views")
@@ -1825,35 +1634,14 @@ def sb_view_open_concat(views: Sequence[int]) -> int:
 
 
 def sb_view_size(view: int) -> int:
-    """Returns the number of bytes.
-
-    Ownership: none.
-    Threads: one user of `view` at a time.
-    Errors: none.
-    Since: 1.0
-    """
     return _lib.sb_view_size(_address(view, "view"))
 
 
 def sb_view_span_count(view: int) -> int:
-    """Returns the number of spans; none is empty.
-
-    Ownership: none.
-    Threads: one user of `view` at a time.
-    Errors: none.
-    Since: 1.0
-    """
     return _lib.sb_view_span_count(_address(view, "view"))
 
 
 def sb_view_span(view: int, index: int) -> tuple[int, int]:
-    """Stores address and size of the span at `index`.
-
-    Ownership: `*data` is valid until `view` is changed or closed.
-    Threads: one user of `view` at a time.
-    Errors: SB_OUT_OF_RANGE when there is no such span.
-    Since: 1.0
-    """
     index_ = _integer(index, "index", 0, 0xffffffffffffffff)
     data_ = _ctypes.c_void_p()
     size_ = _ctypes.c_size_t()
@@ -1864,14 +1652,6 @@ def sb_view_span(view: int, index: int) -> tuple[int, int]:
 
 
 def sb_view_span_metadata(view: int, index: int) -> tuple[int, int]:
-    """Tells the metadata of the block that the span at `index` lies in, as sb_block_set_metadata or the provider
-    gave it; 0 and NULL when nobody did.
-
-    Ownership: `*metadata` belongs to who gave it.
-    Threads: one user of `view` at a time.
-    Errors: SB_OUT_OF_RANGE when there is no such span.
-    Since: 1.0
-    """
     index_ = _integer(index, "index", 0, 0xffffffffffffffff)
     key_ = _ctypes.c_uint64()
     metadata_ = _ctypes.c_void_p()
@@ -1887,14 +1667,6 @@ def sb_view_span_metadata(view: int, index: int) -> tuple[int, int]:
 
 
 def sb_view_get_iovec(view: int, offset: int, iovec_max: int) -> list[_records.Iovec]:
-    """Stores the pieces of the bytes from `offset` on, at most `iovec_max` of them, for writev or sendmsg;
-    `*iovec_count` tells how many they are. The pieces are read only, whatever the type says.
-
-    Ownership: the pieces are valid until `view` is changed or closed.
-    Threads: one user of `view` at a time.
-    Errors: SB_OUT_OF_RANGE when the view ends before `offset`.
-    Since: 1.0
-    """
     offset_ = _integer(offset, "offset", 0, 0xffffffffffffffff)
     iovec_max_ = _integer(iovec_max, "iovec_max", 0, 0xffffffffffffffff)
     iovec_ = (_sb_iovec * _integer(iovec_max_, "iovec_max", 0, _ARRAY_MAX))()
@@ -1912,15 +1684,6 @@ def sb_view_get_iovec(view: int, offset: int, iovec_max: int) -> list[_records.I
 
 
 def sb_view_pin(view: int, index: int) -> int:
-    """Keeps the bytes of the span at `index` where they are until the pin is closed, whatever becomes of `view`:
-    for the kernel, or for another language, that has been told the address by sb_view_span. It takes no
-    memory. To pin all spans, keep an sb_view_copy.
-
-    Ownership: the caller closes `*pin`, on any thread.
-    Threads: one user of `view` at a time.
-    Errors: SB_OUT_OF_RANGE when there is no such span.
-    Since: 1.0
-    """
     index_ = _integer(index, "index", 0, 0xffffffffffffffff)
     pin_ = _ctypes.c_void_p()
     _status = _lib.sb_view_pin(_address(view, "view"), index_, _byref(pin_))
@@ -1930,14 +1693,6 @@ def sb_view_pin(view: int, index: int) -> int:
 
 
 def sb_view_memory(view: int) -> int:
-    """Tells which provider the memory of the first span is of; for an empty view the default pool.
-
-    Ownership: the caller closes `*memory`.
-    Threads: one user of `view` at a time.
-    Errors: SB_CLOSED when the provider has been closed, and lives only until its last block is back;
-    SB_NO_MEMORY.
-    Since: 1.0
-    """
     memory_ = _ctypes.c_void_p()
     _status = _lib.sb_view_memory(_address(view, "view"), _byref(memory_))
     if _status:
@@ -1946,14 +1701,6 @@ def sb_view_memory(view: int) -> int:
 
 
 def sb_view_check_instance(view: int) -> None:
-    """Checks that the memory of all spans was made by this image of the library, as sb_block_check_instance does
-    for a block. An empty view has none, and passes.
-
-    Ownership: borrowed, also when it is refused.
-    Threads: one user of `view` at a time.
-    Errors: as sb_block_check_instance.
-    Since: 1.0
-    """
     _error = _sb_error()
     _status = _lib.sb_view_check_instance(_address(view, "view"), _byref(_error))
     if _status:
@@ -1961,13 +1708,6 @@ def sb_view_check_instance(view: int) -> None:
 
 
 def sb_view_copy(view: int) -> int:
-    """Makes another view of the same bytes.
-
-    Ownership: the caller closes `*copy`.
-    Threads: one user of `view` at a time.
-    Errors: SB_NO_MEMORY.
-    Since: 1.0
-    """
     copy_ = _ctypes.c_void_p()
     _status = _lib.sb_view_copy(_address(view, "view"), _byref(copy_))
     if _status:
@@ -1976,13 +1716,6 @@ def sb_view_copy(view: int) -> int:
 
 
 def sb_view_range(view: int, offset: int, size: int) -> int:
-    """Makes a view of the `size` bytes that start at `offset`.
-
-    Ownership: the caller closes `*range`.
-    Threads: one user of `view` at a time.
-    Errors: SB_OUT_OF_RANGE when the view ends before; SB_NO_MEMORY.
-    Since: 1.0
-    """
     offset_ = _integer(offset, "offset", 0, 0xffffffffffffffff)
     size_ = _integer(size, "size", 0, 0xffffffffffffffff)
     range_ = _ctypes.c_void_p()
@@ -1993,15 +1726,6 @@ def sb_view_range(view: int, offset: int, size: int) -> int:
 
 
 def sb_view_flatten(view: int, memory: int | None = None) -> int:
-    """Makes a view of the same bytes in one span. A view that has one span already is shared, others are copied
-    to `memory`.
-
-    Ownership: the caller closes `*flat`.
-    Threads: one user of `view` at a time.
-    Errors: SB_TOO_LARGE above SB_BLOCK_SIZE_MAX; SB_PROVIDER when the provider's blocks are smaller;
-    SB_NO_MEMORY.
-    Since: 1.0
-    """
     flat_ = _ctypes.c_void_p()
     _status = _lib.sb_view_flatten(
         _address(view, "view"),
@@ -2014,26 +1738,12 @@ def sb_view_flatten(view: int, memory: int | None = None) -> int:
 
 
 def sb_view_append(view: int, other: int) -> None:
-    """Adds the bytes of `other`, without copying them, at the end of `view`. `other` may be `view`.
-
-    Ownership: `other` is borrowed for the call.
-    Threads: one user of each at a time.
-    Errors: SB_NO_MEMORY; `view` is then unchanged.
-    Since: 1.0
-    """
     _status = _lib.sb_view_append(_address(view, "view"), _address(other, "other"))
     if _status:
         raise _failure("sb_view_append", _status, None)
 
 
 def sb_view_skip(view: int, size: int) -> None:
-    """Removes the first `size` bytes.
-
-    Ownership: blocks that no longer show any byte are given back.
-    Threads: one user of `view` at a time.
-    Errors: SB_OUT_OF_RANGE when there are fewer; `view` is then unchanged.
-    Since: 1.0
-    """
     size_ = _integer(size, "size", 0, 0xffffffffffffffff)
     _status = _lib.sb_view_skip(_address(view, "view"), size_)
     if _status:
@@ -2041,13 +1751,6 @@ def sb_view_skip(view: int, size: int) -> None:
 
 
 def sb_view_read_bytes(view: int, data: WriteableBuffer) -> None:
-    """Copies the first `size` bytes to `data` and removes them: all or nothing.
-
-    Ownership: `data` is the caller's.
-    Threads: one user of `view` at a time.
-    Errors: SB_OUT_OF_RANGE when there are fewer; `view` and `data` are then unchanged.
-    Since: 1.0
-    """
     with _Pins() as _pins:
         data_, data_count = _pins.writable(data, "data")
         _status = _lib.sb_view_read_bytes(_address(view, "view"), data_, data_count)
@@ -2056,13 +1759,6 @@ def sb_view_read_bytes(view: int, data: WriteableBuffer) -> None:
 
 
 def sb_view_copy_bytes(view: int, offset: int, data: WriteableBuffer) -> None:
-    """Copies the `size` bytes that start at `offset` to `data`; the view keeps them.
-
-    Ownership: `data` is the caller's.
-    Threads: one user of `view` at a time.
-    Errors: SB_OUT_OF_RANGE when the view ends before; `data` is then unchanged.
-    Since: 1.0
-    """
     offset_ = _integer(offset, "offset", 0, 0xffffffffffffffff)
     with _Pins() as _pins:
         data_, data_count = _pins.writable(data, "data")
@@ -2072,15 +1768,6 @@ def sb_view_copy_bytes(view: int, offset: int, data: WriteableBuffer) -> None:
 
 
 def sb_view_read_int(view: int, size: int, order: int) -> int:
-    """Stores the integer of `size` bytes that the view begins with, and removes it. For an unsigned one cast
-    `*value` to that type.
-
-    Ownership: none.
-    Threads: one user of `view` at a time.
-    Errors: SB_INVALID_ARGUMENT when `size` is not 1, 2, 4 or 8, or `order` is none of SB_ORDER_...;
-    SB_OUT_OF_RANGE when there are fewer bytes. `view` is then unchanged.
-    Since: 1.0
-    """
     size_ = _integer(size, "size", 0, 0xffffffff)
     order_ = _integer(order, "order", -0x80000000, 0x7fffffff)
     value_ = _ctypes.c_int64()
@@ -2091,14 +1778,6 @@ def sb_view_read_int(view: int, size: int, order: int) -> int:
 
 
 def sb_view_read_float(view: int, size: int, order: int) -> float:
-    """Stores the floating-point number (IEEE 754) of `size` bytes that the view begins with, and removes it.
-
-    Ownership: none.
-    Threads: one user of `view` at a time.
-    Errors: SB_INVALID_ARGUMENT when `size` is not 4 or 8, or `order` is none of SB_ORDER_...; SB_OUT_OF_RANGE
-    when there are fewer bytes. `view` is then unchanged.
-    Since: 1.0
-    """
     size_ = _integer(size, "size", 0, 0xffffffff)
     order_ = _integer(order, "order", -0x80000000, 0x7fffffff)
     value_ = _ctypes.c_double()
@@ -2109,13 +1788,6 @@ def sb_view_read_float(view: int, size: int, order: int) -> float:
 
 
 def sb_view_peek_int(view: int, offset: int, size: int, order: int) -> int:
-    """Stores the integer of `size` bytes that begins at `offset`; the view keeps it.
-
-    Ownership: none.
-    Threads: one user of `view` at a time.
-    Errors: as sb_view_read_int.
-    Since: 1.0
-    """
     offset_ = _integer(offset, "offset", 0, 0xffffffffffffffff)
     size_ = _integer(size, "size", 0, 0xffffffff)
     order_ = _integer(order, "order", -0x80000000, 0x7fffffff)
@@ -2127,13 +1799,6 @@ def sb_view_peek_int(view: int, offset: int, size: int, order: int) -> int:
 
 
 def sb_view_peek_float(view: int, offset: int, size: int, order: int) -> float:
-    """Stores the floating-point number (IEEE 754) of `size` bytes that begins at `offset`; the view keeps it.
-
-    Ownership: none.
-    Threads: one user of `view` at a time.
-    Errors: as sb_view_read_float.
-    Since: 1.0
-    """
     offset_ = _integer(offset, "offset", 0, 0xffffffffffffffff)
     size_ = _integer(size, "size", 0, 0xffffffff)
     order_ = _integer(order, "order", -0x80000000, 0x7fffffff)
@@ -2145,72 +1810,27 @@ def sb_view_peek_float(view: int, offset: int, size: int, order: int) -> float:
 
 
 def sb_view_equals(view: int, other: int) -> bool:
-    """Tells whether both views show the same bytes, however they are cut into spans.
-
-    Ownership: none.
-    Threads: one user of each at a time.
-    Errors: none.
-    Since: 1.0
-    """
     return _lib.sb_view_equals(_address(view, "view"), _address(other, "other"))
 
 
 def sb_view_compare(view: int, other: int) -> int:
-    """Orders views by their bytes, as memcmp does, however they are cut into spans: -1 when `view` comes first,
-    0 when both are equal, 1 otherwise. A view comes before those that go on where it ends.
-
-    Ownership: none.
-    Threads: one user of each at a time.
-    Errors: none.
-    Since: 1.0
-    """
     return _lib.sb_view_compare(_address(view, "view"), _address(other, "other"))
 
 
 def sb_view_hash(view: int, seed: int) -> int:
-    """Returns a hash of the bytes, the same however they are cut into spans. Another `seed` gives another hash.
-    It is the same on all machines, but may be another in the next version, so do not store it; it is no
-    protection against somebody who knows the seed.
-
-    Ownership: none.
-    Threads: one user of `view` at a time.
-    Errors: none.
-    Since: 1.0
-    """
     seed_ = _integer(seed, "seed", 0, 0xffffffffffffffff)
     return _lib.sb_view_hash(_address(view, "view"), seed_)
 
 
 def sb_view_close(view: int | None = None) -> None:
-    """Closes the view. NULL is allowed.
-
-    Ownership: takes `view`; blocks that nobody else shows are given back.
-    Threads: one user of `view` at a time.
-    Errors: none.
-    Since: 1.0
-    """
     _lib.sb_view_close(_address_or_null(view, "view"))
 
 
 def sb_pin_close(pin: int | None = None) -> None:
-    """Closes the pin: the bytes may go. NULL is allowed.
-
-    Ownership: takes `pin`.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
     _lib.sb_pin_close(_address_or_null(pin, "pin"))
 
 
 def sb_buf_open(memory: int | None = None) -> int:
-    """Makes an empty buf without room whose memory comes from `memory`.
-
-    Ownership: the caller closes `*buf`, which keeps the provider alive by itself.
-    Threads: any.
-    Errors: SB_NO_MEMORY.
-    Since: 1.0
-    """
     buf_ = _ctypes.c_void_p()
     _status = _lib.sb_buf_open(_address_or_null(memory, "memory"), _byref(buf_))
     if _status:
@@ -2219,16 +1839,6 @@ def sb_buf_open(memory: int | None = None) -> int:
 
 
 def sb_buf_from_blocks(blocks: Sequence[int], memory: int | None = None) -> int:
-    """Makes an empty buf whose room is all of `blocks`, in that order. Memory that it needs beyond that comes
-    from `memory`.
-
-    Ownership: takes all of `blocks`; the caller closes `*buf`.
-    Threads: any.
-    Errors: SB_BUSY when a block has other owners, who could write; SB_INVALID_ARGUMENT when one is NULL or
-    stands there twice; SB_TOO_LARGE when they exceed the address space together; SB_NO_MEMORY. The blocks
-    stay the caller's then.
-    Since: 1.0
-    """
     buf_ = _ctypes.c_void_p()
     with _Pins() as _pins:
         blocks_, blocks_count = _pins.handles(blocks, "sb_block", "blocks")
@@ -2244,35 +1854,14 @@ def sb_buf_from_blocks(blocks: Sequence[int], memory: int | None = None) -> int:
 
 
 def sb_buf_size(buf: int) -> int:
-    """Returns the number of filled bytes.
-
-    Ownership: none.
-    Threads: one user of `buf` at a time.
-    Errors: none.
-    Since: 1.0
-    """
     return _lib.sb_buf_size(_address(buf, "buf"))
 
 
 def sb_buf_room(buf: int) -> int:
-    """Returns how many bytes can be put before more room must be reserved.
-
-    Ownership: none.
-    Threads: one user of `buf` at a time.
-    Errors: none.
-    Since: 1.0
-    """
     return _lib.sb_buf_room(_address(buf, "buf"))
 
 
 def sb_buf_reserve(buf: int, size: int) -> None:
-    """Makes sure that there is room for at least `size` bytes.
-
-    Ownership: none.
-    Threads: one user of `buf` at a time.
-    Errors: SB_NO_MEMORY; SB_TOO_LARGE when the filled part and the room would exceed the address space.
-    Since: 1.0
-    """
     size_ = _integer(size, "size", 0, 0xffffffffffffffff)
     _status = _lib.sb_buf_reserve(_address(buf, "buf"), size_)
     if _status:
@@ -2280,13 +1869,6 @@ def sb_buf_reserve(buf: int, size: int) -> None:
 
 
 def sb_buf_put(buf: int, data: ReadableBuffer) -> None:
-    """Adds `size` bytes at `data` to the end of the filled part of `buf`, across blocks where needed.
-
-    Ownership: `data` is borrowed for the call.
-    Threads: one user of `buf` at a time.
-    Errors: SB_OUT_OF_RANGE if the room is smaller than `size`; `buf` is then unchanged.
-    Since: 1.0
-    """
     with _Pins() as _pins:
         data_, data_count = _pins.readable(data, "data")
         _status = _lib.sb_buf_put(_address(buf, "buf"), data_, data_count)
@@ -2295,13 +1877,6 @@ def sb_buf_put(buf: int, data: ReadableBuffer) -> None:
 
 
 def sb_buf_put_byte(buf: int, byte: int) -> None:
-    """Adds one byte.
-
-    Ownership: none.
-    Threads: one user of `buf` at a time.
-    Errors: SB_OUT_OF_RANGE if there is no room.
-    Since: 1.0
-    """
     byte_ = _integer(byte, "byte", 0, 255)
     _status = _lib.sb_buf_put_byte(_address(buf, "buf"), byte_)
     if _status:
@@ -2309,13 +1884,6 @@ def sb_buf_put_byte(buf: int, byte: int) -> None:
 
 
 def sb_buf_put_repeated(buf: int, byte: int, count: int) -> None:
-    """Adds the same byte `count` times.
-
-    Ownership: none.
-    Threads: one user of `buf` at a time.
-    Errors: SB_OUT_OF_RANGE if the room is smaller than `count`; `buf` is then unchanged.
-    Since: 1.0
-    """
     byte_ = _integer(byte, "byte", 0, 255)
     count_ = _integer(count, "count", 0, 0xffffffffffffffff)
     _status = _lib.sb_buf_put_repeated(_address(buf, "buf"), byte_, count_)
@@ -2324,15 +1892,6 @@ def sb_buf_put_repeated(buf: int, byte: int, count: int) -> None:
 
 
 def sb_buf_put_int(buf: int, value: int, size: int, order: int) -> None:
-    """Adds `value` as an integer of `size` bytes (1, 2, 4 or 8), across blocks where needed. Cast an unsigned
-    one to int64_t through the signed type of its size.
-
-    Ownership: none.
-    Threads: one user of `buf` at a time.
-    Errors: SB_INVALID_ARGUMENT when `size` is another one, or `order` is none of SB_ORDER_...;
-    SB_OUT_OF_RANGE when `value` does not fit `size` bytes, or the room is smaller. `buf` is then unchanged.
-    Since: 1.0
-    """
     value_ = _integer(value, "value", -0x8000000000000000, 0x7fffffffffffffff)
     size_ = _integer(size, "size", 0, 0xffffffff)
     order_ = _integer(order, "order", -0x80000000, 0x7fffffff)
@@ -2342,16 +1901,6 @@ def sb_buf_put_int(buf: int, value: int, size: int, order: int) -> None:
 
 
 def sb_buf_put_float(buf: int, value: float, size: int, order: int) -> None:
-    """Adds `value` as a floating-point number (IEEE 754) of `size` bytes (4 or 8). To 4 bytes it is rounded to
-    the nearest.
-
-    Ownership: none.
-    Threads: one user of `buf` at a time.
-    Errors: SB_INVALID_ARGUMENT when `size` is another one, or `order` is none of SB_ORDER_...;
-    SB_OUT_OF_RANGE when `value` is finite but beyond the largest number of 4 bytes, or the room is smaller.
-    `buf` is then unchanged.
-    Since: 1.0
-    """
     value_ = _real(value, "value")
     size_ = _integer(size, "size", 0, 0xffffffff)
     order_ = _integer(order, "order", -0x80000000, 0x7fffffff)
@@ -2361,26 +1910,12 @@ def sb_buf_put_float(buf: int, value: float, size: int, order: int) -> None:
 
 
 def sb_buf_put_view(buf: int, view: int) -> None:
-    """Adds the bytes of `view` at the end of the filled part without copying. The room after it stays.
-
-    Ownership: `view` is borrowed for the call; the buf shares its blocks.
-    Threads: one user of each at a time.
-    Errors: SB_NO_MEMORY; `buf` is then unchanged.
-    Since: 1.0
-    """
     _status = _lib.sb_buf_put_view(_address(buf, "buf"), _address(view, "view"))
     if _status:
         raise _failure("sb_buf_put_view", _status, None)
 
 
 def sb_buf_peek(buf: int) -> int:
-    """Makes a view of all filled bytes; they stay in the buf as well.
-
-    Ownership: the caller closes `*view`.
-    Threads: one user of `buf` at a time.
-    Errors: SB_NO_MEMORY.
-    Since: 1.0
-    """
     view_ = _ctypes.c_void_p()
     _status = _lib.sb_buf_peek(_address(buf, "buf"), _byref(view_))
     if _status:
@@ -2389,13 +1924,6 @@ def sb_buf_peek(buf: int) -> int:
 
 
 def sb_buf_take(buf: int, size: int) -> int:
-    """Takes the first `size` filled bytes out as a view. The rest stays filled, the room stays writable.
-
-    Ownership: the caller closes `*view`.
-    Threads: one user of `buf` at a time.
-    Errors: SB_OUT_OF_RANGE when fewer are filled; SB_NO_MEMORY; `buf` is then unchanged.
-    Since: 1.0
-    """
     size_ = _integer(size, "size", 0, 0xffffffffffffffff)
     view_ = _ctypes.c_void_p()
     _status = _lib.sb_buf_take(_address(buf, "buf"), size_, _byref(view_))
@@ -2405,14 +1933,6 @@ def sb_buf_take(buf: int, size: int) -> int:
 
 
 def sb_buf_begin(buf: int) -> tuple[int, int]:
-    """Begins direct writing: stores address and size of the first piece of room, for reading from a socket for
-    example. Room is not filled before sb_buf_commit; without it nothing happened.
-
-    Ownership: `*data` may be written until the next call on `buf`.
-    Threads: one user of `buf` at a time.
-    Errors: SB_OUT_OF_RANGE when there is no room.
-    Since: 1.0
-    """
     data_ = _ctypes.c_void_p()
     size_ = _ctypes.c_size_t()
     _status = _lib.sb_buf_begin(_address(buf, "buf"), _byref(data_), _byref(size_))
@@ -2422,14 +1942,6 @@ def sb_buf_begin(buf: int) -> tuple[int, int]:
 
 
 def sb_buf_begin_iovec(buf: int, iovec_max: int) -> list[_records.Iovec]:
-    """Begins direct writing to all pieces of room, at most `iovec_max`, for readv or recvmsg; `*iovec_count`
-    tells how many they are. Room is filled in the order of the pieces, by sb_buf_commit.
-
-    Ownership: the pieces may be written until the next call on `buf`.
-    Threads: one user of `buf` at a time.
-    Errors: SB_OUT_OF_RANGE when there is no room, or `iovec_max` is 0.
-    Since: 1.0
-    """
     iovec_max_ = _integer(iovec_max, "iovec_max", 0, 0xffffffffffffffff)
     iovec_ = (_sb_iovec * _integer(iovec_max_, "iovec_max", 0, _ARRAY_MAX))()
     iovec_count_ = _ctypes.c_size_t()
@@ -2440,14 +1952,6 @@ def sb_buf_begin_iovec(buf: int, iovec_max: int) -> list[_records.Iovec]:
 
 
 def sb_buf_commit(buf: int, size: int) -> None:
-    """Ends direct writing: the first `size` bytes of the pieces that sb_buf_begin or sb_buf_begin_iovec gave are
-    filled. Calls that use or take room in between (put, split_room) have ended it already.
-
-    Ownership: none.
-    Threads: one user of `buf` at a time.
-    Errors: SB_OUT_OF_RANGE when the pieces are smaller, or nothing was begun; `buf` is then unchanged.
-    Since: 1.0
-    """
     size_ = _integer(size, "size", 0, 0xffffffffffffffff)
     _status = _lib.sb_buf_commit(_address(buf, "buf"), size_)
     if _status:
@@ -2455,25 +1959,10 @@ def sb_buf_commit(buf: int, size: int) -> None:
 
 
 def sb_buf_abort(buf: int) -> None:
-    """Ends direct writing without filling anything: it is as if sb_buf_begin had not been called.
-
-    Ownership: none.
-    Threads: one user of `buf` at a time.
-    Errors: none.
-    Since: 1.0
-    """
     _lib.sb_buf_abort(_address(buf, "buf"))
 
 
 def sb_buf_split_room(buf: int, size: int) -> int:
-    """Takes the last `size` bytes of room away into a buf of their own, which is filled apart, on another thread
-    if need be.
-
-    Ownership: the caller closes `*other`; its provider is that of `buf`.
-    Threads: one user of `buf` at a time.
-    Errors: SB_OUT_OF_RANGE when the room is smaller; SB_NO_MEMORY; `buf` is then unchanged.
-    Since: 1.0
-    """
     size_ = _integer(size, "size", 0, 0xffffffffffffffff)
     other_ = _ctypes.c_void_p()
     _status = _lib.sb_buf_split_room(_address(buf, "buf"), size_, _byref(other_))
@@ -2483,13 +1972,6 @@ def sb_buf_split_room(buf: int, size: int) -> int:
 
 
 def sb_buf_memory(buf: int) -> int:
-    """Tells which provider the room comes from.
-
-    Ownership: the caller closes `*memory`.
-    Threads: one user of `buf` at a time.
-    Errors: SB_NO_MEMORY.
-    Since: 1.0
-    """
     memory_ = _ctypes.c_void_p()
     _status = _lib.sb_buf_memory(_address(buf, "buf"), _byref(memory_))
     if _status:
@@ -2498,15 +1980,6 @@ def sb_buf_memory(buf: int) -> int:
 
 
 def sb_buf_check_instance(buf: int) -> None:
-    """Checks that the provider and the memory of `buf` are of this image of the library, as
-    sb_block_check_instance does for a block. A buf on the default pool that holds nothing has none, and
-    passes.
-
-    Ownership: borrowed, also when it is refused.
-    Threads: one user of `buf` at a time.
-    Errors: as sb_block_check_instance.
-    Since: 1.0
-    """
     _error = _sb_error()
     _status = _lib.sb_buf_check_instance(_address(buf, "buf"), _byref(_error))
     if _status:
@@ -2514,24 +1987,10 @@ def sb_buf_check_instance(buf: int) -> None:
 
 
 def sb_buf_clear(buf: int) -> None:
-    """Drops all filled bytes. The room stays.
-
-    Ownership: none.
-    Threads: one user of `buf` at a time.
-    Errors: none.
-    Since: 1.0
-    """
     _lib.sb_buf_clear(_address(buf, "buf"))
 
 
 def sb_buf_close(buf: int | None = None) -> None:
-    """Closes the buf. NULL is allowed. Views taken from it stay valid.
-
-    Ownership: takes `buf`.
-    Threads: one user of `buf` at a time.
-    Errors: none.
-    Since: 1.0
-    """
     _lib.sb_buf_close(_address_or_null(buf, "buf"))
 
 
@@ -2541,14 +2000,6 @@ def sb_schema_open(
     api_key: int,
     fields: Sequence[_records.SchemaField | tuple[Any, ...]],
 ) -> int:
-    """Makes a schema.
-
-    Ownership: the caller closes `*schema`; names and fields are copied.
-    Threads: any.
-    Errors: SB_INVALID_ARGUMENT for a wrong or repeated name, an unknown direction or type; SB_TOO_LARGE for
-    too many fields; SB_NO_MEMORY.
-    Since: 1.0
-    """
     direction_ = _integer(direction, "direction", -0x80000000, 0x7fffffff)
     api_key_ = _integer(api_key, "api_key", -128, 127)
     schema_ = _ctypes.c_void_p()
@@ -2571,68 +2022,26 @@ def sb_schema_open(
 
 
 def sb_schema_retain(schema: int) -> int:
-    """Returns another owner of the same schema.
-
-    Ownership: the caller closes the result as well as `schema`.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
     return _lib.sb_schema_retain(_address(schema, "schema")) or 0
 
 
 def sb_schema_name(schema: int) -> str:
-    """Returns the name of the message.
-
-    Ownership: valid until the last owner closes the schema.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
     return _text(_lib.sb_schema_name(_address(schema, "schema")))
 
 
 def sb_schema_direction(schema: int) -> int:
-    """Returns the direction, SB_DIRECTION_REQUEST or SB_DIRECTION_RESPONSE.
-
-    Ownership: none.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
     return _lib.sb_schema_direction(_address(schema, "schema"))
 
 
 def sb_schema_api_key(schema: int) -> int:
-    """Returns the api_key.
-
-    Ownership: none.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
     return _lib.sb_schema_api_key(_address(schema, "schema"))
 
 
 def sb_schema_field_count(schema: int) -> int:
-    """Returns the number of fields.
-
-    Ownership: none.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
     return _lib.sb_schema_field_count(_address(schema, "schema"))
 
 
 def sb_schema_get_field(schema: int, index: int) -> _records.SchemaField:
-    """Stores name and type of the field at `index`.
-
-    Ownership: the name is valid until the last owner closes the schema.
-    Threads: any.
-    Errors: SB_OUT_OF_RANGE when there is no such field.
-    Since: 1.0
-    """
     index_ = _integer(index, "index", 0, 0xffffffffffffffff)
     field_ = _sb_schema_field()
     _status = _lib.sb_schema_get_field(_address(schema, "schema"), index_, _byref(field_))
@@ -2642,24 +2051,10 @@ def sb_schema_get_field(schema: int, index: int) -> _records.SchemaField:
 
 
 def sb_schema_close(schema: int | None = None) -> None:
-    """Closes one owner's handle. NULL is allowed.
-
-    Ownership: takes `schema`.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
     _lib.sb_schema_close(_address_or_null(schema, "schema"))
 
 
 def sb_builder_open(memory: int | None = None) -> int:
-    """Makes an empty builder whose frames lie in memory of `memory`.
-
-    Ownership: the caller closes `*builder`, which keeps the provider alive by itself.
-    Threads: any.
-    Errors: SB_NO_MEMORY.
-    Since: 1.0
-    """
     builder_ = _ctypes.c_void_p()
     _status = _lib.sb_builder_open(_address_or_null(memory, "memory"), _byref(builder_))
     if _status:
@@ -2673,15 +2068,6 @@ def sb_builder_add(
     sequence: int,
     values: Sequence[_records.Value | tuple[Any, ...]],
 ) -> None:
-    """Adds one message. `values` holds one value per field of `schema`, in its order.
-
-    Ownership: all is borrowed for the call.
-    Threads: one user of `builder` at a time.
-    Errors: SB_INVALID_ARGUMENT when `value_count` is not the schema's, or data is NULL where size is not 0;
-    SB_OUT_OF_RANGE; SB_TOO_LARGE; SB_NO_MEMORY; nothing is added then. The error's `frame` counts the
-    messages added since the last take or clear.
-    Since: 1.0
-    """
     sequence_ = _integer(sequence, "sequence", -128, 127)
     _error = _sb_error()
     with _Pins() as _pins:
@@ -2704,17 +2090,6 @@ def sb_builder_add_columns(
     sequences: Sequence[int],
     columns: Sequence[_records.Column | tuple[Any, ...]],
 ) -> None:
-    """Adds `count` messages in one call: all of them, or none. `sequences` holds one sequence per message,
-    `columns` one column per field of `schema`, in its order.
-
-    Ownership: all is borrowed for the call.
-    Threads: one user of `builder` at a time.
-    Errors: SB_INVALID_ARGUMENT when `column_count` is not the schema's, or a column has not what `count`
-    messages need; SB_OUT_OF_RANGE for an integer that does not fit its field, or an offset and length outside
-    of the values; SB_TOO_LARGE; SB_NO_MEMORY; nothing is added then. The error's `frame` counts the messages
-    added since the last take or clear, and those of the call before it.
-    Since: 1.0
-    """
     _error = _sb_error()
     with _Pins() as _pins:
         sequences_, sequences_count = _pins.integers(sequences, "int8_t", "sequences")
@@ -2738,17 +2113,6 @@ def sb_builder_add_rows(
     sequences: Sequence[int],
     values: Sequence[_records.Value | tuple[Any, ...]],
 ) -> None:
-    """Adds `count` messages in one call: all of them, or none. `sequences` holds one sequence per message,
-    `values` one value per field of `schema` for the first message, in its order, then those of the next, and
-    so on.
-
-    Ownership: all is borrowed for the call.
-    Threads: one user of `builder` at a time.
-    Errors: SB_INVALID_ARGUMENT when `value_count` is not that of the fields of `count` messages, or data is
-    NULL where size is not 0; SB_OUT_OF_RANGE; SB_TOO_LARGE; SB_NO_MEMORY; nothing is added then. The error's
-    `frame` counts the messages added since the last take or clear, and those of the call before it.
-    Since: 1.0
-    """
     _error = _sb_error()
     with _Pins() as _pins:
         sequences_, sequences_count = _pins.integers(sequences, "int8_t", "sequences")
@@ -2767,35 +2131,14 @@ def sb_builder_add_rows(
 
 
 def sb_builder_size(builder: int) -> int:
-    """Returns the number of bytes of all frames added.
-
-    Ownership: none.
-    Threads: one user of `builder` at a time.
-    Errors: none.
-    Since: 1.0
-    """
     return _lib.sb_builder_size(_address(builder, "builder"))
 
 
 def sb_builder_frame_count(builder: int) -> int:
-    """Returns the number of frames added.
-
-    Ownership: none.
-    Threads: one user of `builder` at a time.
-    Errors: none.
-    Since: 1.0
-    """
     return _lib.sb_builder_frame_count(_address(builder, "builder"))
 
 
 def sb_builder_take(builder: int) -> int:
-    """Takes all frames out as one view, without copying; the builder is empty then.
-
-    Ownership: the caller closes `*frames`.
-    Threads: one user of `builder` at a time.
-    Errors: SB_NO_MEMORY; the builder is then unchanged.
-    Since: 1.0
-    """
     frames_ = _ctypes.c_void_p()
     _status = _lib.sb_builder_take(_address(builder, "builder"), _byref(frames_))
     if _status:
@@ -2804,13 +2147,6 @@ def sb_builder_take(builder: int) -> int:
 
 
 def sb_builder_copy_bytes(builder: int, data: WriteableBuffer) -> None:
-    """Copies all frames to the caller's memory; the builder keeps them.
-
-    Ownership: `data` is the caller's.
-    Threads: one user of `builder` at a time.
-    Errors: SB_OUT_OF_RANGE when `size` is not sb_builder_size(); `data` is then unchanged.
-    Since: 1.0
-    """
     with _Pins() as _pins:
         data_, data_count = _pins.writable(data, "data")
         _status = _lib.sb_builder_copy_bytes(_address(builder, "builder"), data_, data_count)
@@ -2819,27 +2155,10 @@ def sb_builder_copy_bytes(builder: int, data: WriteableBuffer) -> None:
 
 
 def sb_builder_clear(builder: int) -> None:
-    """Drops all frames.
-
-    Ownership: none.
-    Threads: one user of `builder` at a time.
-    Errors: none.
-    Since: 1.0
-    """
     _lib.sb_builder_clear(_address(builder, "builder"))
 
 
 def sb_builder_truncate(builder: int, size: int, frame_count: int) -> None:
-    """Drops the frames that were added last, and keeps the first `frame_count`, of `size` bytes: what
-    sb_builder_frame_count and sb_builder_size returned when there were no others. So several calls that add
-    messages become one that adds all of them, or none.
-
-    Ownership: none.
-    Threads: one user of `builder` at a time.
-    Errors: SB_OUT_OF_RANGE when there are fewer frames or bytes, or so many frames cannot have that size; the
-    builder is then unchanged.
-    Since: 1.0
-    """
     size_ = _integer(size, "size", 0, 0xffffffffffffffff)
     frame_count_ = _integer(frame_count, "frame_count", 0, 0xffffffffffffffff)
     _status = _lib.sb_builder_truncate(_address(builder, "builder"), size_, frame_count_)
@@ -2848,13 +2167,6 @@ def sb_builder_truncate(builder: int, size: int, frame_count: int) -> None:
 
 
 def sb_builder_memory(builder: int) -> int:
-    """Opens the provider that the builder's memory comes from.
-
-    Ownership: the caller closes `*memory`.
-    Threads: one user of `builder` at a time.
-    Errors: SB_NO_MEMORY.
-    Since: 1.0
-    """
     memory_ = _ctypes.c_void_p()
     _status = _lib.sb_builder_memory(_address(builder, "builder"), _byref(memory_))
     if _status:
@@ -2863,25 +2175,10 @@ def sb_builder_memory(builder: int) -> int:
 
 
 def sb_builder_close(builder: int | None = None) -> None:
-    """Closes the builder. NULL is allowed. Frames that were taken stay valid.
-
-    Ownership: takes `builder`.
-    Threads: one user of `builder` at a time.
-    Errors: none.
-    Since: 1.0
-    """
     _lib.sb_builder_close(_address_or_null(builder, "builder"))
 
 
 def sb_memory_get_failure(memory: int) -> _records.Error:
-    """Tells the last failure of a provider of functions, or of shared memory: for that, which call the system
-    refused, with its errno as `system_error`. What wraps a provider tells the failure of the one inside.
-
-    Ownership: `error` is the caller's.
-    Threads: any.
-    Errors: SB_NOT_FOUND when there was none; SB_UNSUPPORTED when it is another kind of provider.
-    Since: 1.0
-    """
     error_ = _sb_error()
     _status = _lib.sb_memory_get_failure(_address(memory, "memory"), _byref(error_))
     if _status:
@@ -2890,25 +2187,10 @@ def sb_memory_get_failure(memory: int) -> _records.Error:
 
 
 def sb_memory_drain() -> None:
-    """Runs what waits to be released and retired, of all providers with `defer`.
-
-    Ownership: none.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
     _lib.sb_memory_drain()
 
 
 def sb_crc32c(checksum: int, data: ReadableBuffer) -> int:
-    """Returns the CRC-32C of the `size` bytes at `data`, continued from `checksum`, which is 0 at the start: the
-    checksum of two pieces is sb_crc32c(sb_crc32c(0, a, a_size), b, b_size).
-
-    Ownership: `data` is borrowed for the call.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
     checksum_ = _integer(checksum, "checksum", 0, 0xffffffff)
     with _Pins() as _pins:
         data_, data_count = _pins.readable(data, "data")
@@ -2916,13 +2198,6 @@ def sb_crc32c(checksum: int, data: ReadableBuffer) -> int:
 
 
 def sb_parser_options_init() -> _records.ParserOptions:
-    """Fills `options` with the defaults, never writing past `struct_size` bytes.
-
-    Ownership: `options` is the caller's.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
     options_ = _sb_parser_options()
     _lib.sb_parser_options_init(_byref(options_), 32)
     return _get_sb_parser_options(options_)
@@ -2932,15 +2207,6 @@ def sb_parser_open(
     schemas: Sequence[int],
     options: _records.ParserOptions | tuple[Any, ...] | None = None,
 ) -> int:
-    """Makes a parser for messages of `schemas`, which all have one direction and different api_keys.
-
-    Ownership: the caller closes `*parser`, which keeps the schemas alive by itself; NULL options mean the
-    defaults.
-    Threads: any.
-    Errors: SB_INVALID_ARGUMENT when there is no schema, directions differ, an api_key is repeated, or an
-    option is out of its range; SB_TOO_LARGE for too many schemas; SB_NO_MEMORY.
-    Since: 1.0
-    """
     parser_ = _ctypes.c_void_p()
     _error = _sb_error()
     with _Pins() as _pins:
@@ -2953,14 +2219,6 @@ def sb_parser_open(
 
 
 def sb_parser_feed(parser: int, data: ReadableBuffer) -> None:
-    """Appends a copy of `size` bytes to what has been received.
-
-    Ownership: `data` is borrowed for the call.
-    Threads: one user of `parser` at a time.
-    Errors: SB_NO_MEMORY, nothing is appended then; the status that ended the stream, after a parse has met
-    it.
-    Since: 1.0
-    """
     with _Pins() as _pins:
         data_, data_count = _pins.readable(data, "data")
         _status = _lib.sb_parser_feed(_address(parser, "parser"), data_, data_count)
@@ -2969,13 +2227,6 @@ def sb_parser_feed(parser: int, data: ReadableBuffer) -> None:
 
 
 def sb_parser_buffer(parser: int) -> tuple[int, int]:
-    """Lends the parser's receive memory: stores its address and size, which is at least 1, usually tens of KiB.
-
-    Ownership: `*data` may be written until the next call on `parser`.
-    Threads: one user of `parser` at a time.
-    Errors: SB_NO_MEMORY; the status that ended the stream, after a parse has met it.
-    Since: 1.0
-    """
     data_ = _ctypes.c_void_p()
     size_ = _ctypes.c_size_t()
     _status = _lib.sb_parser_buffer(_address(parser, "parser"), _byref(data_), _byref(size_))
@@ -2985,14 +2236,6 @@ def sb_parser_buffer(parser: int) -> tuple[int, int]:
 
 
 def sb_parser_commit(parser: int, size: int) -> None:
-    """Says that the first `size` bytes of the memory that sb_parser_buffer lent have been received.
-
-    Ownership: none.
-    Threads: one user of `parser` at a time.
-    Errors: SB_OUT_OF_RANGE when less was lent, or nothing since the last commit; the status that ended the
-    stream.
-    Since: 1.0
-    """
     size_ = _integer(size, "size", 0, 0xffffffffffffffff)
     _status = _lib.sb_parser_commit(_address(parser, "parser"), size_)
     if _status:
@@ -3000,16 +2243,6 @@ def sb_parser_commit(parser: int, size: int) -> None:
 
 
 def sb_parser_position(parser: int, buffer_size: int) -> int:
-    """Stores from where a buffer of the caller's with `buffer_size` bytes is to be written next: 0, n, or -n
-    from its end. The option receive_position decides it; as received bytes are copied out at once, the whole
-    buffer from there on is always free.
-
-    Ownership: none.
-    Threads: one user of `parser` at a time.
-    Errors: SB_OUT_OF_RANGE when the buffer is too small to hold a byte there; the status that ended the
-    stream.
-    Since: 1.0
-    """
     buffer_size_ = _integer(buffer_size, "buffer_size", 0, 0xffffffffffffffff)
     position_ = _ctypes.c_int64()
     _status = _lib.sb_parser_position(_address(parser, "parser"), buffer_size_, _byref(position_))
@@ -3019,15 +2252,6 @@ def sb_parser_position(parser: int, buffer_size: int) -> int:
 
 
 def sb_parser_receive(parser: int, buffer: ReadableBuffer, count: int) -> None:
-    """Appends a copy of the `count` bytes that were received in the caller's `buffer` at the position that
-    sb_parser_position tells.
-
-    Ownership: `buffer` is borrowed for the call, and free for the next bytes after it.
-    Threads: one user of `parser` at a time.
-    Errors: SB_OUT_OF_RANGE when `count` bytes do not fit between the position and the end of the buffer;
-    otherwise as sb_parser_feed.
-    Since: 1.0
-    """
     count_ = _integer(count, "count", 0, 0xffffffffffffffff)
     with _Pins() as _pins:
         buffer_, buffer_count = _pins.readable(buffer, "buffer")
@@ -3037,49 +2261,20 @@ def sb_parser_receive(parser: int, buffer: ReadableBuffer, count: int) -> None:
 
 
 def sb_parser_parse(parser: int, batch: int) -> None:
-    """Decodes every complete frame that has been received into `batch`, whose former content is dropped.
-
-    Ownership: `batch` keeps the memory it shows.
-    Threads: one user of `parser` and of `batch` at a time.
-    Errors: SB_NO_MEMORY, the frames are then parsed by the next call; the status that ended the stream at an
-    earlier call.
-    Since: 1.0
-    """
     _status = _lib.sb_parser_parse(_address(parser, "parser"), _address(batch, "batch"))
     if _status:
         raise _failure("sb_parser_parse", _status, None)
 
 
 def sb_parser_end(parser: int) -> int:
-    """Returns SB_OK while the stream can go on, or the status that ended it.
-
-    Ownership: none.
-    Threads: one user of `parser` at a time.
-    Errors: none.
-    Since: 1.0
-    """
     return _lib.sb_parser_end(_address(parser, "parser"))
 
 
 def sb_parser_direction(parser: int) -> int:
-    """Returns the direction of the parser's schemas.
-
-    Ownership: none.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
     return _lib.sb_parser_direction(_address(parser, "parser"))
 
 
 def sb_parser_memory(parser: int) -> int:
-    """Opens the provider that the parser's memory comes from.
-
-    Ownership: the caller closes `*memory`.
-    Threads: one user of `parser` at a time.
-    Errors: SB_NO_MEMORY.
-    Since: 1.0
-    """
     memory_ = _ctypes.c_void_p()
     _status = _lib.sb_parser_memory(_address(parser, "parser"), _byref(memory_))
     if _status:
@@ -3088,24 +2283,10 @@ def sb_parser_memory(parser: int) -> int:
 
 
 def sb_parser_close(parser: int | None = None) -> None:
-    """Closes the parser. NULL is allowed. Batches stay valid.
-
-    Ownership: takes `parser`.
-    Threads: one user of `parser` at a time.
-    Errors: none.
-    Since: 1.0
-    """
     _lib.sb_parser_close(_address_or_null(parser, "parser"))
 
 
 def sb_batch_open() -> int:
-    """Makes an empty batch.
-
-    Ownership: the caller closes `*batch`.
-    Threads: any.
-    Errors: SB_NO_MEMORY.
-    Since: 1.0
-    """
     batch_ = _ctypes.c_void_p()
     _status = _lib.sb_batch_open(_byref(batch_))
     if _status:
@@ -3114,48 +2295,18 @@ def sb_batch_open() -> int:
 
 
 def sb_batch_row_count(batch: int) -> int:
-    """Returns the number of rows.
-
-    Ownership: none.
-    Threads: one user of `batch` at a time.
-    Errors: none.
-    Since: 1.0
-    """
     return _lib.sb_batch_row_count(_address(batch, "batch"))
 
 
 def sb_batch_error_count(batch: int) -> int:
-    """Returns the number of errors.
-
-    Ownership: none.
-    Threads: one user of `batch` at a time.
-    Errors: none.
-    Since: 1.0
-    """
     return _lib.sb_batch_error_count(_address(batch, "batch"))
 
 
 def sb_batch_need(batch: int) -> int:
-    """Returns how many bytes were missing for the next frame: 4 minus what is there while its Size is not
-    complete, the rest of the frame then, 0 after the end of the stream. So 4 means either that nothing of the
-    next frame has come, or that a frame lacks 4 bytes.
-
-    Ownership: none.
-    Threads: one user of `batch` at a time.
-    Errors: none.
-    Since: 1.0
-    """
     return _lib.sb_batch_need(_address(batch, "batch"))
 
 
 def sb_batch_get_row(batch: int, index: int) -> _records.Row:
-    """Stores the head of the row at `index`.
-
-    Ownership: `row` is the caller's.
-    Threads: one user of `batch` at a time.
-    Errors: SB_OUT_OF_RANGE when there is no such row.
-    Since: 1.0
-    """
     index_ = _integer(index, "index", 0, 0xffffffffffffffff)
     row_ = _sb_row()
     _status = _lib.sb_batch_get_row(_address(batch, "batch"), index_, _byref(row_))
@@ -3165,13 +2316,6 @@ def sb_batch_get_row(batch: int, index: int) -> _records.Row:
 
 
 def sb_batch_get_rows(batch: int) -> list[_records.Row]:
-    """Stores the heads of all rows.
-
-    Ownership: `*rows` is valid until `batch` is parsed into, cleared or closed.
-    Threads: one user of `batch` at a time.
-    Errors: none.
-    Since: 1.0
-    """
     rows_ = _ctypes.POINTER(_sb_row)()
     row_count_ = _ctypes.c_size_t()
     _status = _lib.sb_batch_get_rows(_address(batch, "batch"), _byref(rows_), _byref(row_count_))
@@ -3181,14 +2325,6 @@ def sb_batch_get_rows(batch: int) -> list[_records.Row]:
 
 
 def sb_batch_get_values(batch: int, index: int) -> list[_records.Value]:
-    """Stores the values of the row at `index`, one per field of its schema, in its order. Where the last batch
-    was read by columns only, a parse leaves the values out, and the first call makes those of all rows.
-
-    Ownership: `*values` and what they show are valid until `batch` is parsed into, cleared or closed.
-    Threads: one user of `batch` at a time.
-    Errors: SB_OUT_OF_RANGE when there is no such row; SB_NO_MEMORY; SB_CORRUPT, see the top.
-    Since: 1.0
-    """
     index_ = _integer(index, "index", 0, 0xffffffffffffffff)
     values_ = _ctypes.POINTER(_sb_value)()
     value_count_ = _ctypes.c_size_t()
@@ -3204,21 +2340,6 @@ def sb_batch_get_values(batch: int, index: int) -> list[_records.Value]:
 
 
 def sb_batch_get_column(batch: int, schema_index: int, column: int, part: int) -> tuple[int, int, int]:
-    """Stores address and size in bytes of a part of a column: one field, or SB_COLUMN_..., of all rows that
-    follow the schema at `schema_index` of the parser, in the machine's own byte order and aligned.
-    `*item_size` is the size of one item in bytes.
-
-    The bytes of strings are not copied: SB_PART_VALUES of a string is all that was received of the batch's
-    frames, the same for each column, and offsets count from its start. All else is made when it is first
-    asked for, that of all fields of a schema at once, and kept.
-
-    Ownership: `*data` is valid until `batch` is parsed into, cleared or closed, and NULL only where `*size`
-    is 0.
-    Threads: one user of `batch` at a time.
-    Errors: SB_OUT_OF_RANGE when there is no such schema or column; SB_INVALID_ARGUMENT when columns of its
-    type have no such part; SB_NO_MEMORY; SB_CORRUPT, see the top.
-    Since: 1.0
-    """
     schema_index_ = _integer(schema_index, "schema_index", 0, 0xffffffffffffffff)
     column_ = _integer(column, "column", -0x80000000, 0x7fffffff)
     part_ = _integer(part, "part", -0x80000000, 0x7fffffff)
@@ -3240,13 +2361,6 @@ def sb_batch_get_column(batch: int, schema_index: int, column: int, part: int) -
 
 
 def sb_batch_get_frame(batch: int, index: int) -> int:
-    """Makes a view of the whole frame of the row at `index`, its Size included, without copying.
-
-    Ownership: the caller closes `*frame`, which may outlive the batch.
-    Threads: one user of `batch` at a time.
-    Errors: SB_OUT_OF_RANGE when there is no such row; SB_NO_MEMORY.
-    Since: 1.0
-    """
     index_ = _integer(index, "index", 0, 0xffffffffffffffff)
     frame_ = _ctypes.c_void_p()
     _status = _lib.sb_batch_get_frame(_address(batch, "batch"), index_, _byref(frame_))
@@ -3256,13 +2370,6 @@ def sb_batch_get_frame(batch: int, index: int) -> int:
 
 
 def sb_batch_get_error(batch: int, index: int) -> _records.Error:
-    """Stores the error at `index`; they are in the order of the stream.
-
-    Ownership: `refused` is the caller's.
-    Threads: one user of `batch` at a time.
-    Errors: SB_OUT_OF_RANGE when there is no such error.
-    Since: 1.0
-    """
     index_ = _integer(index, "index", 0, 0xffffffffffffffff)
     refused_ = _sb_error()
     _status = _lib.sb_batch_get_error(_address(batch, "batch"), index_, _byref(refused_))
@@ -3272,13 +2379,6 @@ def sb_batch_get_error(batch: int, index: int) -> _records.Error:
 
 
 def sb_batch_get_schema(batch: int, schema_index: int) -> int:
-    """Makes another owner of the schema at `schema_index` of the parser that filled the batch.
-
-    Ownership: the caller closes `*schema`.
-    Threads: one user of `batch` at a time.
-    Errors: SB_OUT_OF_RANGE when there is no such schema.
-    Since: 1.0
-    """
     schema_index_ = _integer(schema_index, "schema_index", 0, 0xffffffffffffffff)
     schema_ = _ctypes.c_void_p()
     _status = _lib.sb_batch_get_schema(_address(batch, "batch"), schema_index_, _byref(schema_))
@@ -3288,48 +2388,18 @@ def sb_batch_get_schema(batch: int, schema_index: int) -> int:
 
 
 def sb_batch_swap(batch: int, other: int) -> None:
-    """Exchanges the contents of two batches, in constant time. So rows are kept while their batch is parsed into
-    again: what it handed out goes with the content, and is valid until `other` is parsed into, cleared or
-    closed.
-
-    Ownership: none.
-    Threads: one user of `batch` and of `other` at a time.
-    Errors: none; nothing happens where one is NULL.
-    Since: 1.0
-    """
     _lib.sb_batch_swap(_address(batch, "batch"), _address(other, "other"))
 
 
 def sb_batch_clear(batch: int) -> None:
-    """Drops rows, errors, and the memory they show.
-
-    Ownership: none.
-    Threads: one user of `batch` at a time.
-    Errors: none.
-    Since: 1.0
-    """
     _lib.sb_batch_clear(_address(batch, "batch"))
 
 
 def sb_batch_close(batch: int | None = None) -> None:
-    """Closes the batch. NULL is allowed.
-
-    Ownership: takes `batch`.
-    Threads: one user of `batch` at a time.
-    Errors: none.
-    Since: 1.0
-    """
     _lib.sb_batch_close(_address_or_null(batch, "batch"))
 
 
 def sb_echo_request_schema() -> int:
-    """Opens the schema of Echo requests.
-
-    Ownership: the caller closes `*schema`.
-    Threads: any.
-    Errors: SB_NO_MEMORY.
-    Since: 1.0
-    """
     schema_ = _ctypes.c_void_p()
     _status = _lib.sb_echo_request_schema(_byref(schema_))
     if _status:
@@ -3338,13 +2408,6 @@ def sb_echo_request_schema() -> int:
 
 
 def sb_echo_response_schema() -> int:
-    """Opens the schema of Echo responses.
-
-    Ownership: the caller closes `*schema`.
-    Threads: any.
-    Errors: SB_NO_MEMORY.
-    Since: 1.0
-    """
     schema_ = _ctypes.c_void_p()
     _status = _lib.sb_echo_response_schema(_byref(schema_))
     if _status:
@@ -3353,13 +2416,6 @@ def sb_echo_response_schema() -> int:
 
 
 def sb_echo_add_request(builder: int, request: _records.EchoRequest | tuple[Any, ...]) -> None:
-    """Adds an Echo request to `builder`.
-
-    Ownership: all is borrowed for the call.
-    Threads: one user of `builder` at a time.
-    Errors: as sb_builder_add.
-    Since: 1.0
-    """
     _error = _sb_error()
     with _Pins() as _pins:
         request_ = _sb_echo_request()
@@ -3370,13 +2426,6 @@ def sb_echo_add_request(builder: int, request: _records.EchoRequest | tuple[Any,
 
 
 def sb_echo_add_response(builder: int, response: _records.EchoResponse | tuple[Any, ...]) -> None:
-    """Adds an Echo response to `builder`.
-
-    Ownership: all is borrowed for the call.
-    Threads: one user of `builder` at a time.
-    Errors: as sb_builder_add.
-    Since: 1.0
-    """
     _error = _sb_error()
     with _Pins() as _pins:
         response_ = _sb_echo_response()
@@ -3387,14 +2436,6 @@ def sb_echo_add_response(builder: int, response: _records.EchoResponse | tuple[A
 
 
 def sb_echo_get_request(batch: int, index: int) -> _records.EchoRequest:
-    """Reads the row at `index` as an Echo request.
-
-    Ownership: what `request` points to is valid until `batch` is parsed into, cleared or closed.
-    Threads: one user of `batch` at a time.
-    Errors: SB_OUT_OF_RANGE when there is no such row; SB_INVALID_ARGUMENT when its schema is not that of Echo
-    requests; SB_NO_MEMORY; SB_CORRUPT as sb_batch_get_values.
-    Since: 1.0
-    """
     index_ = _integer(index, "index", 0, 0xffffffffffffffff)
     request_ = _sb_echo_request()
     _status = _lib.sb_echo_get_request(_address(batch, "batch"), index_, _byref(request_))
@@ -3404,14 +2445,6 @@ def sb_echo_get_request(batch: int, index: int) -> _records.EchoRequest:
 
 
 def sb_echo_get_response(batch: int, index: int) -> _records.EchoResponse:
-    """Reads the row at `index` as an Echo response.
-
-    Ownership: what `response` points to is valid until `batch` is parsed into, cleared or closed.
-    Threads: one user of `batch` at a time.
-    Errors: SB_OUT_OF_RANGE when there is no such row; SB_INVALID_ARGUMENT when its schema is not that of Echo
-    responses; SB_NO_MEMORY; SB_CORRUPT as sb_batch_get_values.
-    Since: 1.0
-    """
     index_ = _integer(index, "index", 0, 0xffffffffffffffff)
     response_ = _sb_echo_response()
     _status = _lib.sb_echo_get_response(_address(batch, "batch"), index_, _byref(response_))
@@ -3421,13 +2454,6 @@ def sb_echo_get_response(batch: int, index: int) -> _records.EchoResponse:
 
 
 def sb_lender_open() -> int:
-    """Makes a lender to which nothing has been lent.
-
-    Ownership: the caller closes `*lender`.
-    Threads: any.
-    Errors: SB_NO_MEMORY.
-    Since: 1.0
-    """
     lender_ = _ctypes.c_void_p()
     _status = _lib.sb_lender_open(_byref(lender_))
     if _status:
@@ -3436,15 +2462,6 @@ def sb_lender_open() -> int:
 
 
 def sb_lender_lend(lender: int, data: int | None, size: int, token: int) -> int:
-    """Makes a view of the `size` bytes at `data` without copying them. When nobody shows them any more,
-    sb_lender_take tells `token`.
-
-    Ownership: the caller closes `*view`; the memory stays where it is and as it is until it is back.
-    Threads: any.
-    Errors: SB_INVALID_ARGUMENT when `data` is NULL and `size` is not 0, or `size` is above PTRDIFF_MAX;
-    SB_NO_MEMORY. It has not been lent then.
-    Since: 1.0
-    """
     size_ = _integer(size, "size", 0, 0xffffffffffffffff)
     token_ = _integer(token, "token", 0, 0xffffffffffffffff)
     data_ = _address_or_null(data, "data")
@@ -3456,13 +2473,6 @@ def sb_lender_lend(lender: int, data: int | None, size: int, token: int) -> int:
 
 
 def sb_lender_take(lender: int) -> int:
-    """Tells the token of memory that is back. Each comes once, in no order.
-
-    Ownership: the memory is the lender's alone again.
-    Threads: any.
-    Errors: SB_NOT_FOUND when none is back, or another thread takes at the same time.
-    Since: 1.0
-    """
     token_ = _ctypes.c_uint64()
     _status = _lib.sb_lender_take(_address(lender, "lender"), _byref(token_))
     if _status:
@@ -3471,74 +2481,26 @@ def sb_lender_take(lender: int) -> int:
 
 
 def sb_lender_lent(lender: int) -> int:
-    """Returns how many times sb_lender_lend has lent what sb_lender_take has not told yet.
-
-    Ownership: none.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
     return _lib.sb_lender_lent(_address(lender, "lender"))
 
 
 def sb_lender_close(lender: int | None = None) -> None:
-    """Closes the lender. NULL is allowed. Views of its memory stay valid, but nobody is told any more when that
-    is back.
-
-    Ownership: takes `lender`.
-    Threads: nobody may use `lender` during or after the call.
-    Errors: none.
-    Since: 1.0
-    """
     _lib.sb_lender_close(_address_or_null(lender, "lender"))
 
 
 def sb_version() -> int:
-    """Returns the version of the library that runs: major << 16 | minor << 8 | patch. A binding works with the
-    same major and at least its own minor version.
-
-    Ownership: none.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
     return _lib.sb_version()
 
 
 def sb_abi_digest() -> int:
-    """Returns a digest of the annotated headers that the library was built from. It is for diagnosis, and must
-    be equal only between the parts of one Python wheel; programs compare sb_version().
-
-    Ownership: none.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
     return _lib.sb_abi_digest()
 
 
 def sb_instance_id() -> int:
-    """Returns a number that differs between any two images of the library, also between two copies in one
-    process. Equal numbers mean one image, and so one pool.
-
-    Ownership: none.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
     return _lib.sb_instance_id()
 
 
 def sb_check_instance(instance_id: int) -> None:
-    """Checks that `instance_id`, which another part of the process got from sb_instance_id, is that of this
-    image. Handles and blocks of a second image must not come here: ask before they do.
-
-    Ownership: none.
-    Threads: any.
-    Errors: SB_UNSUPPORTED when the other part uses a second image; the message says where this one is, and
-    what to do.
-    Since: 1.0
-    """
     instance_id_ = _integer(instance_id, "instance_id", 0, 0xffffffffffffffff)
     _error = _sb_error()
     _status = _lib.sb_check_instance(instance_id_, _byref(_error))
@@ -3547,14 +2509,6 @@ def sb_check_instance(instance_id: int) -> None:
 
 
 def sb_pipeline_open() -> int:
-    """Makes a pipeline with nothing in flight. The first sequence is 0, 127 is followed by -128, those in flight
-    are skipped.
-
-    Ownership: the caller closes `*pipeline`.
-    Threads: any.
-    Errors: SB_NO_MEMORY.
-    Since: 1.0
-    """
     pipeline_ = _ctypes.c_void_p()
     _status = _lib.sb_pipeline_open(_byref(pipeline_))
     if _status:
@@ -3563,13 +2517,6 @@ def sb_pipeline_open() -> int:
 
 
 def sb_pipeline_begin(pipeline: int, tag: int) -> int:
-    """Assigns the next free sequence to a request, and remembers `tag` for it.
-
-    Ownership: none.
-    Threads: one user of `pipeline` at a time.
-    Errors: SB_BUSY when SB_PIPELINE_MAX requests are in flight.
-    Since: 1.0
-    """
     tag_ = _integer(tag, "tag", 0, 0xffffffffffffffff)
     sequence_ = _ctypes.c_int8()
     _status = _lib.sb_pipeline_begin(_address(pipeline, "pipeline"), tag_, _byref(sequence_))
@@ -3579,13 +2526,6 @@ def sb_pipeline_begin(pipeline: int, tag: int) -> int:
 
 
 def sb_pipeline_finish(pipeline: int, sequence: int) -> int:
-    """Finds the request that a response with `sequence` answers, and frees the sequence.
-
-    Ownership: none.
-    Threads: one user of `pipeline` at a time.
-    Errors: SB_NOT_FOUND when no request with that sequence is in flight.
-    Since: 1.0
-    """
     sequence_ = _integer(sequence, "sequence", -128, 127)
     tag_ = _ctypes.c_uint64()
     _status = _lib.sb_pipeline_finish(_address(pipeline, "pipeline"), sequence_, _byref(tag_))
@@ -3595,50 +2535,20 @@ def sb_pipeline_finish(pipeline: int, sequence: int) -> int:
 
 
 def sb_pipeline_in_flight(pipeline: int) -> int:
-    """Returns the number of requests in flight.
-
-    Ownership: none.
-    Threads: one user of `pipeline` at a time.
-    Errors: none.
-    Since: 1.0
-    """
     return _lib.sb_pipeline_in_flight(_address(pipeline, "pipeline"))
 
 
 def sb_pipeline_close(pipeline: int | None = None) -> None:
-    """Closes the pipeline. NULL is allowed.
-
-    Ownership: takes `pipeline`.
-    Threads: one user of `pipeline` at a time.
-    Errors: none.
-    Since: 1.0
-    """
     _lib.sb_pipeline_close(_address_or_null(pipeline, "pipeline"))
 
 
 def sb_pool_options_init() -> _records.PoolOptions:
-    """Fills `options` with the defaults, never writing past `struct_size` bytes.
-
-    Ownership: `options` is the caller's.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
     options_ = _sb_pool_options()
     _lib.sb_pool_options_init(_byref(options_), 48)
     return _get_sb_pool_options(options_)
 
 
 def sb_pool_open(options: _records.PoolOptions | tuple[Any, ...] | None = None) -> int:
-    """Makes a pool.
-
-    Ownership: the caller closes `*pool` with sb_pool_close; `options` is borrowed for the call; NULL means
-    the defaults.
-    Threads: any.
-    Errors: SB_INVALID_ARGUMENT when a class has size 0, two classes have one size, there are too many of
-    them, or the alignment is not a power of two up to 2 MiB; SB_NO_MEMORY.
-    Since: 1.0
-    """
     pool_ = _ctypes.c_void_p()
     with _Pins() as _pins:
         options_ = _options_sb_pool_options(_pins, options)
@@ -3649,15 +2559,6 @@ def sb_pool_open(options: _records.PoolOptions | tuple[Any, ...] | None = None) 
 
 
 def sb_pool_get(pool: int, size: int) -> int:
-    """Gets a block of at least `size` bytes and stores its address in `*data`. Its content is what the last user
-    left, unless the pool zeroes.
-
-    Ownership: the caller puts `*data` back with sb_pool_put.
-    Threads: any.
-    Errors: SB_INVALID_ARGUMENT for a size of 0 or above SB_BLOCK_SIZE_MAX; SB_NO_MEMORY at the pool's byte
-    limit or the system's end.
-    Since: 1.0
-    """
     size_ = _integer(size, "size", 0, 0xffffffffffffffff)
     data_ = _ctypes.c_void_p()
     _status = _lib.sb_pool_get(_address(pool, "pool"), size_, _byref(data_))
@@ -3667,14 +2568,6 @@ def sb_pool_get(pool: int, size: int) -> int:
 
 
 def sb_pool_put(pool: int | None, data: int) -> None:
-    """Puts `data` back. Size, class and pool are found from the address, so that they can't be given wrongly;
-    `pool` may be NULL.
-
-    Ownership: `data` is taken over, unless an error is returned.
-    Threads: any, also another than the one that got it.
-    Errors: SB_INVALID_ARGUMENT when `data` is NULL, is no block of this pool, or has been put back already.
-    Since: 1.0
-    """
     data_ = _address(data, "data")
     _status = _lib.sb_pool_put(_address_or_null(pool, "pool"), data_)
     if _status:
@@ -3682,14 +2575,6 @@ def sb_pool_put(pool: int | None, data: int) -> None:
 
 
 def sb_pool_get_many(pool: int, size: int, count: int) -> list[int]:
-    """Gets `count` blocks of at least `size` bytes each: all of them or none.
-
-    Ownership: the caller puts each back, by sb_pool_put or sb_pool_put_many, together or one by one.
-    Threads: any.
-    Errors: as sb_pool_get; SB_INVALID_ARGUMENT for a count above SB_POOL_MANY_MAX. A count of 0 succeeds and
-    does nothing.
-    Since: 1.0
-    """
     size_ = _integer(size, "size", 0, 0xffffffffffffffff)
     count_ = _integer(count, "count", 0, 0xffffffffffffffff)
     blocks_ = _room(count_, "count")
@@ -3700,17 +2585,6 @@ def sb_pool_get_many(pool: int, size: int, count: int) -> list[int]:
 
 
 def sb_pool_put_many(pool: int | None, blocks: Sequence[int]) -> None:
-    """Puts `count` blocks back: all of them or none. They may be of different classes, and if `pool` is NULL of
-    different pools.
-
-    Ownership: the blocks are taken over, unless an error is returned; the array is borrowed.
-    Threads: any, also another than the one that got them.
-    Errors: as sb_pool_put, when any of them is wrong or stands there twice: then all stay out.
-    SB_INVALID_ARGUMENT for a count above SB_POOL_MANY_MAX. A count of 0 succeeds and does nothing. Where
-    another thread wrongly puts one of them in the same instant, the others may be back when the error is
-    returned.
-    Since: 1.0
-    """
     with _Pins() as _pins:
         blocks_, blocks_count = _pins.addresses(blocks, "blocks")
         _status = _lib.sb_pool_put_many(_address_or_null(pool, "pool"), blocks_, blocks_count)
@@ -3719,13 +2593,6 @@ def sb_pool_put_many(pool: int | None, blocks: Sequence[int]) -> None:
 
 
 def sb_pool_get_block(pool: int, size: int) -> int:
-    """Gets a block of at least `size` bytes as a counted handle.
-
-    Ownership: the caller closes `*block`; closing the last owner is the put.
-    Threads: any.
-    Errors: as sb_pool_get.
-    Since: 1.0
-    """
     size_ = _integer(size, "size", 0, 0xffffffffffffffff)
     block_ = _ctypes.c_void_p()
     _status = _lib.sb_pool_get_block(_address(pool, "pool"), size_, _byref(block_))
@@ -3735,14 +2602,6 @@ def sb_pool_get_block(pool: int, size: int) -> int:
 
 
 def sb_pool_memory(pool: int) -> int:
-    """Opens the pool as a memory provider.
-
-    Ownership: the caller closes `*memory`; the pool lives until that and its blocks have gone, also after
-    sb_pool_close.
-    Threads: any.
-    Errors: SB_NO_MEMORY.
-    Since: 1.0
-    """
     memory_ = _ctypes.c_void_p()
     _status = _lib.sb_pool_memory(_address(pool, "pool"), _byref(memory_))
     if _status:
@@ -3751,13 +2610,6 @@ def sb_pool_memory(pool: int) -> int:
 
 
 def sb_pool_check_instance(pool: int) -> None:
-    """Checks that `pool` was made by this image of the library, as sb_block_check_instance does for a block.
-
-    Ownership: borrowed, also when it is refused.
-    Threads: any.
-    Errors: as sb_block_check_instance.
-    Since: 1.0
-    """
     _error = _sb_error()
     _status = _lib.sb_pool_check_instance(_address(pool, "pool"), _byref(_error))
     if _status:
@@ -3765,24 +2617,10 @@ def sb_pool_check_instance(pool: int) -> None:
 
 
 def sb_pool_trim(pool: int) -> None:
-    """Gives kept blocks back to the system.
-
-    Ownership: none.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
     _lib.sb_pool_trim(_address(pool, "pool"))
 
 
 def sb_pool_get_stats(pool: int) -> _records.PoolStats:
-    """Tells what the pool did so far.
-
-    Ownership: `stats` is the caller's.
-    Threads: any.
-    Errors: SB_INVALID_ARGUMENT when struct_size is too small to be one of ours.
-    Since: 1.0
-    """
     stats_ = _sb_pool_stats()
     stats_.struct_size = 48
     _status = _lib.sb_pool_get_stats(_address(pool, "pool"), _byref(stats_))
@@ -3792,15 +2630,6 @@ def sb_pool_get_stats(pool: int) -> _records.PoolStats:
 
 
 def sb_pool_get_class_stats(pool: int, index: int) -> _records.PoolClassStats:
-    """Tells what the class at `index` did so far. Classes are sorted by size; the index class_count stands for
-    blocks above the largest.
-
-    Ownership: `stats` is the caller's.
-    Threads: any.
-    Errors: SB_INVALID_ARGUMENT when struct_size is too small to be one of ours; SB_OUT_OF_RANGE when there is
-    no such class.
-    Since: 1.0
-    """
     index_ = _integer(index, "index", 0, 0xffffffff)
     stats_ = _sb_pool_class_stats()
     stats_.struct_size = 48
@@ -3811,16 +2640,6 @@ def sb_pool_get_class_stats(pool: int, index: int) -> _records.PoolClassStats:
 
 
 def sb_pool_tag(pool: int, data: int, tag: str) -> None:
-    """Says where the block at `data` was taken, in a pool with the option `trace`: sb_pool_get_place shows it.
-    `data` may also be the address of an sb_block's bytes. Of a longer tag the end is kept, because paths end
-    with what matters.
-
-    Ownership: `data` stays the caller's; `tag` is copied.
-    Threads: any.
-    Errors: SB_UNSUPPORTED when the pool does not trace; SB_INVALID_ARGUMENT when `data` is no block of this
-    pool that is out; SB_NO_MEMORY.
-    Since: 1.0
-    """
     data_ = _address(data, "data")
     with _Pins() as _pins:
         tag_ = _pins.text(tag, "tag")
@@ -3830,15 +2649,6 @@ def sb_pool_tag(pool: int, data: int, tag: str) -> None:
 
 
 def sb_pool_get_place(pool: int, index: int) -> _records.PoolPlace:
-    """Tells of the place at `index`, from 0, how many of the blocks taken there are out: what leaks, and whose
-    it is. A place keeps its index; a new one comes behind the last. After 4,096 places all others are one.
-
-    Ownership: `place` is the caller's.
-    Threads: any.
-    Errors: SB_UNSUPPORTED when the pool does not trace; SB_OUT_OF_RANGE when there are no more places;
-    SB_INVALID_ARGUMENT when struct_size is too small to be one of ours.
-    Since: 1.0
-    """
     index_ = _integer(index, "index", 0, 0xffffffffffffffff)
     place_ = _sb_pool_place()
     place_.struct_size = 544
@@ -3849,14 +2659,6 @@ def sb_pool_get_place(pool: int, index: int) -> _records.PoolPlace:
 
 
 def sb_pool_handle(pool: int) -> int:
-    """Makes a number that stands for the pool where a pointer must not: it cannot dangle. The drop-in functions
-    of bytepool.h take the address of one. The first ones of a process are random.
-
-    Ownership: the caller gives the number back by sb_pool_handle_free; it does not keep the pool open.
-    Threads: any.
-    Errors: SB_NO_MEMORY, also when 65,536 handles exist.
-    Since: 1.0
-    """
     handle_ = _ctypes.c_uint64()
     _status = _lib.sb_pool_handle(_address(pool, "pool"), _byref(handle_))
     if _status:
@@ -3865,14 +2667,6 @@ def sb_pool_handle(pool: int) -> int:
 
 
 def sb_pool_handle_get(handle: int, size: int) -> int:
-    """Does sb_pool_get for the pool of a handle.
-
-    Ownership: the caller puts `*data` back with sb_pool_handle_put or sb_pool_put.
-    Threads: any, also while another closes the pool.
-    Errors: as sb_pool_get; SB_NOT_FOUND when there is no such handle; SB_CLOSED when the pool has been
-    closed.
-    Since: 1.0
-    """
     handle_ = _integer(handle, "handle", 0, 0xffffffffffffffff)
     size_ = _integer(size, "size", 0, 0xffffffffffffffff)
     data_ = _ctypes.c_void_p()
@@ -3883,13 +2677,6 @@ def sb_pool_handle_get(handle: int, size: int) -> int:
 
 
 def sb_pool_handle_put(handle: int, data: int) -> None:
-    """Does sb_pool_put for the pool of a handle, also after the pool has been closed.
-
-    Ownership: `data` is taken over, unless an error is returned.
-    Threads: any, also while another closes the pool.
-    Errors: as sb_pool_put; SB_NOT_FOUND when there is no such handle.
-    Since: 1.0
-    """
     handle_ = _integer(handle, "handle", 0, 0xffffffffffffffff)
     data_ = _address(data, "data")
     _status = _lib.sb_pool_handle_put(handle_, data_)
@@ -3898,13 +2685,6 @@ def sb_pool_handle_put(handle: int, data: int) -> None:
 
 
 def sb_pool_handle_free(handle: int) -> None:
-    """Gives a handle back: from then on there is no such handle. The pool and its blocks stay as they are.
-
-    Ownership: takes the number.
-    Threads: any.
-    Errors: SB_NOT_FOUND when there is no such handle.
-    Since: 1.0
-    """
     handle_ = _integer(handle, "handle", 0, 0xffffffffffffffff)
     _status = _lib.sb_pool_handle_free(handle_)
     if _status:
@@ -3912,26 +2692,10 @@ def sb_pool_handle_free(handle: int) -> None:
 
 
 def sb_pool_close(pool: int | None = None) -> None:
-    """Closes the handle. NULL is allowed.
-
-    Ownership: takes `pool`; blocks that are out stay valid.
-    Threads: nobody may use `pool` during or after the call.
-    Errors: none.
-    Since: 1.0
-    """
     _lib.sb_pool_close(_address_or_null(pool, "pool"))
 
 
 def sb_schema_file_open(text: ReadableBuffer, name: str | None = None) -> int:
-    """Reads the schemas that `text` describes.
-
-    Ownership: the caller closes `*file`; `text` and `name`, which stands in messages (NULL or empty:
-    "schema"), are borrowed for the call.
-    Threads: any.
-    Errors: SB_INVALID_ARGUMENT with line and reason when the text is wrong or a name or api_key is repeated;
-    SB_TOO_LARGE for too long a text or too many fields; SB_NO_MEMORY.
-    Since: 1.0
-    """
     file_ = _ctypes.c_void_p()
     _error = _sb_error()
     with _Pins() as _pins:
@@ -3944,24 +2708,10 @@ def sb_schema_file_open(text: ReadableBuffer, name: str | None = None) -> int:
 
 
 def sb_schema_file_count(file: int) -> int:
-    """Returns the number of schemas.
-
-    Ownership: none.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
     return _lib.sb_schema_file_count(_address(file, "file"))
 
 
 def sb_schema_file_get(file: int, index: int) -> int:
-    """Makes another owner of the schema at `index`, in the order of the text.
-
-    Ownership: the caller closes `*schema`.
-    Threads: any.
-    Errors: SB_OUT_OF_RANGE when there is no such schema.
-    Since: 1.0
-    """
     index_ = _integer(index, "index", 0, 0xffffffffffffffff)
     schema_ = _ctypes.c_void_p()
     _status = _lib.sb_schema_file_get(_address(file, "file"), index_, _byref(schema_))
@@ -3971,13 +2721,6 @@ def sb_schema_file_get(file: int, index: int) -> int:
 
 
 def sb_schema_file_find(file: int, name: str) -> int:
-    """Makes another owner of the schema of the message called `name`.
-
-    Ownership: the caller closes `*schema`; `name` is borrowed for the call.
-    Threads: any.
-    Errors: SB_NOT_FOUND when there is none.
-    Since: 1.0
-    """
     schema_ = _ctypes.c_void_p()
     with _Pins() as _pins:
         name_ = _pins.text(name, "name")
@@ -3988,30 +2731,10 @@ def sb_schema_file_find(file: int, name: str) -> int:
 
 
 def sb_schema_file_close(file: int | None = None) -> None:
-    """Closes the file. NULL is allowed. Schemas that were handed out stay valid.
-
-    Ownership: takes `file`.
-    Threads: any; nobody may use `file` during or after the call.
-    Errors: none.
-    Since: 1.0
-    """
     _lib.sb_schema_file_close(_address_or_null(file, "file"))
 
 
 def sb_memory_open_shared(segment_size: int, bytes_max: int) -> int:
-    """Opens a provider of memory that can be sent to other processes. Blocks lie in segments, each an anonymous
-    file of its own (memfd), sealed against growing and shrinking. Whoever receives one block of a segment can
-    read, and when it may write the block can also write, all of that segment: use one provider per group of
-    peers that trust each other, or `segment_size` 1, which gives each block a segment of its own. A segment
-    keeps a file descriptor open.
-
-    Ownership: the caller closes `*memory`.
-    Threads: any.
-    Errors: SB_INVALID_ARGUMENT when `segment_size` is above 1 GiB, or `bytes_max` smaller than a segment;
-    SB_NO_MEMORY. Segments are made when blocks are asked for, so it is then that the system may refuse them:
-    SB_IO, and sb_memory_get_failure says what.
-    Since: 1.0
-    """
     segment_size_ = _integer(segment_size, "segment_size", 0, 0xffffffff)
     bytes_max_ = _integer(bytes_max, "bytes_max", 0, 0xffffffffffffffff)
     memory_ = _ctypes.c_void_p()
@@ -4022,29 +2745,12 @@ def sb_memory_open_shared(segment_size: int, bytes_max: int) -> int:
 
 
 def sb_channel_options_init() -> _records.ChannelOptions:
-    """Fills `options` with the defaults, never writing past `struct_size` bytes.
-
-    Ownership: `options` is the caller's.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
     options_ = _sb_channel_options()
     _lib.sb_channel_options_init(_byref(options_), 16)
     return _get_sb_channel_options(options_)
 
 
 def sb_channel_open(socket: int, options: _records.ChannelOptions | tuple[Any, ...] | None = None) -> int:
-    """Makes one end of a channel of `socket`, a connected Unix stream socket whose other end becomes a channel
-    too. Nothing else may use the socket from then on.
-
-    Ownership: the caller closes `*channel`, and keeps `socket`, of which the channel has a duplicate; it may
-    close it at once.
-    Threads: any.
-    Errors: SB_INVALID_ARGUMENT when `socket` is no such socket; SB_IO when there are too many descriptors;
-    SB_NO_MEMORY.
-    Since: 1.0
-    """
     socket_ = _integer(socket, "socket", -0x80000000, 0x7fffffff)
     channel_ = _ctypes.c_void_p()
     _error = _sb_error()
@@ -4057,17 +2763,6 @@ def sb_channel_open(socket: int, options: _records.ChannelOptions | tuple[Any, .
 
 
 def sb_channel_send_view(channel: int, view: int, tag: int, timeout_ms: int) -> None:
-    """Sends `view` to be read by the peer, and pins its blocks. Where the peer has as many pins as it may have,
-    or does not read the socket, it waits.
-
-    Ownership: `view` is borrowed for the call; its bytes are pinned.
-    Threads: any; one user of `view` at a time.
-    Errors: SB_UNSUPPORTED when a span is not in memory of a shared provider of this process; SB_TOO_LARGE
-    above SB_CHANNEL_SPANS_MAX spans; SB_OUT_OF_RANGE when it is empty; SB_TIMEOUT; SB_UNAVAILABLE; SB_CLOSED;
-    SB_CORRUPT; SB_NO_MEMORY; SB_IO when the system refuses to send, or to take in what the peer says about
-    the pins that are waited for. Nothing was sent then.
-    Since: 1.0
-    """
     tag_ = _integer(tag, "tag", 0, 0xffffffffffffffff)
     timeout_ms_ = _integer(timeout_ms, "timeout_ms", -0x8000000000000000, 0x7fffffffffffffff)
     _error = _sb_error()
@@ -4083,15 +2778,6 @@ def sb_channel_send_view(channel: int, view: int, tag: int, timeout_ms: int) -> 
 
 
 def sb_channel_send_block(channel: int, block: int, size: int, tag: int, timeout_ms: int) -> None:
-    """Sends the first `size` bytes of `block` to be written by the peer, too, and pins it. The caller keeps the
-    block, and may read and write it. Otherwise as sb_channel_send_view.
-
-    Ownership: `block` stays the caller's, with the channel as another owner until the peer is done.
-    Threads: any.
-    Errors: SB_BUSY when the block has other owners, such as a channel that has sent it; SB_OUT_OF_RANGE when
-    `size` is 0 or larger than the block; otherwise as sb_channel_send_view.
-    Since: 1.0
-    """
     size_ = _integer(size, "size", 0, 0xffffffffffffffff)
     tag_ = _integer(tag, "tag", 0, 0xffffffffffffffff)
     timeout_ms_ = _integer(timeout_ms, "timeout_ms", -0x8000000000000000, 0x7fffffffffffffff)
@@ -4109,17 +2795,6 @@ def sb_channel_send_block(channel: int, block: int, size: int, tag: int, timeout
 
 
 def sb_channel_next(channel: int, timeout_ms: int) -> tuple[int, int]:
-    """Waits for what the peer sends next, and tells its kind, SB_ARRIVAL_..., and tag. It stays there until it
-    is received.
-
-    Ownership: none.
-    Threads: any.
-    Errors: SB_TIMEOUT; SB_UNAVAILABLE when the peer has ended the socket or its channel, and all that came
-    before was received; SB_CLOSED; SB_CORRUPT, and SB_TOO_LARGE at options.bytes_max: the channel has ended.
-    SB_IO and SB_NO_MEMORY when this process has no descriptor or memory for what comes next, which stays
-    there: a later call gets it.
-    Since: 1.0
-    """
     timeout_ms_ = _integer(timeout_ms, "timeout_ms", -0x8000000000000000, 0x7fffffffffffffff)
     kind_ = _ctypes.c_int32()
     tag_ = _ctypes.c_uint64()
@@ -4137,14 +2812,6 @@ def sb_channel_next(channel: int, timeout_ms: int) -> tuple[int, int]:
 
 
 def sb_channel_receive_view(channel: int, timeout_ms: int) -> int:
-    """Receives a view. Its memory is mapped for reading only, and its blocks have the metadata key that they had
-    with the sender.
-
-    Ownership: the caller closes `*view`; the peer's pins end with the last share of its bytes.
-    Threads: any.
-    Errors: SB_UNSUPPORTED when a block comes next; otherwise as sb_channel_next.
-    Since: 1.0
-    """
     timeout_ms_ = _integer(timeout_ms, "timeout_ms", -0x8000000000000000, 0x7fffffffffffffff)
     view_ = _ctypes.c_void_p()
     _error = _sb_error()
@@ -4160,13 +2827,6 @@ def sb_channel_receive_view(channel: int, timeout_ms: int) -> int:
 
 
 def sb_channel_receive_block(channel: int, timeout_ms: int) -> int:
-    """Receives a block that both processes may write.
-
-    Ownership: the caller closes `*block`; the peer's pin ends with its last owner.
-    Threads: any.
-    Errors: SB_UNSUPPORTED when a view comes next; otherwise as sb_channel_next.
-    Since: 1.0
-    """
     timeout_ms_ = _integer(timeout_ms, "timeout_ms", -0x8000000000000000, 0x7fffffffffffffff)
     block_ = _ctypes.c_void_p()
     _error = _sb_error()
@@ -4182,27 +2842,10 @@ def sb_channel_receive_block(channel: int, timeout_ms: int) -> int:
 
 
 def sb_channel_pin_count(channel: int) -> int:
-    """Looks what the peer is done with, and returns how many spans and blocks it still pins.
-
-    Ownership: blocks that the peer is done with, and nobody else owns, go back to their provider.
-    Threads: any.
-    Errors: none; 0 in a forked child. After sb_channel_stop nothing is heard any more, and the number stays.
-    Since: 1.0
-    """
     return _lib.sb_channel_pin_count(_address(channel, "channel"))
 
 
 def sb_channel_wait_done(channel: int, timeout_ms: int) -> None:
-    """Waits until the peer pins nothing any more. What it says, also that it is done, is heard in its order:
-    behind 64 arrivals that nobody has received only when one of them is.
-
-    Ownership: as sb_channel_pin_count.
-    Threads: any.
-    Errors: SB_TIMEOUT; SB_UNAVAILABLE when the peer ended the socket instead of saying that it is done;
-    SB_CLOSED; SB_CORRUPT; SB_IO and SB_NO_MEMORY as for sb_channel_next. A channel that has ended still hears
-    that the peer is done, unless the peer lied.
-    Since: 1.0
-    """
     timeout_ms_ = _integer(timeout_ms, "timeout_ms", -0x8000000000000000, 0x7fffffffffffffff)
     _error = _sb_error()
     _status = _lib.sb_channel_wait_done(_address(channel, "channel"), timeout_ms_, _byref(_error))
@@ -4211,50 +2854,18 @@ def sb_channel_wait_done(channel: int, timeout_ms: int) -> None:
 
 
 def sb_channel_descriptor(channel: int) -> int:
-    """Returns a file descriptor that polls as readable when a call may have something to receive or to tell, for
-    event loops.
-
-    Ownership: the descriptor is the channel's; it is not read from.
-    Threads: any.
-    Errors: none; -1 in a forked child.
-    Since: 1.0
-    """
     return _lib.sb_channel_descriptor(_address(channel, "channel"))
 
 
 def sb_channel_stop(channel: int) -> None:
-    """Ends the channel beside other threads: calls that wait return SB_CLOSED, as do all later ones. What was
-    received stays.
-
-    Ownership: none; the peer sees the end of the socket when all that was received is closed, and the channel
-    is.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
     _lib.sb_channel_stop(_address(channel, "channel"))
 
 
 def sb_channel_close(channel: int | None = None) -> None:
-    """Closes the channel. NULL is allowed. What was received stays valid; what was not yet received is gone. The
-    peer is told: its sends fail from then on, and its pins stay until what was received is closed.
-
-    Ownership: takes `channel`.
-    Threads: nobody may use `channel` during or after the call.
-    Errors: none.
-    Since: 1.0
-    """
     _lib.sb_channel_close(_address_or_null(channel, "channel"))
 
 
 def sb_visit_manager_options_init() -> _records.VisitManagerOptions:
-    """Fills `options` with the defaults, never writing past `struct_size` bytes.
-
-    Ownership: `options` is the caller's.
-    Threads: any.
-    Errors: none.
-    Since: 1.0
-    """
     options_ = _sb_visit_manager_options()
     _lib.sb_visit_manager_options_init(_byref(options_), 48)
     return _get_sb_visit_manager_options(options_)
@@ -4264,19 +2875,6 @@ def sb_visit_manager_open(
     path: str,
     options: _records.VisitManagerOptions | tuple[Any, ...] | None = None,
 ) -> int:
-    """Opens the file at `path`, or makes it. A file of the old format is upgraded, and kept as `path`.v0; an
-    unsynced tail is cut off, and kept as `path`.cut. A symbolic link is followed to its file, which must be
-    there. `path`.new, under which a file that replaces `path` is built, `path`.lock, `path`.v0 and `path`.cut
-    are the store's own names: no new file is made under such a name beside another file.
-
-    Ownership: the caller closes `*manager`; NULL options mean the defaults.
-    Threads: any.
-    Errors: SB_LOCKED when another handle writes the file, after lock_timeout_ms; SB_CORRUPT for a damaged
-    file, which stays untouched; SB_NOT_FOUND when there is none and `read_only` is set, or when only a mount
-    leads to a file that was removed; SB_UNSUPPORTED for a file of a newer library; SB_INVALID_ARGUMENT for a
-    path that is no file, or an option out of its range; SB_IO; SB_NO_MEMORY.
-    Since: 1.0
-    """
     manager_ = _ctypes.c_void_p()
     _error = _sb_error()
     with _Pins() as _pins:
@@ -4295,14 +2893,6 @@ def sb_visit_manager_add_visit(
     url: ReadableBuffer | None,
     text: ReadableBuffer | None,
 ) -> None:
-    """Adds a visit now; its time is never earlier than that of the user's newest.
-
-    Ownership: `url` and `text` are copied.
-    Threads: any.
-    Errors: SB_INVALID_ARGUMENT for a NUL in `url` or `text`; SB_TOO_LARGE above SB_VISIT_TEXT_MAX; otherwise
-    see the top.
-    Since: 1.0
-    """
     user_ = _integer(user, "user", 0, 0xffffffff)
     visit_id_ = _integer(visit_id, "visit_id", 0, 0xffffffff)
     _error = _sb_error()
@@ -4331,13 +2921,6 @@ def sb_visit_manager_add_visit_at(
     text: ReadableBuffer | None,
     time_ns: int,
 ) -> None:
-    """Adds a visit with a time.
-
-    Ownership: `url` and `text` are copied.
-    Threads: any.
-    Errors: as sb_visit_manager_add_visit; SB_OUT_OF_RANGE for a time below SB_VISIT_NOW.
-    Since: 1.0
-    """
     user_ = _integer(user, "user", 0, 0xffffffff)
     visit_id_ = _integer(visit_id, "visit_id", 0, 0xffffffff)
     time_ns_ = _integer(time_ns, "time_ns", -0x8000000000000000, 0x7fffffffffffffff)
@@ -4361,14 +2944,6 @@ def sb_visit_manager_add_visit_at(
 
 
 def sb_visit_manager_add_visits(manager: int, visits: Sequence[_records.Visit | tuple[Any, ...]]) -> None:
-    """Adds visits of any users, in order. Either all are added or none, a crash aside, which may keep the first
-    of them only.
-
-    Ownership: `visits` and what they show are copied.
-    Threads: any.
-    Errors: as sb_visit_manager_add_visit_at, with the index of the visit in `error.frame`.
-    Since: 1.0
-    """
     _error = _sb_error()
     with _Pins() as _pins:
         visits_, visits_count = _put_many_sb_visit(_pins, visits, "visits")
@@ -4390,18 +2965,6 @@ def sb_visit_manager_add_visit_columns(
     texts: _records.Column | tuple[Any, ...],
     times_ns: Sequence[int] | None = None,
 ) -> None:
-    """Adds visits of any users, in order, from columns: of each visit one number of `users` and of `visit_ids`,
-    one string of `urls` and of `texts`, and one of `times_ns`, SB_VISIT_NOW included; where there are no
-    times, all are added now. Either all are added or none, a crash aside, which may keep the first of them
-    only.
-
-    Ownership: all is borrowed for the call, and what it shows is copied.
-    Threads: any.
-    Errors: SB_INVALID_ARGUMENT, with the column's name, when it does not have as many values as there are
-    users; SB_OUT_OF_RANGE for an offset and a length outside of the values; otherwise as
-    sb_visit_manager_add_visits, with the index of the visit in `error.frame`.
-    Since: 1.0
-    """
     _error = _sb_error()
     with _Pins() as _pins:
         users_, users_count = _pins.integers(users, "uint32_t", "users")
@@ -4428,13 +2991,6 @@ def sb_visit_manager_add_visit_columns(
 
 
 def sb_visit_manager_get_recent_visits(manager: int, user: int) -> int:
-    """Makes a snapshot of the visits of `user`, newest first; empty for a user who has none.
-
-    Ownership: the caller closes `*visits`, which may outlive the manager.
-    Threads: any.
-    Errors: see the top.
-    Since: 1.0
-    """
     user_ = _integer(user, "user", 0, 0xffffffff)
     visits_ = _ctypes.c_void_p()
     _error = _sb_error()
@@ -4450,14 +3006,6 @@ def sb_visit_manager_get_recent_visits(manager: int, user: int) -> int:
 
 
 def sb_visit_manager_get_recent_visits_of(manager: int, users: Sequence[int]) -> int:
-    """Makes one snapshot of the visits of many users: user by user in the order asked for, newest first for
-    each.
-
-    Ownership: the caller closes `*visits`, which may outlive the manager.
-    Threads: any.
-    Errors: see the top.
-    Since: 1.0
-    """
     visits_ = _ctypes.c_void_p()
     _error = _sb_error()
     with _Pins() as _pins:
@@ -4475,13 +3023,6 @@ def sb_visit_manager_get_recent_visits_of(manager: int, users: Sequence[int]) ->
 
 
 def sb_visit_manager_delete_visits(manager: int, user: int, visit_ids: Sequence[int]) -> bool:
-    """Deletes visits of `user`, and stores in `*found` whether any of them was there.
-
-    Ownership: `visit_ids` is borrowed for the call.
-    Threads: any.
-    Errors: see the top.
-    Since: 1.0
-    """
     user_ = _integer(user, "user", 0, 0xffffffff)
     found_ = _ctypes.c_bool()
     _error = _sb_error()
@@ -4501,15 +3042,6 @@ def sb_visit_manager_delete_visits(manager: int, user: int, visit_ids: Sequence[
 
 
 def sb_visit_manager_clear_user(manager: int, user: int, erase: bool) -> None:
-    """Deletes all visits of `user`, also where they cannot be read because the file is damaged there. With
-    `erase` their bytes are also gone from the file when it returns, which rewrites it; files that were kept
-    beside it (.cut, .v0) stay.
-
-    Ownership: none.
-    Threads: any.
-    Errors: see the top. When only the erasing failed, the visits are deleted all the same.
-    Since: 1.0
-    """
     user_ = _integer(user, "user", 0, 0xffffffff)
     erase_ = _boolean(erase, "erase")
     _error = _sb_error()
@@ -4524,15 +3056,6 @@ def sb_visit_manager_clear_user(manager: int, user: int, erase: bool) -> None:
 
 
 def sb_visit_manager_users(manager: int) -> int:
-    """Makes a list of the users who have visits, ascending, each as of the moment when the list comes to it. It
-    reads no visits. Of a user who cannot be read because the file is damaged there, it says how many visits
-    there were.
-
-    Ownership: the caller closes `*users`.
-    Threads: any.
-    Errors: see the top.
-    Since: 1.0
-    """
     users_ = _ctypes.c_void_p()
     _error = _sb_error()
     _status = _lib.sb_visit_manager_users(_address(manager, "manager"), _byref(users_), _byref(_error))
@@ -4542,14 +3065,6 @@ def sb_visit_manager_users(manager: int) -> int:
 
 
 def sb_visit_manager_scan(manager: int) -> int:
-    """Begins a walk over all visits, by user ascending. Each user is shown as of the moment when the walk comes
-    to it.
-
-    Ownership: the caller closes `*scan`; when `manager` was closed, it refuses with SB_CLOSED.
-    Threads: any.
-    Errors: SB_CLOSED; SB_NO_MEMORY.
-    Since: 1.0
-    """
     scan_ = _ctypes.c_void_p()
     _error = _sb_error()
     _status = _lib.sb_visit_manager_scan(_address(manager, "manager"), _byref(scan_), _byref(_error))
@@ -4559,16 +3074,6 @@ def sb_visit_manager_scan(manager: int) -> int:
 
 
 def sb_visit_manager_copy_to(manager: int, path: str) -> None:
-    """Copies the store, as it is at the beginning of the call, into a new file at `path`; changes go on
-    meanwhile. The new file has the store's mode, and its owner and group where the system allows that.
-
-    Ownership: none.
-    Threads: any.
-    Errors: SB_INVALID_ARGUMENT when `path` exists, or is a name that a store beside it takes for itself;
-    SB_UNSUPPORTED where the store is no file, or one of the old format; otherwise see the top. Where it
-    fails, there is no new file.
-    Since: 1.0
-    """
     _error = _sb_error()
     with _Pins() as _pins:
         path_ = _pins.text(path, "path")
@@ -4578,17 +3083,6 @@ def sb_visit_manager_copy_to(manager: int, path: str) -> None:
 
 
 def sb_visit_manager_compact(manager: int) -> None:
-    """Writes the file anew with what is live, in steps between which others go on. It keeps its mode, and its
-    owner and group where the system allows that. Users who cannot be read are copied as they are, and counted
-    in sb_visit_stats.damaged_users; clear_user gives them up.
-
-    Ownership: none.
-    Threads: any.
-    Errors: see the top; SB_UNSUPPORTED for a file with several hard links, of which the others would keep the
-    old content. The old file is then still in place, unless the last sync, that of the folder, failed, which
-    poisons the handle.
-    Since: 1.0
-    """
     _error = _sb_error()
     _status = _lib.sb_visit_manager_compact(_address(manager, "manager"), _byref(_error))
     if _status:
@@ -4596,14 +3090,6 @@ def sb_visit_manager_compact(manager: int) -> None:
 
 
 def sb_visit_manager_sync(manager: int) -> None:
-    """Waits until everything acknowledged before the call is on disk.
-
-    Ownership: none.
-    Threads: any.
-    Errors: SB_IO, and the handle is poisoned; SB_NOT_FOUND when it is on disk, and the path does not lead
-    there; otherwise see the top.
-    Since: 1.0
-    """
     _error = _sb_error()
     _status = _lib.sb_visit_manager_sync(_address(manager, "manager"), _byref(_error))
     if _status:
@@ -4611,15 +3097,6 @@ def sb_visit_manager_sync(manager: int) -> None:
 
 
 def sb_visit_manager_refresh(manager: int) -> bool:
-    """Reads on: brings a read-only handle to the file's present state, and stores in `*changed` whether that is
-    another one.
-
-    Ownership: none.
-    Threads: any.
-    Errors: SB_UNSUPPORTED for a handle that writes; otherwise see the top, and the handle shows what it
-    showed before, or the first of what came since; the next refresh that succeeds tells of it.
-    Since: 1.0
-    """
     changed_ = _ctypes.c_bool()
     _error = _sb_error()
     _status = _lib.sb_visit_manager_refresh(
@@ -4633,14 +3110,6 @@ def sb_visit_manager_refresh(manager: int) -> bool:
 
 
 def sb_visit_manager_verify(manager: int) -> _records.VisitReport:
-    """Reads and checks every byte of the file up to its present end.
-
-    Ownership: `report` is the caller's.
-    Threads: any.
-    Errors: SB_CORRUPT with the offset; SB_INVALID_ARGUMENT when struct_size is too small to be one of ours;
-    otherwise see the top.
-    Since: 1.0
-    """
     report_ = _sb_visit_report()
     report_.struct_size = 56
     _error = _sb_error()
@@ -4655,13 +3124,6 @@ def sb_visit_manager_verify(manager: int) -> _records.VisitReport:
 
 
 def sb_visit_manager_get_stats(manager: int) -> _records.VisitStats:
-    """Tells what the store holds and did so far.
-
-    Ownership: `stats` is the caller's.
-    Threads: any.
-    Errors: SB_INVALID_ARGUMENT when struct_size is too small to be one of ours; otherwise see the top.
-    Since: 1.0
-    """
     stats_ = _sb_visit_stats()
     stats_.struct_size = 144
     _error = _sb_error()
@@ -4676,17 +3138,6 @@ def sb_visit_manager_get_stats(manager: int) -> _records.VisitStats:
 
 
 def sb_visit_manager_finish(manager: int) -> None:
-    """Closes the file cleanly: everything is on disk, the lock is free. It also tells what nobody could be told:
-    that the last compaction which the store made by itself failed, with the error of that, though everything
-    is on disk. After it only sb_visit_manager_close is of use; a second finish returns what the first did.
-
-    Ownership: none.
-    Threads: nobody else may use `manager` during or after the call.
-    Errors: SB_IO, or what a compaction failed with, such as SB_CORRUPT for users who cannot be read;
-    SB_NOT_FOUND when all is on disk, and the path does not lead there. The lock is free all the same, and
-    nothing acknowledged is lost to the end of the process.
-    Since: 1.0
-    """
     _error = _sb_error()
     _status = _lib.sb_visit_manager_finish(_address(manager, "manager"), _byref(_error))
     if _status:
@@ -4694,28 +3145,10 @@ def sb_visit_manager_finish(manager: int) -> None:
 
 
 def sb_visit_manager_close(manager: int | None = None) -> None:
-    """Closes the manager, finishing it first where nobody did. NULL is allowed.
-
-    Ownership: takes `manager`; snapshots stay valid.
-    Threads: nobody may use `manager` during or after the call.
-    Errors: none.
-    Since: 1.0
-    """
     _lib.sb_visit_manager_close(_address_or_null(manager, "manager"))
 
 
 def sb_verify_visits(path: str) -> _records.VisitReport:
-    """Checks every byte of the file at `path`, which nobody need have open.
-
-    A slot of the header that a kill or a power failure has torn, and an unsynced tail, are told in
-    `damaged_bytes`: the next open for writing does without them.
-
-    Ownership: `report` is the caller's.
-    Threads: any.
-    Errors: SB_CORRUPT with the offset of the first damage; SB_NOT_FOUND; SB_UNSUPPORTED for a file of a newer
-    library; SB_INVALID_ARGUMENT; SB_IO; SB_NO_MEMORY.
-    Since: 1.0
-    """
     report_ = _sb_visit_report()
     report_.struct_size = 56
     _error = _sb_error()
@@ -4728,18 +3161,6 @@ def sb_verify_visits(path: str) -> _records.VisitReport:
 
 
 def sb_salvage_visits(path: str, target: str) -> _records.VisitReport:
-    """Copies whatever is valid in the damaged file at `path` into a new file at `target`; the damaged one stays
-    as it is. Any whole record is found, also when nothing else of the file is left; so a file of what
-    recovery cut off (`path`.cut) is salvaged as well. Of a damaged file of the old format nothing can be
-    copied. What a damaged record said is missing: visits may be absent, and visits that it deleted may be
-    back.
-
-    Ownership: `report` is the caller's, and says what was found.
-    Threads: any.
-    Errors: SB_CORRUPT when nothing in the file is of use; SB_NOT_FOUND; SB_INVALID_ARGUMENT when `target`
-    exists, or is a name that a store beside it takes for itself; SB_IO; SB_NO_MEMORY.
-    Since: 1.0
-    """
     report_ = _sb_visit_report()
     report_.struct_size = 56
     _error = _sb_error()
@@ -4753,13 +3174,6 @@ def sb_salvage_visits(path: str, target: str) -> _records.VisitReport:
 
 
 def sb_visits_get_all(visits: int) -> list[_records.Visit]:
-    """Stores the visits of a snapshot.
-
-    Ownership: `*rows` and what they show are valid until `visits` is closed.
-    Threads: one user of `visits` at a time.
-    Errors: none.
-    Since: 1.0
-    """
     rows_ = _ctypes.POINTER(_sb_visit)()
     row_count_ = _ctypes.c_size_t()
     _status = _lib.sb_visits_get_all(_address(visits, "visits"), _byref(rows_), _byref(row_count_))
@@ -4769,35 +3183,14 @@ def sb_visits_get_all(visits: int) -> list[_records.Visit]:
 
 
 def sb_visits_count(visits: int) -> int:
-    """Returns the number of visits of a snapshot.
-
-    Ownership: none.
-    Threads: one user of `visits` at a time.
-    Errors: none.
-    Since: 1.0
-    """
     return _lib.sb_visits_count(_address(visits, "visits"))
 
 
 def sb_visits_close(visits: int | None = None) -> None:
-    """Closes the snapshot. NULL is allowed.
-
-    Ownership: takes `visits`.
-    Threads: one user of `visits` at a time.
-    Errors: none.
-    Since: 1.0
-    """
     _lib.sb_visits_close(_address_or_null(visits, "visits"))
 
 
 def sb_visit_users_get_all(users: int) -> list[_records.VisitUser]:
-    """Stores the users of a list.
-
-    Ownership: `*rows` is valid until `users` is closed.
-    Threads: one user of `users` at a time.
-    Errors: none.
-    Since: 1.0
-    """
     rows_ = _ctypes.POINTER(_sb_visit_user)()
     row_count_ = _ctypes.c_size_t()
     _status = _lib.sb_visit_users_get_all(_address(users, "users"), _byref(rows_), _byref(row_count_))
@@ -4807,25 +3200,10 @@ def sb_visit_users_get_all(users: int) -> list[_records.VisitUser]:
 
 
 def sb_visit_users_close(users: int | None = None) -> None:
-    """Closes the list. NULL is allowed.
-
-    Ownership: takes `users`.
-    Threads: one user of `users` at a time.
-    Errors: none.
-    Since: 1.0
-    """
     _lib.sb_visit_users_close(_address_or_null(users, "users"))
 
 
 def sb_visit_scan_next(scan: int, visits_min: int) -> int:
-    """Makes a snapshot of the visits of the next users, newest first for each, at least `visits_min` visits
-    unless the walk ends, 0 leaving the number to the library; it is empty when the walk has ended.
-
-    Ownership: the caller closes `*visits`.
-    Threads: one user of `scan` at a time.
-    Errors: see the top; the walk stays where it was.
-    Since: 1.0
-    """
     visits_min_ = _integer(visits_min, "visits_min", 0, 0xffffffffffffffff)
     visits_ = _ctypes.c_void_p()
     _error = _sb_error()
@@ -4841,24 +3219,10 @@ def sb_visit_scan_next(scan: int, visits_min: int) -> int:
 
 
 def sb_visit_scan_close(scan: int | None = None) -> None:
-    """Closes the walk. NULL is allowed.
-
-    Ownership: takes `scan`.
-    Threads: one user of `scan` at a time.
-    Errors: none.
-    Since: 1.0
-    """
     _lib.sb_visit_scan_close(_address_or_null(scan, "scan"))
 
 
 def sb_schema_export_arrow(schema: int, strings: int, arrow_schema: int) -> None:
-    """Describes what a batch exports for messages of `schema`: fills `arrow_schema`, a struct type.
-
-    Ownership: the caller calls `arrow_schema->release`.
-    Threads: any.
-    Errors: SB_INVALID_ARGUMENT when `strings` is none of SB_STRINGS_...; SB_NO_MEMORY.
-    Since: 1.0
-    """
     strings_ = _integer(strings, "strings", -0x80000000, 0x7fffffff)
     arrow_schema_ = _address(arrow_schema, "arrow_schema")
     _error = _sb_error()
@@ -4879,16 +3243,6 @@ def sb_batch_export_arrow(
     arrow_schema: int,
     arrow_array: int,
 ) -> None:
-    """Copies the rows of `batch` that follow the schema at `schema_index` of the parser into `arrow_array`, a
-    struct array, and describes it in `arrow_schema`.
-
-    Ownership: the caller calls `release` of both; they may outlive the batch.
-    Threads: one user of `batch` at a time.
-    Errors: SB_OUT_OF_RANGE when there is no such schema; SB_INVALID_ARGUMENT when `strings` is none of
-    SB_STRINGS_..., or a string is not UTF-8, with field and stream_offset of its row in `error`; SB_TOO_LARGE
-    when the strings of a column are 2 GiB or more; SB_NO_MEMORY.
-    Since: 1.0
-    """
     schema_index_ = _integer(schema_index, "schema_index", 0, 0xffffffffffffffff)
     strings_ = _integer(strings, "strings", -0x80000000, 0x7fffffff)
     arrow_schema_ = _address(arrow_schema, "arrow_schema")
@@ -4907,14 +3261,6 @@ def sb_batch_export_arrow(
 
 
 def sb_batch_export_arrow_stream(batch: int, schema_index: int, strings: int, arrow_stream: int) -> None:
-    """Does what sb_batch_export_arrow does, as a stream of one struct array, which is what data frames and
-    databases read tables from.
-
-    Ownership: the caller calls `arrow_stream->release`; it may outlive the batch.
-    Threads: one user of `batch` at a time.
-    Errors: as sb_batch_export_arrow.
-    Since: 1.0
-    """
     schema_index_ = _integer(schema_index, "schema_index", 0, 0xffffffffffffffff)
     strings_ = _integer(strings, "strings", -0x80000000, 0x7fffffff)
     arrow_stream_ = _address(arrow_stream, "arrow_stream")
@@ -4931,14 +3277,6 @@ def sb_batch_export_arrow_stream(batch: int, schema_index: int, strings: int, ar
 
 
 def sb_visits_export_arrow_stream(visits: int, strings: int, arrow_stream: int) -> None:
-    """Copies the visits of a snapshot into a stream.
-
-    Ownership: the caller calls `arrow_stream->release`; it may outlive the snapshot.
-    Threads: one user of `visits` at a time.
-    Errors: SB_INVALID_ARGUMENT when `strings` is none of SB_STRINGS_..., or a string is not UTF-8, with its
-    field in `error`, and visit and user in the message; SB_NO_MEMORY.
-    Since: 1.0
-    """
     strings_ = _integer(strings, "strings", -0x80000000, 0x7fffffff)
     arrow_stream_ = _address(arrow_stream, "arrow_stream")
     _error = _sb_error()
@@ -4953,15 +3291,6 @@ def sb_visits_export_arrow_stream(visits: int, strings: int, arrow_stream: int) 
 
 
 def sb_visit_manager_export_arrow_stream(manager: int, strings: int, arrow_stream: int) -> None:
-    """Copies all visits into a stream, by user ascending, newest first for each: a snapshot, as
-    sb_visit_manager_scan takes it, that needs as much memory as there are visits. Where that is too much,
-    export what sb_visit_scan_next gives, piece by piece.
-
-    Ownership: the caller calls `arrow_stream->release`; it may outlive the manager.
-    Threads: any.
-    Errors: as sb_visits_export_arrow_stream, and as sb_visit_scan_next.
-    Since: 1.0
-    """
     strings_ = _integer(strings, "strings", -0x80000000, 0x7fffffff)
     arrow_stream_ = _address(arrow_stream, "arrow_stream")
     _error = _sb_error()
