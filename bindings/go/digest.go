@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x3b6141bf747284d7ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xafca0d00f3ae969dull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "3b6141bf747284d7"
+const coreDigest = "afca0d00f3ae969d"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x3b6141bf747284d7ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xafca0d00f3ae969dull
 import "C"

@@ -6,9 +6,10 @@
  * Under AddressSanitizer nothing is kept, so that it sees the use of a view that has been closed. */
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
-#include "internal.h"
+#include "handle_cache.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define KEEPS false

@@ -8,10 +8,19 @@
  * Invariant of the parser: block == NULL and start == end == 0, or start <= end <= block->size; [start, end) is unparsed and begins with a
  * frame's Size, whose offset in the stream is stream_offset; [end, block->size) is shown by nobody. */
 
+#include "block.h"
+#include "error_private.h"
+#include "options.h"
+#include "owners.h"
 #include "parser_batch.h"
+#include "schema_private.h"
+#include "view_private.h"
+#include "wire.h"
 
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
   RECEIVE_BLOCK_SIZE = 64 * 1024, /* bytes taken before anything has arrived */
@@ -46,7 +55,7 @@ static void set_release(schema_set *set) {
 
 static frame_plan plan_of(const sb_schema *schema, size_t schema_index) {
   return (frame_plan){.types = schema->types,
-                      .size_min = schema->smallest_frame - SIZE_SIZE,
+                      .size_min = schema->smallest_frame - SB_PRIV_SIZE_BYTES,
                       .field_count = schema->field_count,
                       .schema_index = (uint16_t)schema_index};
 }
@@ -97,7 +106,7 @@ static sb_status read_options(const sb_parser_options *options, sb_parser_option
   if (status != SB_OK)
     return sb_priv_error(error, status, NULL, "options.struct_size is %" PRIu32 ": call sb_parser_options_init first",
                          options->struct_size);
-  if (known->max_frame_size < 0 || (known->max_frame_size > 0 && known->max_frame_size < HEADER_SIZE))
+  if (known->max_frame_size < 0 || (known->max_frame_size > 0 && known->max_frame_size < SB_PRIV_ID_BYTES))
     return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL,
                          "options.max_frame_size is %" PRId32 "; it is 0 for the default, or 2 to 2147483647", known->max_frame_size);
   return SB_OK;
@@ -282,7 +291,7 @@ sb_status sb_batch_open(sb_batch **batch) {
   if (batch == NULL) return SB_INVALID_ARGUMENT;
   sb_batch *made = calloc(1, sizeof *made);
   if (made == NULL) return SB_NO_MEMORY;
-  made->need = SIZE_SIZE;
+  made->need = SB_PRIV_SIZE_BYTES;
   *batch = made;
   return SB_OK;
 }
@@ -299,7 +308,7 @@ void sb_batch_clear(sb_batch *batch) {
   batch->row_count = batch->value_count = batch->first_count = batch->error_count = 0;
   batch->has_values = batch->values_asked = false;
   batch->columns = NULL;
-  batch->need = SIZE_SIZE;
+  batch->need = SB_PRIV_SIZE_BYTES;
   /* The largest chunk serves the next parse. */
   if (batch->arena != NULL) {
     arena_free(batch->arena->next);
@@ -381,7 +390,7 @@ static sb_status decode_array(cursor *frame, size_t field, uint8_t type, const u
 }
 
 static sb_status decode_fields(cursor *frame, const sb_schema *schema, bool accept_extra, sb_value *values) {
-  const uint8_t *at = frame->frame + SIZE_SIZE + HEADER_SIZE;
+  const uint8_t *at = frame->frame + SB_PRIV_HEAD_BYTES;
   const uint8_t *const end = frame->frame + frame->size;
   for (size_t i = 0, count = schema->field_count; i < count; i++) {
     uint8_t type = schema->types[i];
@@ -433,11 +442,11 @@ static sb_status add_error(sb_parser *parser, sb_batch *batch, cursor *frame) {
 /* Adds the frame to the batch, as a row or as an error. */
 static sb_status add_frame(sb_parser *parser, sb_batch *batch, cursor *frame) {
   const schema_set *set = parser->set;
-  int8_t api_key = (int8_t)frame->frame[SIZE_SIZE];
+  int8_t api_key = (int8_t)frame->frame[SB_PRIV_SIZE_BYTES];
   const frame_plan *plan = &set->plans[(uint8_t)api_key];
   sb_status status;
   if (plan->types == NULL) {
-    (void)refuse(frame, PROBLEM_API_KEY, 0, 0, frame->frame + SIZE_SIZE);
+    (void)refuse(frame, PROBLEM_API_KEY, 0, 0, frame->frame + SB_PRIV_SIZE_BYTES);
     return add_error(parser, batch, frame);
   }
   const sb_schema *schema = set->schemas[plan->schema_index];
@@ -449,14 +458,14 @@ static sb_status add_frame(sb_parser *parser, sb_batch *batch, cursor *frame) {
   status = decode_fields(frame, schema, parser->accept_extra, batch->values + batch->value_count);
   if (status == SB_NO_MEMORY) return status;
   if (status != SB_OK) return add_error(parser, batch, frame);
-  batch->rows[batch->row_count++] = row_of(plan, frame->frame, (uint32_t)(frame->size - SIZE_SIZE), parser->stream_offset);
+  batch->rows[batch->row_count++] = row_of(plan, frame->frame, (uint32_t)(frame->size - SB_PRIV_SIZE_BYTES), parser->stream_offset);
   if (batch->has_values) batch->value_count += schema->field_count;
   return SB_OK;
 }
 
 /* Checks the value of Size, as soon as its fourth byte is there; an error ends the stream. */
 static sb_status check_size(const sb_parser *parser, cursor *frame, int32_t size) {
-  if (size < HEADER_SIZE) return refuse(frame, PROBLEM_SIZE_SMALL, 0, 0, frame->frame);
+  if (size < SB_PRIV_ID_BYTES) return refuse(frame, PROBLEM_SIZE_SMALL, 0, 0, frame->frame);
   if (size > parser->max_frame_size) return refuse(frame, PROBLEM_SIZE_LARGE, 0, 0, frame->frame);
   return SB_OK;
 }
@@ -479,8 +488,8 @@ static sb_status parse_frames(sb_parser *parser, sb_batch *batch, sb_status *end
   for (;;) {
     decode_plain(parser, batch);
     size_t available = parser->end_offset - parser->start;
-    if (available < SIZE_SIZE) {
-      batch->need = SIZE_SIZE - available;
+    if (available < SB_PRIV_SIZE_BYTES) {
+      batch->need = SB_PRIV_SIZE_BYTES - available;
       return SB_OK;
     }
     frame.frame = parser->block->data + parser->start;
@@ -491,7 +500,7 @@ static sb_status parse_frames(sb_parser *parser, sb_batch *batch, sb_status *end
       *end = status;
       return add_error(parser, batch, &frame);
     }
-    frame.size = SIZE_SIZE + (size_t)size;
+    frame.size = SB_PRIV_SIZE_BYTES + (size_t)size;
     if (available < frame.size) {
       batch->need = frame.size - available;
       return SB_OK;
@@ -584,7 +593,7 @@ static sb_status make_values(sb_batch *batch) {
     const sb_row *row = &batch->rows[i];
     const sb_schema *schema = batch->set->schemas[row->schema_index];
     frame.frame = batch->base + (row->stream_offset - batch->base_offset);
-    frame.size = SIZE_SIZE + (size_t)row->frame_size;
+    frame.size = SB_PRIV_SIZE_BYTES + (size_t)row->frame_size;
     const sb_status status = decode_fields(&frame, schema, true, values);
     if (status != SB_OK) return status;
     values += schema->field_count;
@@ -651,7 +660,7 @@ sb_status sb_batch_get_frame(const sb_batch *batch, size_t index, sb_view **fram
   if (index >= batch->row_count) return SB_OUT_OF_RANGE;
   const sb_row *row = &batch->rows[index];
   const uint8_t *data = batch->base + (row->stream_offset - batch->base_offset);
-  return sb_priv_view_open_span(batch->block, data, SIZE_SIZE + (uint32_t)row->frame_size, frame);
+  return sb_priv_view_open_span(batch->block, data, SB_PRIV_SIZE_BYTES + (uint32_t)row->frame_size, frame);
 }
 
 sb_status sb_batch_get_schema(const sb_batch *batch, size_t schema_index, sb_schema **schema) {

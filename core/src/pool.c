@@ -11,9 +11,17 @@
  * A pool that has been closed lives until its last block is back. Its structure is recycled but never freed, as headers of slabs are,
  * because a wrong put may lock the pool of a slab that goes away at the same moment. */
 
+#include <assert.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "block.h"
+#include "error_private.h"
+#include "options.h"
 #include "pool_private.h"
+#include "steps.h"
 
 #define POISON 0xDB
 #define GUARDED_LARGE_KEPT 64 /* addresses of larger blocks that are nobody's, after a put */

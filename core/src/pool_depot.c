@@ -10,7 +10,12 @@
  * (the sum of out_count over the slabs) is what is out, in magazines, or in batches; kept + batched + reserved <= kept_max, where reserved is
  * the sum of the capacities of magazines, so that all threads together keep no more than the class may. */
 
+#include <assert.h>
+#include <stdatomic.h>
+#include <string.h>
+
 #include "pool_private.h"
+#include "steps.h"
 
 #define BATCHES_MAPPED 32 /* at a time: 16 KiB */
 

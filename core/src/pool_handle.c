@@ -15,11 +15,13 @@
  * never wait for handles_lock. */
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <time.h>
 
 #include <sys/random.h>
 
 #include "pool_private.h"
+#include "steps.h"
 
 #define HANDLES_MAX 65536u
 #define USERS 0x7fffu   /* the calls inside */

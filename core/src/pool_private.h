@@ -5,10 +5,12 @@
  * belongs to a thread, pool_depot.c what a pool does under its lock, and pool.c the functions of pool.h with the ways that need no lock. */
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include <samebytes/pool.h>
 
-#include "internal.h"
+#include "block.h"
+#include "steps.h"
 
 #define SB_PRIV_CACHE_LINE 64u /* bytes */
 
