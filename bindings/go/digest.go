@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xafca0d00f3ae969dull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xb31037ed5b80921aull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "afca0d00f3ae969d"
+const coreDigest = "b31037ed5b80921a"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xafca0d00f3ae969dull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xb31037ed5b80921aull
 import "C"

@@ -35,24 +35,24 @@ static inline void sb_priv_handle_set_closed(void *handle) {
 }
 #endif
 #define SB_PRIV_HANDLES_MAX 64u /* kept per thread: 12 KiB */
-typedef struct sb_priv_handles {
+typedef struct sb_priv_handle_cache {
   uint32_t count;
   uint32_t capacity; /* 0 before the thread gave one back, and when it ends */
   void *handles[SB_PRIV_HANDLES_MAX];
-} sb_priv_handles;
+} sb_priv_handle_cache;
 
 /* 8 bytes with the initial-exec model, for the reasons that stand in pool_private.h. */
 #if defined(__GLIBC__)
-extern __thread sb_priv_handles *sb_priv_handles_own __attribute__((visibility("hidden"), tls_model("initial-exec")));
+extern __thread sb_priv_handle_cache *sb_priv_handle_cache_own __attribute__((visibility("hidden"), tls_model("initial-exec")));
 #else
-extern __thread sb_priv_handles *sb_priv_handles_own __attribute__((visibility("hidden")));
+extern __thread sb_priv_handle_cache *sb_priv_handle_cache_own __attribute__((visibility("hidden")));
 #endif
 void *sb_priv_handle_make(void);
 void sb_priv_handle_put_slowly(void *handle);
 
 /* One that is at hand, or NULL. */
 static inline void *sb_priv_handle_take(void) {
-  sb_priv_handles *own = sb_priv_handles_own;
+  sb_priv_handle_cache *own = sb_priv_handle_cache_own;
   if (own->count == 0) return NULL;
   void *handle = own->handles[--own->count];
   if (handle == NULL) __builtin_unreachable(); /* so that nobody looks twice */
@@ -67,7 +67,7 @@ static inline void *sb_priv_handle_get(void) {
 
 static inline void sb_priv_handle_put(void *handle) {
   sb_priv_handle_set_closed(handle);
-  sb_priv_handles *own = sb_priv_handles_own;
+  sb_priv_handle_cache *own = sb_priv_handle_cache_own;
   if (own->count < own->capacity)
     own->handles[own->count++] = handle;
   else

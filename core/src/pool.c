@@ -42,7 +42,7 @@ static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 /* The child of a fork gets locks that nobody holds, lists that nobody was changing, and what the threads that it does not have kept. */
 static void fork_prepare(void) {
   sb_priv_lock(&default_lock);
-  sb_priv_handles_lock();
+  sb_priv_pool_handles_lock();
   sb_priv_lock(&pools_lock);
   for (sb_pool *pool = all_pools; pool != NULL; pool = pool->next_made)
     sb_priv_lock(&pool->lock); /* of a free one somebody may find that out */
@@ -78,7 +78,7 @@ static void fork_done(bool in_child) {
   for (sb_pool *pool = all_pools; pool != NULL; pool = pool->next_made) sb_priv_unlock(&pool->lock);
   if (in_child) pools_left_recycle();
   sb_priv_unlock(&pools_lock);
-  sb_priv_handles_unlock(in_child);
+  sb_priv_pool_handles_unlock(in_child);
   sb_priv_unlock(&default_lock);
 }
 
@@ -649,7 +649,7 @@ sb_status sb_pool_open(const sb_pool_options *options, sb_pool **pool) {
 
 void sb_pool_close(sb_pool *pool) {
   if (pool == NULL) return;
-  sb_priv_handles_close(pool);
+  sb_priv_pool_handles_close(pool);
   sb_memory_close(&pool->memory);
 }
 
