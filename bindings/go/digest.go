@@ -4,8 +4,8 @@
 
 package samebytes
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xb31037ed5b80921aull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x405431832db00141ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "b31037ed5b80921a"
+const coreDigest = "405431832db00141"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xb31037ed5b80921aull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x405431832db00141ull
 import "C"

@@ -115,6 +115,10 @@ size_t sb_priv_batch_decode_plain(sb_batch *batch, const schema_set *set, const 
 /* The same without values: the frames are only checked. */
 size_t sb_priv_batch_check_plain(sb_batch *batch, const schema_set *set, const uint8_t *data, size_t size, int64_t stream_offset,
                                  int32_t frame_size_max, bool accept_extra);
+/* Decodes the values of all rows. */
+sb_status sb_priv_batch_make_values(sb_batch *batch);
+/* Takes an owner away; `set` may be NULL. */
+void sb_priv_set_release(schema_set *set);
 /* The status that a problem is told with. */
 sb_status sb_priv_problem_status(frame_problem problem);
 /* Makes a chunk that holds `size` bytes the newest. */
