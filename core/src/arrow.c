@@ -6,11 +6,14 @@
  * Invariant: an array or type under construction can be released at any moment; what is not made yet is NULL. */
 
 #include "arrow_private.h"
+#include "error_private.h"
+#include "schema_private.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 arrow_tuning sb_priv_arrow_tuning = {.rows_max = SB_ARROW_ROWS_MAX, .bytes_max = INT32_MAX};
 

@@ -3,9 +3,12 @@
 /* Decoded messages as a table: what the heads of the rows say, then the fields. */
 
 #include "arrow_private.h"
+#include "error_private.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const char *const head_names[] = {"sequence", "api_key", "stream_offset"};
 enum {

@@ -3,8 +3,6 @@
 
 /* The inside of the Arrow export: rows of any origin as a table of cells (arrow_batch.c, arrow_visits.c), and tables as arrays (arrow.c). */
 
-#include "internal.h"
-
 #include <samebytes/arrow.h>
 
 /* A column. A cell is an sb_value of its type: what both decoded fields and visits can be shown as. */

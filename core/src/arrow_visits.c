@@ -4,6 +4,7 @@
  * the one who asked, and reading the stream cannot fail. */
 
 #include "arrow_private.h"
+#include "error_private.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -11,12 +11,21 @@
  * A piece of room holds many owners of its block in advance, and hands one to each span that it becomes: counting them one by one would cost
  * more than the writing. */
 
+#include <assert.h>
 #include <float.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <samebytes/buf.h>
 
-#include "internal.h"
+#include "block.h"
+#include "buf_private.h"
+#include "error_private.h"
+#include "handle_cache.h"
+#include "owners.h"
+#include "spans.h"
+#include "view_private.h"
 
 #define SHARES 4096u /* owners that a piece of room takes at once */
 

@@ -12,18 +12,24 @@
  * Invariant (builder_check): piece == NULL and piece_size == piece_used == 0, or the buf's first piece of room is begun and its first
  * piece_used bytes are frames; committed is what the buf holds. */
 
-#include "internal.h"
+#include "buf_private.h"
+#include "builder_private.h"
+#include "error_private.h"
+#include "schema_private.h"
+#include "steps.h"
+#include "wire.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <samebytes/buf.h>
 #include <samebytes/builder.h>
 
 enum {
-  HEADER_SIZE = 6,        /* Size, api_key, sequence */
   ROOM_MIN = 512,         /* bytes taken from the provider at least, */
   ROOM_MAX = 1024 * 1024, /* and at most, unless one frame needs more */
 };
@@ -43,7 +49,7 @@ static inline void builder_check(const sb_builder *builder) {
   assert(builder->piece_used <= builder->piece_size);
   assert(builder->piece != NULL ? sb_priv_buf_begun(builder->buf, builder->piece, builder->piece_size) : builder->piece_size == 0);
   const size_t size = builder->committed + builder->piece_used;
-  assert(builder->frame_count <= size / HEADER_SIZE && (builder->frame_count > 0 || size == 0));
+  assert(builder->frame_count <= size / SB_PRIV_HEAD_BYTES && (builder->frame_count > 0 || size == 0));
   (void)size;
 }
 
@@ -127,7 +133,7 @@ static sb_status measure_integer(measure *message, size_t field, int64_t number)
 }
 
 static sb_status measure_message(measure *message, const sb_value *values) {
-  message->size = HEADER_SIZE;
+  message->size = SB_PRIV_HEAD_BYTES;
   assert(values != NULL || message->schema->field_count == 0);
   for (size_t i = 0; i < message->schema->field_count; i++) {
     sb_status status;
@@ -214,9 +220,9 @@ static sb_status write_field(measure *message, const frame_room *room, size_t fi
 
 /* Checks and writes a message whose frame fits the room; message->size becomes what it took. `*field` becomes the field that was last. */
 static sb_status write_message(measure *message, const frame_room *room, int8_t sequence, const sb_value *values, size_t *field) {
-  message->size = HEADER_SIZE;
+  message->size = SB_PRIV_HEAD_BYTES;
   *field = 0;
-  if (room->size < HEADER_SIZE) return DOES_NOT_FIT;
+  if (room->size < SB_PRIV_HEAD_BYTES) return DOES_NOT_FIT;
   for (; *field < message->schema->field_count; ++*field) {
     const sb_status status = write_field(message, room, *field, &values[*field]);
     if (status != SB_OK) return status;
@@ -485,7 +491,7 @@ static sb_status gather_value(const gather *all, size_t field, size_t index) {
 
 /* Gathers the values of the message at `index`. */
 static sb_status gather_values(gather *all, size_t index) {
-  all->message.size = HEADER_SIZE; /* where a field is in its frame is not known before it is measured */
+  all->message.size = SB_PRIV_HEAD_BYTES; /* where a field is in its frame is not known before it is measured */
   for (size_t field = 0; field < all->message.schema->field_count; field++) {
     sb_status status = gather_value(all, field, index);
     if (status != SB_OK) return status; // NOLINT(clang-analyzer-unix.Malloc): gather_close frees
@@ -649,9 +655,12 @@ sb_status sb_builder_add_columns(sb_builder *builder, const sb_schema *schema, c
     return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "message %s has %u fields, %zu columns were given", schema->name,
                          (unsigned)schema->field_count, column_count);
   builder_check(builder);
-  gather all = {
-      .message = {.schema = schema, .error = error, .frame = builder->frame_count, .before = sb_builder_size(builder), .size = HEADER_SIZE},
-      .count = count};
+  gather all = {.message = {.schema = schema,
+                            .error = error,
+                            .frame = builder->frame_count,
+                            .before = sb_builder_size(builder),
+                            .size = SB_PRIV_HEAD_BYTES},
+                .count = count};
   adding call = begin_adding(builder);
   size_t total = 0;
   sb_status status = gather_open(&all, columns);
@@ -752,7 +761,7 @@ static void cut(sb_builder *builder, size_t size, size_t frame_count) {
 sb_status sb_builder_truncate(sb_builder *builder, size_t size, size_t frame_count) {
   if (builder == NULL) return SB_INVALID_ARGUMENT;
   if (size > sb_builder_size(builder) || frame_count > builder->frame_count) return SB_OUT_OF_RANGE;
-  if (frame_count > size / HEADER_SIZE || (frame_count == 0 && size > 0)) return SB_OUT_OF_RANGE;
+  if (frame_count > size / SB_PRIV_HEAD_BYTES || (frame_count == 0 && size > 0)) return SB_OUT_OF_RANGE;
   builder_check(builder);
   cut(builder, size, frame_count);
   builder_check(builder);

@@ -9,13 +9,14 @@
  * Invariant: `spare` is the room beyond the frame of the fields so far and the empty ones that follow; while it is not negative, what is
  * written next lies inside the room. */
 
-#include "internal.h"
+#include <string.h>
+
+#include "builder_private.h"
+#include "schema_private.h"
+#include "steps.h"
+#include "wire.h"
 
 #include <samebytes/builder.h>
-
-enum {
-  HEADER_SIZE = 6
-}; /* Size, api_key, sequence */
 
 /* Copies what is short by two copies that overlap, which costs less than a call. */
 static inline void copy_string(uint8_t *to, const uint8_t *from, size_t size) {
@@ -55,7 +56,7 @@ size_t sb_priv_write_plain(uint8_t *frame, size_t room, const sb_schema *schema,
   if (room < schema->smallest_frame) return 0;
   size_t spare = (room < INT32_MAX ? room : INT32_MAX) - schema->smallest_frame;
   const uint8_t *type = schema->types;
-  uint8_t *at = frame + HEADER_SIZE;
+  uint8_t *at = frame + SB_PRIV_HEAD_BYTES;
   int64_t number;
   const void *data;
   size_t size;

@@ -13,12 +13,15 @@
 
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include <samebytes/callback.h>
 
-#include "internal.h"
+#include "block.h"
+#include "error_private.h"
+#include "owners.h"
 #include "system.h"
 
 typedef struct given_block {

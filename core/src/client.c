@@ -10,9 +10,12 @@
  * its response comes. Its callback is called once, when the place is WAITING no more. `failed` is why the connection ended; then nothing is
  * in flight. */
 
-#include "internal.h"
+#include "error_private.h"
+#include "options.h"
+#include "schema_private.h"
 #include "system.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>

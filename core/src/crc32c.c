@@ -4,10 +4,12 @@
  * so that eight bytes are looked up at once and do not wait for each other. */
 
 #include <pthread.h>
+#include <string.h>
 
 #include <samebytes/crc32c.h>
 
-#include "internal.h"
+#include "crc32c_private.h"
+#include "wire.h"
 
 #if defined(__aarch64__)
 #include <sys/auxv.h>

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xf736edbcdfbcc389ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x418f7cb9cb85fff0ull
 import "C"

@@ -2,7 +2,10 @@
 
 /* Echo is two schemas like any others, made at first use and kept for the process, plus structures whose members have names. */
 
-#include "internal.h"
+#include <stdatomic.h>
+
+#include "error_private.h"
+#include "schema_private.h"
 
 #include <samebytes/echo.h>
 

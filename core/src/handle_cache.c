@@ -6,9 +6,10 @@
  * Under AddressSanitizer nothing is kept, so that it sees the use of a view that has been closed. */
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
-#include "internal.h"
+#include "handle_cache.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define KEEPS false
@@ -22,21 +23,21 @@
 #endif
 
 /* What threads have before they close something, and when they end. */
-static sb_priv_handles none;
-static sb_priv_handles gone;
+static sb_priv_handle_cache none;
+static sb_priv_handle_cache gone;
 
-__thread sb_priv_handles *sb_priv_handles_own = &none;
+__thread sb_priv_handle_cache *sb_priv_handle_cache_own = &none;
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t end_key;
 static bool end_key_made;
 
-static void cache_empty(sb_priv_handles *mine) {
+static void cache_empty(sb_priv_handle_cache *mine) {
   while (mine->count > 0) free(mine->handles[--mine->count]);
 }
 
 static void thread_end(void *argument) {
-  sb_priv_handles_own = &gone; /* other destructors may still close views */
+  sb_priv_handle_cache_own = &gone; /* other destructors may still close views */
   cache_empty(argument);
   free(argument);
 }
@@ -46,7 +47,7 @@ static void begin(void) { end_key_made = pthread_key_create(&end_key, thread_end
 /* Gives the calling thread a cache; without one it does as well. */
 static void cache_open(void) {
   (void)pthread_once(&once, begin);
-  sb_priv_handles *made = end_key_made ? malloc(sizeof *made) : NULL;
+  sb_priv_handle_cache *made = end_key_made ? malloc(sizeof *made) : NULL;
   if (made == NULL) return;
   made->count = 0;
   made->capacity = SB_PRIV_HANDLES_MAX;
@@ -54,7 +55,7 @@ static void cache_open(void) {
     free(made);
     return;
   }
-  sb_priv_handles_own = made;
+  sb_priv_handle_cache_own = made;
 }
 
 void *sb_priv_handle_make(void) {
@@ -64,9 +65,9 @@ void *sb_priv_handle_make(void) {
 }
 
 void sb_priv_handle_put_slowly(void *handle) {
-  if (KEEPS && sb_priv_handles_own == &none) {
+  if (KEEPS && sb_priv_handle_cache_own == &none) {
     cache_open();
-    if (sb_priv_handles_own != &none) {
+    if (sb_priv_handle_cache_own != &none) {
       sb_priv_handle_put(handle);
       return;
     }
@@ -74,4 +75,4 @@ void sb_priv_handle_put_slowly(void *handle) {
   free(handle);
 }
 
-void sb_priv_handle_flush(void) { cache_empty(sb_priv_handles_own); }
+void sb_priv_handle_flush(void) { cache_empty(sb_priv_handle_cache_own); }

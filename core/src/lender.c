@@ -6,12 +6,16 @@
  * time takes from it: so what it sees at the head stays there until it is taken, and nothing is freed under it. A child of a fork knows by the
  * generation that a thread which was taking is not there; what that had in hand is lost to the child. */
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include <samebytes/lender.h>
 
-#include "internal.h"
+#include "block.h"
+#include "owners.h"
+#include "steps.h"
 #include "system.h"
+#include "view_private.h"
 
 typedef struct foreign_block {
   sb_block block;

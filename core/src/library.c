@@ -8,6 +8,8 @@
 
 #include <dlfcn.h>
 #include <inttypes.h>
+#include <stdatomic.h>
+#include <string.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
@@ -15,7 +17,8 @@
 #include <samebytes/library.h>
 
 #include "abi_digest.h"
-#include "internal.h"
+#include "block.h"
+#include "error_private.h"
 
 uint32_t sb_version(void) { return (uint32_t)SB_VERSION_MAJOR << 16 | (uint32_t)SB_VERSION_MINOR << 8 | (uint32_t)SB_VERSION_PATCH; }
 

@@ -7,9 +7,16 @@
  * would wait for each other at every count. Invariant, per provider: reserves - releases is the number of blocks that are out; each of them
  * holds one owner of its provider, unless that counts by itself. */
 
+#include <assert.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include "internal.h"
+#include "block.h"
+#include "error_private.h"
+#include "options.h"
+#include "owners.h"
+#include "steps.h"
 
 static atomic_int_least64_t other_blocks; /* those that are out, of all providers but pools */
 

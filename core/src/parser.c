@@ -8,15 +8,23 @@
  * Invariant of the parser: block == NULL and start == end == 0, or start <= end <= block->size; [start, end) is unparsed and begins with a
  * frame's Size, whose offset in the stream is stream_offset; [end, block->size) is shown by nobody. */
 
+#include "block.h"
+#include "error_private.h"
+#include "options.h"
+#include "owners.h"
 #include "parser_batch.h"
+#include "schema_private.h"
+#include "view_private.h"
+#include "wire.h"
 
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
   RECEIVE_BLOCK_SIZE = 64 * 1024, /* bytes taken before anything has arrived */
   LEND_MIN = 16 * 1024,           /* bytes of room below which it pays to move on before lending */
-  ARENA_CHUNK_MIN = 4096,         /* bytes */
 };
 
 struct sb_parser {
@@ -38,7 +46,7 @@ struct sb_parser {
 
 /* ---- schema sets ---- */
 
-static void set_release(schema_set *set) {
+void sb_priv_set_release(schema_set *set) {
   if (set == NULL || !sb_priv_owners_remove(&set->owners, 1)) return;
   for (size_t i = 0; i < set->count; i++) sb_schema_close(set->schemas[i]);
   free(set);
@@ -46,7 +54,7 @@ static void set_release(schema_set *set) {
 
 static frame_plan plan_of(const sb_schema *schema, size_t schema_index) {
   return (frame_plan){.types = schema->types,
-                      .size_min = schema->smallest_frame - SIZE_SIZE,
+                      .size_min = schema->smallest_frame - SB_PRIV_SIZE_BYTES,
                       .field_count = schema->field_count,
                       .schema_index = (uint16_t)schema_index};
 }
@@ -80,7 +88,7 @@ static sb_status set_open(sb_schema *const *schemas, size_t count, schema_set **
     }
   }
   if (status != SB_OK) {
-    set_release(made);
+    sb_priv_set_release(made);
     return status;
   }
   *set = made;
@@ -98,7 +106,7 @@ static sb_status read_options(const sb_parser_options *options, sb_parser_option
   if (status != SB_OK)
     return sb_priv_error(error, status, NULL, "options.struct_size is %" PRIu32 ": call sb_parser_options_init first",
                          options->struct_size);
-  if (known->max_frame_size < 0 || (known->max_frame_size > 0 && known->max_frame_size < HEADER_SIZE))
+  if (known->max_frame_size < 0 || (known->max_frame_size > 0 && known->max_frame_size < SB_PRIV_ID_BYTES))
     return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL,
                          "options.max_frame_size is %" PRId32 "; it is 0 for the default, or 2 to 2147483647", known->max_frame_size);
   return SB_OK;
@@ -115,7 +123,7 @@ sb_status sb_parser_open(sb_schema *const *schemas, size_t schema_count, const s
   if (status != SB_OK) return status;
   sb_parser *made = calloc(1, sizeof *made);
   if (made == NULL) {
-    set_release(set);
+    sb_priv_set_release(set);
     return sb_priv_error(error, SB_NO_MEMORY, NULL, "no memory for a parser");
   }
   made->set = set;
@@ -138,7 +146,7 @@ void sb_parser_close(sb_parser *parser) {
   sb_block_close(parser->block);
   sb_memory_close(parser->memory);
   sb_memory_close(parser->heap);
-  set_release(parser->set);
+  sb_priv_set_release(parser->set);
   free(parser);
 }
 
@@ -246,81 +254,6 @@ sb_status sb_parser_receive(sb_parser *parser, const void *buffer, size_t buffer
   return sb_parser_feed(parser, (const uint8_t *)buffer + offset, count);
 }
 
-/* ---- the batch's storage ---- */
-
-bool sb_priv_batch_grow(void **items, size_t *capacity, size_t wanted, size_t item_size) {
-  size_t larger = *capacity * 2 > wanted ? *capacity * 2 : wanted;
-  if (larger < 16) larger = 16;
-  if (larger > SIZE_MAX / item_size) return false;
-  void *moved = realloc(*items, larger * item_size);
-  if (moved == NULL) return false;
-  *items = moved;
-  *capacity = larger;
-  return true;
-}
-
-bool sb_priv_batch_arena(sb_batch *batch, size_t size) {
-  size_t chunk_size = batch->arena == NULL ? ARENA_CHUNK_MIN : batch->arena->size * 2;
-  if (chunk_size < size) chunk_size = size;
-  arena_chunk *chunk = malloc(sizeof *chunk + chunk_size);
-  if (chunk == NULL) return false;
-  *chunk = (arena_chunk){.next = batch->arena, .size = chunk_size};
-  batch->arena = chunk;
-  batch->arena_next = chunk->data;
-  batch->arena_left = chunk_size;
-  return true;
-}
-
-static void arena_free(arena_chunk *chunk) {
-  while (chunk != NULL) {
-    arena_chunk *next = chunk->next;
-    free(chunk);
-    chunk = next;
-  }
-}
-
-sb_status sb_batch_open(sb_batch **batch) {
-  if (batch == NULL) return SB_INVALID_ARGUMENT;
-  sb_batch *made = calloc(1, sizeof *made);
-  if (made == NULL) return SB_NO_MEMORY;
-  made->need = SIZE_SIZE;
-  *batch = made;
-  return SB_OK;
-}
-
-void sb_batch_clear(sb_batch *batch) {
-  if (batch == NULL) return;
-  sb_block_close(batch->block);
-  set_release(batch->set);
-  batch->block = NULL;
-  batch->set = NULL;
-  batch->base = NULL;
-  batch->base_offset = 0;
-  batch->base_size = 0;
-  batch->row_count = batch->value_count = batch->first_count = batch->error_count = 0;
-  batch->has_values = batch->values_asked = false;
-  batch->columns = NULL;
-  batch->need = SIZE_SIZE;
-  /* The largest chunk serves the next parse. */
-  if (batch->arena != NULL) {
-    arena_free(batch->arena->next);
-    batch->arena->next = NULL;
-    batch->arena_next = batch->arena->data;
-    batch->arena_left = batch->arena->size;
-  }
-}
-
-void sb_batch_close(sb_batch *batch) {
-  if (batch == NULL) return;
-  sb_batch_clear(batch);
-  arena_free(batch->arena);
-  free(batch->rows);
-  free(batch->first_values);
-  free(batch->values);
-  free(batch->errors);
-  free(batch);
-}
-
 /* ---- decoding ---- */
 
 /* A frame while it is decoded. */
@@ -382,7 +315,7 @@ static sb_status decode_array(cursor *frame, size_t field, uint8_t type, const u
 }
 
 static sb_status decode_fields(cursor *frame, const sb_schema *schema, bool accept_extra, sb_value *values) {
-  const uint8_t *at = frame->frame + SIZE_SIZE + HEADER_SIZE;
+  const uint8_t *at = frame->frame + SB_PRIV_HEAD_BYTES;
   const uint8_t *const end = frame->frame + frame->size;
   for (size_t i = 0, count = schema->field_count; i < count; i++) {
     uint8_t type = schema->types[i];
@@ -434,11 +367,11 @@ static sb_status add_error(sb_parser *parser, sb_batch *batch, cursor *frame) {
 /* Adds the frame to the batch, as a row or as an error. */
 static sb_status add_frame(sb_parser *parser, sb_batch *batch, cursor *frame) {
   const schema_set *set = parser->set;
-  int8_t api_key = (int8_t)frame->frame[SIZE_SIZE];
+  int8_t api_key = (int8_t)frame->frame[SB_PRIV_SIZE_BYTES];
   const frame_plan *plan = &set->plans[(uint8_t)api_key];
   sb_status status;
   if (plan->types == NULL) {
-    (void)refuse(frame, PROBLEM_API_KEY, 0, 0, frame->frame + SIZE_SIZE);
+    (void)refuse(frame, PROBLEM_API_KEY, 0, 0, frame->frame + SB_PRIV_SIZE_BYTES);
     return add_error(parser, batch, frame);
   }
   const sb_schema *schema = set->schemas[plan->schema_index];
@@ -450,14 +383,14 @@ static sb_status add_frame(sb_parser *parser, sb_batch *batch, cursor *frame) {
   status = decode_fields(frame, schema, parser->accept_extra, batch->values + batch->value_count);
   if (status == SB_NO_MEMORY) return status;
   if (status != SB_OK) return add_error(parser, batch, frame);
-  batch->rows[batch->row_count++] = row_of(plan, frame->frame, (uint32_t)(frame->size - SIZE_SIZE), parser->stream_offset);
+  batch->rows[batch->row_count++] = row_of(plan, frame->frame, (uint32_t)(frame->size - SB_PRIV_SIZE_BYTES), parser->stream_offset);
   if (batch->has_values) batch->value_count += schema->field_count;
   return SB_OK;
 }
 
 /* Checks the value of Size, as soon as its fourth byte is there; an error ends the stream. */
 static sb_status check_size(const sb_parser *parser, cursor *frame, int32_t size) {
-  if (size < HEADER_SIZE) return refuse(frame, PROBLEM_SIZE_SMALL, 0, 0, frame->frame);
+  if (size < SB_PRIV_ID_BYTES) return refuse(frame, PROBLEM_SIZE_SMALL, 0, 0, frame->frame);
   if (size > parser->max_frame_size) return refuse(frame, PROBLEM_SIZE_LARGE, 0, 0, frame->frame);
   return SB_OK;
 }
@@ -480,8 +413,8 @@ static sb_status parse_frames(sb_parser *parser, sb_batch *batch, sb_status *end
   for (;;) {
     decode_plain(parser, batch);
     size_t available = parser->end_offset - parser->start;
-    if (available < SIZE_SIZE) {
-      batch->need = SIZE_SIZE - available;
+    if (available < SB_PRIV_SIZE_BYTES) {
+      batch->need = SB_PRIV_SIZE_BYTES - available;
       return SB_OK;
     }
     frame.frame = parser->block->data + parser->start;
@@ -492,7 +425,7 @@ static sb_status parse_frames(sb_parser *parser, sb_batch *batch, sb_status *end
       *end = status;
       return add_error(parser, batch, &frame);
     }
-    frame.size = SIZE_SIZE + (size_t)size;
+    frame.size = SB_PRIV_SIZE_BYTES + (size_t)size;
     if (available < frame.size) {
       batch->need = frame.size - available;
       return SB_OK;
@@ -545,37 +478,8 @@ sb_status sb_parser_parse(sb_parser *parser, sb_batch *batch) {
   return SB_OK;
 }
 
-void sb_batch_swap(sb_batch *batch, sb_batch *other) {
-  if (batch == NULL || other == NULL) return;
-  const sb_batch content = *batch;
-  *batch = *other;
-  *other = content;
-}
-
-/* ---- reading a batch ---- */
-
-size_t sb_batch_row_count(const sb_batch *batch) { return batch != NULL ? batch->row_count : 0; }
-
-size_t sb_batch_error_count(const sb_batch *batch) { return batch != NULL ? batch->error_count : 0; }
-
-size_t sb_batch_need(const sb_batch *batch) { return batch != NULL ? batch->need : 0; }
-
-sb_status sb_batch_get_row(const sb_batch *batch, size_t index, sb_row *row) {
-  if (batch == NULL || row == NULL) return SB_INVALID_ARGUMENT;
-  if (index >= batch->row_count) return SB_OUT_OF_RANGE;
-  *row = batch->rows[index];
-  return SB_OK;
-}
-
-sb_status sb_batch_get_rows(const sb_batch *batch, const sb_row **rows, size_t *row_count) {
-  if (batch == NULL || rows == NULL || row_count == NULL) return SB_INVALID_ARGUMENT;
-  *rows = batch->rows;
-  *row_count = batch->row_count;
-  return SB_OK;
-}
-
 /* Decodes the values of all rows. Their frames were right when they were parsed, but who shares the parser's memory can have written to them. */
-static sb_status make_values(sb_batch *batch) {
+sb_status sb_priv_batch_make_values(sb_batch *batch) {
   size_t count = 0;
   for (size_t i = 0; i < batch->row_count; i++) count += batch->set->schemas[batch->rows[i].schema_index]->field_count;
   if (!grow((void **)&batch->values, &batch->value_capacity, count + 1, sizeof *batch->values)) return SB_NO_MEMORY;
@@ -585,79 +489,12 @@ static sb_status make_values(sb_batch *batch) {
     const sb_row *row = &batch->rows[i];
     const sb_schema *schema = batch->set->schemas[row->schema_index];
     frame.frame = batch->base + (row->stream_offset - batch->base_offset);
-    frame.size = SIZE_SIZE + (size_t)row->frame_size;
+    frame.size = SB_PRIV_SIZE_BYTES + (size_t)row->frame_size;
     const sb_status status = decode_fields(&frame, schema, true, values);
     if (status != SB_OK) return status;
     values += schema->field_count;
   }
   batch->value_count = count;
   batch->has_values = true;
-  return SB_OK;
-}
-
-/* To the caller the values have always been there: the batch does not change for it. */
-static sb_status ask_values(const sb_batch *shown) {
-  sb_batch *batch = (sb_batch *)(uintptr_t)shown;
-  if (batch->values_asked || batch->set == NULL) return SB_OK;
-  const sb_status status = batch->has_values ? SB_OK : make_values(batch);
-  if (status != SB_OK) return status;
-  batch->values_asked = true;
-  atomic_store_explicit(&batch->set->by_columns, false, memory_order_relaxed);
-  return SB_OK;
-}
-
-/* Finds where the values of each row begin. */
-static sb_status find_first_values(const sb_batch *shown) {
-  sb_batch *batch = (sb_batch *)(uintptr_t)shown;
-  if (!grow((void **)&batch->first_values, &batch->first_capacity, batch->row_count, sizeof *batch->first_values)) return SB_NO_MEMORY;
-  size_t first = 0;
-  for (size_t i = 0; i < batch->row_count; i++) {
-    batch->first_values[i] = first;
-    first += batch->set->schemas[batch->rows[i].schema_index]->field_count;
-  }
-  batch->first_count = batch->row_count;
-  return SB_OK;
-}
-
-sb_status sb_batch_get_values(const sb_batch *batch, size_t index, const sb_value **values, size_t *value_count) {
-  if (batch == NULL || values == NULL || value_count == NULL) return SB_INVALID_ARGUMENT;
-  if (index >= batch->row_count) return SB_OUT_OF_RANGE;
-  if (!batch->values_asked) {
-    const sb_status status = ask_values(batch);
-    if (status != SB_OK) return status;
-  }
-  const size_t field_count = batch->set->schemas[batch->rows[index].schema_index]->field_count;
-  size_t first = index * field_count;
-  if (batch->set->count > 1) {
-    const sb_status status = batch->first_count == 0 ? find_first_values(batch) : SB_OK;
-    if (status != SB_OK) return status;
-    first = batch->first_values[index];
-  }
-  *values = batch->values + first;
-  *value_count = field_count;
-  return SB_OK;
-}
-
-sb_status sb_batch_get_all_values(const sb_batch *batch, const sb_value **values, size_t *value_count) {
-  if (batch == NULL || values == NULL || value_count == NULL) return SB_INVALID_ARGUMENT;
-  const sb_status status = ask_values(batch);
-  if (status != SB_OK) return status;
-  *values = batch->values;
-  *value_count = batch->value_count;
-  return SB_OK;
-}
-
-sb_status sb_batch_get_frame(const sb_batch *batch, size_t index, sb_view **frame) {
-  if (batch == NULL || frame == NULL) return SB_INVALID_ARGUMENT;
-  if (index >= batch->row_count) return SB_OUT_OF_RANGE;
-  const sb_row *row = &batch->rows[index];
-  const uint8_t *data = batch->base + (row->stream_offset - batch->base_offset);
-  return sb_priv_view_open_span(batch->block, data, SIZE_SIZE + (uint32_t)row->frame_size, frame);
-}
-
-sb_status sb_batch_get_schema(const sb_batch *batch, size_t schema_index, sb_schema **schema) {
-  if (batch == NULL || schema == NULL) return SB_INVALID_ARGUMENT;
-  if (batch->set == NULL || schema_index >= batch->set->count) return SB_OUT_OF_RANGE;
-  *schema = sb_schema_retain(batch->set->schemas[schema_index]);
   return SB_OK;
 }

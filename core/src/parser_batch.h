@@ -5,15 +5,14 @@
  * parser_errors.c turns errors into words. All are made when they are asked for. As most programs ask for the same each time, a parse makes
  * the values at once, while it has the frame at hand, unless the batch before was read by columns. */
 
-#include "internal.h"
+#include <stdatomic.h>
+
+#include "block.h"
+#include "owners.h"
+#include "wire.h"
 
 #include <samebytes/builder.h> /* SB_ARRAY_ITEMS_MAX */
 #include <samebytes/parser.h>
-
-enum {
-  SIZE_SIZE = 4,   /* the Size field, which Size does not count */
-  HEADER_SIZE = 2, /* api_key and sequence, which it does */
-};
 
 /* What the decoder of plain frames needs to know of the schema that an api_key stands for. */
 typedef struct frame_plan {
@@ -116,6 +115,10 @@ size_t sb_priv_batch_decode_plain(sb_batch *batch, const schema_set *set, const 
 /* The same without values: the frames are only checked. */
 size_t sb_priv_batch_check_plain(sb_batch *batch, const schema_set *set, const uint8_t *data, size_t size, int64_t stream_offset,
                                  int32_t frame_size_max, bool accept_extra);
+/* Decodes the values of all rows. */
+sb_status sb_priv_batch_make_values(sb_batch *batch);
+/* Takes an owner away; `set` may be NULL. */
+void sb_priv_set_release(schema_set *set);
 /* The status that a problem is told with. */
 sb_status sb_priv_problem_status(frame_problem problem);
 /* Makes a chunk that holds `size` bytes the newest. */
@@ -126,8 +129,8 @@ static inline sb_row row_of(const frame_plan *plan, const uint8_t *frame, uint32
   return (sb_row){.stream_offset = stream_offset,
                   .frame_size = (int32_t)frame_size,
                   .schema_index = plan->schema_index,
-                  .api_key = (int8_t)frame[SIZE_SIZE],
-                  .sequence = (int8_t)frame[SIZE_SIZE + 1]};
+                  .api_key = (int8_t)frame[SB_PRIV_SIZE_BYTES],
+                  .sequence = (int8_t)frame[SB_PRIV_SIZE_BYTES + 1]};
 }
 
 static inline bool grow(void **items, size_t *capacity, size_t wanted, size_t item_size) {

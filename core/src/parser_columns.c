@@ -6,7 +6,13 @@
  *
  * Invariant: where has_fields is set, each column of a field holds what all rows of the schema have. */
 
+#include <assert.h>
+#include <stdatomic.h>
+#include <string.h>
+
 #include "parser_batch.h"
+#include "schema_private.h"
+#include "wire.h"
 
 /* What is asked for: a part of the column `field`, or of the head, of the rows that follow the schema at `schema_index`. */
 typedef struct request {
@@ -154,14 +160,14 @@ static sb_status fill_fields(sb_batch *batch, size_t schema_index, field_columns
   };
   const sb_schema *const schema = batch->set->schemas[schema_index];
   const uint8_t *const types = schema->types;
-  const int64_t size_min = (int64_t)schema->smallest_frame - SIZE_SIZE;
+  const int64_t size_min = (int64_t)schema->smallest_frame - SB_PRIV_SIZE_BYTES;
   const uint8_t *const base = batch->base;
   const uint8_t *const frames_end = base + batch->base_size;
   const sb_row *const end = batch->rows + batch->row_count;
   size_t index = 0;
   for (const sb_row *row = batch->rows; row < end; row++) {
     if (row->schema_index != schema_index) continue;
-    const uint8_t *at = base + (row->stream_offset - batch->base_offset) + SIZE_SIZE + HEADER_SIZE;
+    const uint8_t *at = base + (row->stream_offset - batch->base_offset) + SB_PRIV_HEAD_BYTES;
     const uint8_t *type = types;
     field_columns *field = fields;
     int64_t spare = row->frame_size - size_min;

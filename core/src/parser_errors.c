@@ -5,7 +5,10 @@
  *
  * Invariant: the frames of all errors lie in the batch's memory, whole, or where the stream ended, as far as their Size. */
 
+#include "error_private.h"
 #include "parser_batch.h"
+#include "schema_private.h"
+#include "wire.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -84,7 +87,7 @@ static void explain(const sb_batch *batch, const refusal *refused) {
   case PROBLEM_FIELD: explain_field(refused); break;
   case PROBLEM_EXTRA: say(refused, "%zu bytes after the last field of %s", refused->left, refused->schema->name); break;
   case PROBLEM_API_KEY:
-    say(refused, "no schema of this parser has api_key %d; the frame is skipped", (int8_t)refused->frame[SIZE_SIZE]);
+    say(refused, "no schema of this parser has api_key %d; the frame is skipped", (int8_t)refused->frame[SB_PRIV_SIZE_BYTES]);
     break;
   case PROBLEM_SIZE_SMALL:
     if (size < 0)
@@ -101,8 +104,8 @@ static void explain(const sb_batch *batch, const refusal *refused) {
  * the parser's memory can have written to it since. */
 static bool read_frame(const sb_batch *batch, refusal *refused) {
   const batch_error *entry = refused->entry;
-  const size_t size = SIZE_SIZE + (size_t)sb_priv_load32(refused->frame);
-  const frame_plan *plan = &batch->set->plans[refused->frame[SIZE_SIZE]];
+  const size_t size = SB_PRIV_SIZE_BYTES + (size_t)sb_priv_load32(refused->frame);
+  const frame_plan *plan = &batch->set->plans[refused->frame[SB_PRIV_SIZE_BYTES]];
   if (size > (size_t)(batch->base + batch->base_size - refused->frame) || entry->offset > size || plan->types == NULL ||
       (entry->problem == PROBLEM_FIELD && entry->field >= plan->field_count))
     return false;

@@ -8,6 +8,8 @@
  * read next lies inside the frame. */
 
 #include "parser_batch.h"
+#include "schema_private.h"
+#include "wire.h"
 
 /* An array that has no memory yet has no end either: nothing may be added to NULL. */
 static inline void *behind(void *array, size_t bytes) { return bytes > 0 ? (uint8_t *)array + bytes : array; }
@@ -28,9 +30,9 @@ typedef struct plain_head {
 
 static inline bool read_head(const schema_set *set, const uint8_t *frame, const uint8_t *end, int32_t frame_size_max, plain_head *head) {
   head->size = sb_priv_load32(frame); /* a negative one is above any limit */
-  head->plan = &set->plans[frame[SIZE_SIZE]];
+  head->plan = &set->plans[frame[SB_PRIV_SIZE_BYTES]];
   head->spare = (int64_t)head->size - head->plan->size_min;
-  return head->spare >= 0 && head->size <= (uint32_t)frame_size_max && end - frame - SIZE_SIZE >= (ptrdiff_t)head->size;
+  return head->spare >= 0 && head->size <= (uint32_t)frame_size_max && end - frame - SB_PRIV_SIZE_BYTES >= (ptrdiff_t)head->size;
 }
 
 size_t sb_priv_batch_decode_plain(sb_batch *batch, const schema_set *set, const uint8_t *data, size_t size, int64_t stream_offset,
@@ -57,14 +59,14 @@ size_t sb_priv_batch_decode_plain(sb_batch *batch, const schema_set *set, const 
   sb_value *value = behind(batch->values, batch->value_count * sizeof *value);
   sb_row *row = batch->rows + batch->row_count;
   sb_row *const row_end = row + rows_free(batch, set);
-  while (end - frame >= SIZE_SIZE + HEADER_SIZE) {
+  while (end - frame >= SB_PRIV_HEAD_BYTES) {
     plain_head head;
     if (!read_head(set, frame, end, frame_size_max, &head) || row == row_end) break;
     const frame_plan *const plan = head.plan;
     const uint32_t frame_size = head.size;
     int64_t spare = head.spare;
     const uint8_t *type = plan->types;
-    const uint8_t *at = frame + SIZE_SIZE + HEADER_SIZE;
+    const uint8_t *at = frame + SB_PRIV_HEAD_BYTES;
     sb_value *field = value;
     uint8_t *next_items = items;
     size_t count;
@@ -124,7 +126,7 @@ size_t sb_priv_batch_decode_plain(sb_batch *batch, const schema_set *set, const 
     *row++ = row_of(plan, frame, frame_size, stream_offset + (frame - data));
     value = field;
     items = next_items;
-    frame += SIZE_SIZE + (size_t)frame_size;
+    frame += SB_PRIV_SIZE_BYTES + (size_t)frame_size;
   }
 not_plain:
   batch->row_count = (size_t)(row - batch->rows);
@@ -153,14 +155,14 @@ size_t sb_priv_batch_check_plain(sb_batch *batch, const schema_set *set, const u
   const uint8_t *frame = data;
   sb_row *row = behind(batch->rows, batch->row_count * sizeof *row);
   sb_row *const row_end = behind(batch->rows, batch->row_capacity * sizeof *row);
-  while (end - frame >= SIZE_SIZE + HEADER_SIZE) {
+  while (end - frame >= SB_PRIV_HEAD_BYTES) {
     plain_head head;
     if (!read_head(set, frame, end, frame_size_max, &head) || row == row_end) break;
     const frame_plan *const plan = head.plan;
     const uint32_t frame_size = head.size;
     int64_t spare = head.spare;
     const uint8_t *type = plan->types;
-    const uint8_t *at = frame + SIZE_SIZE + HEADER_SIZE;
+    const uint8_t *at = frame + SB_PRIV_HEAD_BYTES;
     size_t count, bytes;
     goto *check[*type++];
   check_int8:
@@ -203,7 +205,7 @@ size_t sb_priv_batch_check_plain(sb_batch *batch, const schema_set *set, const u
   done:
     if (spare != 0 && !accept_extra) break;
     *row++ = row_of(plan, frame, frame_size, stream_offset + (frame - data));
-    frame += SIZE_SIZE + (size_t)frame_size;
+    frame += SB_PRIV_SIZE_BYTES + (size_t)frame_size;
   }
 stop:
   if (row != NULL) batch->row_count = (size_t)(row - batch->rows);

@@ -11,9 +11,17 @@
  * A pool that has been closed lives until its last block is back. Its structure is recycled but never freed, as headers of slabs are,
  * because a wrong put may lock the pool of a slab that goes away at the same moment. */
 
+#include <assert.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "block.h"
+#include "error_private.h"
+#include "options.h"
 #include "pool_private.h"
+#include "steps.h"
 
 #define POISON 0xDB
 #define GUARDED_LARGE_KEPT 64 /* addresses of larger blocks that are nobody's, after a put */
@@ -34,7 +42,7 @@ static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 /* The child of a fork gets locks that nobody holds, lists that nobody was changing, and what the threads that it does not have kept. */
 static void fork_prepare(void) {
   sb_priv_lock(&default_lock);
-  sb_priv_handles_lock();
+  sb_priv_pool_handles_lock();
   sb_priv_lock(&pools_lock);
   for (sb_pool *pool = all_pools; pool != NULL; pool = pool->next_made)
     sb_priv_lock(&pool->lock); /* of a free one somebody may find that out */
@@ -70,7 +78,7 @@ static void fork_done(bool in_child) {
   for (sb_pool *pool = all_pools; pool != NULL; pool = pool->next_made) sb_priv_unlock(&pool->lock);
   if (in_child) pools_left_recycle();
   sb_priv_unlock(&pools_lock);
-  sb_priv_handles_unlock(in_child);
+  sb_priv_pool_handles_unlock(in_child);
   sb_priv_unlock(&default_lock);
 }
 
@@ -641,7 +649,7 @@ sb_status sb_pool_open(const sb_pool_options *options, sb_pool **pool) {
 
 void sb_pool_close(sb_pool *pool) {
   if (pool == NULL) return;
-  sb_priv_handles_close(pool);
+  sb_priv_pool_handles_close(pool);
   sb_memory_close(&pool->memory);
 }
 

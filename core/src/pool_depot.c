@@ -10,7 +10,12 @@
  * (the sum of out_count over the slabs) is what is out, in magazines, or in batches; kept + batched + reserved <= kept_max, where reserved is
  * the sum of the capacities of magazines, so that all threads together keep no more than the class may. */
 
+#include <assert.h>
+#include <stdatomic.h>
+#include <string.h>
+
 #include "pool_private.h"
+#include "steps.h"
 
 #define BATCHES_MAPPED 32 /* at a time: 16 KiB */
 
@@ -56,8 +61,8 @@ static void class_check(const sb_pool *pool, uint32_t index) {
   uint64_t capacity = 0, batched = 0;
   for (const sb_priv_cache *cache = pool->caches; cache != NULL; cache = cache->next)
     capacity += cache->magazines[index].capacity / sizeof(sb_priv_item);
-  for (const sb_priv_batch *batch = class->batches; batch != NULL; batch = batch->next) {
-    assert(batch->count > 0 && batch->count <= SB_PRIV_BATCH_MAX);
+  for (const sb_priv_bundle *batch = class->batches; batch != NULL; batch = batch->next) {
+    assert(batch->count > 0 && batch->count <= SB_PRIV_BUNDLE_MAX);
     batched += batch->count;
   }
   assert(class->reserved == capacity && class->batched == batched);
@@ -226,22 +231,22 @@ static void block_uncached(sb_pool *pool, sb_priv_class *class, sb_priv_record *
 
 /* ---- batches ---- */
 
-static sb_priv_batch *batch_get(sb_pool *pool) {
+static sb_priv_bundle *batch_get(sb_pool *pool) {
   if (pool->free_batches == NULL) {
-    sb_priv_batch *made = sb_priv_map_memory(BATCHES_MAPPED * sizeof *made);
+    sb_priv_bundle *made = sb_priv_map_memory(BATCHES_MAPPED * sizeof *made);
     for (size_t i = 0; made != NULL && i < BATCHES_MAPPED; i++) {
       made[i].next = pool->free_batches;
       pool->free_batches = &made[i];
     }
   }
-  sb_priv_batch *batch = pool->free_batches;
+  sb_priv_bundle *batch = pool->free_batches;
   if (batch != NULL) pool->free_batches = batch->next;
   return batch;
 }
 
 /* Removes the first batch of a class. */
 static void batch_pop(sb_pool *pool, sb_priv_class *class) {
-  sb_priv_batch *batch = class->batches;
+  sb_priv_bundle *batch = class->batches;
   class->batches = batch->next;
   batch->next = pool->free_batches;
   pool->free_batches = batch;
@@ -249,7 +254,7 @@ static void batch_pop(sb_pool *pool, sb_priv_class *class) {
 
 /* Moves the blocks of all batches of a class to the slabs. */
 static void batches_dissolve(sb_pool *pool, sb_priv_class *class) {
-  for (sb_priv_batch *batch; (batch = class->batches) != NULL; batch_pop(pool, class)) {
+  for (sb_priv_bundle *batch; (batch = class->batches) != NULL; batch_pop(pool, class)) {
     class->batched -= batch->count;
     for (uint32_t i = 0; i < batch->count; i++) block_uncached(pool, class, batch->items[i].record);
   }
@@ -283,7 +288,7 @@ static void magazine_empty(sb_pool *pool, sb_priv_class *class, sb_priv_magazine
 static void magazine_relieve(sb_pool *pool, sb_priv_class *class, sb_priv_magazine *magazine) {
   const uint32_t count = sb_priv_magazine_count(magazine), half = magazine_capacity(magazine) / 2;
   const bool keep = class->kept + class->batched + class->reserved + half <= class->kept_max;
-  sb_priv_batch *batch = keep ? batch_get(pool) : NULL;
+  sb_priv_bundle *batch = keep ? batch_get(pool) : NULL;
   if (batch != NULL) {
     memcpy(batch->items, magazine->items, half * sizeof(sb_priv_item));
     batch->count = half;
@@ -301,7 +306,7 @@ static void magazine_relieve(sb_pool *pool, sb_priv_class *class, sb_priv_magazi
 static void magazine_fill(sb_pool *pool, sb_priv_class *class, sb_priv_magazine *magazine) {
   const uint32_t half = magazine_capacity(magazine) / 2;
   uint32_t count = 0;
-  sb_priv_batch *batch = class->batches;
+  sb_priv_bundle *batch = class->batches;
   if (batch != NULL) {
     count = batch->count < half ? batch->count : half;
     batch->count -= count;

@@ -14,11 +14,13 @@
  * never wait for handles_lock. */
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <time.h>
 
 #include <sys/random.h>
 
 #include "pool_private.h"
+#include "steps.h"
 
 #define HANDLES_MAX 65536u
 #define USERS 0x7fffu   /* the calls inside */
@@ -201,7 +203,7 @@ sb_status sb_pool_handle_free(uint64_t handle) {
   return found ? SB_OK : SB_NOT_FOUND;
 }
 
-void sb_priv_handles_close(sb_pool *pool) {
+void sb_priv_pool_handles_close(sb_pool *pool) {
   if (atomic_load(&pool->handle_count) == 0) return;
   sb_priv_lock(&handles_lock);
   entry *entries = atomic_load(&table);
@@ -217,9 +219,9 @@ void sb_priv_handles_close(sb_pool *pool) {
   sb_priv_unlock(&handles_lock);
 }
 
-void sb_priv_handles_lock(void) { sb_priv_lock(&handles_lock); }
+void sb_priv_pool_handles_lock(void) { sb_priv_lock(&handles_lock); }
 
-void sb_priv_handles_unlock(bool in_child) {
+void sb_priv_pool_handles_unlock(bool in_child) {
   entry *entries = atomic_load(&table);
   for (uint32_t i = 0; in_child && i < used_count; i++)
     (void)atomic_fetch_and(&entries[i].word, ~(uint64_t)USERS); /* those threads are gone */

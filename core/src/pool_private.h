@@ -5,10 +5,12 @@
  * belongs to a thread, pool_depot.c what a pool does under its lock, and pool.c the functions of pool.h with the ways that need no lock. */
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include <samebytes/pool.h>
 
-#include "internal.h"
+#include "block.h"
+#include "steps.h"
 
 #define SB_PRIV_CACHE_LINE 64u /* bytes */
 
@@ -379,15 +381,15 @@ static inline bool sb_priv_magazine_push(sb_priv_magazine *magazine, void *data,
 
 /* ---- pools ---- */
 
-#define SB_PRIV_BATCH_MAX (SB_PRIV_MAGAZINE_MAX / 2)
+#define SB_PRIV_BUNDLE_MAX (SB_PRIV_MAGAZINE_MAX / 2)
 #define SB_PRIV_CLASS_HINTS 256 /* one for each 256 bytes of size, the last one for all larger sizes */
 
 /* Half of a magazine, on its way from one thread to another. */
-typedef struct sb_priv_batch {
-  struct sb_priv_batch *next;
+typedef struct sb_priv_bundle {
+  struct sb_priv_bundle *next;
   uint32_t count;
-  sb_priv_item items[SB_PRIV_BATCH_MAX];
-} sb_priv_batch;
+  sb_priv_item items[SB_PRIV_BUNDLE_MAX];
+} sb_priv_bundle;
 
 typedef struct sb_priv_class {
   uint32_t block_size;
@@ -402,7 +404,7 @@ typedef struct sb_priv_class {
   uint64_t reserves; /* blocks taken as an sb_block; those of magazines of today not counted */
   uint64_t releases; /* the same put back */
   uint64_t slab_count;
-  sb_priv_batch *batches;
+  sb_priv_bundle *batches;
   sb_priv_slab *slabs[SB_PRIV_SLAB_LISTS];
   sb_priv_slab *slabs_last[SB_PRIV_SLAB_LISTS];
 } sb_priv_class;
@@ -435,7 +437,7 @@ struct sb_pool {    // NOLINT(clang-analyzer-optin.performance.Padding): what ch
   uint64_t bytes_large;         /* bytes of blocks above the largest class that are out */
   uint64_t bytes_large_counted; /* those of them that are out as an sb_block */
   sb_priv_cache *caches;
-  sb_priv_batch *free_batches;
+  sb_priv_bundle *free_batches;
   sb_priv_class classes[SB_POOL_CLASSES_MAX + 1];
   _Atomic uint64_t failures;
   _Atomic uint64_t refused_puts;
@@ -494,10 +496,10 @@ void sb_priv_frames_name(const sb_priv_frames *frames, char *text, size_t size);
 /* ---- handles ---- */
 
 /* Sees to it that no handle leads to the pool any more, and that no call by one is inside. */
-void sb_priv_handles_close(sb_pool *pool);
+void sb_priv_pool_handles_close(sb_pool *pool);
 /* For fork: nobody is changing handles while they are locked. */
-void sb_priv_handles_lock(void);
-void sb_priv_handles_unlock(bool in_child);
+void sb_priv_pool_handles_lock(void);
+void sb_priv_pool_handles_unlock(bool in_child);
 
 /* What pool_depot.c does. The pool's lock is held, but by sb_priv_depot_thread_ended. */
 

@@ -3,7 +3,9 @@
 /* Slabs: the memory that blocks are cut from. A slab begins at a multiple of 2 MiB, so the upper bits of any address say which slab it would
  * be in, and a map from those bits to slabs finds it. */
 
+#include <assert.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include <sys/mman.h>

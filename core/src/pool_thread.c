@@ -2,7 +2,9 @@
 
 /* How threads get their magazines, and how others make them stay away from them; pool_private.h says why that is safe. */
 
+#include <assert.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <time.h>
 
 #include <sys/mman.h>
@@ -10,6 +12,7 @@
 #include <unistd.h>
 
 #include "pool_private.h"
+#include "steps.h"
 
 #ifndef NDEBUG
 void (*sb_priv_step_hook)(int kind, const void *thing, const char *function);

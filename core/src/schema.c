@@ -3,10 +3,16 @@
 /* A schema is one allocation that never changes after it was made, so that any thread can read it without a lock. Invariant: every type is
  * one of SB_TYPE_..., every name is valid and unique. */
 
-#include "internal.h"
+#include "error_private.h"
+#include "owners.h"
+#include "schema_private.h"
+#include "steps.h"
+#include "wire.h"
 
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 bool sb_priv_name_is_valid(const char *name) {
   size_t length = strnlen(name, SB_FIELD_NAME_MAX + 1);

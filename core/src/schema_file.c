@@ -3,12 +3,14 @@
 /* A recursive-descent reader over words. It stops at the first error, with the line; sb_schema_open checks what a schema may be, so that
  * text and code are refused for the same reasons. */
 
-#include "internal.h"
+#include "error_private.h"
+#include "schema_private.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <samebytes/schema_file.h>
 

@@ -10,10 +10,17 @@
  * A forked child has the same memory, but its own lists: both would give out the same blocks. So the child forgets its segments, and makes new
  * ones; blocks of the old ones that it closes go nowhere. */
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "block.h"
+#include "error_private.h"
+#include "owners.h"
 #include "shared_private.h"
 
 enum {

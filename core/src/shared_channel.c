@@ -32,11 +32,20 @@
  * Blocks are given back, which may enter a provider, without the lock. Who holds the lock is not cancelled. The invariants are code:
  * channel_check. */
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "block.h"
+#include "error_private.h"
+#include "options.h"
 #include "shared_private.h"
+#include "spans.h"
+#include "view_private.h"
 
 enum {
   SLOTS = SB_CHANNEL_SEGMENTS_MAX,

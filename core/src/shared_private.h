@@ -4,10 +4,12 @@
 /* What the provider of shared memory and channels know of each other: segments. */
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include <samebytes/shared.h>
 
-#include "internal.h"
+#include "block.h"
+#include "owners.h"
 #include "system.h"
 
 typedef struct sb_priv_shared sb_priv_shared;

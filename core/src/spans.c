@@ -6,9 +6,14 @@
  * A long list lies in memory of the default pool, which keeps it for the next one: fresh pages from the system would cost more than all the
  * appending. A short one lies in memory of a handle, which the thread has at hand. */
 
+#include <assert.h>
+#include <string.h>
+
 #include <samebytes/pool.h>
 
-#include "internal.h"
+#include "block.h"
+#include "handle_cache.h"
+#include "spans.h"
 
 #define SHORT_MAX (SB_PRIV_HANDLE_SIZE / sizeof(sb_priv_span)) /* spans in memory of a handle */
 

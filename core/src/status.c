@@ -2,10 +2,12 @@
 
 /* Names and messages of statuses are one table, generated from status.h, so that a status stands in one place only. */
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
-#include "internal.h"
+#include "error_private.h"
 #include "status_texts.h"
 #include "system.h"
 

@@ -3,12 +3,18 @@
 /* A view is a list of spans (spans.c). The blocks are counted per span: copying a view of one span is one count, in memory that the thread
  * keeps at hand. */
 
+#include <assert.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/uio.h>
 
 #include <samebytes/view.h>
 
-#include "internal.h"
+#include "block.h"
+#include "error_private.h"
+#include "handle_cache.h"
+#include "spans.h"
+#include "view_private.h"
 
 struct sb_view {
   sb_priv_spans spans;

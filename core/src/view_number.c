@@ -2,9 +2,12 @@
 
 /* Numbers of views, which may lie across spans. They are put together from bytes by memcpy and shifts, which is defined for every address. */
 
+#include <string.h>
+
 #include <samebytes/view.h>
 
-#include "internal.h"
+#include "spans.h"
+#include "view_private.h"
 
 static bool is_swapped(int32_t order) { return (order == SB_ORDER_BIG) == (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__); }
 

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "error_private.h"
+#include "options.h"
 #include "visit_private.h"
 
 #define SALVAGE_CHUNK 512u /* bytes to read at once of records that lie anywhere */

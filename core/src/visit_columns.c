@@ -6,6 +6,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "error_private.h"
+#include "steps.h"
 #include "visit_private.h"
 
 /* A column of strings while its strings are taken one after the other. */

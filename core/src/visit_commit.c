@@ -9,10 +9,16 @@
  *
  * Invariant between batches: writer.end == log.end, writer.sequence == log.sequence, writer.bytes is empty, nobody has room reserved. */
 
+#include <assert.h>
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "error_private.h"
+#include "steps.h"
 #include "visit_private.h"
 
 #define BATCH_MAX (4u << 20)  /* bytes, unless one change is larger */

@@ -7,9 +7,12 @@
  * What cannot be read is copied as it is, as far as it can be told where it ends: its user stays as damaged as before, and whoever looks for
  * what is left of it finds that. */
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "error_private.h"
 #include "visit_private.h"
 
 #define STEP_USERS_MAX 1024u /* looked at in one step; */

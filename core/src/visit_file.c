@@ -6,9 +6,14 @@
  * no file yet. Whatever replaces PATH is built as PATH.new, locked, and renamed, so that PATH is a whole and locked file at every moment. */
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "error_private.h"
+#include "options.h"
 #include "visit_private.h"
 
 #define INTERVAL_MS_DEFAULT 100

@@ -2,8 +2,11 @@
 
 /* Bytes of the file, one function per row of the tables in docs/file-format.md. Nothing here touches a file but the writer's flush. */
 
+#include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "error_private.h"
 #include "visit_private.h"
 
 static const uint8_t magic[8] = {0x89, 'S', 'B', 'V', 'I', 'S', '\r', '\n'};

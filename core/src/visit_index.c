@@ -3,8 +3,11 @@
 /* The index: where the visits of each user lie, so that open need not read what is before it. Pages are ordinary records, read and checked
  * when a user of theirs is asked for; only the list of pages is read at open. */
 
+#include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "error_private.h"
 #include "visit_private.h"
 
 #define PAGE_GOAL (32u << 10) /* bytes of a page */

@@ -8,6 +8,10 @@
  * `state` is how many readers are inside, plus WRITER while a writer is inside or waits for them to leave. WRITER is set and cleared under
  * the mutex only; a reader who finds it not set needs no mutex. */
 
+#include <assert.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "visit_private.h"
 
 #define WRITER 0x80000000u

@@ -8,10 +8,13 @@
  *
  * Invariant: the state of a user is base (if it has it), then its records since, in order, with the changes of max_visits between them. */
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "error_private.h"
 #include "visit_private.h"
 
 #define CHUNK_SEQUENTIAL (256u << 10)

@@ -11,8 +11,11 @@
  * system has that: if the wrong one was exchanged, it gets its name back. */
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "error_private.h"
 #include "visit_private.h"
 
 #define LOOK_INTERVAL_NS 100000000 /* in the modes that do not look before each commit */

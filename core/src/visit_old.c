@@ -7,7 +7,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "error_private.h"
 #include "visit_private.h"
 
 typedef struct cursor {

@@ -1,20 +1,18 @@
 #ifndef SB_VISIT_PRIVATE_H
 #define SB_VISIT_PRIVATE_H
 
-/* What the .c files of VisitManager share: visit_format (bytes), visit_user (the visits of one user in memory), visit_table (the users),
- * visit_log (reading a file), visit_scan (finding records where nothing says where they are), visit_index, visit_compact, visit_name (whose
- * the names are), visit_swap, visit_thread, visit_old (format 0), visit_check (verify, salvage), visit_file (the store), visit_snapshot,
- * visits (the API). They stand on each other in about this order; visit_lock is the lock between readers and changes. docs/file-format.md
- * has the byte tables that the numbers here come from. */
+/* What the .c files of VisitManager share. docs/file-format.md has the byte tables that the numbers here come from. */
 
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <samebytes/crc32c.h>
 
-#include "internal.h"
 #include "system.h"
+#include "wire.h"
 #include <samebytes/visits.h>
 
 /* Builds with assertions count what is done, so that tests can see how much of it is done while others wait. */
@@ -52,7 +50,7 @@ enum {
   VISIT_INDEX
 };
 
-/* Files are little-endian on every machine; the big-endian helpers of internal.h give that with one swap more. */
+/* Files are little-endian on every machine; the big-endian helpers of wire.h give that with one swap more. */
 static inline uint16_t visit_load16(const uint8_t *data) { return __builtin_bswap16(sb_priv_load16(data)); }
 static inline uint32_t visit_load32(const uint8_t *data) { return __builtin_bswap32(sb_priv_load32(data)); }
 static inline uint64_t visit_load64(const uint8_t *data) { return __builtin_bswap64(sb_priv_load64(data)); }

@@ -10,7 +10,9 @@
  * Invariant: registers[i] is the register after the bytes up to first + 8 * i, if it was 0 at some place before; count is 0 or what lies
  * between first and the furthest end that a head has claimed. */
 
+#include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "visit_private.h"
 

@@ -4,6 +4,7 @@
  * point into them. The first chunk is exact, because a snapshot of one user is the usual one. */
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "visit_private.h"
 

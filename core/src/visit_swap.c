@@ -8,8 +8,12 @@
  * lost. */
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "error_private.h"
 #include "visit_private.h"
 
 #define AFTER_FAILURE (16u << 20) /* bytes of log before the next try; each that fails doubles it */

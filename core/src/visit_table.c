@@ -3,7 +3,10 @@
 /* The users in memory: a table that finds one, and a list in which they are in order. Both grow a piece at a time, because whoever makes a
  * user holds up everybody else meanwhile, and moving a million of them takes a second. What one user has is in visit_user.c. */
 
+#include <assert.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "visit_private.h"
 

@@ -9,7 +9,9 @@
  * The thread that compacts makes the same changes that a caller of `compact` makes, and takes its turn in the same queue, so it needs no
  * lock of its own. */
 
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 
 #include "visit_private.h"
 

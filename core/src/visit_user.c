@@ -9,7 +9,9 @@
  *
  * Invariant of a decoded user: see visit_user; visits are ordered by (time, arrival), and no visit_id is there twice. */
 
+#include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "visit_private.h"
 

@@ -6,7 +6,11 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "error_private.h"
+#include "options.h"
+#include "owners.h"
 #include "visit_private.h"
 
 struct sb_visit_manager {

@@ -3,7 +3,7 @@
 
 /* Plays several threads on one, and tries the orders in which they can take their steps: all, or those that the caller chooses.
  *
- * Builds with assertions call sb_priv_step_hook before each step that another thread may see (core/src/internal.h). Here the thread, a party with a
+ * Builds with assertions call sb_priv_step_hook before each step that another thread may see (core/src/steps.h). Here the thread, a party with a
  * stack of its own, stops there, and somebody else may go on; so one run is one order, and gives the same result each time. Who waits for a
  * lock, or for a thread that is busy, goes on when it can; if nobody can, that is a deadlock, and fails.
  *

@@ -8,7 +8,8 @@
 #include "wire_bytes.h"
 
 #include "failing_memory.h"
-#include "internal.h"
+#include "handle_cache.h"
+#include "schema_private.h"
 
 enum {
   STEPS = 3000,

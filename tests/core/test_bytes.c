@@ -10,8 +10,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "block.h"
 #include "failing_memory.h"
-#include "internal.h"
+#include "handle_cache.h"
+#include "steps.h"
 
 static sb_buf *open_buf(uint32_t block_size, size_t room) {
   sb_memory *memory = open_fixed(block_size);

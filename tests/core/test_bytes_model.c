@@ -7,7 +7,7 @@
 #include "lending_testing.h"
 
 #include "failing_memory.h"
-#include "internal.h"
+#include "handle_cache.h"
 
 static void assert_buf_shows(const sb_buf *buf, const void *bytes, size_t size) {
   sb_view *view = NULL;

@@ -1,6 +1,6 @@
 #include "memory_testing.h"
 
-#include "internal.h"
+#include "crc32c_private.h"
 
 #include <samebytes/crc32c.h>
 

@@ -3,6 +3,7 @@
 /* Lists of handles that somebody changes while a call reads them: at each allocation of the call, or where the call keeps what it read. What is
  * taken is what was checked. */
 #include "codec_testing.h"
+#include "handle_cache.h"
 #include "memory_testing.h"
 
 #include "failing_malloc.h"
@@ -42,6 +43,7 @@ static void views_that_change_while_they_are_joined_are_joined_whole(void **stat
         for (size_t i = 0; i < SLOTS; i++) shown_views[i] = one;
         view_instead = instead[kind];
         every_slot = all == 1;
+        sb_priv_handle_flush(); /* so that a view is allocated */
         allocation_does = change_views;
         allocations_until_failure = nth;
         sb_view *made = NULL;
@@ -64,7 +66,7 @@ static void views_that_change_while_they_are_joined_are_joined_whole(void **stat
         if (!changed) break;
         changes++;
       }
-  assert_true(changes > 6 && joined[2] > 0);
+  assert_true(changes >= 6 && joined[2] > 0);
   sb_view_close(one);
   sb_view_close(many);
   sb_memory_close(heap);
@@ -93,6 +95,7 @@ static void blocks_that_change_while_they_are_given_are_refused_or_taken(void **
       busy = sb_block_retain(other);
       if (kind == 3) sb_block_close(busy);
       block_instead = kind == 0 ? NULL : kind == 1 ? own[0] : other; /* nothing, one of the list, one in use, or one that will do */
+      sb_priv_handle_flush(); /* so that a buf is allocated */
       allocation_does = change_blocks;
       allocations_until_failure = nth;
       sb_buf *made = NULL;

@@ -3,8 +3,9 @@
 
 #include <pthread.h>
 
+#include "block.h"
 #include "failing_memory.h"
-#include "internal.h"
+#include "owners.h"
 
 typedef sb_status (*open_function)(sb_memory **memory);
 

@@ -1,8 +1,9 @@
 /* link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=mmap */
 #include "memory_testing.h"
 
+#include "block.h"
 #include "failing_memory.h"
-#include "internal.h"
+#include "handle_cache.h"
 
 /* Metadata of blocks in every slice, bufs from blocks, and what memory everything says it has. */
 

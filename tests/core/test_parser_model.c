@@ -7,7 +7,8 @@
 #include "wire_bytes.h"
 
 #include "failing_memory.h"
-#include "internal.h"
+#include "handle_cache.h"
+#include "wire.h"
 
 enum {
   STEPS = 3000,

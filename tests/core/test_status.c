@@ -2,7 +2,7 @@
 
 #include <errno.h>
 
-#include "internal.h"
+#include "error_private.h"
 
 static void every_status_has_a_name_and_a_message(void **state) {
   (void)state;

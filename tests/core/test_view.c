@@ -1,8 +1,9 @@
 /* link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=mmap */
 #include "memory_testing.h"
 
+#include "block.h"
 #include "failing_memory.h"
-#include "internal.h"
+#include "handle_cache.h"
 
 /* The nth allocation from now on fails; handles that the thread has kept would spare the code under test some. */
 static void fail_allocation(long nth) {

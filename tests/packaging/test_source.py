@@ -11,76 +11,67 @@ from pathlib import Path
 import pytest
 
 from tests.packaging.conftest import ROOT
+from tests.packaging.parts import picture, read_parts, real_arrows
 
 HEADERS = ROOT / "core/include/samebytes"
 SOURCES = ROOT / "core/src"
 
-# What each part's header may stand on, besides status and the annotations.
-BELOW = {
-    "annotations": set(),
-    "status": set(),
-    "library": set(),
-    "crc32c": set(),
-    "column": set(),
-    "pipeline": set(),
-    "memory": set(),
-    "pool": {"memory"},
-    "callback": {"memory"},
-    "view": {"memory"},
-    "buf": {"view"},
-    "lender": {"view"},
-    "shared": {"view"},
-    "schema": {"view"},
-    "schema_file": {"schema"},
-    "builder": {"column", "schema"},
-    "parser": {"schema"},
-    "echo": {"builder", "parser"},
-    "arrow": {"parser", "visits"},
-    "client": {"builder", "parser"},
-    "visits": {"column"},
-}
-
-
-# What parts have of the operating system, which is private as a whole.
-BELOW_PRIVATE = {
-    "callback": {"system"},
-    "client": {"system"},
-    "lender": {"system"},
-    "shared": {"system"},
-    "status": {"system"},
-    "visits": {"system"},
-}
-
-
-def part_of(name: str) -> str:
-    """The part that a file of core/src belongs to: pool_slab to pool, visit_log to visits."""
-    part = name.split("_")[0]
-    return "visits" if part == "visit" else part
+PARTS = read_parts(ROOT / "core/parts.toml")
+PART_OF = {file: part for part, about in PARTS.items() for file in about.get("files", [part])}
 
 
 def includes(file: Path, pattern: str) -> set[str]:
     return set(re.findall(rf"^#include {pattern}", file.read_text(), re.MULTILINE))
 
 
-def test_every_header_stands_on_the_parts_below_it_only() -> None:
-    parts = {
-        file.stem: includes(file, r"<samebytes/(\w+)\.h>") for file in HEADERS.glob("*.h") if file.stem != "samebytes"
-    }
-    assert set(parts) == set(BELOW), "a new part needs its place in BELOW"
-    for part, found in parts.items():
-        assert found - {"status", "annotations"} <= BELOW[part], f"{part}.h includes {found}"
+def used() -> dict[str, dict[str, set[str]]]:
+    """What each part takes from which other part."""
+    arrows = real_arrows(SOURCES)
+    for file in HEADERS.glob("*.h"):
+        for header in includes(file, r"<samebytes/(\w+)\.h>"):
+            if file.stem != "samebytes":  # the one that includes all
+                arrows.setdefault((file.stem, header), set()).add(f"<samebytes/{header}.h>")
+    found: dict[str, dict[str, set[str]]] = {part: {} for part in PARTS}
+    for (user, other), what in arrows.items():
+        if PART_OF[user] != PART_OF[other]:
+            found[PART_OF[user]].setdefault(PART_OF[other], set()).update(what)
+    return found
+
+
+def test_every_file_belongs_to_one_part() -> None:
+    files = [file for part, about in PARTS.items() for file in about.get("files", [part])]
+    assert len(files) == len(set(files))
+    there = {file.stem for folder in (SOURCES, HEADERS) for file in folder.glob("*.[ch]")} - {"samebytes"}
+    assert set(files) == there
+
+
+def test_parts_stand_on_parts_before_them() -> None:
+    order = list(PARTS)
+    for part, about in PARTS.items():
+        for below in about["uses"]:
+            assert order.index(below) < order.index(part), f"{part} uses {below}, which does not stand before it"
+        for above, reason in about.get("against", {}).items():
+            assert order.index(above) > order.index(part) and reason, f"{part} may use {above}: nothing to except"
+
+
+def test_parts_use_what_they_may_and_may_what_they_use() -> None:
+    for part, others in used().items():
+        may = {*PARTS[part]["uses"], *PARTS[part].get("against", {})}
+        beyond = {other: sorted(what) for other, what in others.items() if other not in may}
+        assert not beyond, f"{part} uses {beyond}"
+        assert may <= set(others), f"{part} may use {may - set(others)} and does not"
+
+
+def test_the_architecture_page_shows_the_parts() -> None:
+    shown = picture(PARTS)
+    assert shown in (ROOT / "docs/architecture.md").read_text(encoding="utf-8"), f"the picture should be\n{shown}"
 
 
 def test_the_whole_api_is_in_one_include() -> None:
-    assert includes(HEADERS / "samebytes.h", r"<samebytes/(\w+)\.h>") == set(BELOW) - {"annotations"}
-
-
-def test_no_part_includes_a_private_header_of_another() -> None:
-    for file in SOURCES.glob("*.[ch]"):
-        part = part_of(file.stem)
-        for header in includes(file, r'"(\w+)\.h"') - {"internal", "abi_digest", "abi_layout"}:
-            owner = part_of(header)
-            assert owner == part or owner in BELOW_PRIVATE.get(part, set()), f"{file.name} includes {header}.h"
+    assert includes(HEADERS / "samebytes.h", r"<samebytes/(\w+)\.h>") == {file.stem for file in HEADERS.glob("*.h")} - {
+        "annotations",
+        "samebytes",
+    }
 
 
 def test_visits_stand_on_status_and_crc32c_and_nothing_of_the_codec() -> None:
