@@ -5,8 +5,8 @@
 package samebytes
 
 // #cgo CFLAGS: -I${SRCDIR}/../../core/include
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x418f7cb9cb85fff0ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xdf0224a63e81a6f0ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "418f7cb9cb85fff0"
+const coreDigest = "df0224a63e81a6f0"

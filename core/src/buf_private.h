@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Drops what was filled behind the first `size` bytes, which no view shows: where room follows it, it becomes room again. */
 struct sb_buf;

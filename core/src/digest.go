@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x418f7cb9cb85fff0ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xdf0224a63e81a6f0ull
 import "C"
