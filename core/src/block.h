@@ -9,6 +9,7 @@
 
 #include <samebytes/memory.h>
 
+#include "library_private.h"
 #include "owners.h"
 #include "steps.h"
 
@@ -51,31 +52,25 @@ struct sb_block {
   void *token; /* the provider's own */
 };
 
-/* Gets one block of any size from `memory`, NULL being the default pool, for a caller who wants `size` bytes more. */
-sb_status sb_priv_block_get(sb_memory *memory, size_t size, sb_block **block);
+/* Gets one block of any size from `memory` for a caller who wants `size` bytes more, and counts it there. */
+sb_status sb_priv_memory_reserve(sb_memory *memory, size_t size, sb_block **block);
 /* Gives a block back whose owners have reached 0. */
 void sb_priv_block_free(sb_block *block);
 /* Adds to how many blocks are out, of providers that are no pools. */
 void sb_priv_live_blocks_add(int64_t change);
-/* The provider that the memory of `memory` comes from, behind all tracing ones. */
-const sb_memory *sb_priv_memory_origin(const sb_memory *memory);
-/* SB_UNSUPPORTED, and which images these are, when `memory` was made by another image of the library. `what` is a word for the message. */
-sb_status sb_priv_memory_check_image(const sb_memory *memory, const char *what, sb_error *error);
+/* How many those are. */
+int64_t sb_priv_live_blocks(void);
 /* Sets up what every provider starts with: one owner, no counts. */
 void sb_priv_memory_init(sb_memory *memory, const sb_priv_provider *provider);
-/* Another owner of `memory`, the default pool if NULL, whose last handle may go at the same time; SB_CLOSED when it has gone. */
+/* Another owner of `memory`, whose last handle may go at the same time; SB_CLOSED when it has gone. */
 sb_status sb_priv_memory_open(sb_memory *memory, sb_memory **opened);
-/* The process-wide default pool as a provider, made at first use; borrowed. */
-sb_status sb_priv_memory_default(sb_memory **memory);
-struct sb_pool;
-/* That pool itself, borrowed. */
-sb_status sb_priv_pool_default(struct sb_pool **pool);
 /* Counts a block that is out now at its provider, which does not count by itself. */
 void sb_priv_block_count(const sb_block *block);
-/* How many blocks are out that show memory of somebody else. */
-int64_t sb_priv_foreign_live_blocks(void);
-/* How many blocks are out as an sb_block, of all pools. */
-int64_t sb_priv_pools_live_blocks(void);
+/* SB_UNSUPPORTED, and which images these are, when `memory` was made by another image of the library, in which the functions of its provider
+ * lie. `what` is a word for the message. */
+static inline sb_status sb_priv_memory_check_image(const sb_memory *memory, const char *what, sb_error *error) {
+  return sb_priv_check_image(memory->provider, what, error);
+}
 
 static inline sb_block *sb_priv_block_retain(sb_block *block) {
   sb_priv_owners_add(&block->owners, 1);

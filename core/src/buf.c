@@ -23,6 +23,7 @@
 #include "buf_private.h"
 #include "error_private.h"
 #include "handle_cache.h"
+#include "memory_default.h"
 #include "owners.h"
 #include "spans.h"
 #include "view_private.h"

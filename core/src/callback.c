@@ -21,6 +21,7 @@
 
 #include "block.h"
 #include "error_private.h"
+#include "memory_tracing.h"
 #include "owners.h"
 #include "system.h"
 

@@ -38,10 +38,6 @@ struct sb_lender {
 
 /* ---- blocks ---- */
 
-static atomic_int_least64_t foreign_blocks;
-
-int64_t sb_priv_foreign_live_blocks(void) { return atomic_load(&foreign_blocks); }
-
 static sb_status foreign_get(sb_memory *memory, size_t size, sb_block **block) {
   (void)memory, (void)size, (void)block;
   return SB_UNSUPPORTED;
@@ -49,7 +45,7 @@ static sb_status foreign_get(sb_memory *memory, size_t size, sb_block **block) {
 
 static void foreign_put(sb_block *block) {
   const sb_foreign foreign = ((foreign_block *)block)->foreign;
-  atomic_fetch_sub_explicit(&foreign_blocks, 1, memory_order_relaxed);
+  sb_priv_live_blocks_add(-1);
   free(block);
   if (foreign.release != NULL) foreign.release(foreign.context, (void *)(uintptr_t)foreign.data, foreign.size);
 }
@@ -72,7 +68,7 @@ sb_status sb_view_open_foreign(const sb_foreign *foreign, sb_view **view) {
     free(made);
     return status;
   }
-  atomic_fetch_add_explicit(&foreign_blocks, 1, memory_order_relaxed);
+  sb_priv_live_blocks_add(1);
   sb_priv_block_count(&made->block);
   sb_priv_block_release(&made->block); /* the view has its own owner, if it shows anything */
   return SB_OK;

@@ -17,8 +17,8 @@
 #include <samebytes/library.h>
 
 #include "abi_digest.h"
-#include "block.h"
 #include "error_private.h"
+#include "library_private.h"
 
 uint32_t sb_version(void) { return (uint32_t)SB_VERSION_MAJOR << 16 | (uint32_t)SB_VERSION_MINOR << 8 | (uint32_t)SB_VERSION_PATCH; }
 
@@ -77,10 +77,9 @@ sb_status sb_check_instance(uint64_t instance_id, sb_error *error) {
                        instance_id, path, ours);
 }
 
-/* The functions of a provider lie in a table of the image that made it. */
-sb_status sb_priv_memory_check_image(const sb_memory *memory, const char *what, sb_error *error) {
+sb_status sb_priv_check_image(const void *made, const char *what, sb_error *error) {
   const char *path, *other_path;
-  if (image_of(&here, &path) == image_of(memory->provider, &other_path)) return SB_OK;
+  if (image_of(&here, &path) == image_of(made, &other_path)) return SB_OK;
   return sb_priv_error(
       error, SB_UNSUPPORTED, NULL,
       "a second image of libsamebytes: this %s was made by ...%s, while this image is ...%s; load one file only (Go: build tag "

@@ -1,7 +1,6 @@
 //go:build !samebytes_shared
 
-/* What every provider has in common (owners, counts), and the providers that need no more than that: heap, fixed, tracing. The pool is in
- * pool.c.
+/* What every provider has in common (owners, counts), and the providers that need no more than that: heap and fixed.
  *
  * Counting happens here and at one place, so that no provider can forget it; only the pool counts by itself, because threads that share a pool
  * would wait for each other at every count. Invariant, per provider: reserves - releases is the number of blocks that are out; each of them
@@ -31,8 +30,7 @@ void sb_priv_memory_init(sb_memory *memory, const sb_priv_provider *provider) {
 
 static void count(_Atomic uint64_t *counter, uint64_t change) { atomic_fetch_add_explicit(counter, change, memory_order_relaxed); }
 
-/* Gets one block from `memory` and counts it there. */
-static sb_status provider_get(sb_memory *memory, size_t size, sb_block **block) {
+sb_status sb_priv_memory_reserve(sb_memory *memory, size_t size, sb_block **block) {
   assert(size > 0);
   if (size > SB_BLOCK_SIZE_MAX) size = SB_BLOCK_SIZE_MAX; /* the caller asks again for the rest */
   const sb_status status = memory->provider->get(memory, size, block);
@@ -51,8 +49,7 @@ void sb_priv_block_count(const sb_block *block) {
   count(&block->memory->live_bytes, block->size);
 }
 
-/* The opposite of provider_get. */
-static void provider_put(sb_block *block) {
+void sb_priv_block_free(sb_block *block) {
   sb_memory *memory = block->memory;
   const bool counts_itself = memory->provider->count != NULL;
   if (!counts_itself) {
@@ -63,32 +60,13 @@ static void provider_put(sb_block *block) {
   if (!counts_itself) sb_memory_close(memory);
 }
 
-sb_status sb_priv_block_get(sb_memory *memory, size_t size, sb_block **block) {
-  if (memory == NULL) {
-    const sb_status status = sb_priv_memory_default(&memory);
-    if (status != SB_OK) return status;
-  }
-  return provider_get(memory, size, block);
-}
-
-void sb_priv_block_free(sb_block *block) { provider_put(block); }
-
 void sb_priv_live_blocks_add(int64_t change) { atomic_fetch_add_explicit(&other_blocks, change, memory_order_relaxed); }
 
-int64_t sb_memory_live_blocks(void) { return atomic_load(&other_blocks) + sb_priv_foreign_live_blocks() + sb_priv_pools_live_blocks(); }
+int64_t sb_priv_live_blocks(void) { return atomic_load(&other_blocks); }
 
 /* ---- handles ---- */
 
-sb_status sb_memory_open_default(sb_memory **memory) {
-  if (memory == NULL) return SB_INVALID_ARGUMENT;
-  sb_memory *made = NULL;
-  const sb_status status = sb_priv_memory_default(&made);
-  if (status == SB_OK) *memory = sb_memory_retain(made);
-  return status;
-}
-
-/* Another owner of a provider that is there. */
-static sb_status again(sb_memory *memory, sb_memory **opened) {
+sb_status sb_priv_memory_open(sb_memory *memory, sb_memory **opened) {
   /* Blocks of a pool are no owners of it: its last handle may be gone while they are out. */
   uint64_t owners = atomic_load_explicit(&memory->owners, memory_order_relaxed);
   do {
@@ -97,10 +75,6 @@ static sb_status again(sb_memory *memory, sb_memory **opened) {
   } while (!atomic_compare_exchange_weak(&memory->owners, &owners, owners + 1));
   *opened = memory;
   return SB_OK;
-}
-
-sb_status sb_priv_memory_open(sb_memory *memory, sb_memory **opened) {
-  return memory == NULL ? sb_memory_open_default(opened) : again(memory, opened);
 }
 
 sb_memory *sb_memory_retain(sb_memory *memory) {
@@ -117,7 +91,7 @@ void sb_memory_close(sb_memory *memory) {
 sb_status sb_memory_get_block(sb_memory *memory, size_t size, sb_block **block) {
   if (memory == NULL || block == NULL || size == 0 || size > SB_BLOCK_SIZE_MAX) return SB_INVALID_ARGUMENT;
   sb_block *made = NULL;
-  const sb_status status = sb_priv_block_get(memory, size, &made);
+  const sb_status status = sb_priv_memory_reserve(memory, size, &made);
   if (status != SB_OK) return status;
   if (made->size < size) {
     sb_priv_block_release(made);
@@ -179,7 +153,7 @@ bool sb_block_is_exclusive(const sb_block *block) { return block != NULL && sb_p
 
 sb_status sb_block_memory(const sb_block *block, sb_memory **memory) {
   if (block == NULL || memory == NULL) return SB_INVALID_ARGUMENT;
-  return again(block->memory, memory);
+  return sb_priv_memory_open(block->memory, memory);
 }
 
 sb_status sb_block_set_metadata(sb_block *block, uint64_t key, const void *metadata) {
@@ -247,70 +221,6 @@ sb_status sb_memory_open_heap(sb_memory **memory) { return memory == NULL ? SB_I
 sb_status sb_memory_open_fixed(uint32_t block_size, sb_memory **memory) {
   if (memory == NULL || block_size == 0 || block_size > SB_BLOCK_SIZE_MAX) return SB_INVALID_ARGUMENT;
   return heap_open(block_size, memory);
-}
-
-/* ---- tracing ---- */
-
-/* Its blocks are those of `inner`; only their `memory` says that the way back leads through here. */
-typedef struct tracing_memory {
-  sb_memory base;
-  sb_memory *inner;
-  _Atomic uint64_t fail_in; /* requests until one fails, that one counted; 0: none fails */
-} tracing_memory;
-
-/* Counts one request, and tells whether it is the one that shall fail. */
-static bool tracing_fails(tracing_memory *tracing) {
-  uint64_t left = atomic_load_explicit(&tracing->fail_in, memory_order_relaxed);
-  while (left > 0)
-    if (atomic_compare_exchange_weak(&tracing->fail_in, &left, left - 1)) return left == 1;
-  return false;
-}
-
-static sb_status tracing_get(sb_memory *memory, size_t size, sb_block **block) {
-  tracing_memory *tracing = (tracing_memory *)memory;
-  if (tracing_fails(tracing)) return SB_NO_MEMORY;
-  const sb_status status = provider_get(tracing->inner, size, block);
-  if (status == SB_OK) (*block)->memory = memory;
-  return status;
-}
-
-static void tracing_put(sb_block *block) {
-  block->memory = ((tracing_memory *)block->memory)->inner;
-  provider_put(block);
-}
-
-static void tracing_retire(sb_memory *memory) {
-  sb_memory_close(((tracing_memory *)memory)->inner);
-  free(memory);
-}
-
-static const sb_priv_provider tracing_provider = {.get = tracing_get, .put = tracing_put, .retire = tracing_retire};
-
-sb_status sb_memory_open_tracing(sb_memory *inner, sb_memory **memory) {
-  if (memory == NULL) return SB_INVALID_ARGUMENT;
-  if (inner == NULL) {
-    const sb_status status = sb_priv_memory_default(&inner);
-    if (status != SB_OK) return status;
-  }
-  tracing_memory *tracing = malloc(sizeof *tracing);
-  if (tracing == NULL) return SB_NO_MEMORY;
-  sb_priv_memory_init(&tracing->base, &tracing_provider);
-  tracing->inner = sb_memory_retain(inner);
-  atomic_init(&tracing->fail_in, 0);
-  *memory = &tracing->base;
-  return SB_OK;
-}
-
-sb_status sb_memory_fail_reserve(sb_memory *memory, uint64_t nth) {
-  if (memory == NULL) return SB_INVALID_ARGUMENT;
-  if (memory->provider != &tracing_provider) return SB_UNSUPPORTED;
-  atomic_store(&((tracing_memory *)memory)->fail_in, nth);
-  return SB_OK;
-}
-
-const sb_memory *sb_priv_memory_origin(const sb_memory *memory) {
-  while (memory->provider == &tracing_provider) memory = ((const tracing_memory *)memory)->inner;
-  return memory;
 }
 
 /* ---- a second image of the library ---- */

@@ -10,6 +10,7 @@
 
 #include "block.h"
 #include "error_private.h"
+#include "memory_default.h"
 #include "options.h"
 #include "owners.h"
 #include "parser_batch.h"
@@ -138,7 +139,7 @@ sb_status sb_parser_open(sb_schema *const *schemas, size_t schema_count, const s
 
 sb_status sb_parser_memory(const sb_parser *parser, sb_memory **memory) {
   if (parser == NULL || memory == NULL) return SB_INVALID_ARGUMENT;
-  return sb_priv_memory_open(parser->memory, memory);
+  return sb_priv_memory_open_any(parser->memory, memory);
 }
 
 void sb_parser_close(sb_parser *parser) {

@@ -513,7 +513,7 @@ sb_status sb_pool_get_block(sb_pool *pool, size_t size, sb_block **block) {
     atomic_fetch_add_explicit(&pool->failures, 1, memory_order_relaxed);
     return SB_INVALID_ARGUMENT;
   }
-  return sb_priv_block_get(&pool->memory, size, block);
+  return sb_priv_memory_reserve(&pool->memory, size, block);
 }
 
 sb_status sb_pool_memory(sb_pool *pool, sb_memory **memory) {
@@ -535,6 +535,12 @@ int64_t sb_priv_pools_live_blocks(void) {
   return (int64_t)(stats.reserves - stats.releases);
 }
 
+size_t sb_priv_default_class_size(size_t size) {
+  for (size_t i = 0; i < sizeof default_classes / sizeof default_classes[0]; i++)
+    if (size <= default_classes[i].block_size) return default_classes[i].block_size;
+  return size;
+}
+
 sb_status sb_priv_pool_default(sb_pool **default_one) {
   static _Atomic(sb_pool *) default_pool;
   sb_pool *pool = atomic_load_explicit(&default_pool, memory_order_acquire);
@@ -548,13 +554,6 @@ sb_status sb_priv_pool_default(sb_pool **default_one) {
   }
   *default_one = pool;
   return SB_OK;
-}
-
-sb_status sb_priv_memory_default(sb_memory **memory) {
-  sb_pool *pool = NULL;
-  const sb_status status = sb_priv_pool_default(&pool);
-  if (status == SB_OK) *memory = &pool->memory;
-  return status;
 }
 
 /* ---- open and close ---- */

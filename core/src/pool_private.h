@@ -522,4 +522,11 @@ void sb_priv_depot_memory_stats(const sb_pool *pool, sb_memory_stats *stats);
  * otherwise the caller holds none. */
 void sb_priv_depot_thread_ended(sb_priv_thread *thread, bool locked);
 
+/* The default pool, made at first use; borrowed. */
+sb_status sb_priv_pool_default(struct sb_pool **pool);
+/* The block size of that pool's class for `size` bytes; `size` where no class is so large. */
+size_t sb_priv_default_class_size(size_t size);
+/* How many blocks are out as an sb_block, of all pools. */
+int64_t sb_priv_pools_live_blocks(void);
+
 #endif

@@ -20,6 +20,7 @@
 
 #include "block.h"
 #include "error_private.h"
+#include "memory_tracing.h"
 #include "owners.h"
 #include "shared_private.h"
 

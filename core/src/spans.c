@@ -13,6 +13,7 @@
 
 #include "block.h"
 #include "handle_cache.h"
+#include "pool_private.h"
 #include "spans.h"
 
 #define SHORT_MAX (SB_PRIV_HANDLE_SIZE / sizeof(sb_priv_span)) /* spans in memory of a handle */
@@ -32,17 +33,11 @@ static void heap_free(sb_priv_spans *spans) {
 
 /* Memory for `*count` spans or more; `*count` becomes what there is. */
 static sb_priv_span *heap_get(size_t *count) {
-  static const size_t class_sizes[] = {512, 4096, 16384, 65536, 1048576}; /* bytes; what the default pool keeps */
   if (*count <= SHORT_MAX) {
     *count = SHORT_MAX;
     return sb_priv_handle_get();
   }
-  size_t size = *count * sizeof(sb_priv_span);
-  for (size_t i = 0; i < sizeof class_sizes / sizeof class_sizes[0]; i++) {
-    if (size > class_sizes[i]) continue;
-    size = class_sizes[i];
-    break;
-  }
+  const size_t size = sb_priv_default_class_size(*count * sizeof(sb_priv_span)); /* what the pool would give anyway */
   sb_pool *pool = NULL;
   void *data = NULL;
   if (sb_priv_pool_default(&pool) != SB_OK || sb_pool_get(pool, size, &data) != SB_OK) return NULL;

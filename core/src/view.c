@@ -13,6 +13,7 @@
 #include "block.h"
 #include "error_private.h"
 #include "handle_cache.h"
+#include "memory_default.h"
 #include "spans.h"
 #include "view_private.h"
 
@@ -272,7 +273,7 @@ void sb_pin_close(sb_pin *pin) {
 
 sb_status sb_view_memory(const sb_view *view, sb_memory **memory) {
   if (view == NULL || memory == NULL) return SB_INVALID_ARGUMENT;
-  return sb_priv_memory_open(view->spans.count == 0 ? NULL : sb_priv_spans_at(&view->spans, 0)->block->memory, memory);
+  return sb_priv_memory_open_any(view->spans.count == 0 ? NULL : sb_priv_spans_at(&view->spans, 0)->block->memory, memory);
 }
 
 /* ---- changing views ---- */

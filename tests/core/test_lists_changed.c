@@ -95,7 +95,7 @@ static void blocks_that_change_while_they_are_given_are_refused_or_taken(void **
       busy = sb_block_retain(other);
       if (kind == 3) sb_block_close(busy);
       block_instead = kind == 0 ? NULL : kind == 1 ? own[0] : other; /* nothing, one of the list, one in use, or one that will do */
-      sb_priv_handle_flush(); /* so that a buf is allocated */
+      sb_priv_handle_flush();                                        /* so that a buf is allocated */
       allocation_does = change_blocks;
       allocations_until_failure = nth;
       sb_buf *made = NULL;

@@ -182,10 +182,8 @@ static void a_short_wait_looks_often_and_a_long_one_costs_little(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(readers_who_come_later_do_not_pass_a_writer),
-      cmocka_unit_test(readers_who_wait_go_in_before_the_next_writer),
-      cmocka_unit_test(writers_take_turns_in_the_order_in_which_they_came),
-      cmocka_unit_test(writers_exclude_everybody),
+      cmocka_unit_test(readers_who_come_later_do_not_pass_a_writer),        cmocka_unit_test(readers_who_wait_go_in_before_the_next_writer),
+      cmocka_unit_test(writers_take_turns_in_the_order_in_which_they_came), cmocka_unit_test(writers_exclude_everybody),
       visit_test(a_short_wait_looks_often_and_a_long_one_costs_little),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
