@@ -5,8 +5,8 @@
 package samebytes
 
 // #cgo CFLAGS: -I${SRCDIR}/../../core/include
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xa40d115a4fd6a22bull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x61dcec4372d507faull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "a40d115a4fd6a22b"
+const coreDigest = "61dcec4372d507fa"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xa40d115a4fd6a22bull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x61dcec4372d507faull
 import "C"

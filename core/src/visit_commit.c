@@ -247,6 +247,7 @@ static sb_status encode_delete(visit_file *file, const visit_change *change) {
       sb_priv_visit_writer_end(writer, start, kept);
     else
       writer->bytes.size = start;
+    user->removals += kept > 0;
   }
   return SB_OK;
 }
@@ -266,16 +267,21 @@ static sb_status encode_clear(visit_file *file, const visit_change *change) {
   status = sb_priv_visit_writer_begin(&file->writer, VISIT_CLEAR, change->user, 0, &start);
   if (status != SB_OK) return sb_priv_error(change->error, status, NULL, "no memory or no room for what to delete");
   sb_priv_visit_writer_end(&file->writer, start, 0);
+  user->removals++;
   return SB_OK;
 }
 
-/* Gives up the room for what the records from `begin` on would have added. */
+/* Gives up the room for what the records from `begin` on would have added, and lets those go from whom they would have removed something. */
 static void unreserve(visit_file *file, size_t begin) {
   visit_record record;
   for (size_t at = begin; at < file->writer.bytes.size; at += visit_padded(record.length)) {
     (void)sb_priv_visit_head_decode(file->writer.bytes.data + at, VISIT_FILE_MAX, &record);
-    visit_user *user = record.type == VISIT_VISITS ? sb_priv_visit_table_find(&file->log.table, record.user) : NULL;
-    if (user != NULL) sb_priv_visit_user_unreserve(&file->log.table, user, record.count);
+    visit_user *user = sb_priv_visit_table_find(&file->log.table, record.user);
+    assert(user != NULL);
+    if (record.type == VISIT_VISITS)
+      sb_priv_visit_user_unreserve(&file->log.table, user, record.count);
+    else
+      user->removals--;
   }
 }
 
@@ -334,6 +340,7 @@ static void apply(visit_file *file, visit_change *change, uint64_t base) {
     record.payload = data + VISIT_HEAD;
     at += visit_padded(record.length);
     if (file->copy_file >= 0 && visit_copy_mirrors(&file->copy, record.user)) mirror(file, &record);
+    if (record.type != VISIT_VISITS) sb_priv_visit_table_find(&file->log.table, record.user)->removals--;
     const uint64_t live = file->log.table.live_bytes;
     if (sb_priv_visit_log_apply(&file->log, &record)) change->found = true;
     visit_pass *pass = file->copy_file >= 0 ? &file->copy.pass : &file->pass;

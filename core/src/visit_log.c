@@ -737,7 +737,7 @@ void sb_priv_visit_log_evict(visit_log *log, uint64_t bytes, size_t users) {
     log->evict_from = user == NULL ? 0 : (uint64_t)user->user + 1;
     if (user == NULL) return;
     cursor.place++;
-    const bool in_file = visit_in_base(log, user) && user->reserved_count == 0;
+    const bool in_file = visit_in_base(log, user) && user->reserved_count + user->removals == 0;
     const bool recent = __atomic_exchange_n(&user->recent, false, __ATOMIC_RELAXED);
     if (!in_file || recent) continue;
     sb_priv_visit_table_drop(table, user);

@@ -213,6 +213,7 @@ typedef struct visit_user {
   uint32_t count, first, capacity;
   uint32_t start, end, room;
   uint32_t reserved_count, reserved_bytes; /* room that a change under way counts on */
+  uint32_t removals;                       /* records of a change under way that delete or clear visits: it stays in memory for them */
   uint64_t limited;                        /* decoded: the limits before this offset were applied to it */
   bool decoded, many, recent;              /* recent: asked for since the last look for users who can leave the memory */
   bool cleared;                            /* the first pending record is a clear: the base does not matter */
