@@ -5,8 +5,8 @@
 package samebytes
 
 // #cgo CFLAGS: -I${SRCDIR}/../../core/include
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x61dcec4372d507faull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x0709da5588c38f13ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "61dcec4372d507fa"
+const coreDigest = "0709da5588c38f13"

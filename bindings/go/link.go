@@ -10,6 +10,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"syscall"
 )
 
 // Exchange is a request, and the response that answers it.
@@ -241,7 +242,9 @@ func (l *link) wakeWriter() {
 
 // gone is the error for a connection that does not work any more.
 func gone(op, problem string, cause error) error {
-	return &Error{Status: ErrUnavailable, Frame: NoFrame, Message: problem, op: op, cause: cause}
+	var number syscall.Errno
+	_ = errors.As(cause, &number)
+	return &Error{Status: ErrUnavailable, SystemError: number, Frame: NoFrame, Message: problem, op: op, cause: cause}
 }
 
 // stopped is the error for a context that has ended.

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -340,7 +341,7 @@ func TestWhatEndsAClient(t *testing.T) {
 			p.send(answerFrame(sequence, 0)[:9])
 			p.Conn.(*net.TCPConn).SetLinger(0)
 			p.Close()
-		}, samebytes.ErrUnavailable, nil, "receiving failed"},
+		}, samebytes.ErrUnavailable, syscall.ECONNRESET, "receiving failed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			client, peer := withPeer(t)
@@ -355,6 +356,9 @@ func TestWhatEndsAClient(t *testing.T) {
 					continue // the first answer was right
 				}
 				wantError(t, fmt.Sprint("request ", i), err, c.status)
+				if number, is := c.cause.(syscall.Errno); is && err.(*samebytes.Error).SystemError != number {
+					t.Errorf("request %d: errno %d", i, err.(*samebytes.Error).SystemError)
+				}
 				if c.cause != nil && !errors.Is(err, c.cause) || !strings.Contains(fmt.Sprint(err), c.says) {
 					t.Errorf("request %d: %v", i, err)
 				}

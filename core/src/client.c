@@ -211,7 +211,6 @@ __attribute__((format(printf, 3, 4), cold)) static sb_status fail(sb_client *cli
 
 static sb_status system_failed(sb_client *client, const char *what, int problem) {
   char text[128];
-  if (problem == ETIMEDOUT) return fail(client, SB_TIMEOUT, "nothing moved for %" PRIu32 " ms", client->options.timeout_ms);
   sb_priv_problem_text(problem, text, sizeof text);
   const sb_status status = fail(client, problem == EPIPE || problem == ECONNRESET ? SB_UNAVAILABLE : SB_IO, "%s: %s", what, text);
   client->failed.system_error = problem;
@@ -261,8 +260,8 @@ static sb_status answer_arrived(sb_client *client) {
   return status;
 }
 
-/* Receives what is there; `*moved` tells whether something was. */
-static sb_status receive(sb_client *client, bool *moved) {
+/* Receives what is there; `*moved` tells whether something was, `*end` whether the peer has ended its side. */
+static sb_status receive_some(sb_client *client, bool *moved, bool *end) {
   void *data;
   size_t room, got = 0;
   sb_status status = sb_parser_buffer(client->parser, &data, &room);
@@ -270,20 +269,31 @@ static sb_status receive(sb_client *client, bool *moved) {
   const int problem = sb_priv_stream_receive(client->socket, data, room, &got);
   if (problem == EAGAIN) return SB_OK;
   if (problem != 0) return system_failed(client, "receiving", problem);
-  if (got == 0) return fail(client, SB_UNAVAILABLE, "the peer closed the connection");
+  *end = got == 0;
+  if (*end) return SB_OK;
   *moved = true;
   status = sb_parser_commit(client->parser, got);
   return status == SB_OK ? answer_arrived(client) : fail(client, status, "a response cannot be received");
 }
 
-/* Answers that came before sending failed are there all the same. */
+static sb_status receive(sb_client *client, bool *moved) {
+  bool end = false;
+  const sb_status status = receive_some(client, moved, &end);
+  return end ? fail(client, SB_UNAVAILABLE, "the peer closed the connection") : status;
+}
+
+/* Answers that came before sending failed are there all the same. A system tells what broke a connection once, and then that it has ended: what
+ * it told was told here. Only that a pipe is broken says no more than its end. */
 static sb_status sending_failed(sb_client *client, int problem) {
   sb_status status = SB_OK;
+  bool end = false;
   for (bool moved = true; moved && status == SB_OK && sb_client_in_flight(client) > 0;) {
     moved = false;
-    status = receive(client, &moved);
+    status = receive_some(client, &moved, &end);
   }
-  return status == SB_OK ? system_failed(client, "sending", problem) : status;
+  if (status != SB_OK) return status;
+  return end && problem == EPIPE ? fail(client, SB_UNAVAILABLE, "the peer closed the connection")
+                                 : system_failed(client, "sending", problem);
 }
 
 /* Sends what the socket takes. */
@@ -317,7 +327,7 @@ static sb_status wait_to_move(sb_client *client, int64_t now, int64_t until) {
   if (client->idle_since == NEVER) client->idle_since = now;
   const int64_t idle_max = (int64_t)client->options.timeout_ms * 1000000;
   const int64_t idle_end = idle_max > 0 ? client->idle_since + idle_max : NEVER;
-  if (now >= idle_end) return system_failed(client, "waiting", ETIMEDOUT);
+  if (now >= idle_end) return fail(client, SB_TIMEOUT, "nothing moved for %" PRIu32 " ms", client->options.timeout_ms);
   if (client->next_deadline < until) until = client->next_deadline;
   if (idle_end < until) until = idle_end;
   sb_priv_cancel_release(client->cancel); /* here nothing is half done */

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x61dcec4372d507faull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x0709da5588c38f13ull
 import "C"

@@ -26,4 +26,10 @@ static inline bool sb_priv_owners_remove(sb_priv_owners *owners, uint64_t count)
   return before == count;
 }
 
+/* Becomes the second owner of a thing that has one; false where it has others. */
+static inline bool sb_priv_owners_join_one(sb_priv_owners *owners) {
+  uint64_t one = 1;
+  return atomic_compare_exchange_strong(owners, &one, 2);
+}
+
 #endif

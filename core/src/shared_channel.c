@@ -959,6 +959,7 @@ typedef struct sent_parcel {
   sb_priv_segment *segments[SB_CHANNEL_SPANS_MAX];
   uint32_t slots[SB_CHANNEL_SPANS_MAX];
   int problem; /* why it could not be sent: EAGAIN, or a refusal of the system; 0: too much is pinned */
+  bool shared; /* it is a block that has other owners */
 } sent_parcel;
 
 /* Chooses a slot for each span, and says to the message which segments are new to the peer. SB_BUSY when too many are pinned. */
@@ -1053,6 +1054,21 @@ static sb_status parcel_send(sb_channel *channel, sent_parcel *parcel, sb_error 
   return channel->ended ? ended(channel, error) : sb_priv_error(error, SB_UNAVAILABLE, NULL, "the peer has ended the socket");
 }
 
+static sb_status block_shared(sb_error *error) {
+  return sb_priv_error(error, SB_BUSY, "block", "the block has other owners, who could write");
+}
+
+/* A block is looked at each time, because another channel may have sent it while this one waited; and held meanwhile, so that no other one
+ * sends it in the same moment. */
+static sb_status block_send(sb_channel *channel, sent_parcel *parcel, sb_error *error) {
+  sb_block *block = parcel->spans[0].block;
+  parcel->shared = !sb_priv_owners_join_one(&block->owners);
+  if (parcel->shared) return block_shared(error);
+  const sb_status status = parcel_send(channel, parcel, error);
+  sb_priv_block_release(block);
+  return status;
+}
+
 static sb_status parcel_late(const sent_parcel *parcel, uint32_t pin_count, sb_error *error) {
   if (parcel->problem == 0 || parcel->problem == EAGAIN)
     return sb_priv_error(error, SB_TIMEOUT, NULL, "the peer took nothing in time; it pins %" PRIu32, pin_count);
@@ -1067,15 +1083,16 @@ static sb_status parcel_send_until(sb_channel *channel, sent_parcel *parcel, int
     sb_status status = enter(channel, error);
     if (status != SB_OK) return status;
     tell(channel);
-    status = parcel_send(channel, parcel, error);
+    status = parcel->mode == SB_ARRIVAL_BLOCK ? block_send(channel, parcel, error) : parcel_send(channel, parcel, error);
     tell(channel); /* that it has ended, when the peer lied */
     /* That the peer is done with something may lie behind what is refused. */
-    if (status == SB_BUSY && parcel->problem == 0 && channel->refused.status != SB_OK) status = refused(channel, error);
+    const bool full = status == SB_BUSY && !parcel->shared;
+    if (full && parcel->problem == 0 && channel->refused.status != SB_OK) status = refused(channel, error);
     const uint32_t pin_count = channel->pin_count;
     const bool room_comes = parcel->problem == EAGAIN, pins_come = parcel->problem == 0 && takes(channel);
     const int socket = room_comes || pins_come ? channel->socket : -1; /* otherwise only time tells */
     leave(channel);
-    if (status != SB_BUSY) return status;
+    if (status != SB_BUSY || parcel->shared) return status;
     const int64_t left = time_left(deadline, WAIT_NS);
     if (left == 0) return parcel_late(parcel, pin_count, error);
     sb_priv_descriptors_wait(socket, room_comes, -1, left);
@@ -1109,7 +1126,7 @@ sb_status sb_channel_send_block(sb_channel *channel, sb_block *block, size_t siz
   if (channel == NULL || block == NULL) return sb_priv_error(error, SB_INVALID_ARGUMENT, NULL, "channel or block is NULL");
   if (size == 0 || size > block->size)
     return sb_priv_error(error, SB_OUT_OF_RANGE, "size", "%zu bytes of a block of %" PRIu32, size, block->size);
-  if (!sb_priv_block_exclusive(block)) return sb_priv_error(error, SB_BUSY, "block", "the block has other owners, who could write");
+  if (!sb_priv_block_exclusive(block)) return block_shared(error); /* whatever else is wrong with it */
   sent_parcel parcel = {.mode = SB_ARRIVAL_BLOCK, .count = 1, .tag = tag, .spans = {{block->data, size, block}}};
   const sb_status status = segments_find(&parcel, error);
   return status == SB_OK ? parcel_send_until(channel, &parcel, timeout_ms, error) : status;

@@ -340,15 +340,18 @@ sb_status sb_priv_visit_log_goes_on(visit_log *log, bool *goes_on, sb_error *err
   return SB_OK;
 }
 
-/* A writer that came after a reader's open has written a slot of its own, and what follows was written under that start of the system. */
-static sb_status slot_reread(visit_log *log) {
+/* A writer that came after a reader's open has written a slot of its own, and what follows was written under that start of the system. One that says
+ * more than of the `size` bytes that are read says nothing of where in them a record may be missing. */
+static sb_status slot_reread(visit_log *log, uint64_t size) {
   uint8_t page[VISIT_LOG_START];
   size_t got;
   log->sequential.problem = sb_priv_file_read(log->file, page, sizeof page, 0, &got);
   if (log->sequential.problem != 0) return SB_IO;
   for (unsigned i = 0; i < 2 && got == sizeof page && memcmp(page, log->header, sizeof log->header) == 0; i++) {
     visit_slot slot;
-    if (sb_priv_visit_header_slot(page, i, &slot) && slot.generation > log->slot.generation) log->slot = slot;
+    if (!sb_priv_visit_header_slot(page, i, &slot) || slot.generation <= log->slot.generation) continue;
+    if (slot.length > size) slot.length = log->slot.length;
+    log->slot = slot;
   }
   return SB_OK;
 }
@@ -357,7 +360,7 @@ static sb_status slot_reread(visit_log *log) {
 static sb_status judge(visit_log *log, uint64_t size, uint64_t *tail, uint64_t *proof) {
   uint64_t end;
   *tail = *proof = 0;
-  sb_status status = log->read_only ? slot_reread(log) : SB_OK;
+  sb_status status = log->read_only ? slot_reread(log, size) : SB_OK;
   if (status == SB_OK) status = sb_priv_visit_log_used(log, log->end, size, &end);
   if (status != SB_OK || end == log->end) return status;
   *tail = end - log->end;
@@ -401,8 +404,8 @@ static sb_status follow(visit_log *log, uint64_t size, uint64_t *tail, sb_error 
     if (last) break;
     status = judge(log, size, tail, &proof);
     if (status != SB_OK) return explain(reader, status, log->end, error);
-    if (*tail == 0) break;
-    last = true;
+    if (*tail == 0 && log->end >= log->slot.length) break;
+    last = true; /* also where a newer slot says that there is more than was read */
     if (log->read_only) reader->bytes.size = 0;
   }
   if (log->sequence == 0) return sb_priv_visit_corrupt(error, log->end, "it has no valid record");

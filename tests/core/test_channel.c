@@ -635,6 +635,50 @@ static void descriptors_that_this_process_cannot_have_are_not_lost(void **state)
     }
 }
 
+typedef struct late_send {
+  sb_channel *channel;
+  sb_block *block;
+  sb_status status;
+} late_send;
+
+static void *send_late(void *context) {
+  late_send *it = context;
+  it->status = sb_channel_send_block(it->channel, it->block, 64, 7, 20000, NULL);
+  return NULL;
+}
+
+/* One peer at a time may write to a block, also where a call has waited for room while another channel sent it. */
+static void a_block_that_another_channel_sends_meanwhile_is_refused(void **state) {
+  (void)state;
+  sb_channel_options options;
+  sb_channel_options_init(&options, sizeof options);
+  options.pins_max = 1;
+  ends full = open_ends(&options), other = open_ends(NULL);
+  sb_memory *memory = open_shared(0);
+  sb_block *first = get_block(memory, 4096), *both = get_block(memory, 4096), *got = NULL, *sent = NULL;
+  assert_ok(sb_channel_send_block(full.a, first, 64, 1, -1, NULL));
+  assert_ok(sb_channel_receive_block(full.b, -1, &got, NULL));
+  late_send late = {.channel = full.a, .block = both};
+  pthread_t thread;
+  assert_int_equal(pthread_create(&thread, NULL, send_late, &late), 0);
+  (void)usleep(20000); /* so that it waits, most times; otherwise it is refused at once, which is as right */
+  assert_ok(sb_channel_send_block(other.a, both, 64, 2, -1, NULL));
+  sb_block_close(got);
+  assert_int_equal(pthread_join(thread, NULL), 0);
+  assert_int_equal(late.status, SB_BUSY);
+  assert_ok(sb_channel_receive_block(other.b, -1, &sent, NULL));
+  assert_int_equal(sb_channel_pin_count(full.a), 0);
+  sb_block_close(sent);
+  assert_ok(sb_channel_wait_done(other.a, 20000, NULL));
+  assert_ok(sb_channel_send_block(full.a, both, 64, 3, -1, NULL)); /* it can be sent again */
+  sb_block_close(first);
+  sb_block_close(both);
+  close_ends(&full);
+  close_ends(&other);
+  sb_memory_close(memory);
+  assert_no_live_blocks();
+}
+
 /* What waits behind what cannot be taken in: the call that needs it says why it cannot, instead of waiting for somebody to close a file. */
 static void calls_that_need_what_lies_behind_a_refusal_tell_it(void **state) {
   (void)state;
@@ -1043,6 +1087,7 @@ int main(void) {
       cmocka_unit_test(a_peer_that_never_listens_is_not_listened_to_for_ever),
       cmocka_unit_test(a_peer_that_never_stops_does_not_keep_a_call),
       cmocka_unit_test(descriptors_that_this_process_cannot_have_are_not_lost),
+      cmocka_unit_test(a_block_that_another_channel_sends_meanwhile_is_refused),
       cmocka_unit_test(calls_that_need_what_lies_behind_a_refusal_tell_it),
       cmocka_unit_test(what_there_is_no_memory_for_comes_later),
       cmocka_unit_test(a_mapping_that_the_system_refuses_comes_later),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import errno
+import os
 import random
 import socket
 import ssl
@@ -269,8 +271,32 @@ def test_a_reset_is_an_error_of_each_call_in_flight(echo: client.Pair) -> None:
         assert calls[0].result().id == 3
         done.set()
         for call in calls[1:]:
-            with pytest.raises(ConnectionError, match="2 requests in flight"):
+            with pytest.raises(ConnectionResetError, match="2 requests in flight") as caught:
                 call.result()
+            error = caught.value
+            assert isinstance(error, samebytes.UnavailableError)
+            assert error.errno == error.system_error == errno.ECONNRESET
+
+
+def test_a_reset_that_sending_meets_is_told_when_reading_ends(echo: client.Pair) -> None:
+    """The system tells it once, and then that the connection has ended."""
+    near, far = socket.socketpair()
+
+    class Resetting:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(near, name)
+
+        def send(self, data: Any) -> int:
+            raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+
+        sendmsg = send
+
+    with near, far, client.Client(near, echo) as connection:
+        connection._socket = Resetting()
+        far.shutdown(socket.SHUT_WR)
+        with pytest.raises(ConnectionResetError, match="with 1 request in flight") as caught:
+            connection.call(request_values(0))
+        assert isinstance(caught.value, samebytes.UnavailableError)
 
 
 @pytest.mark.parametrize("beyond", [-1, 0, 1])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
+from ssl import SSLError
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from . import _arguments, _classes, _codec, _records, errors
@@ -198,11 +199,9 @@ class Requests(Generic[Waiter]):
             return error
         return wrong
 
-    def gone(self, how: str) -> SamebytesError | None:
+    def gone(self, how: str, cause: BaseException | None = None) -> SamebytesError | None:
         """What it means that the peer has ended its side: nothing where nothing was expected of it."""
-        if self.waiting:
-            return errors.UnavailableError(f"{how} with {counted(len(self.waiting), 'request')} in flight")
-        return None
+        return ended(f"{how} with {counted(len(self.waiting), 'request')} in flight", cause) if self.waiting else None
 
     def fail(self, error: SamebytesError) -> None:
         """Gives everybody who waits an exception of its own that says the same."""
@@ -217,8 +216,11 @@ class Requests(Generic[Waiter]):
         self.pipeline.close()
 
 
-def ended(how: str = "the server ended the connection") -> SamebytesError:
-    return errors.UnavailableError(how)
+def ended(how: str = "the server ended the connection", cause: BaseException | None = None) -> SamebytesError:
+    """The exception for a connection that has ended; with what the system refused, where *cause* is such a refusal."""
+    refusal = isinstance(cause, OSError) and not isinstance(cause, SSLError)  # whose errno is none
+    number = (cause.errno or 0) if refusal else 0
+    return raised(_records.Error(_records.UNAVAILABLE, number, 0, 0, _records.NO_FRAME, "", how))
 
 
 def copied(error: SamebytesError) -> SamebytesError:

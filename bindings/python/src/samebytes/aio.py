@@ -226,7 +226,7 @@ class Client(_Connection):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._ending is None:
             how = "the connection was lost" + (f" ({exc})" if exc else "")
-            self._ending = self._requests.gone(how) or _exchange.ended(how)
+            self._ending = self._requests.gone(how, exc) or _exchange.ended(how, exc)
         futures = [future for future, *_ in self._requests.waiting.values()]
         self._requests.fail(self._ending)
         for future in futures:

@@ -98,6 +98,7 @@ class Client:
         self._socket = connection
         self._socket.setblocking(False)
         self._unsent: deque[memoryview] = deque()
+        self._reset: ConnectionResetError | None = None  # what sending met
         # What to wait for. TLS may have to write before it can read, and the other way round.
         self._receive_needs = select.POLLIN
         self._send_needs = select.POLLOUT
@@ -253,7 +254,8 @@ class Client:
             if count:
                 error = self._requests.receive(count)
             else:
-                error = self._requests.gone("the server ended the connection") or _exchange.ended()
+                how = "the server ended the connection" + (f" ({self._reset})" if self._reset else "")
+                error = self._requests.gone(how, self._reset) or _exchange.ended(how, self._reset)
             if error is not None:
                 self._end(error)
         except (BlockingIOError, SSLWantReadError):
@@ -284,9 +286,11 @@ class Client:
             self._send_needs = select.POLLOUT
         except SSLWantReadError:
             self._send_needs = select.POLLIN
-        except (BrokenPipeError, ConnectionResetError):
-            # Responses that came before may still be read; reading tells the end.
+        except (BrokenPipeError, ConnectionResetError) as error:
+            # Responses that came before may still be read; reading tells the end, but not again what broke the connection.
             self._unsent.clear()
+            if isinstance(error, ConnectionResetError):
+                self._reset = error
             sent = True
         except BaseException as error:
             self._broken(error)
@@ -298,7 +302,7 @@ class Client:
             self._end(error)
         elif isinstance(error, OSError):
             how = f"the connection was lost ({error})"
-            self._end(self._requests.gone(how) or _exchange.ended(how))
+            self._end(self._requests.gone(how, error) or _exchange.ended(how, error))
             return  # each call tells what ended the connection
         else:
             self._end(errors.ClosedError("this client was interrupted"))
