@@ -376,7 +376,7 @@ func (b *Buf) Take(size int) (*View, error) {
 	return newView(outView), nil
 }
 
-// Begin begins direct writing: stores address and size of the first piece of room, for reading from a socket
+// Begin begins direct writing: returns address and size of the first piece of room, for reading from a socket
 // for example. Nothing counts as filled until Buf.Commit.
 //
 //   - Ownership: data may be written until the next call on buf.

@@ -244,8 +244,8 @@ func (p *Parser) Feed(data []byte) error {
 	return nil
 }
 
-// Buffer lends the parser's receive memory: stores its address and size, which is at least 1, usually tens of
-// KiB.
+// Buffer lends the parser's receive memory: returns its address and size, which is at least 1, usually tens
+// of KiB.
 //
 //   - Ownership: data may be written until the next call on parser.
 //   - Threads: one user of parser at a time.
@@ -289,7 +289,7 @@ func (p *Parser) Commit(size int) error {
 	return nil
 }
 
-// Position stores the position at which the caller's buffer of bufferSize bytes is to be written next: 0, n,
+// Position returns the position at which the caller's buffer of bufferSize bytes is to be written next: 0, n,
 // or -n from its end. The option receive_position decides it; as received bytes are copied out at once, the
 // whole buffer from there on is always free.
 //
@@ -518,7 +518,7 @@ func (b *Batch) Need() int {
 	return int(C.sb_batch_need(self))
 }
 
-// GetRow stores the head of the row at index.
+// GetRow returns the head of the row at index.
 //
 //   - Ownership: row is the caller's.
 //   - Threads: one user of batch at a time.
@@ -541,7 +541,7 @@ func (b *Batch) GetRow(index int) (Row, error) {
 	return goRow(&outRow), nil
 }
 
-// GetRows stores the heads of all rows.
+// GetRows returns the heads of all rows.
 //
 //   - Ownership: rows is valid until batch is parsed into, cleared or closed.
 //   - Threads: one user of batch at a time.
@@ -562,9 +562,9 @@ func (b *Batch) GetRows() ([]Row, error) {
 	return goSlice(unsafe.Slice(outRows, int(outRowCount)), goRow), nil
 }
 
-// getValues stores the values of the row at index, one per field of its schema, in its order. If the previous
-// content was read by columns only, a parse leaves the values out, and the first call makes those of all
-// rows.
+// getValues returns the values of the row at index, one per field of its schema, in its order. If the
+// previous content was read by columns only, a parse leaves the values out, and the first call makes those of
+// all rows.
 //
 //   - Ownership: values and what they show are valid until batch is parsed into, cleared or closed.
 //   - Threads: one user of batch at a time.
@@ -588,7 +588,7 @@ func (b *Batch) getValues(index int) ([]value, error) {
 	return goSlice(unsafe.Slice(outValues, int(outValueCount)), goValue), nil
 }
 
-// GetColumn stores address and size in bytes of a part of a column: one field, or SB_COLUMN_..., of all rows
+// GetColumn returns address and size in bytes of a part of a column: one field, or SB_COLUMN_..., of all rows
 // that follow the schema at schemaIndex of the parser, in the machine's own byte order and aligned. itemSize
 // is the size of one item in bytes.
 //
@@ -643,7 +643,7 @@ func (b *Batch) GetFrame(index int) (*View, error) {
 	return newView(outFrame), nil
 }
 
-// GetError stores the error at index; they are in the order of the stream.
+// GetError returns the error at index; they are in the order of the stream.
 //
 //   - Ownership: refused is the caller's.
 //   - Threads: one user of batch at a time.

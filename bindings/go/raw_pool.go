@@ -273,8 +273,8 @@ func NewPool(options *PoolOptions) (*Pool, error) {
 	return newPool(outPool), nil
 }
 
-// get gets a block of at least size bytes and stores its address in data. Its content is what the last user
-// left, unless the pool zeroes.
+// get gets a block of at least size bytes and returns its address. Its content is what the last user left,
+// unless the pool zeroes.
 //
 //   - Ownership: the caller puts data back with Pool.Put.
 //   - Threads: any.

@@ -265,7 +265,7 @@ func (s *Schema) FieldCount() int {
 	return int(C.sb_schema_field_count(self))
 }
 
-// GetField stores name and type of the field at index.
+// GetField returns name and type of the field at index.
 //
 //   - Ownership: the name is valid until the last owner closes the schema.
 //   - Threads: any.

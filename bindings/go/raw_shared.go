@@ -193,7 +193,7 @@ func (c *Channel) SendBlock(block *Block, size int, tag uint64, timeoutMs int64)
 	return nil
 }
 
-// Next waits for what the peer sends next, and stores its kind, SB_ARRIVAL_..., and its tag. It stays queued
+// Next waits for what the peer sends next, and returns its kind, SB_ARRIVAL_..., and its tag. It stays queued
 // until it is received.
 //
 //   - Ownership: none.

@@ -233,7 +233,7 @@ func (v *View) SpanCount() int {
 	return int(C.sb_view_span_count(self))
 }
 
-// Span stores address and size of the span at index.
+// Span returns address and size of the span at index.
 //
 //   - Ownership: data is valid until view is changed or closed.
 //   - Threads: one user of view at a time.
@@ -282,7 +282,7 @@ func (v *View) SpanMetadata(index int) (uint64, unsafe.Pointer, error) {
 	return uint64(outKey), outMetadata, nil
 }
 
-// getIovec stores the pieces of the bytes from offset on, at most iovecMax of them, for writev or sendmsg;
+// getIovec returns the pieces of the bytes from offset on, at most iovecMax of them, for writev or sendmsg;
 // iovecCount is their number. The pieces are read only, whatever the type says.
 //
 //   - Ownership: the pieces are valid until view is changed or closed.
@@ -548,7 +548,7 @@ func (v *View) CopyBytes(offset int, data []byte) error {
 	return nil
 }
 
-// ReadInt stores the integer of size bytes that the view begins with, and removes it. For an unsigned one
+// ReadInt returns the integer of size bytes that the view begins with, and removes it. For an unsigned one
 // cast value to that type.
 //
 //   - Ownership: none.
@@ -570,7 +570,7 @@ func (v *View) ReadInt(size uint32, order int32) (int64, error) {
 	return int64(outValue), nil
 }
 
-// ReadFloat stores the floating-point number (IEEE 754) of size bytes that the view begins with, and removes
+// ReadFloat returns the floating-point number (IEEE 754) of size bytes that the view begins with, and removes
 // it.
 //
 //   - Ownership: none.
@@ -592,7 +592,7 @@ func (v *View) ReadFloat(size uint32, order int32) (float64, error) {
 	return float64(outValue), nil
 }
 
-// PeekInt stores the integer of size bytes that begins at offset; the view keeps it.
+// PeekInt returns the integer of size bytes that begins at offset; the view keeps it.
 //
 //   - Ownership: none.
 //   - Threads: one user of view at a time.
@@ -615,7 +615,7 @@ func (v *View) PeekInt(offset int, size uint32, order int32) (int64, error) {
 	return int64(outValue), nil
 }
 
-// PeekFloat stores the floating-point number (IEEE 754) of size bytes that begins at offset; the view keeps
+// PeekFloat returns the floating-point number (IEEE 754) of size bytes that begins at offset; the view keeps
 // it.
 //
 //   - Ownership: none.

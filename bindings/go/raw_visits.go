@@ -508,7 +508,7 @@ func (v *VisitManager) getRecentVisitsOf(users []uint32) (*Visits, error) {
 	return newVisits(outVisits), nil
 }
 
-// DeleteVisits deletes visits of user, and stores in found whether any of them was there.
+// DeleteVisits deletes visits of user, and returns whether any of them was there.
 //
 //   - Ownership: visitIds is borrowed for the call.
 //   - Threads: any.
@@ -668,8 +668,8 @@ func (v *VisitManager) Sync() error {
 	return nil
 }
 
-// Refresh reads on: brings a read-only handle to the file's present state, and stores in changed whether it
-// has changed.
+// Refresh reads on: brings a read-only handle to the file's present state, and returns whether it has
+// changed.
 //
 //   - Ownership: none.
 //   - Threads: any.
@@ -821,7 +821,7 @@ func (v *Visits) Close() error {
 	return nil
 }
 
-// getAll stores the visits of a snapshot.
+// getAll returns the visits of a snapshot.
 //
 //   - Ownership: rows and what they show are valid until visits is closed.
 //   - Threads: one user of visits at a time.
@@ -917,7 +917,7 @@ func (v *VisitUsers) Close() error {
 	return nil
 }
 
-// GetAll stores the users of a list.
+// GetAll returns the users of a list.
 //
 //   - Ownership: rows is valid until users is closed.
 //   - Threads: one user of users at a time.

@@ -370,7 +370,7 @@ class View(_objects.View, Handle):
             return layer.sb_view_span_count(_address)
 
     def span(self, index: int) -> tuple[int, int]:
-        """Stores address and size of the span at `index`.
+        """Returns address and size of the span at `index`.
 
         Ownership: `data` is valid until `view` is changed or closed.
         Threads: one user of `view` at a time.
@@ -393,7 +393,7 @@ class View(_objects.View, Handle):
             return layer.sb_view_span_metadata(_call, index)
 
     def get_iovec(self, offset: int, iovec_max: int) -> list[_records.Iovec]:
-        """Stores the pieces of the bytes from `offset` on, at most `iovec_max` of them, for writev or sendmsg;
+        """Returns the pieces of the bytes from `offset` on, at most `iovec_max` of them, for writev or sendmsg;
         `iovec_count` is their number. The pieces are read only, whatever the type says.
 
         Ownership: the pieces are valid until `view` is changed or closed.
@@ -523,8 +523,8 @@ class View(_objects.View, Handle):
             layer.sb_view_copy_bytes(_call, offset, data)
 
     def read_int(self, size: int, order: int) -> int:
-        """Stores the integer of `size` bytes that the view begins with, and removes it. For an unsigned one cast
-        `value` to that type.
+        """Returns the integer of `size` bytes that the view begins with, and removes it. For an unsigned one
+        cast `value` to that type.
 
         Ownership: none.
         Threads: one user of `view` at a time.
@@ -536,7 +536,8 @@ class View(_objects.View, Handle):
             return layer.sb_view_read_int(_call, size, order)
 
     def read_float(self, size: int, order: int) -> float:
-        """Stores the floating-point number (IEEE 754) of `size` bytes that the view begins with, and removes it.
+        """Returns the floating-point number (IEEE 754) of `size` bytes that the view begins with, and removes
+        it.
 
         Ownership: none.
         Threads: one user of `view` at a time.
@@ -548,7 +549,7 @@ class View(_objects.View, Handle):
             return layer.sb_view_read_float(_call, size, order)
 
     def peek_int(self, offset: int, size: int, order: int) -> int:
-        """Stores the integer of `size` bytes that begins at `offset`; the view keeps it.
+        """Returns the integer of `size` bytes that begins at `offset`; the view keeps it.
 
         Ownership: none.
         Threads: one user of `view` at a time.
@@ -559,7 +560,7 @@ class View(_objects.View, Handle):
             return layer.sb_view_peek_int(_call, offset, size, order)
 
     def peek_float(self, offset: int, size: int, order: int) -> float:
-        """Stores the floating-point number (IEEE 754) of `size` bytes that begins at `offset`; the view keeps
+        """Returns the floating-point number (IEEE 754) of `size` bytes that begins at `offset`; the view keeps
         it.
 
         Ownership: none.
@@ -803,7 +804,7 @@ class Buf(Handle):
             return public.View._adopt(layer.sb_buf_take(_call, size))
 
     def begin(self) -> tuple[int, int]:
-        """Begins direct writing: stores address and size of the first piece of room, for reading from a socket
+        """Begins direct writing: returns address and size of the first piece of room, for reading from a socket
         for example. Nothing counts as filled until Buf.commit.
 
         Ownership: `data` may be written until the next call on `buf`.
@@ -987,7 +988,7 @@ class Schema(Handle):
             return layer.sb_schema_field_count(_address)
 
     def get_field(self, index: int) -> _records.SchemaField:
-        """Stores name and type of the field at `index`.
+        """Returns name and type of the field at `index`.
 
         Ownership: the name is valid until the last owner closes the schema.
         Threads: any.
@@ -1246,7 +1247,7 @@ class Parser(Handle):
             layer.sb_parser_feed(_call, data)
 
     def buffer(self) -> tuple[int, int]:
-        """Lends the parser's receive memory: stores its address and size, which is at least 1, usually tens of
+        """Lends the parser's receive memory: returns its address and size, which is at least 1, usually tens of
         KiB.
 
         Ownership: `data` may be written until the next call on `parser`.
@@ -1270,7 +1271,7 @@ class Parser(Handle):
             layer.sb_parser_commit(_call, size)
 
     def position(self, buffer_size: int) -> int:
-        """Stores the position at which the caller's buffer of `buffer_size` bytes is to be written next: 0, n,
+        """Returns the position at which the caller's buffer of `buffer_size` bytes is to be written next: 0, n,
         or -n from its end. The option receive_position decides it; as received bytes are copied out at once,
         the whole buffer from there on is always free.
 
@@ -1417,7 +1418,7 @@ class Batch(_objects.Batch, Handle):
             return layer.sb_batch_need(_address)
 
     def get_row(self, index: int) -> _records.Row:
-        """Stores the head of the row at `index`.
+        """Returns the head of the row at `index`.
 
         Ownership: `row` is the caller's.
         Threads: one user of `batch` at a time.
@@ -1428,7 +1429,7 @@ class Batch(_objects.Batch, Handle):
             return layer.sb_batch_get_row(_call, index)
 
     def get_rows(self) -> list[_records.Row]:
-        """Stores the heads of all rows.
+        """Returns the heads of all rows.
 
         Ownership: `rows` is valid until `batch` is parsed into, cleared or closed.
         Threads: one user of `batch` at a time.
@@ -1439,7 +1440,7 @@ class Batch(_objects.Batch, Handle):
             return layer.sb_batch_get_rows(_address)
 
     def get_values(self, index: int) -> list[_records.Value]:
-        """Stores the values of the row at `index`, one per field of its schema, in its order. If the previous
+        """Returns the values of the row at `index`, one per field of its schema, in its order. If the previous
         content was read by columns only, a parse leaves the values out, and the first call makes those of all
         rows.
 
@@ -1452,7 +1453,7 @@ class Batch(_objects.Batch, Handle):
             return layer.sb_batch_get_values(_call, index)
 
     def get_column(self, schema_index: int, column: int, part: int) -> tuple[int, int, int]:
-        """Stores address and size in bytes of a part of a column: one field, or COLUMN_..., of all rows that
+        """Returns address and size in bytes of a part of a column: one field, or COLUMN_..., of all rows that
         follow the schema at `schema_index` of the parser, in the machine's own byte order and aligned.
         `item_size` is the size of one item in bytes.
 
@@ -1482,7 +1483,7 @@ class Batch(_objects.Batch, Handle):
             return public.View._adopt(layer.sb_batch_get_frame(_call, index))
 
     def get_error(self, index: int) -> _records.Error:
-        """Stores the error at `index`; they are in the order of the stream.
+        """Returns the error at `index`; they are in the order of the stream.
 
         Ownership: `refused` is the caller's.
         Threads: one user of `batch` at a time.
@@ -1732,8 +1733,8 @@ class Pool(_objects.Pool, Handle):
         ))
 
     def get(self, size: int) -> int:
-        """Gets a block of at least `size` bytes and stores its address in `data`. Its content is what the last
-        user left, unless the pool zeroes.
+        """Gets a block of at least `size` bytes and returns its address. Its content is what the last user left,
+        unless the pool zeroes.
 
         Ownership: the caller puts `data` back with Pool.put.
         Threads: any.
@@ -2051,7 +2052,7 @@ class Channel(Handle):
             layer.sb_channel_send_block(_call, _call.of(block), size, tag, timeout_ms)
 
     def next(self, timeout_ms: int) -> tuple[int, int]:
-        """Waits for what the peer sends next, and stores its kind, ARRIVAL_..., and its tag. It stays queued
+        """Waits for what the peer sends next, and returns its kind, ARRIVAL_..., and its tag. It stays queued
         until it is received.
 
         Ownership: none.
@@ -2304,7 +2305,7 @@ class VisitManager(Handle):
             return public.Visits._adopt(layer.sb_visit_manager_get_recent_visits_of(_call, users))
 
     def delete_visits(self, user: int, visit_ids: Sequence[int]) -> bool:
-        """Deletes visits of `user`, and stores in `found` whether any of them was there.
+        """Deletes visits of `user`, and returns whether any of them was there.
 
         Ownership: `visit_ids` is borrowed for the call.
         Threads: any.
@@ -2394,8 +2395,7 @@ class VisitManager(Handle):
             layer.sb_visit_manager_sync(_address)
 
     def refresh(self) -> bool:
-        """Reads on: brings a read-only handle to the file's present state, and stores in `changed` whether it
-        has changed.
+        """Reads on: brings a read-only handle to the file's present state, and returns whether it has changed.
 
         Ownership: none.
         Threads: any.
@@ -2488,7 +2488,7 @@ class Visits(Handle):
     _destroy = staticmethod(layer.sb_visits_close)
 
     def get_all(self) -> list[_records.Visit]:
-        """Stores the visits of a snapshot.
+        """Returns the visits of a snapshot.
 
         Ownership: `rows` and what they show are valid until `visits` is closed.
         Threads: one user of `visits` at a time.
@@ -2551,7 +2551,7 @@ class VisitUsers(Handle):
     _destroy = staticmethod(layer.sb_visit_users_close)
 
     def get_all(self) -> list[_records.VisitUser]:
-        """Stores the users of a list.
+        """Returns the users of a list.
 
         Ownership: `rows` is valid until `users` is closed.
         Threads: one user of `users` at a time.
