@@ -155,7 +155,8 @@ class Docs:
 
     def function(self, function: Function) -> list[str]:
         name = function_name(self.api, function)
-        lines = self.comment(f"{name} {function.summary[0].lower()}{function.summary[1:]}")
+        summary = function.summary_returning
+        lines = self.comment(f"{name} {summary[0].lower()}{summary[1:]}")
         lines.append("//")
         for label in ("ownership", "threads", "errors", "since"):
             item = self.text(f"{label.capitalize()}: {getattr(function, label)}")

@@ -7,6 +7,7 @@ order of the headers, so that the output is deterministic.
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -109,6 +110,12 @@ class Function:
     @property
     def fallible(self) -> bool:
         return self.result.kind is Kind.STATUS
+
+    @property
+    def summary_returning(self) -> str:
+        """The summary for languages whose functions return what C stores in outputs."""
+        text = re.sub(r"\b([Ss])tores((?: [^.:;,]*?)?) in `\*\w+`", r"\1tores\2", self.summary)
+        return re.sub(r"\bstores\b", "returns", re.sub(r"\bStores\b", "Returns", text))
 
 
 @dataclass(frozen=True)

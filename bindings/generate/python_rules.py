@@ -247,7 +247,7 @@ def docstring(text: str, indent: str) -> str:
 
 def function_doc(api: Api, function: Function, indent: str) -> str:
     """The docstring of a function: its comment in the words of Python. The layers, which are private, have none."""
-    text = f"""{joined(function.summary)}
+    text = f"""{joined(function.summary_returning)}
 
 Ownership: {function.ownership}
 Threads: {function.threads}

@@ -5,8 +5,8 @@
 package samebytes
 
 // #cgo CFLAGS: -I${SRCDIR}/../../core/include
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x0709da5588c38f13ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x5f212946bb786fd1ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "0709da5588c38f13"
+const coreDigest = "5f212946bb786fd1"

@@ -95,7 +95,7 @@ func (b *Buf) Close() error {
 	return nil
 }
 
-// NewBuf makes an empty buf without room whose memory comes from memory.
+// NewBuf makes an empty buf without room. Its memory will come from memory.
 //
 //   - Ownership: the caller closes buf, which keeps the provider alive by itself.
 //   - Threads: any.
@@ -125,8 +125,8 @@ func NewBuf(memory *Memory) (*Buf, error) {
 //   - Ownership: takes all of blocks; the caller closes buf.
 //   - Threads: any.
 //   - Errors: ErrBusy when a block has other owners, who could write; ErrInvalidArgument when one is nil or
-//     stands there twice; ErrTooLarge when they exceed the address space together; ErrNoMemory. The blocks
-//     stay the caller's then.
+//     is listed twice; ErrTooLarge when together they exceed the address space; ErrNoMemory. On failure the
+//     blocks stay the caller's.
 //   - Since: 1.0
 func BufFromBlocks(blocks []*Block, memory *Memory) (*Buf, error) {
 	var cMemory *C.sb_memory
@@ -271,8 +271,8 @@ func (b *Buf) PutRepeated(byte uint8, count int) error {
 //
 //   - Ownership: none.
 //   - Threads: one user of buf at a time.
-//   - Errors: ErrInvalidArgument when size is another one, or order is none of SB_ORDER_...; ErrOutOfRange
-//     when value does not fit size bytes, or the room is smaller. buf is then unchanged.
+//   - Errors: ErrInvalidArgument when size is any other number, or order is not one of SB_ORDER_...;
+//     ErrOutOfRange when value does not fit size bytes, or the room is smaller. buf is then unchanged.
 //   - Since: 1.0
 func (b *Buf) PutInt(value int64, size uint32, order int32) error {
 	self, err := b.enter("Buf.PutInt")
@@ -287,14 +287,14 @@ func (b *Buf) PutInt(value int64, size uint32, order int32) error {
 	return nil
 }
 
-// PutFloat adds value as a floating-point number (IEEE 754) of size bytes (4 or 8). To 4 bytes it is rounded
+// PutFloat adds value as a floating-point number (IEEE 754) of size bytes (4 or 8). In 4 bytes it is rounded
 // to the nearest.
 //
 //   - Ownership: none.
 //   - Threads: one user of buf at a time.
-//   - Errors: ErrInvalidArgument when size is another one, or order is none of SB_ORDER_...; ErrOutOfRange
-//     when value is finite but beyond the largest number of 4 bytes, or the room is smaller. buf is then
-//     unchanged.
+//   - Errors: ErrInvalidArgument when size is any other number, or order is not one of SB_ORDER_...;
+//     ErrOutOfRange when value is finite but beyond the largest number of 4 bytes, or the room is smaller.
+//     buf is then unchanged.
 //   - Since: 1.0
 func (b *Buf) PutFloat(value float64, size uint32, order int32) error {
 	self, err := b.enter("Buf.PutFloat")
@@ -333,7 +333,7 @@ func (b *Buf) PutView(view *View) error {
 	return nil
 }
 
-// Peek makes a view of all filled bytes; they stay in the buf as well.
+// Peek makes a view of all filled bytes, which also stay in the buf.
 //
 //   - Ownership: the caller closes view.
 //   - Threads: one user of buf at a time.
@@ -376,8 +376,8 @@ func (b *Buf) Take(size int) (*View, error) {
 	return newView(outView), nil
 }
 
-// Begin begins direct writing: stores address and size of the first piece of room, for reading from a socket
-// for example. Room is not filled before Buf.Commit; without it nothing happened.
+// Begin begins direct writing: returns address and size of the first piece of room, for reading from a socket
+// for example. Nothing counts as filled until Buf.Commit.
 //
 //   - Ownership: data may be written until the next call on buf.
 //   - Threads: one user of buf at a time.
@@ -399,7 +399,7 @@ func (b *Buf) Begin() ([]byte, error) {
 }
 
 // beginIovec begins direct writing to all pieces of room, at most iovecMax, for readv or recvmsg; iovecCount
-// tells how many they are. Room is filled in the order of the pieces, by Buf.Commit.
+// is their number. Room is filled in the order of the pieces, by Buf.Commit.
 //
 //   - Ownership: the pieces may be written until the next call on buf.
 //   - Threads: one user of buf at a time.
@@ -461,8 +461,8 @@ func (b *Buf) Abort() {
 	C.sb_buf_abort(self)
 }
 
-// SplitRoom takes the last size bytes of room away into a buf of their own, which is filled apart, on another
-// thread if need be.
+// SplitRoom splits the last size bytes of room off into a buf of their own, which can be filled separately,
+// on another thread if need be.
 //
 //   - Ownership: the caller closes other; its provider is that of buf.
 //   - Threads: one user of buf at a time.
@@ -485,7 +485,7 @@ func (b *Buf) SplitRoom(size int) (*Buf, error) {
 	return newBuf(outOther), nil
 }
 
-// Memory tells which provider the room comes from.
+// Memory opens the provider that the room comes from.
 //
 //   - Ownership: the caller closes memory.
 //   - Threads: one user of buf at a time.
@@ -508,7 +508,7 @@ func (b *Buf) Memory() (*Memory, error) {
 // CheckInstance checks that the provider and the memory of buf are of this image of the library, as
 // Block.CheckInstance does for a block. A buf on the default pool that holds nothing has none, and passes.
 //
-//   - Ownership: borrowed, also when it is refused.
+//   - Ownership: borrowed, even when it is refused.
 //   - Threads: one user of buf at a time.
 //   - Errors: as Block.CheckInstance.
 //   - Since: 1.0

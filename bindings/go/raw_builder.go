@@ -79,7 +79,7 @@ func (b *Builder) Close() error {
 	return nil
 }
 
-// NewBuilder makes an empty builder whose frames lie in memory of memory.
+// NewBuilder makes an empty builder whose frames lie in memory from memory.
 //
 //   - Ownership: the caller closes builder, which keeps the provider alive by itself.
 //   - Threads: any.
@@ -108,8 +108,8 @@ func NewBuilder(memory *Memory) (*Builder, error) {
 //   - Ownership: all is borrowed for the call.
 //   - Threads: one user of builder at a time.
 //   - Errors: ErrInvalidArgument when valueCount is not the schema's, or data is nil where size is not 0;
-//     ErrOutOfRange; ErrTooLarge; ErrNoMemory; nothing is added then. The error's frame counts the messages
-//     added since the last take or clear.
+//     ErrOutOfRange; ErrTooLarge; ErrNoMemory; nothing is added on failure. The error's frame counts the
+//     messages added since the last take or clear.
 //   - Since: 1.0
 func (b *Builder) add(schema *Schema, sequence int8, values []value) error {
 	var held holder
@@ -143,10 +143,10 @@ func (b *Builder) add(schema *Schema, sequence int8, values []value) error {
 //
 //   - Ownership: all is borrowed for the call.
 //   - Threads: one user of builder at a time.
-//   - Errors: ErrInvalidArgument when columnCount is not the schema's, or a column has not what count
-//     messages need; ErrOutOfRange for an integer that does not fit its field, or an offset and length
-//     outside of the values; ErrTooLarge; ErrNoMemory; nothing is added then. The error's frame counts the
-//     messages added since the last take or clear, and those of the call before it.
+//   - Errors: ErrInvalidArgument when columnCount is not the schema's, or a column lacks what count messages
+//     need; ErrOutOfRange for an integer that does not fit its field, or an offset and length outside the
+//     values; ErrTooLarge; ErrNoMemory; nothing is added on failure. The error's frame counts the messages
+//     added since the last take or clear, and those of the call before it.
 //   - Since: 1.0
 func (b *Builder) AddColumns(schema *Schema, sequences []int8, columns []Column) error {
 	var held holder
@@ -181,9 +181,9 @@ func (b *Builder) AddColumns(schema *Schema, sequences []int8, columns []Column)
 //
 //   - Ownership: all is borrowed for the call.
 //   - Threads: one user of builder at a time.
-//   - Errors: ErrInvalidArgument when valueCount is not that of the fields of count messages, or data is nil
-//     where size is not 0; ErrOutOfRange; ErrTooLarge; ErrNoMemory; nothing is added then. The error's frame
-//     counts the messages added since the last take or clear, and those of the call before it.
+//   - Errors: ErrInvalidArgument when valueCount is not count times the number of fields, or data is nil
+//     where size is not 0; ErrOutOfRange; ErrTooLarge; ErrNoMemory; nothing is added on failure. The error's
+//     frame counts the messages added since the last take or clear, and those of the call before it.
 //   - Since: 1.0
 func (b *Builder) addRows(schema *Schema, sequences []int8, values []value) error {
 	var held holder
@@ -242,7 +242,7 @@ func (b *Builder) FrameCount() int {
 	return int(C.sb_builder_frame_count(self))
 }
 
-// Take takes all frames out as one view, without copying; the builder is empty then.
+// Take takes all frames out as one view, without copying; afterwards the builder is empty.
 //
 //   - Ownership: the caller closes frames.
 //   - Threads: one user of builder at a time.
@@ -299,13 +299,13 @@ func (b *Builder) Clear() {
 	C.sb_builder_clear(self)
 }
 
-// Truncate drops the frames that were added last, and keeps the first frameCount, of size bytes: what
-// Builder.FrameCount and Builder.Size returned when there were no others. So several calls that add messages
-// become one that adds all of them, or none.
+// Truncate drops the newest frames and keeps the first frameCount, of size bytes: the values that
+// Builder.FrameCount and Builder.Size returned when there were no others. This makes several calls that add
+// messages all-or-nothing.
 //
 //   - Ownership: none.
 //   - Threads: one user of builder at a time.
-//   - Errors: ErrOutOfRange when there are fewer frames or bytes, or so many frames cannot have that size;
+//   - Errors: ErrOutOfRange when there are fewer frames or bytes, or that many frames cannot have that size;
 //     the builder is then unchanged.
 //   - Since: 1.0
 func (b *Builder) Truncate(size int, frameCount int) error {

@@ -12,7 +12,7 @@ package samebytes
 */
 import "C"
 
-// MemoryDrain runs what waits to be released and retired, of all providers with defer_.
+// MemoryDrain runs the pending releases and retirements of all providers with defer_.
 //
 //   - Ownership: none.
 //   - Threads: any.

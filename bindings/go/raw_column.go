@@ -22,8 +22,8 @@ import "unsafe"
 //	| array of an integer | items, as wide as the field's | of the array of each message, in items | |
 //	| array of string | bytes | of the array of each message, in strings | of each string, in bytes |
 //
-// Integers are in the machine's own byte order and aligned. Without offsets what has lengths lies one behind
-// the other. The url and the text of a visit are strings.
+// Integers are in the machine's own byte order and aligned. Without offsets, strings and arrays are
+// contiguous. The url and the text of a visit are strings.
 type Column struct {
 	// see above
 	Values []byte

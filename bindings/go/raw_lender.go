@@ -47,7 +47,7 @@ func (l *Lender) enter(op string) (*C.sb_lender, error) {
 	return (*C.sb_lender)(object), err
 }
 
-// Close closes the lender. nil is allowed. Views of its memory stay valid, but nobody is told any more when
+// Close closes the lender. nil is allowed. Views of its memory stay valid, but nobody learns any more when
 // that is back.
 //
 //   - Ownership: takes lender.
@@ -78,13 +78,13 @@ func NewLender() (*Lender, error) {
 	return newLender(outLender), nil
 }
 
-// Lend makes a view of the size bytes at data without copying them. When nobody shows them any more,
-// Lender.Take tells token.
+// Lend makes a view of the size bytes at data without copying them. When no view shows them any more,
+// Lender.Take returns token.
 //
-//   - Ownership: the caller closes view; the memory stays where it is and as it is until it is back.
+//   - Ownership: the caller closes view; the memory must not move or change until it is back.
 //   - Threads: any.
 //   - Errors: ErrInvalidArgument when data is nil and size is not 0, or size is above PTRDIFF_MAX;
-//     ErrNoMemory. It has not been lent then.
+//     ErrNoMemory. Then it has not been lent.
 //   - Since: 1.0
 func (l *Lender) Lend(data unsafe.Pointer, size int, token uint64) (*View, error) {
 	if size < 0 {
@@ -103,7 +103,7 @@ func (l *Lender) Lend(data unsafe.Pointer, size int, token uint64) (*View, error
 	return newView(outView), nil
 }
 
-// Take tells the token of memory that is back. Each comes once, in no order.
+// Take gets the token of memory that is back. Each is returned once, in no particular order.
 //
 //   - Ownership: the memory is the lender's alone again.
 //   - Threads: any.
@@ -123,7 +123,7 @@ func (l *Lender) Take() (uint64, error) {
 	return uint64(outToken), nil
 }
 
-// Lent returns how many times Lender.Lend has lent what Lender.Take has not told yet.
+// Lent returns how many calls of Lender.Lend have lent memory that Lender.Take has not returned yet.
 //
 //   - Ownership: none.
 //   - Threads: any.

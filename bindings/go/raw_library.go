@@ -40,8 +40,8 @@ func Version() uint32 {
 	return uint32(C.sb_version())
 }
 
-// ABIDigest returns a digest of the annotated headers that the library was built from. It is for diagnosis,
-// and must be equal only between the parts of one Python wheel; programs compare Version.
+// ABIDigest returns a digest of the annotated headers that the library was built from. It is for diagnosis;
+// only the parts of one Python wheel must have the same. Programs compare Version.
 //
 //   - Ownership: none.
 //   - Threads: any.
@@ -51,8 +51,8 @@ func ABIDigest() uint64 {
 	return uint64(C.sb_abi_digest())
 }
 
-// InstanceID returns a number that differs between any two images of the library, also between two copies in
-// one process. Equal numbers mean one image, and so one pool.
+// InstanceID returns a number that differs between any two images of the library, including two copies in one
+// process. Equal numbers mean one image, and so one pool.
 //
 //   - Ownership: none.
 //   - Threads: any.
@@ -63,7 +63,7 @@ func InstanceID() uint64 {
 }
 
 // CheckInstance checks that instanceID, which another part of the process got from InstanceID, is that of
-// this image. Handles and blocks of a second image must not come here: ask before they do.
+// this image. Handles and blocks of a second image must never be passed to this one: check first.
 //
 //   - Ownership: none.
 //   - Threads: any.

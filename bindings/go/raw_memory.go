@@ -65,7 +65,7 @@ const (
 	BlockSizeMax = 4292870144
 )
 
-// MemoryStats tells what a provider did so far.
+// MemoryStats tells what a provider has done so far.
 type MemoryStats struct {
 	// blocks given
 	Reserves uint64
@@ -156,8 +156,8 @@ func OpenMemoryHeap() (*Memory, error) {
 	return newMemory(outMemory), nil
 }
 
-// OpenMemoryFixed opens a provider whose blocks have exactly blockSize bytes, whatever is asked for. It
-// serves to test code that must cope with bytes in many pieces.
+// OpenMemoryFixed opens a provider whose blocks have exactly blockSize bytes, whatever is asked for. It is
+// for testing code that must cope with bytes in many pieces.
 //
 //   - Ownership: the caller closes memory.
 //   - Threads: any.
@@ -199,15 +199,15 @@ func OpenMemoryTracing(inner *Memory) (*Memory, error) {
 
 // OpenMemoryShared opens a provider of memory that can be sent to other processes. Blocks lie in segments,
 // each an anonymous file of its own (memfd), sealed against growing and shrinking. Whoever receives one block
-// of a segment can read, and when it may write the block can also write, all of that segment: use one
+// of a segment can read all of that segment and, if it may write the block, also write all of it: use one
 // provider per group of peers that trust each other, or segmentSize 1, which gives each block a segment of
 // its own. A segment keeps a file descriptor open.
 //
 //   - Ownership: the caller closes memory.
 //   - Threads: any.
 //   - Errors: ErrInvalidArgument when segmentSize is above 1 GiB, or bytesMax smaller than a segment;
-//     ErrNoMemory. Segments are made when blocks are asked for, so it is then that the system may refuse
-//     them: ErrIO, and Memory.GetFailure says what.
+//     ErrNoMemory. Segments are made when blocks are asked for, and only then may the system refuse them,
+//     with ErrIO; Memory.GetFailure has the details.
 //   - Since: 1.0
 func OpenMemoryShared(segmentSize uint32, bytesMax uint64) (*Memory, error) {
 	var outMemory *C.sb_memory
@@ -238,7 +238,7 @@ func (m *Memory) Retain() (*Memory, error) {
 //   - Ownership: the caller closes block.
 //   - Threads: any.
 //   - Errors: ErrInvalidArgument when size is 0 or above BlockSizeMax; ErrNoMemory; ErrProvider when the
-//     provider's blocks are smaller than size; ErrIO when the system refuses shared memory for another reason
+//     provider's blocks are smaller than size; ErrIO when the system refuses shared memory for a reason other
 //     than lack of memory.
 //   - Since: 1.0
 func (m *Memory) GetBlock(size int) (*Block, error) {
@@ -258,11 +258,11 @@ func (m *Memory) GetBlock(size int) (*Block, error) {
 	return newBlock(outBlock), nil
 }
 
-// GetStats tells what the provider did so far. The default pool and pools count too.
+// GetStats gets what the provider has done so far. This includes the default pool and other pools.
 //
 //   - Ownership: stats is the caller's.
-//   - Threads: any; while others use the provider the numbers may belong to neighbouring moments.
-//   - Errors: ErrInvalidArgument when struct_size is too small to be one of ours.
+//   - Threads: any; while others use the provider, the numbers may be from slightly different times.
+//   - Errors: ErrInvalidArgument when struct_size is smaller than in version 1.0.
 //   - Since: 1.0
 func (m *Memory) GetStats() (MemoryStats, error) {
 	self, err := m.enter("Memory.GetStats")
@@ -302,7 +302,7 @@ func (m *Memory) FailReserve(nth uint64) error {
 // CheckInstance checks that memory was made by this image of the library, as Block.CheckInstance does for a
 // block.
 //
-//   - Ownership: borrowed, also when it is refused.
+//   - Ownership: borrowed, even when it is refused.
 //   - Threads: any.
 //   - Errors: as Block.CheckInstance.
 //   - Since: 1.0
@@ -320,8 +320,9 @@ func (m *Memory) CheckInstance() error {
 	return nil
 }
 
-// GetFailure tells the last failure of a provider of functions, or of shared memory: for that, which call the
-// system refused, with its errno as systemError. What wraps a provider tells the failure of the one inside.
+// GetFailure gets the last failure of a provider of functions or of shared memory: for the latter, which call
+// the system refused, with its errno as systemError. A provider that wraps another gives the failure of the
+// inner one.
 //
 //   - Ownership: error is the caller's.
 //   - Threads: any.
@@ -455,7 +456,7 @@ func (b *Block) Size() int {
 	return int(C.sb_block_size(self))
 }
 
-// IsExclusive tells whether the block has one owner and no slices, so that its owner may write: nobody else
+// IsExclusive returns whether the block has one owner and no slices, so that its owner may write: nobody else
 // sees the bytes.
 //
 //   - Ownership: none.
@@ -472,11 +473,11 @@ func (b *Block) IsExclusive() bool {
 	return bool(C.sb_block_is_exclusive(self))
 }
 
-// Memory opens the provider that the block came from, and that it goes back to.
+// Memory opens the provider that the block came from and returns to.
 //
 //   - Ownership: the caller closes memory.
 //   - Threads: any.
-//   - Errors: ErrClosed when the block is one that a closed pool left behind.
+//   - Errors: ErrClosed when the block outlived its pool.
 //   - Since: 1.0
 func (b *Block) Memory() (*Memory, error) {
 	self, err := b.enter("Block.Memory")
@@ -492,11 +493,11 @@ func (b *Block) Memory() (*Memory, error) {
 	return newMemory(outMemory), nil
 }
 
-// CheckInstance checks that block was made by this image of the library. One that came from another part of
-// the process, as an address, may be of a second image, whose pools this one knows nothing of: ask before
-// anything is done with it. (CheckInstance tells the same of whole parts.)
+// CheckInstance checks that block was made by this image of the library. A block that another part of the
+// process passed as an address may belong to a second image, whose pools this one does not know: check it
+// before any other use. (CheckInstance checks whole parts.)
 //
-//   - Ownership: borrowed, also when it is refused: only the image that made it can close it.
+//   - Ownership: borrowed, even when it is refused: only the image that made it can close it.
 //   - Threads: any.
 //   - Errors: ErrUnsupported when a second image of the same major version made it; the message names both,
 //     and what to do.
@@ -517,11 +518,11 @@ func (b *Block) CheckInstance() error {
 
 // SetMetadata gives the block metadata, which every slice of it shows from then on (View.SpanMetadata): a
 // number, and an address of something constant, such as a table that says what the number means. Providers
-// may give it when they make the block. Both are 0 at first.
+// may set it when they make the block. Both are 0 at first.
 //
-//   - Ownership: what is at metadata must never change or go while a slice of the block may be looked at; the
-//     library does not look at it.
-//   - Threads: any; nobody else may look at the block's metadata meanwhile.
+//   - Ownership: what is at metadata must not change or be freed while anybody may still use a slice of the
+//     block; the library never reads it.
+//   - Threads: any; nobody else may read the block's metadata meanwhile.
 //   - Errors: ErrBusy when the block has other owners.
 //   - Since: 1.0
 func (b *Block) SetMetadata(key uint64, metadata unsafe.Pointer) error {
@@ -537,9 +538,9 @@ func (b *Block) SetMetadata(key uint64, metadata unsafe.Pointer) error {
 	return nil
 }
 
-// GetMetadata tells the block's metadata.
+// GetMetadata gets the block's metadata.
 //
-//   - Ownership: metadata belongs to who gave it.
+//   - Ownership: metadata belongs to whoever set it.
 //   - Threads: any.
 //   - Errors: none.
 //   - Since: 1.0
@@ -558,9 +559,9 @@ func (b *Block) GetMetadata() (uint64, unsafe.Pointer, error) {
 	return uint64(outKey), outMetadata, nil
 }
 
-// MemoryLiveBlocks returns how many blocks are out, of all providers of this library image together: the
-// number to compare before and after to see that nothing leaks. Memory from Pool.Get is no Block, and is
-// counted by Pool.GetStats alone.
+// MemoryLiveBlocks returns how many blocks are out, of all providers of this library image together: compare
+// it before and after to see that nothing leaks. Memory from Pool.Get is not an Block, and is counted by
+// Pool.GetStats only.
 //
 //   - Ownership: none.
 //   - Threads: any.

@@ -80,8 +80,8 @@ const (
 	ColumnStreamOffset = -3
 	// ColumnRow: int64: index of the row in the batch, which counts the rows of all schemas
 	ColumnRow = -4
-	// PartValues: integers: as wide as the field; arrays of them: the items, one array behind the other;
-	// strings: bytes
+	// PartValues: integers: as wide as the field; arrays of them: the items, one array after another; strings:
+	// bytes
 	PartValues = 0
 	// PartOffsets: strings and arrays: int64, where each begins, in bytes for a string, in items for an array
 	PartOffsets = 1
@@ -101,7 +101,7 @@ type ParserOptions struct {
 	Memory *Memory
 	// where Parser.Position lets the caller's buffer be written: 0, n, or -n from its end
 	ReceivePosition int64
-	// bytes after the last field, as newer peers send, are no error
+	// bytes after the last field, as newer peers send, are not an error
 	AcceptExtra bool
 }
 
@@ -225,7 +225,7 @@ func NewParser(schemas []*Schema, options *ParserOptions) (*Parser, error) {
 //
 //   - Ownership: data is borrowed for the call.
 //   - Threads: one user of parser at a time.
-//   - Errors: ErrNoMemory, nothing is appended then; the status that ended the stream, after a parse has met
+//   - Errors: ErrNoMemory, and nothing is appended; the status that ended the stream, after a parse has met
 //     it.
 //   - Since: 1.0
 func (p *Parser) Feed(data []byte) error {
@@ -244,8 +244,8 @@ func (p *Parser) Feed(data []byte) error {
 	return nil
 }
 
-// Buffer lends the parser's receive memory: stores its address and size, which is at least 1, usually tens of
-// KiB.
+// Buffer lends the parser's receive memory: returns its address and size, which is at least 1, usually tens
+// of KiB.
 //
 //   - Ownership: data may be written until the next call on parser.
 //   - Threads: one user of parser at a time.
@@ -289,8 +289,8 @@ func (p *Parser) Commit(size int) error {
 	return nil
 }
 
-// Position stores from where a buffer of the caller's with bufferSize bytes is to be written next: 0, n, or
-// -n from its end. The option receive_position decides it; as received bytes are copied out at once, the
+// Position returns the position at which the caller's buffer of bufferSize bytes is to be written next: 0, n,
+// or -n from its end. The option receive_position decides it; as received bytes are copied out at once, the
 // whole buffer from there on is always free.
 //
 //   - Ownership: none.
@@ -315,8 +315,8 @@ func (p *Parser) Position(bufferSize int) (int64, error) {
 	return int64(outPosition), nil
 }
 
-// Receive appends a copy of the count bytes that were received in the caller's buffer at the position that
-// Parser.Position tells.
+// Receive appends a copy of the count bytes that were received in the caller's buffer at the position from
+// Parser.Position.
 //
 //   - Ownership: buffer is borrowed for the call, and free for the next bytes after it.
 //   - Threads: one user of parser at a time.
@@ -346,8 +346,8 @@ func (p *Parser) Receive(buffer []byte, count int) error {
 //
 //   - Ownership: batch keeps the memory it shows.
 //   - Threads: one user of parser and of batch at a time.
-//   - Errors: ErrNoMemory, the frames are then parsed by the next call; the status that ended the stream at
-//     an earlier call.
+//   - Errors: ErrNoMemory, and the next call parses the frames; the status that ended the stream at an
+//     earlier call.
 //   - Since: 1.0
 func (p *Parser) parse(batch *Batch) error {
 	self, err := p.enter("Parser.Parse")
@@ -501,9 +501,9 @@ func (b *Batch) ErrorCount() int {
 	return int(C.sb_batch_error_count(self))
 }
 
-// Need returns how many bytes were missing for the next frame: 4 minus what is there while its Size is not
-// complete, the rest of the frame then, 0 after the end of the stream. So 4 means either that nothing of the
-// next frame has come, or that a frame lacks 4 bytes.
+// Need returns how many bytes were missing for the next frame: while its Size is not complete, 4 minus the
+// bytes that are there; then the rest of the frame; 0 after the end of the stream. So 4 means either that
+// nothing of the next frame has come, or that a frame lacks 4 bytes.
 //
 //   - Ownership: none.
 //   - Threads: one user of batch at a time.
@@ -518,7 +518,7 @@ func (b *Batch) Need() int {
 	return int(C.sb_batch_need(self))
 }
 
-// GetRow stores the head of the row at index.
+// GetRow returns the head of the row at index.
 //
 //   - Ownership: row is the caller's.
 //   - Threads: one user of batch at a time.
@@ -541,7 +541,7 @@ func (b *Batch) GetRow(index int) (Row, error) {
 	return goRow(&outRow), nil
 }
 
-// GetRows stores the heads of all rows.
+// GetRows returns the heads of all rows.
 //
 //   - Ownership: rows is valid until batch is parsed into, cleared or closed.
 //   - Threads: one user of batch at a time.
@@ -562,8 +562,9 @@ func (b *Batch) GetRows() ([]Row, error) {
 	return goSlice(unsafe.Slice(outRows, int(outRowCount)), goRow), nil
 }
 
-// getValues stores the values of the row at index, one per field of its schema, in its order. Where the last
-// batch was read by columns only, a parse leaves the values out, and the first call makes those of all rows.
+// getValues returns the values of the row at index, one per field of its schema, in its order. If the
+// previous content was read by columns only, a parse leaves the values out, and the first call makes those of
+// all rows.
 //
 //   - Ownership: values and what they show are valid until batch is parsed into, cleared or closed.
 //   - Threads: one user of batch at a time.
@@ -587,13 +588,13 @@ func (b *Batch) getValues(index int) ([]value, error) {
 	return goSlice(unsafe.Slice(outValues, int(outValueCount)), goValue), nil
 }
 
-// GetColumn stores address and size in bytes of a part of a column: one field, or SB_COLUMN_..., of all rows
+// GetColumn returns address and size in bytes of a part of a column: one field, or SB_COLUMN_..., of all rows
 // that follow the schema at schemaIndex of the parser, in the machine's own byte order and aligned. itemSize
 // is the size of one item in bytes.
 //
-// The bytes of strings are not copied: PartValues of a string is all that was received of the batch's frames,
-// the same for each column, and offsets count from its start. All else is made when it is first asked for,
-// that of all fields of a schema at once, and kept.
+// The bytes of strings are not copied: PartValues of a string is all received bytes of the batch's frames,
+// the same for each column, and offsets count from its start. Everything else is made when it is first asked
+// for, for all fields of a schema at once, and kept.
 //
 //   - Ownership: data is valid until batch is parsed into, cleared or closed, and nil only where size is 0.
 //   - Threads: one user of batch at a time.
@@ -642,7 +643,7 @@ func (b *Batch) GetFrame(index int) (*View, error) {
 	return newView(outFrame), nil
 }
 
-// GetError stores the error at index; they are in the order of the stream.
+// GetError returns the error at index; they are in the order of the stream.
 //
 //   - Ownership: refused is the caller's.
 //   - Threads: one user of batch at a time.
@@ -688,9 +689,9 @@ func (b *Batch) GetSchema(schemaIndex int) (*Schema, error) {
 	return newSchema(outSchema), nil
 }
 
-// Swap exchanges the contents of two batches, in constant time. So rows are kept while their batch is parsed
-// into again: what it handed out goes with the content, and is valid until other is parsed into, cleared or
-// closed.
+// Swap exchanges the contents of two batches, in constant time. This keeps rows valid while their batch is
+// reused for another parse: pointers into the content move with it, and are valid until other is parsed into,
+// cleared or closed.
 //
 //   - Ownership: none.
 //   - Threads: one user of batch and of other at a time.
@@ -730,7 +731,7 @@ func (b *Batch) Clear() {
 //
 //   - Ownership: the caller calls release of both; they may outlive the batch.
 //   - Threads: one user of batch at a time.
-//   - Errors: ErrOutOfRange when there is no such schema; ErrInvalidArgument when strings is none of
+//   - Errors: ErrOutOfRange when there is no such schema; ErrInvalidArgument when strings is not one of
 //     SB_STRINGS_..., or a string is not UTF-8, with field and stream_offset of its row in error; ErrTooLarge
 //     when the strings of a column are 2 GiB or more; ErrNoMemory.
 //   - Since: 1.0
@@ -751,8 +752,8 @@ func (b *Batch) ExportArrow(schemaIndex int, strings int32, arrowSchema unsafe.P
 	return nil
 }
 
-// ExportArrowStream does what Batch.ExportArrow does, as a stream of one struct array, which is what data
-// frames and databases read tables from.
+// ExportArrowStream does what Batch.ExportArrow does, but as a stream of one struct array, which is the form
+// in which data frames and databases read tables.
 //
 //   - Ownership: the caller calls arrow_stream->release; it may outlive the batch.
 //   - Threads: one user of batch at a time.

@@ -68,8 +68,8 @@ func (p *Pipeline) Close() error {
 	return nil
 }
 
-// NewPipeline makes a pipeline with nothing in flight. The first sequence is 0, 127 is followed by -128,
-// those in flight are skipped.
+// NewPipeline makes a pipeline with nothing in flight. The first sequence is 0, 127 is followed by -128, and
+// sequences in flight are skipped.
 //
 //   - Ownership: the caller closes pipeline.
 //   - Threads: any.

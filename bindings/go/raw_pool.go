@@ -128,7 +128,7 @@ func (s *PoolOptions) fill(op string, c *C.sb_pool_options, held *holder) error 
 	return nil
 }
 
-// PoolClassStats tells what one size class of a pool did so far.
+// PoolClassStats tells what one size class of a pool has done so far.
 type PoolClassStats struct {
 	// bytes; 0 for the blocks above the largest class
 	BlockSize uint32
@@ -140,7 +140,7 @@ type PoolClassStats struct {
 	Outstanding uint64
 	// free blocks kept for reuse
 	Kept uint64
-	// most blocks out at one time, looked at when a thread gets one that it did not keep itself, and now
+	// most blocks out at one time, sampled when a get misses the thread's cache, and on this call
 	OutstandingMax uint64
 }
 
@@ -155,7 +155,7 @@ func goPoolClassStats(c *C.sb_pool_class_stats) PoolClassStats {
 	return s
 }
 
-// PoolStats tells what a pool did so far, over all classes.
+// PoolStats tells what a pool has done so far, over all classes.
 type PoolStats struct {
 	// classes, without the one for larger blocks
 	ClassCount uint32
@@ -273,13 +273,13 @@ func NewPool(options *PoolOptions) (*Pool, error) {
 	return newPool(outPool), nil
 }
 
-// get gets a block of at least size bytes and stores its address in data. Its content is what the last user
-// left, unless the pool zeroes.
+// get gets a block of at least size bytes and returns its address. Its content is what the last user left,
+// unless the pool zeroes.
 //
 //   - Ownership: the caller puts data back with Pool.Put.
 //   - Threads: any.
 //   - Errors: ErrInvalidArgument for a size of 0 or above BlockSizeMax; ErrNoMemory at the pool's byte limit
-//     or the system's end.
+//     or when the system is out of memory.
 //   - Since: 1.0
 func (p *Pool) get(size int) ([]byte, error) {
 	if size < 0 {
@@ -298,12 +298,12 @@ func (p *Pool) get(size int) ([]byte, error) {
 	return unsafe.Slice((*byte)(outData), size), nil
 }
 
-// put puts data back. Size, class and pool are found from the address, so that they can't be given wrongly;
-// pool may be nil.
+// put puts data back. The size, class and pool are found from the address, so the caller cannot get them
+// wrong; pool may be nil.
 //
 //   - Ownership: data is taken over, unless an error is returned.
-//   - Threads: any, also another than the one that got it.
-//   - Errors: ErrInvalidArgument when data is nil, is no block of this pool, or has been put back already.
+//   - Threads: any, not only the one that got it.
+//   - Errors: ErrInvalidArgument when data is nil, is not a block of this pool, or has been put back already.
 //   - Since: 1.0
 func (p *Pool) put(data unsafe.Pointer) error {
 	var self *C.sb_pool
@@ -324,7 +324,7 @@ func (p *Pool) put(data unsafe.Pointer) error {
 
 // getMany gets count blocks of at least size bytes each: all of them or none.
 //
-//   - Ownership: the caller puts each back, by Pool.Put or Pool.PutMany, together or one by one.
+//   - Ownership: the caller puts each back with Pool.Put or Pool.PutMany, together or one by one.
 //   - Threads: any.
 //   - Errors: as Pool.Get; ErrInvalidArgument for a count above PoolManyMax. A count of 0 succeeds and does
 //     nothing.
@@ -352,14 +352,14 @@ func (p *Pool) getMany(size int, count int) ([]unsafe.Pointer, error) {
 	return outBlocks, nil
 }
 
-// putMany puts count blocks back: all of them or none. They may be of different classes, and if pool is nil
+// putMany puts count blocks back: all of them or none. They may be of different classes and, if pool is nil,
 // of different pools.
 //
 //   - Ownership: the blocks are taken over, unless an error is returned; the array is borrowed.
-//   - Threads: any, also another than the one that got them.
-//   - Errors: as Pool.Put, when any of them is wrong or stands there twice: then all stay out.
+//   - Threads: any, not only the one that got them.
+//   - Errors: as Pool.Put, when any of them is wrong or is listed twice: then all stay out.
 //     ErrInvalidArgument for a count above PoolManyMax. A count of 0 succeeds and does nothing. Where another
-//     thread wrongly puts one of them in the same instant, the others may be back when the error is returned.
+//     thread wrongly puts one of them at the same instant, the others may be back when the error is returned.
 //   - Since: 1.0
 func (p *Pool) putMany(blocks []uintptr) error {
 	var self *C.sb_pool
@@ -403,7 +403,7 @@ func (p *Pool) GetBlock(size int) (*Block, error) {
 
 // Memory opens the pool as a memory provider.
 //
-//   - Ownership: the caller closes memory; the pool lives until that and its blocks have gone, also after
+//   - Ownership: the caller closes memory; the pool lives until that and its blocks have gone, even after
 //     Pool.Close.
 //   - Threads: any.
 //   - Errors: ErrNoMemory.
@@ -425,7 +425,7 @@ func (p *Pool) Memory() (*Memory, error) {
 // CheckInstance checks that pool was made by this image of the library, as Block.CheckInstance does for a
 // block.
 //
-//   - Ownership: borrowed, also when it is refused.
+//   - Ownership: borrowed, even when it is refused.
 //   - Threads: any.
 //   - Errors: as Block.CheckInstance.
 //   - Since: 1.0
@@ -458,11 +458,11 @@ func (p *Pool) Trim() {
 	C.sb_pool_trim(self)
 }
 
-// GetStats tells what the pool did so far.
+// GetStats gets what the pool has done so far.
 //
 //   - Ownership: stats is the caller's.
 //   - Threads: any.
-//   - Errors: ErrInvalidArgument when struct_size is too small to be one of ours.
+//   - Errors: ErrInvalidArgument when struct_size is smaller than in version 1.0.
 //   - Since: 1.0
 func (p *Pool) GetStats() (PoolStats, error) {
 	self, err := p.enter("Pool.GetStats")
@@ -479,12 +479,12 @@ func (p *Pool) GetStats() (PoolStats, error) {
 	return goPoolStats(&outStats), nil
 }
 
-// GetClassStats tells what the class at index did so far. Classes are sorted by size; the index class_count
-// stands for blocks above the largest.
+// GetClassStats gets what the class at index has done so far. Classes are sorted by size; the index
+// class_count stands for blocks above the largest.
 //
 //   - Ownership: stats is the caller's.
 //   - Threads: any.
-//   - Errors: ErrInvalidArgument when struct_size is too small to be one of ours; ErrOutOfRange when there is
+//   - Errors: ErrInvalidArgument when struct_size is smaller than in version 1.0; ErrOutOfRange when there is
 //     no such class.
 //   - Since: 1.0
 func (p *Pool) GetClassStats(index uint32) (PoolClassStats, error) {
@@ -502,14 +502,14 @@ func (p *Pool) GetClassStats(index uint32) (PoolClassStats, error) {
 	return goPoolClassStats(&outStats), nil
 }
 
-// tag says where the block at data was taken, in a pool with the option trace: Pool.GetPlace shows it. data
-// may also be the address of an Block's bytes. Of a longer tag the end is kept, because paths end with what
-// matters.
+// tag notes where the block at data was taken, in a pool with the option trace, for Pool.GetPlace to show.
+// data may also be the address of an Block's bytes. If the tag is too long its end is kept, because the end
+// of a path is what matters.
 //
 //   - Ownership: data stays the caller's; tag is copied.
 //   - Threads: any.
-//   - Errors: ErrUnsupported when the pool does not trace; ErrInvalidArgument when data is no block of this
-//     pool that is out; ErrNoMemory.
+//   - Errors: ErrUnsupported when the pool does not trace; ErrInvalidArgument when data is not a block of
+//     this pool that is out; ErrNoMemory.
 //   - Since: 1.0
 func (p *Pool) tag(data unsafe.Pointer, tag string) error {
 	cTag, err := cText("Pool.Tag", "tag", tag)
@@ -528,14 +528,14 @@ func (p *Pool) tag(data unsafe.Pointer, tag string) error {
 	return nil
 }
 
-// GetPlace tells of the place at index, from 0, how many of the blocks taken there are out: what leaks, and
-// whose it is. A place keeps its index; a new one comes behind the last. After 4,096 places all others are
+// GetPlace gets how many blocks taken at the place at index, from 0, are still out, to find leaks and their
+// owners. A place keeps its index; new places are added at the end. After 4,096 places all others count as
 // one.
 //
 //   - Ownership: place is the caller's.
 //   - Threads: any.
 //   - Errors: ErrUnsupported when the pool does not trace; ErrOutOfRange when there are no more places;
-//     ErrInvalidArgument when struct_size is too small to be one of ours.
+//     ErrInvalidArgument when struct_size is smaller than in version 1.0.
 //   - Since: 1.0
 func (p *Pool) GetPlace(index int) (PoolPlace, error) {
 	if index < 0 {
@@ -555,12 +555,13 @@ func (p *Pool) GetPlace(index int) (PoolPlace, error) {
 	return goPoolPlace(&outPlace), nil
 }
 
-// Handle makes a number that stands for the pool where a pointer must not: it cannot dangle. The drop-in
-// functions of bytepool.h take the address of one. The first ones of a process are random.
+// Handle makes a number that stands for the pool where a pointer would be unsafe: unlike a pointer, it cannot
+// dangle. The drop-in functions of bytepool.h take the address of one. The first ones of a process are
+// random.
 //
-//   - Ownership: the caller gives the number back by PoolHandleFree; it does not keep the pool open.
+//   - Ownership: the caller gives the number back with PoolHandleFree; it does not keep the pool open.
 //   - Threads: any.
-//   - Errors: ErrNoMemory, also when 65,536 handles exist.
+//   - Errors: ErrNoMemory, including when 65,536 handles exist.
 //   - Since: 1.0
 func (p *Pool) Handle() (uint64, error) {
 	self, err := p.enter("Pool.Handle")
@@ -579,7 +580,7 @@ func (p *Pool) Handle() (uint64, error) {
 // PoolHandleGet does Pool.Get for the pool of a handle.
 //
 //   - Ownership: the caller puts data back with PoolHandlePut or Pool.Put.
-//   - Threads: any, also while another closes the pool.
+//   - Threads: any, even while another closes the pool.
 //   - Errors: as Pool.Get; ErrNotFound when there is no such handle; ErrClosed when the pool has been closed.
 //   - Since: 1.0
 func PoolHandleGet(handle uint64, size int) ([]byte, error) {
@@ -594,10 +595,10 @@ func PoolHandleGet(handle uint64, size int) ([]byte, error) {
 	return unsafe.Slice((*byte)(outData), size), nil
 }
 
-// poolHandlePut does Pool.Put for the pool of a handle, also after the pool has been closed.
+// poolHandlePut does Pool.Put for the pool of a handle, even after the pool has been closed.
 //
 //   - Ownership: data is taken over, unless an error is returned.
-//   - Threads: any, also while another closes the pool.
+//   - Threads: any, even while another closes the pool.
 //   - Errors: as Pool.Put; ErrNotFound when there is no such handle.
 //   - Since: 1.0
 func poolHandlePut(handle uint64, data unsafe.Pointer) error {

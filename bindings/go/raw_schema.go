@@ -265,7 +265,7 @@ func (s *Schema) FieldCount() int {
 	return int(C.sb_schema_field_count(self))
 }
 
-// GetField stores name and type of the field at index.
+// GetField returns name and type of the field at index.
 //
 //   - Ownership: the name is valid until the last owner closes the schema.
 //   - Threads: any.
@@ -292,7 +292,7 @@ func (s *Schema) GetField(index int) (SchemaField, error) {
 //
 //   - Ownership: the caller calls arrow_schema->release.
 //   - Threads: any.
-//   - Errors: ErrInvalidArgument when strings is none of SB_STRINGS_...; ErrNoMemory.
+//   - Errors: ErrInvalidArgument when strings is not one of SB_STRINGS_...; ErrNoMemory.
 //   - Since: 1.0
 func (s *Schema) ExportArrow(strings int32, arrowSchema unsafe.Pointer) error {
 	self, err := s.enter("Schema.ExportArrow")

@@ -53,7 +53,7 @@ func (s *SchemaFile) enter(op string) (*C.sb_schema_file, error) {
 	return (*C.sb_schema_file)(object), err
 }
 
-// Close closes the file. nil is allowed. Schemas that were handed out stay valid.
+// Close closes the file. nil is allowed. Schemas that came from it stay valid.
 //
 //   - Ownership: takes file.
 //   - Threads: any; nobody may use file during or after the call.
@@ -70,11 +70,11 @@ func (s *SchemaFile) Close() error {
 
 // NewSchemaFile reads the schemas that text describes.
 //
-//   - Ownership: the caller closes file; text and name, which stands in messages (nil or empty: "schema"),
-//     are borrowed for the call.
+//   - Ownership: the caller closes file; text and name, which messages mention (nil or empty: "schema"), are
+//     borrowed for the call.
 //   - Threads: any.
 //   - Errors: ErrInvalidArgument with line and reason when the text is wrong or a name or api_key is
-//     repeated; ErrTooLarge for too long a text or too many fields; ErrNoMemory.
+//     repeated; ErrTooLarge for a text that is too long, or too many fields; ErrNoMemory.
 //   - Since: 1.0
 func NewSchemaFile(text []byte, name string) (*SchemaFile, error) {
 	if text == nil {

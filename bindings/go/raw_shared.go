@@ -88,8 +88,8 @@ func (c *Channel) enter(op string) (*C.sb_channel, error) {
 	return (*C.sb_channel)(object), err
 }
 
-// Close closes the channel. nil is allowed. What was received stays valid; what was not yet received is gone.
-// The peer is told: its sends fail from then on, and its pins stay until what was received is closed.
+// Close closes the channel. nil is allowed. What was received stays valid; what was not received yet is lost.
+// The peer notices: its sends fail from then on, and its pins stay until what was received is closed.
 //
 //   - Ownership: takes channel.
 //   - Threads: nobody may use channel during or after the call.
@@ -105,13 +105,13 @@ func (c *Channel) Close() error {
 	return nil
 }
 
-// NewChannel makes one end of a channel of socket, a connected Unix stream socket whose other end becomes a
+// NewChannel makes one end of a channel from socket, a connected Unix stream socket whose other end becomes a
 // channel too. Nothing else may use the socket from then on.
 //
-//   - Ownership: the caller closes channel, and keeps socket, of which the channel has a duplicate; it may
-//     close it at once.
+//   - Ownership: the caller closes channel, and keeps socket, which the channel duplicates and the caller may
+//     close at once.
 //   - Threads: any.
-//   - Errors: ErrInvalidArgument when socket is no such socket; ErrIO when there are too many descriptors;
+//   - Errors: ErrInvalidArgument when socket is not such a socket; ErrIO when there are too many descriptors;
 //     ErrNoMemory.
 //   - Since: 1.0
 func NewChannel(socket int32, options *ChannelOptions) (*Channel, error) {
@@ -134,15 +134,15 @@ func NewChannel(socket int32, options *ChannelOptions) (*Channel, error) {
 	return newChannel(outChannel), nil
 }
 
-// SendView sends view to be read by the peer, and pins its blocks. Where the peer has as many pins as it may
-// have, or does not read the socket, it waits.
+// SendView sends view to be read by the peer, and pins its blocks. It waits while the peer has as many pins
+// as it may have, or does not read the socket.
 //
 //   - Ownership: view is borrowed for the call; its bytes are pinned.
 //   - Threads: any; one user of view at a time.
 //   - Errors: ErrUnsupported when a span is not in memory of a shared provider of this process; ErrTooLarge
 //     above ChannelSpansMax spans; ErrOutOfRange when it is empty; ErrTimeout; ErrUnavailable; ErrClosed;
-//     ErrCorrupt; ErrNoMemory; ErrIO when the system refuses to send, or to take in what the peer says about
-//     the pins that are waited for. Nothing was sent then.
+//     ErrCorrupt; ErrNoMemory; ErrIO when the system refuses to send, or to receive what the peer says about
+//     the pins that are waited for. On failure nothing was sent.
 //   - Since: 1.0
 func (c *Channel) SendView(view *View, tag uint64, timeoutMs int64) error {
 	self, err := c.enter("Channel.SendView")
@@ -163,8 +163,8 @@ func (c *Channel) SendView(view *View, tag uint64, timeoutMs int64) error {
 	return nil
 }
 
-// SendBlock sends the first size bytes of block to be written by the peer, too, and pins it. The caller keeps
-// the block, and may read and write it. Otherwise as Channel.SendView.
+// SendBlock sends the first size bytes of block so that the peer can write to it too, and pins it. The caller
+// keeps the block, and may read and write it. Otherwise as Channel.SendView.
 //
 //   - Ownership: block stays the caller's, with the channel as another owner until the peer is done.
 //   - Threads: any.
@@ -193,15 +193,15 @@ func (c *Channel) SendBlock(block *Block, size int, tag uint64, timeoutMs int64)
 	return nil
 }
 
-// Next waits for what the peer sends next, and tells its kind, SB_ARRIVAL_..., and tag. It stays there until
-// it is received.
+// Next waits for what the peer sends next, and returns its kind, SB_ARRIVAL_..., and its tag. It stays queued
+// until it is received.
 //
 //   - Ownership: none.
 //   - Threads: any.
-//   - Errors: ErrTimeout; ErrUnavailable when the peer has ended the socket or its channel, and all that came
-//     before was received; ErrClosed; ErrCorrupt, and ErrTooLarge at options.bytes_max: the channel has
-//     ended. ErrIO and ErrNoMemory when this process has no descriptor or memory for what comes next, which
-//     stays there: a later call gets it.
+//   - Errors: ErrTimeout; ErrUnavailable when the peer has ended the socket or its channel and everything
+//     sent before that was received; ErrClosed; ErrCorrupt, and ErrTooLarge at options.bytes_max: the channel
+//     has ended. ErrIO and ErrNoMemory when this process has no descriptor or memory for what comes next,
+//     which stays queued for a later call.
 //   - Since: 1.0
 func (c *Channel) Next(timeoutMs int64) (int32, uint64, error) {
 	self, err := c.enter("Channel.Next")
@@ -262,11 +262,12 @@ func (c *Channel) ReceiveBlock(timeoutMs int64) (*Block, error) {
 	return newBlock(outBlock), nil
 }
 
-// PinCount looks what the peer is done with, and returns how many spans and blocks it still pins.
+// PinCount checks what the peer is done with, and returns how many spans and blocks it still pins.
 //
 //   - Ownership: blocks that the peer is done with, and nobody else owns, go back to their provider.
 //   - Threads: any.
-//   - Errors: none; 0 in a forked child. After Channel.Stop nothing is heard any more, and the number stays.
+//   - Errors: none; 0 in a forked child. After Channel.Stop nothing more is read, and the number does not
+//     change.
 //   - Since: 1.0
 func (c *Channel) PinCount() int {
 	self, err := c.enter("Channel.PinCount")
@@ -277,13 +278,13 @@ func (c *Channel) PinCount() int {
 	return int(C.sb_channel_pin_count(self))
 }
 
-// WaitDone waits until the peer pins nothing any more. What it says, also that it is done, is heard in its
-// order: behind 64 arrivals that nobody has received only when one of them is.
+// WaitDone waits until the peer pins nothing any more. Everything from the peer is read in order, including
+// that it is done. While 64 arrivals wait to be received, nothing more is read.
 //
 //   - Ownership: as Channel.PinCount.
 //   - Threads: any.
 //   - Errors: ErrTimeout; ErrUnavailable when the peer ended the socket instead of saying that it is done;
-//     ErrClosed; ErrCorrupt; ErrIO and ErrNoMemory as for Channel.Next. A channel that has ended still hears
+//     ErrClosed; ErrCorrupt; ErrIO and ErrNoMemory as for Channel.Next. A channel that has ended still learns
 //     that the peer is done, unless the peer lied.
 //   - Since: 1.0
 func (c *Channel) WaitDone(timeoutMs int64) error {
@@ -300,8 +301,8 @@ func (c *Channel) WaitDone(timeoutMs int64) error {
 	return nil
 }
 
-// Descriptor returns a file descriptor that polls as readable when a call may have something to receive or to
-// tell, for event loops.
+// Descriptor returns a file descriptor that polls as readable when a call may have something to receive or
+// report, for event loops.
 //
 //   - Ownership: the descriptor is the channel's; it is not read from.
 //   - Threads: any.
@@ -316,11 +317,11 @@ func (c *Channel) Descriptor() int32 {
 	return int32(C.sb_channel_descriptor(self))
 }
 
-// Stop ends the channel beside other threads: calls that wait return ErrClosed, as do all later ones. What
-// was received stays.
+// Stop ends the channel while other threads use it: waiting calls return ErrClosed, as do all later ones.
+// What was received stays.
 //
-//   - Ownership: none; the peer sees the end of the socket when all that was received is closed, and the
-//     channel is.
+//   - Ownership: none; the peer sees the end of the socket when the channel and everything received from it
+//     are closed.
 //   - Threads: any.
 //   - Errors: none.
 //   - Since: 1.0

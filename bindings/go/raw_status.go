@@ -59,8 +59,8 @@ const (
 	NoFrame = -1
 )
 
-// StatusName returns the name of status as C spells it, such as "ErrCorrupt", or "SB_UNKNOWN_STATUS" for a
-// number that is none.
+// StatusName returns the name of status as C spells it, such as "ErrCorrupt", or "SB_UNKNOWN_STATUS" for any
+// other number.
 //
 //   - Ownership: a constant.
 //   - Threads: any.

@@ -177,7 +177,7 @@ func OpenViewBlock(block *Block, size int) (*View, error) {
 	return newView(outView), nil
 }
 
-// OpenViewConcat makes a view of the bytes of all views, one behind the other, without copying.
+// OpenViewConcat makes a view of the bytes of all views, one after another, without copying.
 //
 //   - Ownership: the caller closes view; views are borrowed for the call.
 //   - Threads: one user of each at a time.
@@ -233,7 +233,7 @@ func (v *View) SpanCount() int {
 	return int(C.sb_view_span_count(self))
 }
 
-// Span stores address and size of the span at index.
+// Span returns address and size of the span at index.
 //
 //   - Ownership: data is valid until view is changed or closed.
 //   - Threads: one user of view at a time.
@@ -257,10 +257,10 @@ func (v *View) Span(index int) ([]byte, error) {
 	return unsafe.Slice((*byte)(outData), int(outSize)), nil
 }
 
-// SpanMetadata tells the metadata of the block that the span at index lies in, as Block.SetMetadata or the
-// provider gave it; 0 and nil when nobody did.
+// SpanMetadata gets the metadata of the block that the span at index lies in, as Block.SetMetadata or the
+// provider set it; 0 and nil when nobody did.
 //
-//   - Ownership: metadata belongs to who gave it.
+//   - Ownership: metadata belongs to whoever set it.
 //   - Threads: one user of view at a time.
 //   - Errors: ErrOutOfRange when there is no such span.
 //   - Since: 1.0
@@ -282,8 +282,8 @@ func (v *View) SpanMetadata(index int) (uint64, unsafe.Pointer, error) {
 	return uint64(outKey), outMetadata, nil
 }
 
-// getIovec stores the pieces of the bytes from offset on, at most iovecMax of them, for writev or sendmsg;
-// iovecCount tells how many they are. The pieces are read only, whatever the type says.
+// getIovec returns the pieces of the bytes from offset on, at most iovecMax of them, for writev or sendmsg;
+// iovecCount is their number. The pieces are read only, whatever the type says.
 //
 //   - Ownership: the pieces are valid until view is changed or closed.
 //   - Threads: one user of view at a time.
@@ -311,8 +311,8 @@ func (v *View) getIovec(offset int, iovecMax int) ([]iovec, error) {
 }
 
 // Pin keeps the bytes of the span at index where they are until the pin is closed, whatever becomes of view:
-// for the kernel, or for another language, that has been told the address by View.Span. It takes no memory.
-// To pin all spans, keep an View.Copy.
+// for the kernel or another language that uses the address from View.Span. It takes no memory. To pin all
+// spans, keep an View.Copy.
 //
 //   - Ownership: the caller closes pin, on any thread.
 //   - Threads: one user of view at a time.
@@ -335,11 +335,12 @@ func (v *View) Pin(index int) (*Pin, error) {
 	return newPin(outPin), nil
 }
 
-// Memory tells which provider the memory of the first span is of; for an empty view the default pool.
+// Memory opens the provider that the memory of the first span comes from; for an empty view, the default
+// pool.
 //
 //   - Ownership: the caller closes memory.
 //   - Threads: one user of view at a time.
-//   - Errors: ErrClosed when the provider has been closed, and lives only until its last block is back;
+//   - Errors: ErrClosed when the provider has been closed and lives only until its last block is back;
 //     ErrNoMemory.
 //   - Since: 1.0
 func (v *View) Memory() (*Memory, error) {
@@ -359,7 +360,7 @@ func (v *View) Memory() (*Memory, error) {
 // CheckInstance checks that the memory of all spans was made by this image of the library, as
 // Block.CheckInstance does for a block. An empty view has none, and passes.
 //
-//   - Ownership: borrowed, also when it is refused.
+//   - Ownership: borrowed, even when it is refused.
 //   - Threads: one user of view at a time.
 //   - Errors: as Block.CheckInstance.
 //   - Since: 1.0
@@ -547,12 +548,12 @@ func (v *View) CopyBytes(offset int, data []byte) error {
 	return nil
 }
 
-// ReadInt stores the integer of size bytes that the view begins with, and removes it. For an unsigned one
+// ReadInt returns the integer of size bytes that the view begins with, and removes it. For an unsigned one
 // cast value to that type.
 //
 //   - Ownership: none.
 //   - Threads: one user of view at a time.
-//   - Errors: ErrInvalidArgument when size is not 1, 2, 4 or 8, or order is none of SB_ORDER_...;
+//   - Errors: ErrInvalidArgument when size is not 1, 2, 4 or 8, or order is not one of SB_ORDER_...;
 //     ErrOutOfRange when there are fewer bytes. view is then unchanged.
 //   - Since: 1.0
 func (v *View) ReadInt(size uint32, order int32) (int64, error) {
@@ -569,12 +570,12 @@ func (v *View) ReadInt(size uint32, order int32) (int64, error) {
 	return int64(outValue), nil
 }
 
-// ReadFloat stores the floating-point number (IEEE 754) of size bytes that the view begins with, and removes
+// ReadFloat returns the floating-point number (IEEE 754) of size bytes that the view begins with, and removes
 // it.
 //
 //   - Ownership: none.
 //   - Threads: one user of view at a time.
-//   - Errors: ErrInvalidArgument when size is not 4 or 8, or order is none of SB_ORDER_...; ErrOutOfRange
+//   - Errors: ErrInvalidArgument when size is not 4 or 8, or order is not one of SB_ORDER_...; ErrOutOfRange
 //     when there are fewer bytes. view is then unchanged.
 //   - Since: 1.0
 func (v *View) ReadFloat(size uint32, order int32) (float64, error) {
@@ -591,7 +592,7 @@ func (v *View) ReadFloat(size uint32, order int32) (float64, error) {
 	return float64(outValue), nil
 }
 
-// PeekInt stores the integer of size bytes that begins at offset; the view keeps it.
+// PeekInt returns the integer of size bytes that begins at offset; the view keeps it.
 //
 //   - Ownership: none.
 //   - Threads: one user of view at a time.
@@ -614,7 +615,7 @@ func (v *View) PeekInt(offset int, size uint32, order int32) (int64, error) {
 	return int64(outValue), nil
 }
 
-// PeekFloat stores the floating-point number (IEEE 754) of size bytes that begins at offset; the view keeps
+// PeekFloat returns the floating-point number (IEEE 754) of size bytes that begins at offset; the view keeps
 // it.
 //
 //   - Ownership: none.
@@ -638,7 +639,7 @@ func (v *View) PeekFloat(offset int, size uint32, order int32) (float64, error) 
 	return float64(outValue), nil
 }
 
-// Equals tells whether both views show the same bytes, however they are cut into spans.
+// Equals returns whether both views show the same bytes, however they are cut into spans.
 //
 //   - Ownership: none.
 //   - Threads: one user of each at a time.
@@ -659,7 +660,8 @@ func (v *View) Equals(other *View) bool {
 }
 
 // Compare orders views by their bytes, as memcmp does, however they are cut into spans: -1 when view comes
-// first, 0 when both are equal, 1 otherwise. A view comes before those that go on where it ends.
+// first, 0 when both are equal, 1 otherwise. A view comes before a longer one that begins with the same
+// bytes.
 //
 //   - Ownership: none.
 //   - Threads: one user of each at a time.
@@ -679,9 +681,9 @@ func (v *View) Compare(other *View) int32 {
 	return int32(C.sb_view_compare(self, cOther))
 }
 
-// Hash returns a hash of the bytes, the same however they are cut into spans. Another seed gives another
-// hash. It is the same on all machines, but may be another in the next version, so do not store it; it is no
-// protection against somebody who knows the seed.
+// Hash returns a hash of the bytes, the same however they are cut into spans. A different seed gives a
+// different hash. It is the same on all machines, but may change in the next version, so do not store it; it
+// does not protect against somebody who knows the seed.
 //
 //   - Ownership: none.
 //   - Threads: one user of view at a time.
@@ -720,7 +722,7 @@ func (p *Pin) enter(op string) (*C.sb_pin, error) {
 	return (*C.sb_pin)(object), err
 }
 
-// Close closes the pin: the bytes may go. nil is allowed.
+// Close closes the pin, so that the bytes may be released. nil is allowed.
 //
 //   - Ownership: takes pin.
 //   - Threads: any.

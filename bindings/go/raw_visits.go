@@ -81,19 +81,19 @@ const (
 	VisitTextMax = 67108864
 	// VisitPathMax: bytes of the path's last component
 	VisitPathMax = 240
-	// VisitsMaxDefault: max_visits of a new file, where the options do not say
+	// VisitsMaxDefault: max_visits of a new file, unless the options say otherwise
 	VisitsMaxDefault = 10
-	// VisitMemoryDefault: bytes of users in memory, where the options do not say
+	// VisitMemoryDefault: bytes of users in memory, unless the options say otherwise
 	VisitMemoryDefault = 1073741824
 	// VisitNow: as time_ns of a visit to add: now, and never earlier than the user's newest
 	VisitNow = -9223372036854775807
-	// DurabilityNone: when the system likes, at sync, and at a clean close
+	// DurabilityNone: whenever the system writes it, at sync, and at a clean close
 	DurabilityNone = 0
 	// DurabilityInterval: interval_ms after it at the latest, by a thread of the library
 	DurabilityInterval = 1
 	// DurabilityAlways: before the call returns; concurrent calls share one sync
 	DurabilityAlways = 2
-	// VisitWorkCompaction: writes the file anew where more than half of it is dead
+	// VisitWorkCompaction: rewrites the file when more than half of it is dead
 	VisitWorkCompaction = 1
 	// VisitWorkIndex: notes where the visits of each user lie, so that opening is fast and users can leave the
 	// memory
@@ -180,7 +180,7 @@ func goVisitReport(c *C.sb_visit_report) VisitReport {
 	return s
 }
 
-// VisitStats tells what a store holds and did so far.
+// VisitStats tells what a store holds and has done so far.
 type VisitStats struct {
 	// visits kept per user
 	MaxVisits uint32
@@ -209,21 +209,21 @@ type VisitStats struct {
 	Compacting bool
 	// an fsync failed; changes are refused
 	Poisoned bool
-	// of file_bytes, what is not live: visits that are no more, indexes, padding
+	// of file_bytes, what is not live: deleted or evicted visits, indexes, padding
 	DeadBytes uint64
 	// that users in memory take
 	MemoryBytes uint64
-	// whom the last compaction by this handle could not read, and copied as they are
+	// users that the last compaction by this handle could not read, and copied as they are
 	DamagedUsers uint64
 	// of compactions and indexes, by this handle
 	Failures uint64
-	// of the last of them, since the Unix epoch; this and what follows: 0 when that has succeeded since
+	// of the last failure, since the Unix epoch; it and the fields below are 0 once that work succeeded
 	FailureTimeNs int64
 	// SB_VISIT_WORK_...
 	FailureWork int32
 	// sb_status; ErrCorrupt: the rest was compacted
 	FailureStatus int32
-	// errno, where the system refused something; EBUSY: the file is mounted by itself
+	// errno, if the system refused something; EBUSY: the file is mounted by itself
 	FailureSystemError int32
 	// 0
 	ReservedToo uint32
@@ -266,14 +266,14 @@ type VisitManagerOptions struct {
 	IntervalMs uint32
 	// of one operation of a store that waits for something, such as a network; 0: none. The file does not
 	TimeoutMs uint32
-	// no lock and no change; shows a consistent state of the file, also beside a writer
+	// no lock and no change; shows a consistent state of the file, even while another handle writes it
 	ReadOnly bool
 	// Compact in a thread of the library, which starts for this only. Otherwise the calls that change visits do
 	// it, a piece each.
 	CompactInThread bool
-	// How long an open waits for a file that another handle writes, before ErrLocked; 0: not at all. It looks
-	// again and again, at first each millisecond, then each 20, and at the end. Nobody queues: who closes a file
-	// and opens it again at once may keep others out.
+	// How long an open waits for a file that another handle writes, before ErrLocked; 0: not at all. It polls,
+	// at first every millisecond, later every 20, and once more at the end. There is no queue: whoever closes a
+	// file and opens it again at once may keep others out.
 	LockTimeoutMs uint32
 	// Bytes that users in memory may take, 0: VisitMemoryDefault. Above it users leave the memory, and are read
 	// from the file when they are asked for; those who were changed stay until the next index, which then comes
@@ -319,7 +319,7 @@ func (v *VisitManager) enter(op string) (*C.sb_visit_manager, error) {
 	return (*C.sb_visit_manager)(object), err
 }
 
-// openVisitManager opens the file at path, or makes it. A file of the old format is upgraded, and kept as
+// openVisitManager opens the file at path, or creates it. A file of the old format is upgraded, and kept as
 // path.v0; an unsynced tail is cut off, and kept as path.cut. A symbolic link is followed to its file, which
 // must be there. path.new, under which a file that replaces path is built, path.lock, path.v0 and path.cut
 // are the store's own names: no new file is made under such a name beside another file.
@@ -329,7 +329,7 @@ func (v *VisitManager) enter(op string) (*C.sb_visit_manager, error) {
 //   - Errors: ErrLocked when another handle writes the file, after lock_timeout_ms; ErrCorrupt for a damaged
 //     file, which stays untouched; ErrNotFound when there is none and readOnly is set, or when only a mount
 //     leads to a file that was removed; ErrUnsupported for a file of a newer library; ErrInvalidArgument for
-//     a path that is no file, or an option out of its range; ErrIO; ErrNoMemory.
+//     a path that is not a file, or an option out of its range; ErrIO; ErrNoMemory.
 //   - Since: 1.0
 func openVisitManager(path string, options *VisitManagerOptions) (*VisitManager, error) {
 	cPath, err := cText("NewVisitManager", "path", path)
@@ -396,8 +396,8 @@ func (v *VisitManager) addVisitAt(user uint32, visitID uint32, url []byte, text 
 	return nil
 }
 
-// addVisits adds visits of any users, in order. Either all are added or none, a crash aside, which may keep
-// the first of them only.
+// addVisits adds visits of any users, in order. Either all are added or none, except that a crash may keep
+// only the first ones.
 //
 //   - Ownership: visits and what they show are copied.
 //   - Threads: any.
@@ -426,13 +426,13 @@ func (v *VisitManager) addVisits(visits []visit) error {
 }
 
 // AddVisitColumns adds visits of any users, in order, from columns: of each visit one number of users and of
-// visitIds, one string of urls and of texts, and one of timesNs, VisitNow included; where there are no times,
-// all are added now. Either all are added or none, a crash aside, which may keep the first of them only.
+// visitIds, one string of urls and of texts, and one of timesNs, VisitNow included; without times, all are
+// added now. Either all are added or none, except that a crash may keep only the first ones.
 //
 //   - Ownership: all is borrowed for the call, and what it shows is copied.
 //   - Threads: any.
 //   - Errors: ErrInvalidArgument, with the column's name, when it does not have as many values as there are
-//     users; ErrOutOfRange for an offset and a length outside of the values; otherwise as
+//     users; ErrOutOfRange for an offset and a length outside the values; otherwise as
 //     VisitManager.AddVisits, with the index of the visit in error.frame.
 //   - Since: 1.0
 func (v *VisitManager) AddVisitColumns(users []uint32, visitIds []uint32, urls *Column, texts *Column, timesNs []int64) error {
@@ -508,7 +508,7 @@ func (v *VisitManager) getRecentVisitsOf(users []uint32) (*Visits, error) {
 	return newVisits(outVisits), nil
 }
 
-// DeleteVisits deletes visits of user, and stores in found whether any of them was there.
+// DeleteVisits deletes visits of user, and returns whether any of them was there.
 //
 //   - Ownership: visitIds is borrowed for the call.
 //   - Threads: any.
@@ -529,13 +529,13 @@ func (v *VisitManager) DeleteVisits(user uint32, visitIds []uint32) (bool, error
 	return bool(outFound), nil
 }
 
-// clearUser deletes all visits of user, also where they cannot be read because the file is damaged there.
-// With erase their bytes are also gone from the file when it returns, which rewrites it; files that were kept
+// clearUser deletes all visits of user, even if they cannot be read because the file is damaged there. With
+// erase their bytes are also gone from the file when it returns, which rewrites it; files that were kept
 // beside it (.cut, .v0) stay.
 //
 //   - Ownership: none.
 //   - Threads: any.
-//   - Errors: see the top. When only the erasing failed, the visits are deleted all the same.
+//   - Errors: see the top. When only the erasing failed, the visits are still deleted.
 //   - Since: 1.0
 func (v *VisitManager) clearUser(user uint32, erase bool) error {
 	self, err := v.enter("VisitManager.ClearUser")
@@ -551,9 +551,9 @@ func (v *VisitManager) clearUser(user uint32, erase bool) error {
 	return nil
 }
 
-// users makes a list of the users who have visits, ascending, each as of the moment when the list comes to
-// it. It reads no visits. Of a user who cannot be read because the file is damaged there, it says how many
-// visits there were.
+// users makes a list of the users who have visits, ascending, each as of the moment when the list reaches it.
+// It reads no visits. For a user who cannot be read because the file is damaged there, it has the number of
+// visits that there were.
 //
 //   - Ownership: the caller closes users.
 //   - Threads: any.
@@ -575,9 +575,9 @@ func (v *VisitManager) users() (*VisitUsers, error) {
 }
 
 // scan begins a walk over all visits, by user ascending. Each user is shown as of the moment when the walk
-// comes to it.
+// reaches it.
 //
-//   - Ownership: the caller closes scan; when manager was closed, it refuses with ErrClosed.
+//   - Ownership: the caller closes scan; once manager is closed, the scan returns ErrClosed.
 //   - Threads: any.
 //   - Errors: ErrClosed; ErrNoMemory.
 //   - Since: 1.0
@@ -601,9 +601,9 @@ func (v *VisitManager) scan() (*VisitScan, error) {
 //
 //   - Ownership: none.
 //   - Threads: any.
-//   - Errors: ErrInvalidArgument when path exists, or is a name that a store beside it takes for itself;
-//     ErrUnsupported where the store is no file, or one of the old format; otherwise see the top. Where it
-//     fails, there is no new file.
+//   - Errors: ErrInvalidArgument when path exists, or is a name that a store next to it reserves;
+//     ErrUnsupported when the store is not a file, or is a file of the old format; otherwise see the top. On
+//     failure there is no new file.
 //   - Since: 1.0
 func (v *VisitManager) CopyTo(path string) error {
 	cPath, err := cText("VisitManager.CopyTo", "path", path)
@@ -623,15 +623,15 @@ func (v *VisitManager) CopyTo(path string) error {
 	return nil
 }
 
-// Compact writes the file anew with what is live, in steps between which others go on. It keeps its mode, and
-// its owner and group where the system allows that. Users who cannot be read are copied as they are, and
+// Compact rewrites the file with live data only, in steps between which other calls go on. It keeps its mode,
+// and its owner and group where the system allows that. Users who cannot be read are copied as they are, and
 // counted in VisitStats.damaged_users; clear_user gives them up.
 //
 //   - Ownership: none.
 //   - Threads: any.
-//   - Errors: see the top; ErrUnsupported for a file with several hard links, of which the others would keep
-//     the old content. The old file is then still in place, unless the last sync, that of the folder, failed,
-//     which poisons the handle.
+//   - Errors: see the top; ErrUnsupported for a file with several hard links, because the others would keep
+//     the old content. On failure the old file is still in place, unless the last sync, that of the folder,
+//     failed, which poisons the handle.
 //   - Since: 1.0
 func (v *VisitManager) Compact() error {
 	self, err := v.enter("VisitManager.Compact")
@@ -651,8 +651,8 @@ func (v *VisitManager) Compact() error {
 //
 //   - Ownership: none.
 //   - Threads: any.
-//   - Errors: ErrIO, and the handle is poisoned; ErrNotFound when it is on disk, and the path does not lead
-//     there; otherwise see the top.
+//   - Errors: ErrIO, and the handle is poisoned; ErrNotFound when everything is on disk but the path does not
+//     lead there; otherwise see the top.
 //   - Since: 1.0
 func (v *VisitManager) Sync() error {
 	self, err := v.enter("VisitManager.Sync")
@@ -668,13 +668,13 @@ func (v *VisitManager) Sync() error {
 	return nil
 }
 
-// Refresh reads on: brings a read-only handle to the file's present state, and stores in changed whether that
-// is another one.
+// Refresh reads on: brings a read-only handle to the file's present state, and returns whether it has
+// changed.
 //
 //   - Ownership: none.
 //   - Threads: any.
 //   - Errors: ErrUnsupported for a handle that writes; otherwise see the top, and the handle shows what it
-//     showed before, or the first of what came since; the next refresh that succeeds tells of it.
+//     showed before, or the first of what came since; the next successful refresh reports it.
 //   - Since: 1.0
 func (v *VisitManager) Refresh() (bool, error) {
 	self, err := v.enter("VisitManager.Refresh")
@@ -695,7 +695,7 @@ func (v *VisitManager) Refresh() (bool, error) {
 //
 //   - Ownership: report is the caller's.
 //   - Threads: any.
-//   - Errors: ErrCorrupt with the offset; ErrInvalidArgument when struct_size is too small to be one of ours;
+//   - Errors: ErrCorrupt with the offset; ErrInvalidArgument when struct_size is smaller than in version 1.0;
 //     otherwise see the top.
 //   - Since: 1.0
 func (v *VisitManager) Verify() (VisitReport, error) {
@@ -714,11 +714,11 @@ func (v *VisitManager) Verify() (VisitReport, error) {
 	return goVisitReport(&outReport), nil
 }
 
-// GetStats tells what the store holds and did so far.
+// GetStats gets what the store holds and has done so far.
 //
 //   - Ownership: stats is the caller's.
 //   - Threads: any.
-//   - Errors: ErrInvalidArgument when struct_size is too small to be one of ours; otherwise see the top.
+//   - Errors: ErrInvalidArgument when struct_size is smaller than in version 1.0; otherwise see the top.
 //   - Since: 1.0
 func (v *VisitManager) GetStats() (VisitStats, error) {
 	self, err := v.enter("VisitManager.GetStats")
@@ -736,15 +736,14 @@ func (v *VisitManager) GetStats() (VisitStats, error) {
 	return goVisitStats(&outStats), nil
 }
 
-// finish closes the file cleanly: everything is on disk, the lock is free. It also tells what nobody could be
-// told: that the last compaction which the store made by itself failed, with the error of that, though
-// everything is on disk. After it only VisitManager.Close is of use; a second finish returns what the first
-// did.
+// finish closes the file cleanly: everything is on disk, the lock is free. It also reports what no earlier
+// call could: if the last compaction that the store made by itself failed, finish returns its error, although
+// everything is on disk. After it, call only VisitManager.Close; a second finish returns what the first did.
 //
 //   - Ownership: none.
 //   - Threads: nobody else may use manager during or after the call.
 //   - Errors: ErrIO, or what a compaction failed with, such as ErrCorrupt for users who cannot be read;
-//     ErrNotFound when all is on disk, and the path does not lead there. The lock is free all the same, and
+//     ErrNotFound when all is on disk but the path does not lead there. In any case the lock is free, and
 //     nothing acknowledged is lost to the end of the process.
 //   - Since: 1.0
 func (v *VisitManager) finish() error {
@@ -762,8 +761,8 @@ func (v *VisitManager) finish() error {
 }
 
 // ExportArrowStream copies all visits into a stream, by user ascending, newest first for each: a snapshot, as
-// VisitManager.Scan takes it, that needs as much memory as there are visits. Where that is too much, export
-// what VisitScan.Next gives, piece by piece.
+// VisitManager.Scan takes it, that needs as much memory as there are visits. If that is too much, export what
+// VisitScan.Next returns, piece by piece.
 //
 //   - Ownership: the caller calls arrow_stream->release; it may outlive the manager.
 //   - Threads: any.
@@ -822,7 +821,7 @@ func (v *Visits) Close() error {
 	return nil
 }
 
-// getAll stores the visits of a snapshot.
+// getAll returns the visits of a snapshot.
 //
 //   - Ownership: rows and what they show are valid until visits is closed.
 //   - Threads: one user of visits at a time.
@@ -862,8 +861,8 @@ func (v *Visits) Count() int {
 //
 //   - Ownership: the caller calls arrow_stream->release; it may outlive the snapshot.
 //   - Threads: one user of visits at a time.
-//   - Errors: ErrInvalidArgument when strings is none of SB_STRINGS_..., or a string is not UTF-8, with its
-//     field in error, and visit and user in the message; ErrNoMemory.
+//   - Errors: ErrInvalidArgument when strings is not one of SB_STRINGS_..., or a string is not UTF-8, with
+//     its field in error, and visit and user in the message; ErrNoMemory.
 //   - Since: 1.0
 func (v *Visits) ExportArrowStream(strings int32, arrowStream unsafe.Pointer) error {
 	self, err := v.enter("Visits.ExportArrowStream")
@@ -918,7 +917,7 @@ func (v *VisitUsers) Close() error {
 	return nil
 }
 
-// GetAll stores the users of a list.
+// GetAll returns the users of a list.
 //
 //   - Ownership: rows is valid until users is closed.
 //   - Threads: one user of users at a time.
@@ -980,7 +979,7 @@ func (v *VisitScan) Close() error {
 }
 
 // next makes a snapshot of the visits of the next users, newest first for each, at least visitsMin visits
-// unless the walk ends, 0 leaving the number to the library; it is empty when the walk has ended.
+// unless the walk ends (0 lets the library choose); it is empty when the walk has ended.
 //
 //   - Ownership: the caller closes visits.
 //   - Threads: one user of scan at a time.
@@ -1004,10 +1003,10 @@ func (v *VisitScan) next(visitsMin int) (*Visits, error) {
 	return newVisits(outVisits), nil
 }
 
-// VerifyVisits checks every byte of the file at path, which nobody need have open.
+// VerifyVisits checks every byte of the file at path, which need not be open.
 //
-// A slot of the header that a kill or a power failure has torn, and an unsynced tail, are told in
-// damagedBytes: the next open for writing does without them.
+// A header slot torn by a kill or a power failure, and an unsynced tail, count in damagedBytes: the next open
+// for writing does without them.
 //
 //   - Ownership: report is the caller's.
 //   - Threads: any.
@@ -1030,15 +1029,15 @@ func VerifyVisits(path string) (VisitReport, error) {
 }
 
 // SalvageVisits copies whatever is valid in the damaged file at path into a new file at target; the damaged
-// one stays as it is. Any whole record is found, also when nothing else of the file is left; so a file of
-// what recovery cut off (path.cut) is salvaged as well. Of a damaged file of the old format nothing can be
-// copied. What a damaged record said is missing: visits may be absent, and visits that it deleted may be
+// one stays as it is. Every whole record is found, even when nothing else of the file is left, so a file that
+// recovery cut off (path.cut) can be salvaged too. Nothing can be copied from a damaged file of the old
+// format. What a damaged record said is missing: visits may be absent, and visits that it deleted may be
 // back.
 //
 //   - Ownership: report is the caller's, and says what was found.
 //   - Threads: any.
-//   - Errors: ErrCorrupt when nothing in the file is of use; ErrNotFound; ErrInvalidArgument when target
-//     exists, or is a name that a store beside it takes for itself; ErrIO; ErrNoMemory.
+//   - Errors: ErrCorrupt when nothing in the file is usable; ErrNotFound; ErrInvalidArgument when target
+//     exists, or is a name that a store next to it reserves; ErrIO; ErrNoMemory.
 //   - Since: 1.0
 func SalvageVisits(path string, target string) (VisitReport, error) {
 	cPath, err := cText("SalvageVisits", "path", path)

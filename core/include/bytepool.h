@@ -8,7 +8,7 @@
  * `context` is the address of a cell that holds a handle: in C a uint64_t from sb_pool_handle, in Go what bytepool.CgoHandle returned. A handle
  * that was freed, or never was one, gives NULL and no crash. All three may be called from any thread.
  *
- * A program may define these names by itself (as Go's //export does) and link to the library all the same: its own are used then. */
+ * A program may define these names itself (as Go's //export does) and still link to the library: then its own are used. */
 
 #include <stddef.h>
 
@@ -24,8 +24,9 @@ extern "C" {
  * there is no such handle. */
 BYTEPOOL_API void *bytepool_get(void *context, size_t size);
 
-/* Puts `data` back. The size of the block is known to the pool, so `size` is not used and cannot be wrong. NULL, what is no block of that
- * pool, and what has been put back already are left alone. It works after the pool has been closed, but not after bytepool_free. */
+/* Puts `data` back. The size of the block is known to the pool, so `size` is not used and cannot be wrong. NULL, anything that is not a
+ * block of that pool, and anything that has been put back already are ignored. It works after the pool has been closed, but not after
+ * bytepool_free. */
 BYTEPOOL_API void bytepool_put(void *context, void *data, size_t size);
 
 /* Frees the handle. The pool lives until it is closed and its blocks are back. */

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x0709da5588c38f13ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x5f212946bb786fd1ull
 import "C"

@@ -20,6 +20,22 @@ GO_LAYER = "".join(text for name, text in FILES.items() if name.startswith("bind
 LAYERS = [f"bindings/python/src/samebytes/_layer_{name}.py" for name in ("cffi", "ctypes")]
 
 
+def test_bindings_return_what_c_stores() -> None:
+    stored = [f for f in BOUND if re.search(r"\b[Ss]tores\b", f.summary)]
+    assert len(stored) > 10
+    for function in stored:
+        assert not re.search(r"\b[Ss]tores\b", function.summary_returning), function.name
+    summaries = {f.name: f.summary_returning for f in stored}
+    assert summaries["sb_visits_get_all"] == "Returns the visits of a snapshot."
+    assert summaries["sb_visit_manager_delete_visits"] == (
+        "Deletes visits of `user`, and returns whether any of them was there."
+    )
+    classes = FILES["bindings/python/src/samebytes/_classes.py"]
+    assert "Returns the integer of `size` bytes that" in classes
+    assert "Stores the" not in classes
+    assert "// ReadInt returns the integer of size bytes that" in GO_LAYER
+
+
 @pytest.mark.parametrize(
     ("c_name", "python", "go"),
     [

@@ -21,7 +21,7 @@
  *  | SB_NULLABLE | pointer parameter or field | NULL is allowed |
  *  | SB_OWNED | output parameter, or function for its result | the caller gets it and closes it |
  *  | SB_BORROWED(of) | output parameter, or function for its result | it is valid as long as parameter `of` says; `forever` for constants |
- *  | SB_BORROWED(forever) | SB_IN address without a count | the library keeps the address, and never looks at what is there |
+ *  | SB_BORROWED(forever) | SB_IN address without a count | the library keeps the address, and never reads what is there |
  *  | SB_TAKES | pointer parameter | the callee takes it over, unless it returns an error |
  *  | SB_NATIVE | function, structure, pointer in options | for C only: bindings leave it out, the pointer 0; such a structure may have functions |
  *  | SB_FOREIGN(type) | type of an SB_OUT parameter | somebody else's structure; `void` to bindings, which pass its address on | */

@@ -5,8 +5,8 @@
 #include <samebytes/visits.h>
 
 #if !defined(SB_GENERATE)
-/* The structures of the Arrow C data interface and of its C stream interface, frozen by their specification. Whoever declares them first does,
- * as the specification asks. */
+/* The structures of the Arrow C data interface and of its C stream interface, frozen by their specification. As the specification asks,
+ * whichever header comes first declares them. */
 #ifndef ARROW_C_DATA_INTERFACE
 #define ARROW_C_DATA_INTERFACE
 
@@ -59,7 +59,7 @@ SB_BEGIN_DECLS
 /** # Arrow: messages and visits for data frames and databases
  *
  *  What was decoded or stored goes to Arrow, and so to pyarrow, Polars, DuckDB and whatever else reads the Arrow C data interface, without
- *  a file in between and without a library that this one would depend on.
+ *  a file in between and without another library.
  *
  *      struct ArrowSchema type;
  *      struct ArrowArray array;
@@ -75,16 +75,15 @@ SB_BEGIN_DECLS
  *  (timestamp in nanoseconds, UTC).
  *
  *  ## Ownership
- *  The caller has the structures, whose former content is not looked at; the function fills them, and the caller, or whom it hands them
- *  to, calls their `release`. What is exported is a copy: it stays valid when everything it came from is closed, and parts of it may be
- *  moved out.
+ *  The caller owns the structures. The function overwrites their content; the caller, or whoever it passes them to, calls their `release`.
+ *  What is exported is a copy: it stays valid when everything it came from is closed, and parts of it may be moved out.
  *
  *  ## Threads and fork
- *  What was exported belongs to nobody's thread: it may be read by several, and released on any.
+ *  Exported data is not tied to a thread: several may read it, and any may release it.
  *
  *  ## Errors
- *  Strings are bytes; Arrow's utf8 must be UTF-8. SB_STRINGS_UTF8 checks them, and a string that is none is SB_INVALID_ARGUMENT with an
- *  error that names it. After a failure the structures are as they were.
+ *  Strings are bytes; Arrow's utf8 must be UTF-8. SB_STRINGS_UTF8 checks them, and a string that is not UTF-8 is SB_INVALID_ARGUMENT with
+ *  an error that names it. After a failure the structures are as they were.
  *
  *  ## Limits
  *  An array holds less than 2 GiB of each column's strings; one of visits also at most SB_ARROW_ROWS_MAX rows. */
@@ -100,7 +99,7 @@ enum {
 /** Describes what a batch exports for messages of `schema`: fills `arrow_schema`, a struct type.
  *
  *  Ownership: the caller calls `arrow_schema->release`.      Threads: any.
- *  Errors: SB_INVALID_ARGUMENT when `strings` is none of SB_STRINGS_...; SB_NO_MEMORY.
+ *  Errors: SB_INVALID_ARGUMENT when `strings` is not one of SB_STRINGS_...; SB_NO_MEMORY.
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_schema_export_arrow(const sb_schema *schema, int32_t strings,
                                                   SB_OUT SB_FOREIGN(struct ArrowSchema) * arrow_schema, SB_OUT SB_NULLABLE sb_error *error);
@@ -109,15 +108,17 @@ SB_API SB_METHOD sb_status sb_schema_export_arrow(const sb_schema *schema, int32
  *  in `arrow_schema`.
  *
  *  Ownership: the caller calls `release` of both; they may outlive the batch.      Threads: one user of `batch` at a time.
- *  Errors: SB_OUT_OF_RANGE when there is no such schema; SB_INVALID_ARGUMENT when `strings` is none of SB_STRINGS_..., or a string is not
- *  UTF-8, with field and stream_offset of its row in `error`; SB_TOO_LARGE when the strings of a column are 2 GiB or more; SB_NO_MEMORY.
+ *  Errors: SB_OUT_OF_RANGE when there is no such schema; SB_INVALID_ARGUMENT when `strings` is not one of SB_STRINGS_..., or a string is
+ *  not UTF-8, with field and stream_offset of its row in `error`; SB_TOO_LARGE when the strings of a column are 2 GiB or more;
+ *  SB_NO_MEMORY.
  *  Since: 1.0 */
 SB_API SB_METHOD SB_BLOCKING sb_status sb_batch_export_arrow(const sb_batch *batch, size_t schema_index, int32_t strings,
                                                              SB_OUT SB_FOREIGN(struct ArrowSchema) * arrow_schema,
                                                              SB_OUT SB_FOREIGN(struct ArrowArray) * arrow_array,
                                                              SB_OUT SB_NULLABLE sb_error *error);
 
-/** Does what sb_batch_export_arrow does, as a stream of one struct array, which is what data frames and databases read tables from.
+/** Does what sb_batch_export_arrow does, but as a stream of one struct array, which is the form in which data frames and databases read
+ *  tables.
  *
  *  Ownership: the caller calls `arrow_stream->release`; it may outlive the batch.      Threads: one user of `batch` at a time.
  *  Errors: as sb_batch_export_arrow.
@@ -129,16 +130,15 @@ SB_API SB_METHOD SB_BLOCKING sb_status sb_batch_export_arrow_stream(const sb_bat
 /** Copies the visits of a snapshot into a stream.
  *
  *  Ownership: the caller calls `arrow_stream->release`; it may outlive the snapshot.      Threads: one user of `visits` at a time.
- *  Errors: SB_INVALID_ARGUMENT when `strings` is none of SB_STRINGS_..., or a string is not UTF-8, with its field in `error`, and visit
- *  and user in the message;
- *  SB_NO_MEMORY.
+ *  Errors: SB_INVALID_ARGUMENT when `strings` is not one of SB_STRINGS_..., or a string is not UTF-8, with its field in `error`, and visit
+ *  and user in the message; SB_NO_MEMORY.
  *  Since: 1.0 */
 SB_API SB_METHOD SB_BLOCKING sb_status sb_visits_export_arrow_stream(const sb_visits *visits, int32_t strings,
                                                                      SB_OUT SB_FOREIGN(struct ArrowArrayStream) * arrow_stream,
                                                                      SB_OUT SB_NULLABLE sb_error *error);
 
 /** Copies all visits into a stream, by user ascending, newest first for each: a snapshot, as sb_visit_manager_scan takes it, that needs as
- *  much memory as there are visits. Where that is too much, export what sb_visit_scan_next gives, piece by piece.
+ *  much memory as there are visits. If that is too much, export what sb_visit_scan_next returns, piece by piece.
  *
  *  Ownership: the caller calls `arrow_stream->release`; it may outlive the manager.      Threads: any.
  *  Errors: as sb_visits_export_arrow_stream, and as sb_visit_scan_next.

@@ -7,7 +7,7 @@ SB_BEGIN_DECLS
 
 /** # Buf: bytes being written
  *
- *  An sb_buf is a filled part, then room. Bytes are put at the end of the filled part; what is filled is taken as an immutable view
+ *  An sb_buf has a filled part, followed by room. Bytes are put at the end of the filled part; what is filled is taken as an immutable view
  *  while the room stays writable.
  *
  *      sb_buf *buf = NULL;
@@ -19,7 +19,7 @@ SB_BEGIN_DECLS
  *      sb_buf_close(buf);
  *
  *  ## Ownership
- *  A buf owns its blocks; a view that is taken from it keeps those blocks alive that it shows.
+ *  A buf owns its blocks; a view taken from it keeps the blocks that it shows alive.
  *
  *  ## Threads and fork
  *  One user of a buf at a time. Views taken from it may be used elsewhere at the same time.
@@ -32,7 +32,7 @@ SB_BEGIN_DECLS
 
 typedef struct sb_buf sb_buf;
 
-/** Makes an empty buf without room whose memory comes from `memory`.
+/** Makes an empty buf without room. Its memory will come from `memory`.
  *
  *  Ownership: the caller closes `*buf`, which keeps the provider alive by itself.      Threads: any.
  *  Errors: SB_NO_MEMORY.
@@ -42,8 +42,8 @@ SB_API SB_CONSTRUCTOR sb_status sb_buf_open(SB_IN SB_NULLABLE sb_memory *memory,
 /** Makes an empty buf whose room is all of `blocks`, in that order. Memory that it needs beyond that comes from `memory`.
  *
  *  Ownership: takes all of `blocks`; the caller closes `*buf`.      Threads: any.
- *  Errors: SB_BUSY when a block has other owners, who could write; SB_INVALID_ARGUMENT when one is NULL or stands there twice;
- *  SB_TOO_LARGE when they exceed the address space together; SB_NO_MEMORY. The blocks stay the caller's then.
+ *  Errors: SB_BUSY when a block has other owners, who could write; SB_INVALID_ARGUMENT when one is NULL or is listed twice; SB_TOO_LARGE
+ *  when together they exceed the address space; SB_NO_MEMORY. On failure the blocks stay the caller's.
  *  Since: 1.0 */
 SB_API SB_CONSTRUCTOR sb_status sb_buf_from_blocks(SB_TAKES SB_COUNT(count) sb_block *const *blocks, size_t count,
                                                    SB_IN SB_NULLABLE sb_memory *memory, SB_OUT SB_OWNED sb_buf **buf);
@@ -94,16 +94,16 @@ SB_API SB_METHOD sb_status sb_buf_put_repeated(sb_buf *buf, uint8_t byte, size_t
  *  type of its size.
  *
  *  Ownership: none.      Threads: one user of `buf` at a time.
- *  Errors: SB_INVALID_ARGUMENT when `size` is another one, or `order` is none of SB_ORDER_...; SB_OUT_OF_RANGE when `value` does not fit
- *  `size` bytes, or the room is smaller. `buf` is then unchanged.
+ *  Errors: SB_INVALID_ARGUMENT when `size` is any other number, or `order` is not one of SB_ORDER_...; SB_OUT_OF_RANGE when `value` does
+ *  not fit `size` bytes, or the room is smaller. `buf` is then unchanged.
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_buf_put_int(sb_buf *buf, int64_t value, uint32_t size, int32_t order);
 
-/** Adds `value` as a floating-point number (IEEE 754) of `size` bytes (4 or 8). To 4 bytes it is rounded to the nearest.
+/** Adds `value` as a floating-point number (IEEE 754) of `size` bytes (4 or 8). In 4 bytes it is rounded to the nearest.
  *
  *  Ownership: none.      Threads: one user of `buf` at a time.
- *  Errors: SB_INVALID_ARGUMENT when `size` is another one, or `order` is none of SB_ORDER_...; SB_OUT_OF_RANGE when `value` is finite but
- *  beyond the largest number of 4 bytes, or the room is smaller. `buf` is then unchanged.
+ *  Errors: SB_INVALID_ARGUMENT when `size` is any other number, or `order` is not one of SB_ORDER_...; SB_OUT_OF_RANGE when `value` is
+ *  finite but beyond the largest number of 4 bytes, or the room is smaller. `buf` is then unchanged.
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_buf_put_float(sb_buf *buf, double value, uint32_t size, int32_t order);
 
@@ -114,7 +114,7 @@ SB_API SB_METHOD sb_status sb_buf_put_float(sb_buf *buf, double value, uint32_t 
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_buf_put_view(sb_buf *buf, const sb_view *view);
 
-/** Makes a view of all filled bytes; they stay in the buf as well.
+/** Makes a view of all filled bytes, which also stay in the buf.
  *
  *  Ownership: the caller closes `*view`.      Threads: one user of `buf` at a time.
  *  Errors: SB_NO_MEMORY.
@@ -128,16 +128,16 @@ SB_API SB_METHOD sb_status sb_buf_peek(const sb_buf *buf, SB_OUT SB_OWNED sb_vie
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_buf_take(sb_buf *buf, size_t size, SB_OUT SB_OWNED sb_view **view);
 
-/** Begins direct writing: stores address and size of the first piece of room, for reading from a socket for example. Room is not
- *  filled before sb_buf_commit; without it nothing happened.
+/** Begins direct writing: stores address and size of the first piece of room, for reading from a socket for example. Nothing counts as
+ *  filled until sb_buf_commit.
  *
  *  Ownership: `*data` may be written until the next call on `buf`.      Threads: one user of `buf` at a time.
  *  Errors: SB_OUT_OF_RANGE when there is no room.
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_buf_begin(sb_buf *buf, SB_OUT SB_BORROWED(buf) SB_COUNT(size) void **data, SB_OUT size_t *size);
 
-/** Begins direct writing to all pieces of room, at most `iovec_max`, for readv or recvmsg; `*iovec_count` tells how many they are. Room is
- *  filled in the order of the pieces, by sb_buf_commit.
+/** Begins direct writing to all pieces of room, at most `iovec_max`, for readv or recvmsg; `*iovec_count` is their number. Room is filled
+ *  in the order of the pieces, by sb_buf_commit.
  *
  *  Ownership: the pieces may be written until the next call on `buf`.      Threads: one user of `buf` at a time.
  *  Errors: SB_OUT_OF_RANGE when there is no room, or `iovec_max` is 0.
@@ -160,14 +160,14 @@ SB_API SB_METHOD sb_status sb_buf_commit(sb_buf *buf, size_t size);
  *  Since: 1.0 */
 SB_API_VOID SB_METHOD void sb_buf_abort(sb_buf *buf);
 
-/** Takes the last `size` bytes of room away into a buf of their own, which is filled apart, on another thread if need be.
+/** Splits the last `size` bytes of room off into a buf of their own, which can be filled separately, on another thread if need be.
  *
  *  Ownership: the caller closes `*other`; its provider is that of `buf`.      Threads: one user of `buf` at a time.
  *  Errors: SB_OUT_OF_RANGE when the room is smaller; SB_NO_MEMORY; `buf` is then unchanged.
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_buf_split_room(sb_buf *buf, size_t size, SB_OUT SB_OWNED sb_buf **other);
 
-/** Tells which provider the room comes from.
+/** Opens the provider that the room comes from.
  *
  *  Ownership: the caller closes `*memory`.      Threads: one user of `buf` at a time.
  *  Errors: SB_NO_MEMORY.
@@ -177,7 +177,7 @@ SB_API SB_METHOD sb_status sb_buf_memory(const sb_buf *buf, SB_OUT SB_OWNED sb_m
 /** Checks that the provider and the memory of `buf` are of this image of the library, as sb_block_check_instance does for a block. A buf on the
  *  default pool that holds nothing has none, and passes.
  *
- *  Ownership: borrowed, also when it is refused.      Threads: one user of `buf` at a time.
+ *  Ownership: borrowed, even when it is refused.      Threads: one user of `buf` at a time.
  *  Errors: as sb_block_check_instance.
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_buf_check_instance(const sb_buf *buf, SB_OUT SB_NULLABLE sb_error *error);

@@ -8,7 +8,7 @@ SB_BEGIN_DECLS
 
 /** # Builder: from values to frames
  *
- *  A builder turns messages into frames, one behind the other. The size of a frame is known before its first byte is written.
+ *  A builder turns messages into frames, one after another. The size of a frame is known before its first byte is written.
  *
  *      sb_builder *builder = NULL;
  *      if (sb_builder_open(NULL, &builder) != SB_OK) return 1;
@@ -24,12 +24,12 @@ SB_BEGIN_DECLS
  *  A builder owns what was added until it is taken; values are copied into it.
  *
  *  ## Threads and fork
- *  One user of a builder at a time. What others change of the values during a call, a provider's code included, is refused or is in the
- *  frames, as with columns (column.h).
+ *  One user of a builder at a time. Values that somebody else, even a provider's code, changes during a call are either refused or end up
+ *  in the frames, as with columns (column.h).
  *
  *  ## Errors
- *  SB_OUT_OF_RANGE for an integer that does not fit its field, SB_TOO_LARGE for a string or array that its length prefix cannot count,
- *  both with the field's name; nothing is written then.
+ *  SB_OUT_OF_RANGE for an integer that does not fit its field, SB_TOO_LARGE for a string or array that its length prefix cannot count, both
+ *  with the field's name. On failure nothing is written.
  *
  *  ## Limits
  *  A frame's Size is at most 2^31-1, a string has at most 2^31-1 bytes, an array at most 32,767 items. */
@@ -38,7 +38,7 @@ SB_BEGIN_DECLS
 
 typedef struct sb_builder sb_builder;
 
-/** Makes an empty builder whose frames lie in memory of `memory`.
+/** Makes an empty builder whose frames lie in memory from `memory`.
  *
  *  Ownership: the caller closes `*builder`, which keeps the provider alive by itself.      Threads: any.
  *  Errors: SB_NO_MEMORY.
@@ -49,7 +49,7 @@ SB_API SB_CONSTRUCTOR sb_status sb_builder_open(SB_IN SB_NULLABLE sb_memory *mem
  *
  *  Ownership: all is borrowed for the call.      Threads: one user of `builder` at a time.
  *  Errors: SB_INVALID_ARGUMENT when `value_count` is not the schema's, or data is NULL where size is not 0; SB_OUT_OF_RANGE; SB_TOO_LARGE;
- *  SB_NO_MEMORY; nothing is added then. The error's `frame` counts the messages added since the last take or clear.
+ *  SB_NO_MEMORY; nothing is added on failure. The error's `frame` counts the messages added since the last take or clear.
  *  Since: 1.0 */
 SB_API SB_METHOD SB_CALLS_BACK sb_status sb_builder_add(sb_builder *builder, const sb_schema *schema, int8_t sequence,
                                                         SB_IN SB_COUNT(value_count) const sb_value *values, size_t value_count,
@@ -59,9 +59,9 @@ SB_API SB_METHOD SB_CALLS_BACK sb_status sb_builder_add(sb_builder *builder, con
  *  `schema`, in its order.
  *
  *  Ownership: all is borrowed for the call.      Threads: one user of `builder` at a time.
- *  Errors: SB_INVALID_ARGUMENT when `column_count` is not the schema's, or a column has not what `count` messages need; SB_OUT_OF_RANGE
- *  for an integer that does not fit its field, or an offset and length outside of the values; SB_TOO_LARGE; SB_NO_MEMORY; nothing is added
- *  then. The error's `frame` counts the messages added since the last take or clear, and those of the call before it.
+ *  Errors: SB_INVALID_ARGUMENT when `column_count` is not the schema's, or a column lacks what `count` messages need; SB_OUT_OF_RANGE for
+ *  an integer that does not fit its field, or an offset and length outside the values; SB_TOO_LARGE; SB_NO_MEMORY; nothing is added on
+ *  failure. The error's `frame` counts the messages added since the last take or clear, and those of the call before it.
  *  Since: 1.0 */
 SB_API SB_METHOD SB_CALLS_BACK sb_status sb_builder_add_columns(sb_builder *builder, const sb_schema *schema,
                                                                 SB_IN SB_COUNT(count) const int8_t *sequences, size_t count,
@@ -72,9 +72,9 @@ SB_API SB_METHOD SB_CALLS_BACK sb_status sb_builder_add_columns(sb_builder *buil
  *  `schema` for the first message, in its order, then those of the next, and so on.
  *
  *  Ownership: all is borrowed for the call.      Threads: one user of `builder` at a time.
- *  Errors: SB_INVALID_ARGUMENT when `value_count` is not that of the fields of `count` messages, or data is NULL where size is not 0;
- *  SB_OUT_OF_RANGE; SB_TOO_LARGE; SB_NO_MEMORY; nothing is added then. The error's `frame` counts the messages added since the last take or
- *  clear, and those of the call before it.
+ *  Errors: SB_INVALID_ARGUMENT when `value_count` is not `count` times the number of fields, or data is NULL where size is not 0;
+ *  SB_OUT_OF_RANGE; SB_TOO_LARGE; SB_NO_MEMORY; nothing is added on failure. The error's `frame` counts the messages added since the last
+ *  take or clear, and those of the call before it.
  *  Since: 1.0 */
 SB_API SB_METHOD SB_CALLS_BACK sb_status sb_builder_add_rows(sb_builder *builder, const sb_schema *schema,
                                                              SB_IN SB_COUNT(count) const int8_t *sequences, size_t count,
@@ -95,7 +95,7 @@ SB_API SB_METHOD size_t sb_builder_size(const sb_builder *builder);
  *  Since: 1.0 */
 SB_API SB_METHOD size_t sb_builder_frame_count(const sb_builder *builder);
 
-/** Takes all frames out as one view, without copying; the builder is empty then.
+/** Takes all frames out as one view, without copying; afterwards the builder is empty.
  *
  *  Ownership: the caller closes `*frames`.      Threads: one user of `builder` at a time.
  *  Errors: SB_NO_MEMORY; the builder is then unchanged.
@@ -116,11 +116,11 @@ SB_API SB_METHOD sb_status sb_builder_copy_bytes(const sb_builder *builder, SB_O
  *  Since: 1.0 */
 SB_API_VOID SB_METHOD void sb_builder_clear(sb_builder *builder);
 
-/** Drops the frames that were added last, and keeps the first `frame_count`, of `size` bytes: what sb_builder_frame_count and sb_builder_size
- *  returned when there were no others. So several calls that add messages become one that adds all of them, or none.
+/** Drops the newest frames and keeps the first `frame_count`, of `size` bytes: the values that sb_builder_frame_count and sb_builder_size
+ *  returned when there were no others. This makes several calls that add messages all-or-nothing.
  *
  *  Ownership: none.      Threads: one user of `builder` at a time.
- *  Errors: SB_OUT_OF_RANGE when there are fewer frames or bytes, or so many frames cannot have that size; the builder is then unchanged.
+ *  Errors: SB_OUT_OF_RANGE when there are fewer frames or bytes, or that many frames cannot have that size; the builder is then unchanged.
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_builder_truncate(sb_builder *builder, size_t size, size_t frame_count);
 

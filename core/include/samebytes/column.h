@@ -7,8 +7,8 @@ SB_BEGIN_DECLS
 
 /** # Columns: one part of many messages or visits, in arrays
  *
- *  sb_builder_add_columns and sb_visit_manager_add_visit_columns take many things in one call, part by part instead of thing by thing. The
- *  columns that sb_batch_get_column shows are such parts, so that what was received is added without a copy in between.
+ *  sb_builder_add_columns and sb_visit_manager_add_visit_columns take many messages or visits in one call, as one array per field. The
+ *  columns that sb_batch_get_column shows have this form, so that what was received can be added without a copy in between.
  *
  *      // "one", "", "three"
  *      const int32_t lengths[] = {3, 0, 5};
@@ -18,15 +18,15 @@ SB_BEGIN_DECLS
  *  A column borrows its arrays.
  *
  *  ## Threads and fork
- *  Nobody should change an array while a call reads it. Where somebody does, the call is refused, mostly with SB_OUT_OF_RANGE, or what it
- *  adds is what the arrays held at one moment or another; nothing is written past the room for it.
+ *  Do not change an array while a call reads it. If you do, the call either fails, usually with SB_OUT_OF_RANGE, or adds a mixture of what
+ *  the arrays held during the call; nothing is written out of bounds.
  *
  *  ## Errors
- *  A function that takes columns checks them: SB_INVALID_ARGUMENT where an array has not what is needed, SB_OUT_OF_RANGE for an offset and
- *  a length that lie outside of the values.
+ *  A function that takes columns checks them: SB_INVALID_ARGUMENT where an array lacks what is needed, SB_OUT_OF_RANGE for an offset and a
+ *  length that lie outside the values.
  *
  *  ## Limits
- *  One string has at most 2^31-1 bytes; what takes it may allow fewer. */
+ *  One string has at most 2^31-1 bytes; the function that takes it may allow fewer. */
 
 /** The values of one field for many messages, or of url or text for many visits, as sb_batch_get_column gives them (its parts are these
  *  members). Frozen: it never grows.
@@ -38,8 +38,8 @@ SB_BEGIN_DECLS
  *  | array of an integer | items, as wide as the field's | of the array of each message, in items | |
  *  | array of string | bytes | of the array of each message, in strings | of each string, in bytes |
  *
- *  Integers are in the machine's own byte order and aligned. Without offsets what has lengths lies one behind the other. The url and the
- *  text of a visit are strings. */
+ *  Integers are in the machine's own byte order and aligned. Without offsets, strings and arrays are contiguous. The url and the text of a
+ *  visit are strings. */
 typedef struct sb_column {
   SB_NULLABLE SB_COUNT(size) const void *values;                       /**< see above */
   size_t size;                                                         /**< bytes of values */

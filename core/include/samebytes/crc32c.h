@@ -22,7 +22,7 @@ SB_BEGIN_DECLS
  *  None.
  *
  *  ## Limits
- *  Any size. It does not protect against someone who wants to deceive. */
+ *  Any size. It does not protect against deliberate changes. */
 
 /** Returns the CRC-32C of the `size` bytes at `data`, continued from `checksum`, which is 0 at the start: the checksum of two pieces is
  *  sb_crc32c(sb_crc32c(0, a, a_size), b, b_size).

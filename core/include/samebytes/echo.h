@@ -6,10 +6,10 @@
 
 SB_BEGIN_DECLS
 
-/** # Echo: the message that the wire format is shown with
+/** # Echo: the message that illustrates the wire format
  *
- *  A request (api_key 0) is timestamp int64, subject string, metadata array<int16>, body string; its response is id int32, timestamp
- *  int64, subject string, body string. Nothing in the codec knows of Echo: these are two schemas, and structures with names for C.
+ *  A request (api_key 0) is timestamp int64, subject string, metadata array<int16>, body string; its response is id int32, timestamp int64,
+ *  subject string, body string. The codec knows nothing of Echo: these are two ordinary schemas, plus structures with named members for C.
  *
  *      const int16_t metadata[] = {1, 2, 3};
  *      const sb_echo_request request = {.timestamp = 9999, .subject = "test", .subject_size = 4,
@@ -21,13 +21,13 @@ SB_BEGIN_DECLS
  *  What a structure points to is borrowed: from the caller when it is added, from the batch when it was read.
  *
  *  ## Threads and fork
- *  As of the builder or batch.
+ *  Those of the builder or batch.
  *
  *  ## Errors
- *  As of sb_builder_add and sb_batch_get_values.
+ *  Those of sb_builder_add and sb_batch_get_values.
  *
  *  ## Limits
- *  As of the builder. */
+ *  Those of the builder. */
 
 /** An Echo request. Frozen: it never grows. */
 typedef struct sb_echo_request {

@@ -13,13 +13,13 @@ SB_BEGIN_DECLS
  *      if (sb_version() >> 16 != SB_VERSION_MAJOR) return 1;
  *
  *  ## Ownership
- *  Nothing is handed out.
+ *  Nothing needs to be closed.
  *
  *  ## Threads and fork
  *  Any thread. A forked child keeps its parent's instance id.
  *
  *  ## Errors
- *  Only sb_check_instance has one. sb_block_check_instance and its like (memory.h, view.h) find a second image by what it made.
+ *  Only sb_check_instance can fail. sb_block_check_instance and its like (memory.h, view.h) find a second image by what it made.
  *
  *  ## Limits
  *  Each part of a version is at most 255, the major one 65535. */
@@ -36,24 +36,24 @@ SB_BEGIN_DECLS
  *  Since: 1.0 */
 SB_API SB_FUNCTION uint32_t sb_version(void);
 
-/** Returns a digest of the annotated headers that the library was built from. It is for diagnosis, and must be equal only between the
- *  parts of one Python wheel; programs compare sb_version().
+/** Returns a digest of the annotated headers that the library was built from. It is for diagnosis; only the parts of one Python wheel must
+ *  have the same. Programs compare sb_version().
  *
  *  Ownership: none.      Threads: any.
  *  Errors: none.
  *  Since: 1.0 */
 SB_API SB_FUNCTION uint64_t sb_abi_digest(void);
 
-/** Returns a number that differs between any two images of the library, also between two copies in one process. Equal numbers mean one
- *  image, and so one pool.
+/** Returns a number that differs between any two images of the library, including two copies in one process. Equal numbers mean one image,
+ *  and so one pool.
  *
  *  Ownership: none.      Threads: any.
  *  Errors: none.
  *  Since: 1.0 */
 SB_API SB_FUNCTION uint64_t sb_instance_id(void);
 
-/** Checks that `instance_id`, which another part of the process got from sb_instance_id, is that of this image. Handles and blocks of a second
- *  image must not come here: ask before they do.
+/** Checks that `instance_id`, which another part of the process got from sb_instance_id, is that of this image. Handles and blocks of a
+ *  second image must never be passed to this one: check first.
  *
  *  Ownership: none.      Threads: any.
  *  Errors: SB_UNSUPPORTED when the other part uses a second image; the message says where this one is, and what to do.

@@ -7,8 +7,8 @@ SB_BEGIN_DECLS
 
 /** # Parser and batch: from a stream of frames to rows
  *
- *  A parser receives bytes in any portions, and decodes all complete frames in one call into a batch. One call per batch, not per
- *  message, is what makes it fast from every language.
+ *  A parser takes bytes in any portions, and decodes all complete frames into a batch in one call. One call per batch instead of one per
+ *  message is what makes it fast from every language.
  *
  *      sb_parser *parser = NULL;
  *      sb_batch *batch = NULL;
@@ -29,8 +29,8 @@ SB_BEGIN_DECLS
  *  There are three ways in: sb_parser_feed copies bytes; sb_parser_buffer lends the parser's own memory to read into, without a
  *  copy; sb_parser_position and sb_parser_receive take bytes from a buffer that the caller keeps.
  *
- *  And there are two ways out: row by row (sb_batch_get_values), or column by column (sb_batch_get_column), which is what languages that
- *  are slow by the value, and those who compute over many messages, want:
+ *  And there are two ways out: row by row (sb_batch_get_values), or column by column (sb_batch_get_column), which suits languages that are
+ *  slow per value, and computations over many messages:
  *
  *      const void *times;
  *      size_t size, item_size;
@@ -38,24 +38,24 @@ SB_BEGIN_DECLS
  *      sum((const int64_t *)times, size / item_size);
  *
  *  ## Ownership
- *  A batch keeps the memory that its rows and errors show, also when the parser goes on or is closed; it is not reused before. What a batch hands
- *  out is valid until the batch is parsed into again, cleared or closed.
+ *  A batch keeps the memory that its rows and errors show, even after the parser goes on or is closed; until then the memory is not reused.
+ *  Pointers from a batch are valid until the batch is parsed into again, cleared or closed.
  *
  *  ## Threads and fork
  *  One user of a parser or batch at a time.
  *
  *  ## Errors
  *  A bad body or an unknown api_key is an entry in the batch's errors, and parsing goes on at the next frame. A Size that is negative,
- *  smaller than the header, or above the limit ends the stream: the parse that meets it returns SB_OK with the rows before it and an
- *  entry in the errors; every later call returns the status, a parse with an empty batch.
+ *  smaller than the header, or above the limit ends the stream: the parse that meets it returns SB_OK, with the rows before it and an entry
+ *  in the errors; every later call returns that status, and a parse leaves the batch empty.
  *
- *  Values and columns may be made from the frames after the parse. Where somebody who shares the parser's memory has changed the frames
- *  meanwhile, what is shown may be wrong, or asking returns SB_CORRUPT; nothing outside the frames is read.
+ *  Values and columns may be made from the frames after the parse. If somebody who shares the parser's memory has changed the frames
+ *  meanwhile, the result may be wrong or SB_CORRUPT; nothing outside the frames is read.
  *
  *  ## Limits
- *  max_frame_size limits the value of Size, and is checked on its fourth byte. No memory is taken for bytes that have not arrived, a
- *  receive block of 64 KiB aside. At most SB_PARSER_SCHEMAS_MAX schemas. A frame that is refused takes 24 bytes beside its own; what is wrong
- *  with it is put in words by sb_batch_get_error. */
+ *  max_frame_size limits the value of Size, and is checked on its fourth byte. No memory is taken for bytes that have not arrived, except a
+ *  receive block of 64 KiB. At most SB_PARSER_SCHEMAS_MAX schemas. A refused frame takes 24 bytes besides its own; sb_batch_get_error puts
+ *  into words what is wrong with it. */
 
 #define SB_MAX_FRAME_SIZE_DEFAULT 1048576 /* the value of Size */
 #define SB_PARSER_SCHEMAS_MAX 256
@@ -69,7 +69,7 @@ typedef struct sb_parser_options {
   int32_t max_frame_size;        /**< largest value of Size; 0: SB_MAX_FRAME_SIZE_DEFAULT */
   SB_NULLABLE sb_memory *memory; /**< where received bytes lie, kept alive by the parser; NULL: the default pool */
   int64_t receive_position;      /**< where sb_parser_position lets the caller's buffer be written: 0, n, or -n from its end */
-  bool accept_extra;             /**< bytes after the last field, as newer peers send, are no error */
+  bool accept_extra;             /**< bytes after the last field, as newer peers send, are not an error */
   uint8_t reserved[7];           /**< 0 */
 } sb_parser_options;
 
@@ -82,7 +82,7 @@ typedef struct sb_row {
   int8_t sequence;
 } sb_row;
 
-/** A column that is not a field: what the heads of the rows say, and which of the batch's rows they are. */
+/** A column that is not a field: a member of the rows' heads, or the index of each row in the batch. */
 enum {
   SB_COLUMN_SEQUENCE = -1,      /**< int8 */
   SB_COLUMN_API_KEY = -2,       /**< int8 */
@@ -93,7 +93,7 @@ enum {
 /** A part of a column. Integers have values only. Value i of a string or array is the `lengths[i]` values from `offsets[i]` on; string j
  *  of the arrays of strings is the `item_lengths[j]` values from `item_offsets[j]` on. */
 enum {
-  SB_PART_VALUES = 0,       /**< integers: as wide as the field; arrays of them: the items, one array behind the other; strings: bytes */
+  SB_PART_VALUES = 0,       /**< integers: as wide as the field; arrays of them: the items, one array after another; strings: bytes */
   SB_PART_OFFSETS = 1,      /**< strings and arrays: int64, where each begins, in bytes for a string, in items for an array */
   SB_PART_LENGTHS = 2,      /**< strings and arrays: int32, bytes or items */
   SB_PART_ITEM_OFFSETS = 3, /**< arrays of strings: int64, where each string of all arrays begins, in bytes */
@@ -120,7 +120,7 @@ SB_API SB_CONSTRUCTOR sb_status sb_parser_open(SB_IN SB_COUNT(schema_count) sb_s
 /** Appends a copy of `size` bytes to what has been received.
  *
  *  Ownership: `data` is borrowed for the call.      Threads: one user of `parser` at a time.
- *  Errors: SB_NO_MEMORY, nothing is appended then; the status that ended the stream, after a parse has met it.
+ *  Errors: SB_NO_MEMORY, and nothing is appended; the status that ended the stream, after a parse has met it.
  *  Since: 1.0 */
 SB_API SB_METHOD SB_CALLS_BACK sb_status sb_parser_feed(sb_parser *parser, SB_IN SB_COUNT(size) const void *data, size_t size);
 
@@ -139,7 +139,7 @@ SB_API SB_METHOD SB_CALLS_BACK sb_status sb_parser_buffer(sb_parser *parser, SB_
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_parser_commit(sb_parser *parser, size_t size);
 
-/** Stores from where a buffer of the caller's with `buffer_size` bytes is to be written next: 0, n, or -n from its end. The option
+/** Stores the position at which the caller's buffer of `buffer_size` bytes is to be written next: 0, n, or -n from its end. The option
  *  receive_position decides it; as received bytes are copied out at once, the whole buffer from there on is always free.
  *
  *  Ownership: none.      Threads: one user of `parser` at a time.
@@ -147,7 +147,7 @@ SB_API SB_METHOD sb_status sb_parser_commit(sb_parser *parser, size_t size);
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_parser_position(sb_parser *parser, size_t buffer_size, SB_OUT int64_t *position);
 
-/** Appends a copy of the `count` bytes that were received in the caller's `buffer` at the position that sb_parser_position tells.
+/** Appends a copy of the `count` bytes that were received in the caller's `buffer` at the position from sb_parser_position.
  *
  *  Ownership: `buffer` is borrowed for the call, and free for the next bytes after it.      Threads: one user of `parser` at a time.
  *  Errors: SB_OUT_OF_RANGE when `count` bytes do not fit between the position and the end of the buffer; otherwise as sb_parser_feed.
@@ -158,7 +158,7 @@ SB_API SB_METHOD SB_CALLS_BACK sb_status sb_parser_receive(sb_parser *parser, SB
 /** Decodes every complete frame that has been received into `batch`, whose former content is dropped.
  *
  *  Ownership: `batch` keeps the memory it shows.      Threads: one user of `parser` and of `batch` at a time.
- *  Errors: SB_NO_MEMORY, the frames are then parsed by the next call; the status that ended the stream at an earlier call.
+ *  Errors: SB_NO_MEMORY, and the next call parses the frames; the status that ended the stream at an earlier call.
  *  Since: 1.0 */
 SB_API SB_METHOD SB_BLOCKING sb_status sb_parser_parse(sb_parser *parser, sb_batch *batch);
 
@@ -211,8 +211,8 @@ SB_API SB_METHOD size_t sb_batch_row_count(const sb_batch *batch);
  *  Since: 1.0 */
 SB_API SB_METHOD size_t sb_batch_error_count(const sb_batch *batch);
 
-/** Returns how many bytes were missing for the next frame: 4 minus what is there while its Size is not complete, the rest of the
- *  frame then, 0 after the end of the stream. So 4 means either that nothing of the next frame has come, or that a frame lacks 4 bytes.
+/** Returns how many bytes were missing for the next frame: while its Size is not complete, 4 minus the bytes that are there; then the rest
+ *  of the frame; 0 after the end of the stream. So 4 means either that nothing of the next frame has come, or that a frame lacks 4 bytes.
  *
  *  Ownership: none.      Threads: one user of `batch` at a time.
  *  Errors: none.
@@ -234,8 +234,8 @@ SB_API SB_METHOD sb_status sb_batch_get_row(const sb_batch *batch, size_t index,
 SB_API SB_METHOD sb_status sb_batch_get_rows(const sb_batch *batch, SB_OUT SB_BORROWED(batch) SB_COUNT(row_count) const sb_row **rows,
                                              SB_OUT size_t *row_count);
 
-/** Stores the values of the row at `index`, one per field of its schema, in its order. Where the last batch was read by columns only, a parse
- *  leaves the values out, and the first call makes those of all rows.
+/** Stores the values of the row at `index`, one per field of its schema, in its order. If the previous content was read by columns only, a
+ *  parse leaves the values out, and the first call makes those of all rows.
  *
  *  Ownership: `*values` and what they show are valid until `batch` is parsed into, cleared or closed.      Threads: one user of `batch` at a time.
  *  Errors: SB_OUT_OF_RANGE when there is no such row; SB_NO_MEMORY; SB_CORRUPT, see the top.
@@ -257,9 +257,8 @@ SB_API SB_NATIVE SB_METHOD sb_status sb_batch_get_all_values(const sb_batch *bat
 /** Stores address and size in bytes of a part of a column: one field, or SB_COLUMN_..., of all rows that follow the schema at
  *  `schema_index` of the parser, in the machine's own byte order and aligned. `*item_size` is the size of one item in bytes.
  *
- *  The bytes of strings are not copied: SB_PART_VALUES of a string is all that was received of the batch's frames, the same for
- *  each column, and offsets count from its start. All else is made when it is first asked for, that of all fields of a schema at once, and
- *  kept.
+ *  The bytes of strings are not copied: SB_PART_VALUES of a string is all received bytes of the batch's frames, the same for each column,
+ *  and offsets count from its start. Everything else is made when it is first asked for, for all fields of a schema at once, and kept.
  *
  *  Ownership: `*data` is valid until `batch` is parsed into, cleared or closed, and NULL only where `*size` is 0.      Threads: one user of
  *  `batch` at a time.
@@ -291,8 +290,8 @@ SB_API SB_METHOD sb_status sb_batch_get_error(const sb_batch *batch, size_t inde
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_batch_get_schema(const sb_batch *batch, size_t schema_index, SB_OUT SB_OWNED sb_schema **schema);
 
-/** Exchanges the contents of two batches, in constant time. So rows are kept while their batch is parsed into again: what it handed out
- *  goes with the content, and is valid until `other` is parsed into, cleared or closed.
+/** Exchanges the contents of two batches, in constant time. This keeps rows valid while their batch is reused for another parse: pointers
+ *  into the content move with it, and are valid until `other` is parsed into, cleared or closed.
  *
  *  Ownership: none.      Threads: one user of `batch` and of `other` at a time.
  *  Errors: none; nothing happens where one is NULL.

@@ -31,7 +31,7 @@ SB_BEGIN_DECLS
 
 typedef struct sb_pipeline sb_pipeline;
 
-/** Makes a pipeline with nothing in flight. The first sequence is 0, 127 is followed by -128, those in flight are skipped.
+/** Makes a pipeline with nothing in flight. The first sequence is 0, 127 is followed by -128, and sequences in flight are skipped.
  *
  *  Ownership: the caller closes `*pipeline`.      Threads: any.
  *  Errors: SB_NO_MEMORY.

@@ -28,19 +28,19 @@ SB_BEGIN_DECLS
  *  last one put back frees the pool.
  *
  *  ## Threads and fork
- *  Every function may be called from any thread at any time, sb_pool_close aside: nobody may use the handle after it, and blocks that
- *  are still out go back by sb_pool_put(NULL, data). A forked child gets its own copy of the pool; blocks that other threads held at
- *  the fork count as outstanding there.
+ *  Every function except sb_pool_close may be called from any thread at any time. Nobody may use the handle after sb_pool_close; blocks
+ *  that are still out go back through sb_pool_put(NULL, data). A forked child gets its own copy of the pool; blocks that other threads held
+ *  at the fork count as outstanding there.
  *
  *  ## Errors
  *  A size of 0 or above SB_BLOCK_SIZE_MAX is SB_INVALID_ARGUMENT. A pointer that is not a block of this pool, or that has been put
  *  back already, is SB_INVALID_ARGUMENT, and nothing changes.
  *
- *  ## Looking for wrong use
- *  Three options make a pool slower and show more. `poison_on_put` fills what is put back, so that who reads it afterwards sees
- *  0xDBDB... `guard_pages` gives each block pages of its own between pages that nobody may touch, and takes its pages away when it is put
- *  back: an access past its end or after the put stops the program (SIGSEGV) where it happens. `trace` notes for every block where it was
- *  taken; sb_pool_get_place tells of how many blocks each place has not put back.
+ *  ## Finding misuse
+ *  Three options make a pool slower, and make misuse visible. `poison_on_put` fills what is put back, so that a later read sees 0xDBDB...
+ *  `guard_pages` gives each block pages of its own between pages that nobody may touch, and takes its pages away when it is put back: an
+ *  access past its end or after the put stops the program (SIGSEGV) where it happens. `trace` notes for every block where it was taken;
+ *  sb_pool_get_place shows how many blocks taken at each place are still out.
  *
  *  ## Limits
  *  At most SB_POOL_CLASSES_MAX classes. Alignment is at most SB_POOL_ALIGNMENT_MAX. At most SB_POOL_MANY_MAX blocks in one call. A pool
@@ -73,7 +73,7 @@ typedef struct sb_pool_options {
   uint64_t thread_bytes_max;    /**< bytes of free blocks that one thread may keep for itself; 0: 62 blocks or 1 MiB of each class */
 } sb_pool_options;
 
-/** What one size class of a pool did so far. */
+/** What one size class of a pool has done so far. */
 typedef struct sb_pool_class_stats {
   uint32_t struct_size;     /**< bytes; the caller sets it to sizeof(sb_pool_class_stats) */
   uint32_t block_size;      /**< bytes; 0 for the blocks above the largest class */
@@ -81,10 +81,10 @@ typedef struct sb_pool_class_stats {
   uint64_t misses;          /**< gets that needed fresh memory */
   uint64_t outstanding;     /**< blocks that are out */
   uint64_t kept;            /**< free blocks kept for reuse */
-  uint64_t outstanding_max; /**< most blocks out at one time, looked at when a thread gets one that it did not keep itself, and now */
+  uint64_t outstanding_max; /**< most blocks out at one time, sampled when a get misses the thread's cache, and on this call */
 } sb_pool_class_stats;
 
-/** What a pool did so far, over all classes. */
+/** What a pool has done so far, over all classes. */
 typedef struct sb_pool_stats {
   uint32_t struct_size;  /**< bytes; the caller sets it to sizeof(sb_pool_stats) */
   uint32_t class_count;  /**< classes, without the one for larger blocks */
@@ -126,33 +126,34 @@ SB_API SB_CONSTRUCTOR sb_status sb_pool_open(SB_IN SB_NULLABLE const sb_pool_opt
  *
  *  Ownership: the caller puts `*data` back with sb_pool_put.
  *  Threads: any.
- *  Errors: SB_INVALID_ARGUMENT for a size of 0 or above SB_BLOCK_SIZE_MAX; SB_NO_MEMORY at the pool's byte limit or the system's end.
+ *  Errors: SB_INVALID_ARGUMENT for a size of 0 or above SB_BLOCK_SIZE_MAX; SB_NO_MEMORY at the pool's byte limit or when the system is out
+ *  of memory.
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_pool_get(sb_pool *pool, size_t size, SB_OUT SB_OWNED SB_COUNT(size) void **data);
 
-/** Puts `data` back. Size, class and pool are found from the address, so that they can't be given wrongly; `pool` may be NULL.
+/** Puts `data` back. The size, class and pool are found from the address, so the caller cannot get them wrong; `pool` may be NULL.
  *
  *  Ownership: `data` is taken over, unless an error is returned.
- *  Threads: any, also another than the one that got it.
- *  Errors: SB_INVALID_ARGUMENT when `data` is NULL, is no block of this pool, or has been put back already.
+ *  Threads: any, not only the one that got it.
+ *  Errors: SB_INVALID_ARGUMENT when `data` is NULL, is not a block of this pool, or has been put back already.
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_pool_put(SB_NULLABLE sb_pool *pool, SB_TAKES void *data);
 
 /** Gets `count` blocks of at least `size` bytes each: all of them or none.
  *
- *  Ownership: the caller puts each back, by sb_pool_put or sb_pool_put_many, together or one by one.
+ *  Ownership: the caller puts each back with sb_pool_put or sb_pool_put_many, together or one by one.
  *  Threads: any.
  *  Errors: as sb_pool_get; SB_INVALID_ARGUMENT for a count above SB_POOL_MANY_MAX. A count of 0 succeeds and does nothing.
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_pool_get_many(sb_pool *pool, size_t size, size_t count, SB_OUT SB_OWNED SB_COUNT(count) void *blocks[]);
 
-/** Puts `count` blocks back: all of them or none. They may be of different classes, and if `pool` is NULL of different pools.
+/** Puts `count` blocks back: all of them or none. They may be of different classes and, if `pool` is NULL, of different pools.
  *
  *  Ownership: the blocks are taken over, unless an error is returned; the array is borrowed.
- *  Threads: any, also another than the one that got them.
- *  Errors: as sb_pool_put, when any of them is wrong or stands there twice: then all stay out. SB_INVALID_ARGUMENT for a count above
- *  SB_POOL_MANY_MAX. A count of 0 succeeds and does nothing. Where another thread wrongly puts one of them in the same instant, the others may
- *  be back when the error is returned.
+ *  Threads: any, not only the one that got them.
+ *  Errors: as sb_pool_put, when any of them is wrong or is listed twice: then all stay out. SB_INVALID_ARGUMENT for a count above
+ *  SB_POOL_MANY_MAX. A count of 0 succeeds and does nothing. Where another thread wrongly puts one of them at the same instant, the others
+ *  may be back when the error is returned.
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_pool_put_many(SB_NULLABLE sb_pool *pool, SB_TAKES SB_COUNT(count) void *const blocks[], size_t count);
 
@@ -166,7 +167,7 @@ SB_API SB_METHOD SB_CALLS_BACK sb_status sb_pool_get_block(sb_pool *pool, size_t
 
 /** Opens the pool as a memory provider.
  *
- *  Ownership: the caller closes `*memory`; the pool lives until that and its blocks have gone, also after sb_pool_close.
+ *  Ownership: the caller closes `*memory`; the pool lives until that and its blocks have gone, even after sb_pool_close.
  *  Threads: any.
  *  Errors: SB_NO_MEMORY.
  *  Since: 1.0 */
@@ -174,7 +175,7 @@ SB_API SB_METHOD sb_status sb_pool_memory(sb_pool *pool, SB_OUT SB_OWNED sb_memo
 
 /** Checks that `pool` was made by this image of the library, as sb_block_check_instance does for a block.
  *
- *  Ownership: borrowed, also when it is refused.      Threads: any.
+ *  Ownership: borrowed, even when it is refused.      Threads: any.
  *  Errors: as sb_block_check_instance.
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_pool_check_instance(const sb_pool *pool, SB_OUT SB_NULLABLE sb_error *error);
@@ -186,55 +187,56 @@ SB_API SB_METHOD sb_status sb_pool_check_instance(const sb_pool *pool, SB_OUT SB
  *  Since: 1.0 */
 SB_API_VOID SB_METHOD SB_BLOCKING void sb_pool_trim(sb_pool *pool);
 
-/** Tells what the pool did so far.
+/** Gets what the pool has done so far.
  *
  *  Ownership: `stats` is the caller's.      Threads: any.
- *  Errors: SB_INVALID_ARGUMENT when struct_size is too small to be one of ours.
+ *  Errors: SB_INVALID_ARGUMENT when struct_size is smaller than in version 1.0.
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_pool_get_stats(sb_pool *pool, SB_OUT sb_pool_stats *stats);
 
-/** Tells what the class at `index` did so far. Classes are sorted by size; the index class_count stands for blocks above the largest.
+/** Gets what the class at `index` has done so far. Classes are sorted by size; the index class_count stands for blocks above the largest.
  *
  *  Ownership: `stats` is the caller's.      Threads: any.
- *  Errors: SB_INVALID_ARGUMENT when struct_size is too small to be one of ours; SB_OUT_OF_RANGE when there is no such class.
+ *  Errors: SB_INVALID_ARGUMENT when struct_size is smaller than in version 1.0; SB_OUT_OF_RANGE when there is no such class.
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_pool_get_class_stats(sb_pool *pool, uint32_t index, SB_OUT sb_pool_class_stats *stats);
 
-/** Says where the block at `data` was taken, in a pool with the option `trace`: sb_pool_get_place shows it. `data` may also be the address of
- *  an sb_block's bytes. Of a longer tag the end is kept, because paths end with what matters.
+/** Notes where the block at `data` was taken, in a pool with the option `trace`, for sb_pool_get_place to show. `data` may also be the
+ *  address of an sb_block's bytes. If the tag is too long its end is kept, because the end of a path is what matters.
  *
  *  Ownership: `data` stays the caller's; `tag` is copied.      Threads: any.
- *  Errors: SB_UNSUPPORTED when the pool does not trace; SB_INVALID_ARGUMENT when `data` is no block of this pool that is out; SB_NO_MEMORY.
+ *  Errors: SB_UNSUPPORTED when the pool does not trace; SB_INVALID_ARGUMENT when `data` is not a block of this pool that is out;
+ *  SB_NO_MEMORY.
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_pool_tag(sb_pool *pool, SB_IN void *data, SB_IN const char *tag);
 
-/** Tells of the place at `index`, from 0, how many of the blocks taken there are out: what leaks, and whose it is. A place keeps its index;
- *  a new one comes behind the last. After 4,096 places all others are one.
+/** Gets how many blocks taken at the place at `index`, from 0, are still out, to find leaks and their owners. A place keeps its index; new
+ *  places are added at the end. After 4,096 places all others count as one.
  *
  *  Ownership: `place` is the caller's.      Threads: any.
- *  Errors: SB_UNSUPPORTED when the pool does not trace; SB_OUT_OF_RANGE when there are no more places; SB_INVALID_ARGUMENT when struct_size is
- *  too small to be one of ours.
+ *  Errors: SB_UNSUPPORTED when the pool does not trace; SB_OUT_OF_RANGE when there are no more places; SB_INVALID_ARGUMENT when struct_size
+ *  is smaller than in version 1.0.
  *  Since: 1.0 */
 SB_API SB_METHOD SB_BLOCKING sb_status sb_pool_get_place(sb_pool *pool, size_t index, SB_OUT sb_pool_place *place);
 
-/** Makes a number that stands for the pool where a pointer must not: it cannot dangle. The drop-in functions of bytepool.h take the address
- *  of one. The first ones of a process are random.
+/** Makes a number that stands for the pool where a pointer would be unsafe: unlike a pointer, it cannot dangle. The drop-in functions of
+ *  bytepool.h take the address of one. The first ones of a process are random.
  *
- *  Ownership: the caller gives the number back by sb_pool_handle_free; it does not keep the pool open.      Threads: any.
- *  Errors: SB_NO_MEMORY, also when 65,536 handles exist.
+ *  Ownership: the caller gives the number back with sb_pool_handle_free; it does not keep the pool open.      Threads: any.
+ *  Errors: SB_NO_MEMORY, including when 65,536 handles exist.
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_pool_handle(sb_pool *pool, SB_OUT uint64_t *handle);
 
 /** Does sb_pool_get for the pool of a handle.
  *
- *  Ownership: the caller puts `*data` back with sb_pool_handle_put or sb_pool_put.      Threads: any, also while another closes the pool.
+ *  Ownership: the caller puts `*data` back with sb_pool_handle_put or sb_pool_put.      Threads: any, even while another closes the pool.
  *  Errors: as sb_pool_get; SB_NOT_FOUND when there is no such handle; SB_CLOSED when the pool has been closed.
  *  Since: 1.0 */
 SB_API SB_FUNCTION sb_status sb_pool_handle_get(uint64_t handle, size_t size, SB_OUT SB_OWNED SB_COUNT(size) void **data);
 
-/** Does sb_pool_put for the pool of a handle, also after the pool has been closed.
+/** Does sb_pool_put for the pool of a handle, even after the pool has been closed.
  *
- *  Ownership: `data` is taken over, unless an error is returned.      Threads: any, also while another closes the pool.
+ *  Ownership: `data` is taken over, unless an error is returned.      Threads: any, even while another closes the pool.
  *  Errors: as sb_pool_put; SB_NOT_FOUND when there is no such handle.
  *  Since: 1.0 */
 SB_API SB_FUNCTION sb_status sb_pool_handle_put(uint64_t handle, SB_TAKES void *data);

@@ -21,7 +21,7 @@
 #include <samebytes/view.h>
 #include <samebytes/visits.h>
 
-/* Stands on the others. */
+/* These build on the others. */
 #include <samebytes/arrow.h>
 #include <samebytes/client.h>
 

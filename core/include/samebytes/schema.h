@@ -8,7 +8,7 @@ SB_BEGIN_DECLS
 /** # Schema: what a message is made of
  *
  *  A schema names a message, its direction, its api_key, and its fields in the order in which they lie in the frame. docs/wire-format.md
- *  states every byte. Builders and parsers work by schemas; Echo is one of them (echo.h).
+ *  states every byte. Builders and parsers are driven by schemas; Echo (echo.h) is defined by two of them.
  *
  *      const sb_schema_field fields[] = {{"time", SB_TYPE_INT64, 0}, {"tags", SB_TYPE_ARRAY_STRING, 0}};
  *      sb_schema *schema = NULL;
@@ -16,7 +16,7 @@ SB_BEGIN_DECLS
  *      if (sb_schema_open("Event", SB_DIRECTION_REQUEST, 7, fields, 2, &schema, &error) != SB_OK) fail(error.message);
  *
  *  ## Ownership
- *  Handles are counted. Builders and parsers keep the schemas they use.
+ *  Handles are counted. Builders and parsers keep the schemas they use alive.
  *
  *  ## Threads and fork
  *  A schema never changes; any thread may use it at any time.

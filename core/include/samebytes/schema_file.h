@@ -5,7 +5,7 @@
 
 SB_BEGIN_DECLS
 
-/** # Schema file: schemas as text that every language reads alike
+/** # Schema file: schemas as text that every language reads in the same way
  *
  *  A schema file lists messages. Programs in different languages that load the same file speak of the same messages.
  *
@@ -17,9 +17,9 @@ SB_BEGIN_DECLS
  *      }
  *      message Stored response 7 { id int32; }
  *
- *  A field is its name, its type (int8, int16, int32, int64, string, or array<T> with T one of these) and a semicolon. Behind
- *  request or response stands the api_key, a decimal number from -128 to 127 of any number of digits. A `#` begins a comment that ends with
- *  the line. White space separates words and has no other meaning.
+ *  A field is its name, its type (int8, int16, int32, int64, string, or array<T> with T one of these) and a semicolon. The api_key follows
+ *  request or response: a decimal number from -128 to 127 with any number of digits. A `#` begins a comment that ends with the line. White
+ *  space separates words and has no other meaning.
  *
  *      sb_schema_file *file = NULL;
  *      sb_schema *reading = NULL;
@@ -29,7 +29,7 @@ SB_BEGIN_DECLS
  *      sb_schema_file_close(file);
  *
  *  ## Ownership
- *  The text is read by sb_schema_file_open and not kept. Schemas that were handed out outlive the file.
+ *  The text is read by sb_schema_file_open and not kept. Schemas from a file outlive it.
  *
  *  ## Threads and fork
  *  A schema file never changes; any thread may use it at any time.
@@ -46,10 +46,10 @@ typedef struct sb_schema_file sb_schema_file;
 
 /** Reads the schemas that `text` describes.
  *
- *  Ownership: the caller closes `*file`; `text` and `name`, which stands in messages (NULL or empty: "schema"), are borrowed for the call.
+ *  Ownership: the caller closes `*file`; `text` and `name`, which messages mention (NULL or empty: "schema"), are borrowed for the call.
  *  Threads: any.
- *  Errors: SB_INVALID_ARGUMENT with line and reason when the text is wrong or a name or api_key is repeated; SB_TOO_LARGE for too long a
- *  text or too many fields; SB_NO_MEMORY.
+ *  Errors: SB_INVALID_ARGUMENT with line and reason when the text is wrong or a name or api_key is repeated; SB_TOO_LARGE for a text that
+ *  is too long, or too many fields; SB_NO_MEMORY.
  *  Since: 1.0 */
 SB_API SB_CONSTRUCTOR sb_status sb_schema_file_open(SB_IN SB_COUNT(size) const void *text, size_t size, SB_IN SB_NULLABLE const char *name,
                                                     SB_OUT SB_OWNED sb_schema_file **file, SB_OUT SB_NULLABLE sb_error *error);
@@ -75,7 +75,7 @@ SB_API SB_METHOD sb_status sb_schema_file_get(const sb_schema_file *file, size_t
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_schema_file_find(const sb_schema_file *file, SB_IN const char *name, SB_OUT SB_OWNED sb_schema **schema);
 
-/** Closes the file. NULL is allowed. Schemas that were handed out stay valid.
+/** Closes the file. NULL is allowed. Schemas that came from it stay valid.
  *
  *  Ownership: takes `file`.      Threads: any; nobody may use `file` during or after the call.
  *  Errors: none.

@@ -59,15 +59,15 @@ enum {
 /** What failed, where, and what to do about it. Frozen: it never grows. */
 typedef struct sb_error {
   int32_t status;        /**< the sb_status that was returned, or that a batch reports */
-  int32_t system_error;  /**< errno of the system call that was refused; 0 where the system refused nothing */
+  int32_t system_error;  /**< errno of the system call that failed; 0 when the system refused nothing */
   int64_t stream_offset; /**< bytes from the start of the stream to the failing field; 0 where there is no stream */
   int64_t frame_offset;  /**< bytes from the start of the frame to the failing field */
-  int64_t frame;         /**< index of the frame in its stream, good and bad ones counted; SB_NO_FRAME if none */
+  int64_t frame;         /**< index of the frame in its stream, counting good and bad ones; SB_NO_FRAME if none */
   char field[64];        /**< the field that failed; empty if none */
   char message[256];     /**< a sentence for people */
 } sb_error;
 
-/** Returns the name of `status` as C spells it, such as "SB_CORRUPT", or "SB_UNKNOWN_STATUS" for a number that is none.
+/** Returns the name of `status` as C spells it, such as "SB_CORRUPT", or "SB_UNKNOWN_STATUS" for any other number.
  *
  *  Ownership: a constant.      Threads: any.
  *  Errors: none.

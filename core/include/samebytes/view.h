@@ -7,9 +7,8 @@ SB_BEGIN_DECLS
 
 /** # View: immutable bytes that are shared, not copied
  *
- *  An sb_view is a sequence of bytes that lie in one or more blocks ("spans"). Copying a view, or taking a range of it, shares the
- *  blocks; the bytes never change while a view shows them. What is called read removes bytes at the front, what is called peek or copy
- *  leaves them.
+ *  An sb_view is a sequence of bytes that lie in one or more blocks ("spans"). Copying a view, or taking a range of it, shares the blocks;
+ *  the bytes never change while a view shows them. Functions named read remove bytes from the front; those named peek or copy leave them.
  *
  *      sb_view *view = NULL, *middle = NULL;
  *      if (sb_view_open("0123456789", 10, NULL, &view) != SB_OK) return 1;
@@ -63,7 +62,7 @@ SB_API SB_CONSTRUCTOR SB_CALLS_BACK sb_status sb_view_open(SB_IN SB_NULLABLE SB_
  *  Since: 1.0 */
 SB_API SB_CONSTRUCTOR sb_status sb_view_open_block(SB_TAKES sb_block *block, size_t size, SB_OUT SB_OWNED sb_view **view);
 
-/** Makes a view of the bytes of all `views`, one behind the other, without copying.
+/** Makes a view of the bytes of all `views`, one after another, without copying.
  *
  *  Ownership: the caller closes `*view`; `views` are borrowed for the call.      Threads: one user of each at a time.
  *  Errors: SB_INVALID_ARGUMENT when one of `views` is NULL; SB_TOO_LARGE; SB_NO_MEMORY.
@@ -93,17 +92,17 @@ SB_API SB_METHOD size_t sb_view_span_count(const sb_view *view);
 SB_API SB_METHOD sb_status sb_view_span(const sb_view *view, size_t index, SB_OUT SB_BORROWED(view) SB_COUNT(size) const void **data,
                                         SB_OUT size_t *size);
 
-/** Tells the metadata of the block that the span at `index` lies in, as sb_block_set_metadata or the provider gave it; 0 and NULL when
- *  nobody did.
+/** Gets the metadata of the block that the span at `index` lies in, as sb_block_set_metadata or the provider set it; 0 and NULL when nobody
+ *  did.
  *
- *  Ownership: `*metadata` belongs to who gave it.      Threads: one user of `view` at a time.
+ *  Ownership: `*metadata` belongs to whoever set it.      Threads: one user of `view` at a time.
  *  Errors: SB_OUT_OF_RANGE when there is no such span.
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_view_span_metadata(const sb_view *view, size_t index, SB_OUT uint64_t *key,
                                                  SB_OUT SB_BORROWED(forever) const void **metadata);
 
-/** Stores the pieces of the bytes from `offset` on, at most `iovec_max` of them, for writev or sendmsg; `*iovec_count` tells how many they
- *  are. The pieces are read only, whatever the type says.
+/** Stores the pieces of the bytes from `offset` on, at most `iovec_max` of them, for writev or sendmsg; `*iovec_count` is their number. The
+ *  pieces are read only, whatever the type says.
  *
  *  Ownership: the pieces are valid until `view` is changed or closed.      Threads: one user of `view` at a time.
  *  Errors: SB_OUT_OF_RANGE when the view ends before `offset`.
@@ -111,25 +110,25 @@ SB_API SB_METHOD sb_status sb_view_span_metadata(const sb_view *view, size_t ind
 SB_API SB_METHOD sb_status sb_view_get_iovec(const sb_view *view, size_t offset, SB_OUT SB_COUNT(iovec_max) sb_iovec *iovec,
                                              size_t iovec_max, SB_OUT size_t *iovec_count);
 
-/** Keeps the bytes of the span at `index` where they are until the pin is closed, whatever becomes of `view`: for the kernel, or for another
- *  language, that has been told the address by sb_view_span. It takes no memory. To pin all spans, keep an sb_view_copy.
+/** Keeps the bytes of the span at `index` where they are until the pin is closed, whatever becomes of `view`: for the kernel or another
+ *  language that uses the address from sb_view_span. It takes no memory. To pin all spans, keep an sb_view_copy.
  *
  *  Ownership: the caller closes `*pin`, on any thread.      Threads: one user of `view` at a time.
  *  Errors: SB_OUT_OF_RANGE when there is no such span.
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_view_pin(const sb_view *view, size_t index, SB_OUT SB_OWNED sb_pin **pin);
 
-/** Tells which provider the memory of the first span is of; for an empty view the default pool.
+/** Opens the provider that the memory of the first span comes from; for an empty view, the default pool.
  *
  *  Ownership: the caller closes `*memory`.      Threads: one user of `view` at a time.
- *  Errors: SB_CLOSED when the provider has been closed, and lives only until its last block is back; SB_NO_MEMORY.
+ *  Errors: SB_CLOSED when the provider has been closed and lives only until its last block is back; SB_NO_MEMORY.
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_view_memory(const sb_view *view, SB_OUT SB_OWNED sb_memory **memory);
 
 /** Checks that the memory of all spans was made by this image of the library, as sb_block_check_instance does for a block. An empty view has
  *  none, and passes.
  *
- *  Ownership: borrowed, also when it is refused.      Threads: one user of `view` at a time.
+ *  Ownership: borrowed, even when it is refused.      Threads: one user of `view` at a time.
  *  Errors: as sb_block_check_instance.
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_view_check_instance(const sb_view *view, SB_OUT SB_NULLABLE sb_error *error);
@@ -187,7 +186,7 @@ SB_API SB_METHOD sb_status sb_view_copy_bytes(const sb_view *view, size_t offset
 /** Stores the integer of `size` bytes that the view begins with, and removes it. For an unsigned one cast `*value` to that type.
  *
  *  Ownership: none.      Threads: one user of `view` at a time.
- *  Errors: SB_INVALID_ARGUMENT when `size` is not 1, 2, 4 or 8, or `order` is none of SB_ORDER_...; SB_OUT_OF_RANGE when there are fewer
+ *  Errors: SB_INVALID_ARGUMENT when `size` is not 1, 2, 4 or 8, or `order` is not one of SB_ORDER_...; SB_OUT_OF_RANGE when there are fewer
  *  bytes. `view` is then unchanged.
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_view_read_int(sb_view *view, uint32_t size, int32_t order, SB_OUT int64_t *value);
@@ -195,8 +194,8 @@ SB_API SB_METHOD sb_status sb_view_read_int(sb_view *view, uint32_t size, int32_
 /** Stores the floating-point number (IEEE 754) of `size` bytes that the view begins with, and removes it.
  *
  *  Ownership: none.      Threads: one user of `view` at a time.
- *  Errors: SB_INVALID_ARGUMENT when `size` is not 4 or 8, or `order` is none of SB_ORDER_...; SB_OUT_OF_RANGE when there are fewer bytes.
- *  `view` is then unchanged.
+ *  Errors: SB_INVALID_ARGUMENT when `size` is not 4 or 8, or `order` is not one of SB_ORDER_...; SB_OUT_OF_RANGE when there are fewer
+ *  bytes. `view` is then unchanged.
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_view_read_float(sb_view *view, uint32_t size, int32_t order, SB_OUT double *value);
 
@@ -214,7 +213,7 @@ SB_API SB_METHOD sb_status sb_view_peek_int(const sb_view *view, size_t offset, 
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_view_peek_float(const sb_view *view, size_t offset, uint32_t size, int32_t order, SB_OUT double *value);
 
-/** Tells whether both views show the same bytes, however they are cut into spans.
+/** Returns whether both views show the same bytes, however they are cut into spans.
  *
  *  Ownership: none.      Threads: one user of each at a time.
  *  Errors: none.
@@ -222,15 +221,15 @@ SB_API SB_METHOD sb_status sb_view_peek_float(const sb_view *view, size_t offset
 SB_API SB_METHOD bool sb_view_equals(const sb_view *view, const sb_view *other);
 
 /** Orders views by their bytes, as memcmp does, however they are cut into spans: -1 when `view` comes first, 0 when both are equal, 1
- *  otherwise. A view comes before those that go on where it ends.
+ *  otherwise. A view comes before a longer one that begins with the same bytes.
  *
  *  Ownership: none.      Threads: one user of each at a time.
  *  Errors: none.
  *  Since: 1.0 */
 SB_API SB_METHOD int32_t sb_view_compare(const sb_view *view, const sb_view *other);
 
-/** Returns a hash of the bytes, the same however they are cut into spans. Another `seed` gives another hash. It is the same on all machines,
- *  but may be another in the next version, so do not store it; it is no protection against somebody who knows the seed.
+/** Returns a hash of the bytes, the same however they are cut into spans. A different `seed` gives a different hash. It is the same on all
+ *  machines, but may change in the next version, so do not store it; it does not protect against somebody who knows the seed.
  *
  *  Ownership: none.      Threads: one user of `view` at a time.
  *  Errors: none.
@@ -244,7 +243,7 @@ SB_API SB_METHOD uint64_t sb_view_hash(const sb_view *view, uint64_t seed);
  *  Since: 1.0 */
 SB_API_VOID SB_DESTRUCTOR void sb_view_close(SB_TAKES SB_NULLABLE sb_view *view);
 
-/** Closes the pin: the bytes may go. NULL is allowed.
+/** Closes the pin, so that the bytes may be released. NULL is allowed.
  *
  *  Ownership: takes `pin`.      Threads: any.
  *  Errors: none.

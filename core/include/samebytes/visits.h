@@ -24,49 +24,51 @@ SB_BEGIN_DECLS
  *      if (sb_visit_manager_finish(manager, &error) != SB_OK) fail(error.message);
  *      sb_visit_manager_close(manager);
  *
- *  Visits are ordered by time; among equal times, by arrival. A visit_id that the user has is ignored, and adding it is a success: the
- *  same add may be repeated. An evicted id may come again. A visit older than all of a user who has max_visits is a success and not kept.
+ *  Visits are ordered by time; among equal times, by arrival. A visit with a visit_id that the user already has is ignored, and adding it
+ *  is a success: the same add may be repeated. An evicted visit_id may be added again. Adding a visit that is older than all of a user who
+ *  has max_visits is a success, but the visit is not kept.
  *
  *  ## Ownership
- *  url and text are copied. What reading hands out (sb_visits, sb_visit_users) is a snapshot that belongs to the caller and never changes.
+ *  url and text are copied. Reads return snapshots (sb_visits, sb_visit_users) that belong to the caller and never change.
  *
  *  ## Threads and fork
- *  Any thread may call any function of a manager at any time, finish and close aside, which come last. Reads run beside each other;
- *  changes take turns, and in the mode SB_DURABILITY_ALWAYS share a sync. Nobody starves, and nobody waits for more than a bounded step of
- *  what another does: a batch of changes, one user, or some pages of an index or a compaction. A thread that is cancelled (pthread_cancel)
- *  inside a call ends after it. sb_visits, sb_visit_users and sb_visit_scan have one user at a time. One process writes a file at a time;
- *  readers open it with `read_only`, and may briefly show a change whose write then failed. The lock is on the file, by whatever name it
- *  was opened, and ends when the handle is closed or its process ends. In a forked child the parent's handles refuse everything with
- *  SB_CLOSED; the child closes them and opens its own.
+ *  Any thread may call any function of a manager at any time, except finish and close, which come last. Reads run in parallel; changes take
+ *  turns, and with SB_DURABILITY_ALWAYS they share a sync. Nobody starves, and nobody waits for more than a bounded step of another's work:
+ *  a batch of changes, one user, or some pages of an index or a compaction. A thread that is cancelled (pthread_cancel) inside a call ends
+ *  after it. sb_visits, sb_visit_users and sb_visit_scan have one user at a time. One process writes a file at a time; readers open it with
+ *  `read_only`, and may briefly show a change whose write then failed. The lock is on the file, by whatever name it was opened, and ends
+ *  when the handle is closed or its process ends. In a forked child the parent's handles refuse everything with SB_CLOSED; the child closes
+ *  them and opens its own.
  *
  *  ## Errors
  *  Every function that touches the store returns SB_CLOSED after sb_visit_manager_finish and in a forked child, SB_IO when the system
  *  fails, SB_CORRUPT with the offset in `error.stream_offset` when the file contradicts its format, and SB_NO_MEMORY. Changes return
- *  SB_UNSUPPORTED through a read-only handle. A change that failed was not made, unless an fsync failed: then every later change fails
- *  with SB_IO, and what a new open finds may include it. When the path leads to the open file no longer, because that was moved, replaced
- *  or removed, every change, sync and finish return SB_NOT_FOUND from then on, and reads go on; docs/visits.md has each case. A store other than the file may return SB_UNAVAILABLE and SB_TIMEOUT, and
- *  SB_UNSUPPORTED for what it cannot do.
+ *  SB_UNSUPPORTED through a read-only handle. A change that failed was not made, unless an fsync failed: then every later change fails with
+ *  SB_IO, and what a new open finds may include it. When the path no longer leads to the open file, because the file was moved, replaced or
+ *  removed, every change, sync and finish returns SB_NOT_FOUND from then on, and reads go on; docs/visits.md has each case. A store other
+ *  than the file may return SB_UNAVAILABLE and SB_TIMEOUT, and SB_UNSUPPORTED for what it cannot do.
  *
  *  ## Limits
- *  url and text: SB_VISIT_TEXT_MAX bytes each, any but NUL. The visits of one user: 4 GiB, and a file 8 TiB; a change that goes beyond is
- *  refused with SB_TOO_LARGE. The last component of the path: SB_VISIT_PATH_MAX bytes. Times are nanoseconds since the Unix epoch, UTC. */
+ *  url and text: SB_VISIT_TEXT_MAX bytes each, of any value but NUL. The visits of one user: 4 GiB. A file: 8 TiB. A change that exceeds a
+ *  limit is refused with SB_TOO_LARGE. The last component of the path: SB_VISIT_PATH_MAX bytes. Times are nanoseconds since the Unix epoch,
+ *  UTC. */
 
 #define SB_VISIT_TEXT_MAX 0x4000000         /* bytes of url, and of text */
 #define SB_VISIT_PATH_MAX 240               /* bytes of the path's last component */
-#define SB_VISITS_MAX_DEFAULT 10            /* max_visits of a new file, where the options do not say */
-#define SB_VISIT_MEMORY_DEFAULT 0x40000000  /* bytes of users in memory, where the options do not say */
+#define SB_VISITS_MAX_DEFAULT 10            /* max_visits of a new file, unless the options say otherwise */
+#define SB_VISIT_MEMORY_DEFAULT 0x40000000  /* bytes of users in memory, unless the options say otherwise */
 #define SB_VISIT_NOW (-9223372036854775807) /* as time_ns of a visit to add: now, and never earlier than the user's newest */
 
 /** When an acknowledged change is on disk. A killed process loses nothing in any mode. */
 enum {
-  SB_DURABILITY_NONE = 0,     /**< when the system likes, at sync, and at a clean close */
+  SB_DURABILITY_NONE = 0,     /**< whenever the system writes it, at sync, and at a clean close */
   SB_DURABILITY_INTERVAL = 1, /**< interval_ms after it at the latest, by a thread of the library */
   SB_DURABILITY_ALWAYS = 2    /**< before the call returns; concurrent calls share one sync */
 };
 
-/** What a store does beside the calls that change visits. */
+/** Work that a store does besides the calls that change visits. */
 enum {
-  SB_VISIT_WORK_COMPACTION = 1, /**< writes the file anew where more than half of it is dead */
+  SB_VISIT_WORK_COMPACTION = 1, /**< rewrites the file when more than half of it is dead */
   SB_VISIT_WORK_INDEX = 2       /**< notes where the visits of each user lie, so that opening is fast and users can leave the memory */
 };
 
@@ -104,7 +106,7 @@ typedef struct sb_visit_report {
   int64_t damaged_offset; /**< of the first of them; -1: none */
 } sb_visit_report;
 
-/** What a store holds and did so far. */
+/** What a store holds and has done so far. */
 typedef struct sb_visit_stats {
   uint32_t struct_size; /**< bytes; the caller sets it to sizeof(sb_visit_stats) */
   uint32_t max_visits;  /**< visits kept per user */
@@ -122,21 +124,21 @@ typedef struct sb_visit_stats {
   bool compacting;              /**< a compaction is under way */
   bool poisoned;                /**< an fsync failed; changes are refused */
   uint8_t reserved[5];          /**< 0 */
-  uint64_t dead_bytes;          /**< of file_bytes, what is not live: visits that are no more, indexes, padding */
+  uint64_t dead_bytes;          /**< of file_bytes, what is not live: deleted or evicted visits, indexes, padding */
   uint64_t memory_bytes;        /**< that users in memory take */
-  uint64_t damaged_users;       /**< whom the last compaction by this handle could not read, and copied as they are */
+  uint64_t damaged_users;       /**< users that the last compaction by this handle could not read, and copied as they are */
   uint64_t failures;            /**< of compactions and indexes, by this handle */
-  int64_t failure_time_ns;      /**< of the last of them, since the Unix epoch; this and what follows: 0 when that has succeeded since */
+  int64_t failure_time_ns;      /**< of the last failure, since the Unix epoch; it and the fields below are 0 once that work succeeded */
   int32_t failure_work;         /**< SB_VISIT_WORK_... */
   int32_t failure_status;       /**< sb_status; SB_CORRUPT: the rest was compacted */
-  int32_t failure_system_error; /**< errno, where the system refused something; EBUSY: the file is mounted by itself */
+  int32_t failure_system_error; /**< errno, if the system refused something; EBUSY: the file is mounted by itself */
   uint32_t reserved_too;        /**< 0 */
 } sb_visit_stats;
 
 /** A store of visits, one function per operation: what a store other than the file provides. All may be called from several threads at
- *  once, except `close`, which comes last. A function that is NULL answers SB_UNSUPPORTED; add, recent, delete_visits, clear, users and
- *  scan must be there. Arguments have been checked. `deadline_ns` is a time of the clock CLOCK_MONOTONIC, 0 for none; a store that waits returns
- *  SB_TIMEOUT after it, and then may or may not have made the change: every operation may be repeated. */
+ *  once, except `close`, which comes last. A function that is NULL returns SB_UNSUPPORTED; add, recent, delete_visits, clear, users and
+ *  scan must be there. Arguments have been checked. `deadline_ns` is a time of the clock CLOCK_MONOTONIC, 0 for none; a store that waits
+ *  returns SB_TIMEOUT after it, and then may or may not have made the change: every operation may be repeated. */
 typedef struct SB_NATIVE sb_visit_store {
   uint32_t struct_size; /**< bytes; the caller sets it to sizeof(sb_visit_store) */
   uint32_t reserved;    /**< 0 */
@@ -145,7 +147,7 @@ typedef struct SB_NATIVE sb_visit_store {
   sb_status (*add)(void *context, const sb_visit *visits, size_t count, int64_t deadline_ns, sb_error *error);
   /** Puts the visits of each of `users`, newest first, into `visits` (sb_visits_put). */
   sb_status (*recent)(void *context, const uint32_t *users, size_t user_count, sb_visits *visits, int64_t deadline_ns, sb_error *error);
-  /** Deletes visits of one user; tells whether any was there. */
+  /** Deletes visits of one user; `*found`: whether any was there. */
   sb_status (*delete_visits)(void *context, uint32_t user, const uint32_t *visit_ids, size_t count, bool *found, int64_t deadline_ns,
                              sb_error *error);
   /** Deletes all visits of one user; with `erase` their bytes are gone from the storage when it returns. */
@@ -155,7 +157,7 @@ typedef struct SB_NATIVE sb_visit_store {
   /** Puts the visits of whole users, from the user `*next` on and ascending, newest first for each, into `visits`, until there are at
    *  least `visits_min` or no more users; then sets `*next` to the user to go on with, 1 << 32 at the end. */
   sb_status (*scan)(void *context, uint64_t *next, size_t visits_min, sb_visits *visits, int64_t deadline_ns, sb_error *error);
-  /** What was acknowledged is durable when it returns. */
+  /** When it returns, everything acknowledged is durable. */
   sb_status (*sync)(void *context, int64_t deadline_ns, sb_error *error);
   sb_status (*copy_to)(void *context, const char *path, int64_t deadline_ns, sb_error *error);
   sb_status (*compact)(void *context, int64_t deadline_ns, sb_error *error);
@@ -164,7 +166,7 @@ typedef struct SB_NATIVE sb_visit_store {
   sb_status (*get_stats)(void *context, sb_visit_stats *stats, int64_t deadline_ns, sb_error *error);
   /** The last step that can fail; only `close` is called after it. */
   sb_status (*finish)(void *context, int64_t deadline_ns, sb_error *error);
-  /** Frees the store. Called once, also without `finish`. */
+  /** Frees the store. Called once, even without `finish`. */
   void (*close)(void *context);
 } sb_visit_store;
 
@@ -175,13 +177,14 @@ typedef struct sb_visit_manager_options {
   int32_t durability;   /**< SB_DURABILITY_... */
   uint32_t interval_ms; /**< of SB_DURABILITY_INTERVAL; 0: 100 */
   uint32_t timeout_ms;  /**< of one operation of a store that waits for something, such as a network; 0: none. The file does not */
-  bool read_only;       /**< no lock and no change; shows a consistent state of the file, also beside a writer */
+  bool read_only;       /**< no lock and no change; shows a consistent state of the file, even while another handle writes it */
   /** Compact in a thread of the library, which starts for this only. Otherwise the calls that change visits do it, a piece each. */
   bool compact_in_thread;
   uint8_t reserved[2];                               /**< 0 */
   SB_NATIVE SB_NULLABLE const sb_visit_store *store; /**< copied; taken over by a successful open; NULL: the file at `path` */
-  /** How long an open waits for a file that another handle writes, before SB_LOCKED; 0: not at all. It looks again and again, at first each
-   *  millisecond, then each 20, and at the end. Nobody queues: who closes a file and opens it again at once may keep others out. */
+  /** How long an open waits for a file that another handle writes, before SB_LOCKED; 0: not at all. It polls, at first every millisecond,
+   *  later every 20, and once more at the end. There is no queue: whoever closes a file and opens it again at once may keep others
+   *  out. */
   uint32_t lock_timeout_ms;
   /** Bytes that users in memory may take, 0: SB_VISIT_MEMORY_DEFAULT. Above it users leave the memory, and are read from the file when they
    *  are asked for; those who were changed stay until the next index, which then comes earlier. */
@@ -195,14 +198,14 @@ typedef struct sb_visit_manager_options {
  *  Since: 1.0 */
 SB_API_VOID SB_INIT void sb_visit_manager_options_init(SB_OUT sb_visit_manager_options *options, size_t struct_size);
 
-/** Opens the file at `path`, or makes it. A file of the old format is upgraded, and kept as `path`.v0; an unsynced tail is cut off, and
+/** Opens the file at `path`, or creates it. A file of the old format is upgraded, and kept as `path`.v0; an unsynced tail is cut off, and
  *  kept as `path`.cut. A symbolic link is followed to its file, which must be there. `path`.new, under which a file that replaces `path` is
  *  built, `path`.lock, `path`.v0 and `path`.cut are the store's own names: no new file is made under such a name beside another file.
  *
  *  Ownership: the caller closes `*manager`; NULL options mean the defaults.      Threads: any.
  *  Errors: SB_LOCKED when another handle writes the file, after lock_timeout_ms; SB_CORRUPT for a damaged file, which stays untouched;
- *  SB_NOT_FOUND when there is none and `read_only` is set, or when only a mount leads to a file that was removed; SB_UNSUPPORTED for a file of a newer library; SB_INVALID_ARGUMENT for a path that is no file, or an option out of
- *  its range; SB_IO; SB_NO_MEMORY.
+ *  SB_NOT_FOUND when there is none and `read_only` is set, or when only a mount leads to a file that was removed; SB_UNSUPPORTED for a file
+ *  of a newer library; SB_INVALID_ARGUMENT for a path that is not a file, or an option out of its range; SB_IO; SB_NO_MEMORY.
  *  Since: 1.0 */
 SB_API SB_CONSTRUCTOR SB_BLOCKING sb_status sb_visit_manager_open(SB_IN const char *path,
                                                                   SB_IN SB_NULLABLE const sb_visit_manager_options *options,
@@ -229,7 +232,7 @@ SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_add_visit_at(sb_visit_ma
                                                                      SB_IN SB_NULLABLE SB_COUNT(text_size) const void *text,
                                                                      size_t text_size, int64_t time_ns, SB_OUT SB_NULLABLE sb_error *error);
 
-/** Adds visits of any users, in order. Either all are added or none, a crash aside, which may keep the first of them only.
+/** Adds visits of any users, in order. Either all are added or none, except that a crash may keep only the first ones.
  *
  *  Ownership: `visits` and what they show are copied.      Threads: any.
  *  Errors: as sb_visit_manager_add_visit_at, with the index of the visit in `error.frame`.
@@ -239,12 +242,12 @@ SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_add_visits(sb_visit_mana
                                                                    SB_OUT SB_NULLABLE sb_error *error);
 
 /** Adds visits of any users, in order, from columns: of each visit one number of `users` and of `visit_ids`, one string of `urls` and of
- *  `texts`, and one of `times_ns`, SB_VISIT_NOW included; where there are no times, all are added now. Either all are added or none, a
- *  crash aside, which may keep the first of them only.
+ *  `texts`, and one of `times_ns`, SB_VISIT_NOW included; without times, all are added now. Either all are added or none, except that a
+ *  crash may keep only the first ones.
  *
  *  Ownership: all is borrowed for the call, and what it shows is copied.      Threads: any.
- *  Errors: SB_INVALID_ARGUMENT, with the column's name, when it does not have as many values as there are users; SB_OUT_OF_RANGE for an offset and
- *  a length outside of the values; otherwise as sb_visit_manager_add_visits, with the index of the visit in `error.frame`.
+ *  Errors: SB_INVALID_ARGUMENT, with the column's name, when it does not have as many values as there are users; SB_OUT_OF_RANGE for an
+ *  offset and a length outside the values; otherwise as sb_visit_manager_add_visits, with the index of the visit in `error.frame`.
  *  Since: 1.0 */
 SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_add_visit_columns(
     sb_visit_manager *manager, SB_IN SB_COUNT(user_count) const uint32_t *users, size_t user_count,
@@ -281,17 +284,17 @@ SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_delete_visits(sb_visit_m
                                                                       size_t visit_id_count, SB_OUT bool *found,
                                                                       SB_OUT SB_NULLABLE sb_error *error);
 
-/** Deletes all visits of `user`, also where they cannot be read because the file is damaged there. With `erase` their bytes are also gone from the file when it returns, which rewrites it; files that
- *  were kept beside it (.cut, .v0) stay.
+/** Deletes all visits of `user`, even if they cannot be read because the file is damaged there. With `erase` their bytes are also gone from
+ *  the file when it returns, which rewrites it; files that were kept beside it (.cut, .v0) stay.
  *
  *  Ownership: none.      Threads: any.
- *  Errors: see the top. When only the erasing failed, the visits are deleted all the same.
+ *  Errors: see the top. When only the erasing failed, the visits are still deleted.
  *  Since: 1.0 */
 SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_clear_user(sb_visit_manager *manager, uint32_t user, bool erase,
                                                                    SB_OUT SB_NULLABLE sb_error *error);
 
-/** Makes a list of the users who have visits, ascending, each as of the moment when the list comes to it. It reads no visits. Of a user who
- *  cannot be read because the file is damaged there, it says how many visits there were.
+/** Makes a list of the users who have visits, ascending, each as of the moment when the list reaches it. It reads no visits. For a user who
+ *  cannot be read because the file is damaged there, it has the number of visits that there were.
  *
  *  Ownership: the caller closes `*users`.      Threads: any.
  *  Errors: see the top.
@@ -299,9 +302,9 @@ SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_clear_user(sb_visit_mana
 SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_users(sb_visit_manager *manager, SB_OUT SB_OWNED sb_visit_users **users,
                                                               SB_OUT SB_NULLABLE sb_error *error);
 
-/** Begins a walk over all visits, by user ascending. Each user is shown as of the moment when the walk comes to it.
+/** Begins a walk over all visits, by user ascending. Each user is shown as of the moment when the walk reaches it.
  *
- *  Ownership: the caller closes `*scan`; when `manager` was closed, it refuses with SB_CLOSED.      Threads: any.
+ *  Ownership: the caller closes `*scan`; once `manager` is closed, the scan returns SB_CLOSED.      Threads: any.
  *  Errors: SB_CLOSED; SB_NO_MEMORY.
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_visit_manager_scan(sb_visit_manager *manager, SB_OUT SB_OWNED sb_visit_scan **scan,
@@ -311,34 +314,35 @@ SB_API SB_METHOD sb_status sb_visit_manager_scan(sb_visit_manager *manager, SB_O
  *  store's mode, and its owner and group where the system allows that.
  *
  *  Ownership: none.      Threads: any.
- *  Errors: SB_INVALID_ARGUMENT when `path` exists, or is a name that a store beside it takes for itself; SB_UNSUPPORTED where the store is no file, or one of the old format; otherwise see the
- *  top. Where it fails, there is no new file.
+ *  Errors: SB_INVALID_ARGUMENT when `path` exists, or is a name that a store next to it reserves; SB_UNSUPPORTED when the store is not a
+ *  file, or is a file of the old format; otherwise see the top. On failure there is no new file.
  *  Since: 1.0 */
 SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_copy_to(sb_visit_manager *manager, SB_IN const char *path,
                                                                 SB_OUT SB_NULLABLE sb_error *error);
 
-/** Writes the file anew with what is live, in steps between which others go on. It keeps its mode, and its owner and group where the
- *  system allows that. Users who cannot be read are copied as they are, and counted in sb_visit_stats.damaged_users; clear_user gives
- *  them up.
+/** Rewrites the file with live data only, in steps between which other calls go on. It keeps its mode, and its owner and group where the
+ *  system allows that. Users who cannot be read are copied as they are, and counted in sb_visit_stats.damaged_users; clear_user gives them
+ *  up.
  *
  *  Ownership: none.      Threads: any.
- *  Errors: see the top; SB_UNSUPPORTED for a file with several hard links, of which the others would keep the old content. The old file is
- *  then still in place, unless the last sync, that of the folder, failed, which poisons the handle.
+ *  Errors: see the top; SB_UNSUPPORTED for a file with several hard links, because the others would keep the old content. On failure the
+ *  old file is still in place, unless the last sync, that of the folder, failed, which poisons the handle.
  *  Since: 1.0 */
 SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_compact(sb_visit_manager *manager, SB_OUT SB_NULLABLE sb_error *error);
 
 /** Waits until everything acknowledged before the call is on disk.
  *
  *  Ownership: none.      Threads: any.
- *  Errors: SB_IO, and the handle is poisoned; SB_NOT_FOUND when it is on disk, and the path does not lead there; otherwise see the top.
+ *  Errors: SB_IO, and the handle is poisoned; SB_NOT_FOUND when everything is on disk but the path does not lead there; otherwise see the
+ *  top.
  *  Since: 1.0 */
 SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_sync(sb_visit_manager *manager, SB_OUT SB_NULLABLE sb_error *error);
 
-/** Reads on: brings a read-only handle to the file's present state, and stores in `*changed` whether that is another one.
+/** Reads on: brings a read-only handle to the file's present state, and stores in `*changed` whether it has changed.
  *
  *  Ownership: none.      Threads: any.
- *  Errors: SB_UNSUPPORTED for a handle that writes; otherwise see the top, and the handle shows what it showed before, or the first of
- *  what came since; the next refresh that succeeds tells of it.
+ *  Errors: SB_UNSUPPORTED for a handle that writes; otherwise see the top, and the handle shows what it showed before, or the first of what
+ *  came since; the next successful refresh reports it.
  *  Since: 1.0 */
 SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_refresh(sb_visit_manager *manager, SB_OUT bool *changed,
                                                                 SB_OUT SB_NULLABLE sb_error *error);
@@ -346,40 +350,40 @@ SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_refresh(sb_visit_manager
 /** Reads and checks every byte of the file up to its present end.
  *
  *  Ownership: `report` is the caller's.      Threads: any.
- *  Errors: SB_CORRUPT with the offset; SB_INVALID_ARGUMENT when struct_size is too small to be one of ours; otherwise see the top.
+ *  Errors: SB_CORRUPT with the offset; SB_INVALID_ARGUMENT when struct_size is smaller than in version 1.0; otherwise see the top.
  *  Since: 1.0 */
 SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_verify(sb_visit_manager *manager, SB_OUT sb_visit_report *report,
                                                                SB_OUT SB_NULLABLE sb_error *error);
 
-/** Tells what the store holds and did so far.
+/** Gets what the store holds and has done so far.
  *
  *  Ownership: `stats` is the caller's.      Threads: any.
- *  Errors: SB_INVALID_ARGUMENT when struct_size is too small to be one of ours; otherwise see the top.
+ *  Errors: SB_INVALID_ARGUMENT when struct_size is smaller than in version 1.0; otherwise see the top.
  *  Since: 1.0 */
 SB_API SB_METHOD sb_status sb_visit_manager_get_stats(sb_visit_manager *manager, SB_OUT sb_visit_stats *stats,
                                                       SB_OUT SB_NULLABLE sb_error *error);
 
-/** Closes the file cleanly: everything is on disk, the lock is free. It also tells what nobody could be told: that the last compaction which
- *  the store made by itself failed, with the error of that, though everything is on disk. After it only sb_visit_manager_close is of use; a second finish
- *  returns what the first did.
+/** Closes the file cleanly: everything is on disk, the lock is free. It also reports what no earlier call could: if the last compaction
+ *  that the store made by itself failed, finish returns its error, although everything is on disk. After it, call only
+ *  sb_visit_manager_close; a second finish returns what the first did.
  *
  *  Ownership: none.      Threads: nobody else may use `manager` during or after the call.
- *  Errors: SB_IO, or what a compaction failed with, such as SB_CORRUPT for users who cannot be read; SB_NOT_FOUND when all is on disk, and
- *  the path does not lead there. The lock is free all the same, and nothing acknowledged is lost to the end of the process.
+ *  Errors: SB_IO, or what a compaction failed with, such as SB_CORRUPT for users who cannot be read; SB_NOT_FOUND when all is on disk but
+ *  the path does not lead there. In any case the lock is free, and nothing acknowledged is lost to the end of the process.
  *  Since: 1.0 */
 SB_API SB_METHOD SB_BLOCKING sb_status sb_visit_manager_finish(sb_visit_manager *manager, SB_OUT SB_NULLABLE sb_error *error);
 
-/** Closes the manager, finishing it first where nobody did. NULL is allowed.
+/** Closes the manager, finishing it first if finish was not called. NULL is allowed.
  *
  *  Ownership: takes `manager`; snapshots stay valid.      Threads: nobody may use `manager` during or after the call.
  *  Errors: none.
  *  Since: 1.0 */
 SB_API_VOID SB_DESTRUCTOR SB_BLOCKING void sb_visit_manager_close(SB_TAKES SB_NULLABLE sb_visit_manager *manager);
 
-/** Checks every byte of the file at `path`, which nobody need have open.
+/** Checks every byte of the file at `path`, which need not be open.
  *
- *  A slot of the header that a kill or a power failure has torn, and an unsynced tail, are told in `damaged_bytes`: the next open for
- *  writing does without them.
+ *  A header slot torn by a kill or a power failure, and an unsynced tail, count in `damaged_bytes`: the next open for writing does without
+ *  them.
  *
  *  Ownership: `report` is the caller's.      Threads: any.
  *  Errors: SB_CORRUPT with the offset of the first damage; SB_NOT_FOUND; SB_UNSUPPORTED for a file of a newer library;
@@ -388,14 +392,14 @@ SB_API_VOID SB_DESTRUCTOR SB_BLOCKING void sb_visit_manager_close(SB_TAKES SB_NU
 SB_API SB_FUNCTION SB_BLOCKING sb_status sb_verify_visits(SB_IN const char *path, SB_OUT sb_visit_report *report,
                                                           SB_OUT SB_NULLABLE sb_error *error);
 
-/** Copies whatever is valid in the damaged file at `path` into a new file at `target`; the damaged one stays as it is. Any whole record
- *  is found, also when nothing else of the file is left; so a file of what recovery cut off (`path`.cut) is salvaged as well. Of a damaged
- *  file of the old format nothing can be copied. What a damaged record said is missing: visits may be absent, and visits that it deleted may
- *  be back.
+/** Copies whatever is valid in the damaged file at `path` into a new file at `target`; the damaged one stays as it is. Every whole record
+ *  is found, even when nothing else of the file is left, so a file that recovery cut off (`path`.cut) can be salvaged too. Nothing can be
+ *  copied from a damaged file of the old format. What a damaged record said is missing: visits may be absent, and visits that it deleted
+ *  may be back.
  *
  *  Ownership: `report` is the caller's, and says what was found.      Threads: any.
- *  Errors: SB_CORRUPT when nothing in the file is of use; SB_NOT_FOUND; SB_INVALID_ARGUMENT when `target` exists, or is a name that a
- *  store beside it takes for itself; SB_IO; SB_NO_MEMORY.
+ *  Errors: SB_CORRUPT when nothing in the file is usable; SB_NOT_FOUND; SB_INVALID_ARGUMENT when `target` exists, or is a name that a store
+ *  next to it reserves; SB_IO; SB_NO_MEMORY.
  *  Since: 1.0 */
 SB_API SB_FUNCTION SB_BLOCKING sb_status sb_salvage_visits(SB_IN const char *path, SB_IN const char *target, SB_OUT sb_visit_report *report,
                                                            SB_OUT SB_NULLABLE sb_error *error);
@@ -415,7 +419,7 @@ SB_API SB_METHOD sb_status sb_visits_get_all(const sb_visits *visits, SB_OUT SB_
  *  Since: 1.0 */
 SB_API SB_METHOD size_t sb_visits_count(const sb_visits *visits);
 
-/** Makes room for `count` more visits with `bytes` bytes of url and text in total: a hint for stores that know it.
+/** Makes room for `count` more visits with `bytes` bytes of url and text in total: a hint from stores that know it.
  *
  *  Ownership: none.      Threads: one user of `visits` at a time.
  *  Errors: SB_NO_MEMORY.
@@ -425,8 +429,8 @@ SB_API SB_NATIVE SB_METHOD sb_status sb_visits_reserve(sb_visits *visits, size_t
 /** Adds a copy of `visit`. For stores.
  *
  *  Ownership: `visit` is borrowed for the call.      Threads: one user of `visits` at a time.
- *  Errors: SB_INVALID_ARGUMENT where url or text is NULL though its size is not 0; SB_TOO_LARGE above SB_VISIT_TEXT_MAX; SB_NO_MEMORY;
- *  nothing is added then.
+ *  Errors: SB_INVALID_ARGUMENT when url or text is NULL although its size is not 0; SB_TOO_LARGE above SB_VISIT_TEXT_MAX; SB_NO_MEMORY;
+ *  nothing is added on failure.
  *  Since: 1.0 */
 SB_API SB_NATIVE SB_METHOD sb_status sb_visits_put(sb_visits *visits, SB_IN const sb_visit *visit);
 
@@ -460,8 +464,8 @@ SB_API SB_NATIVE SB_METHOD sb_status sb_visit_users_put(sb_visit_users *users, u
  *  Since: 1.0 */
 SB_API_VOID SB_DESTRUCTOR void sb_visit_users_close(SB_TAKES SB_NULLABLE sb_visit_users *users);
 
-/** Makes a snapshot of the visits of the next users, newest first for each, at least `visits_min` visits unless the walk ends, 0 leaving the
- *  number to the library; it is empty when the walk has ended.
+/** Makes a snapshot of the visits of the next users, newest first for each, at least `visits_min` visits unless the walk ends (0 lets the
+ *  library choose); it is empty when the walk has ended.
  *
  *  Ownership: the caller closes `*visits`.      Threads: one user of `scan` at a time.
  *  Errors: see the top; the walk stays where it was.

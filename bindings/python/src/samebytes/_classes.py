@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 class Memory(Handle):
     """Memory: providers, and the blocks they give.
 
-    A Memory is a provider of memory: a pool, the heap, or a wrapper around another one. Whatever holds bytes
-    in this library takes a provider when it is made, and None means the process-wide default pool.
+    A Memory is a provider of memory: a pool, the heap, or a wrapper around another one. Everything in this
+    library that holds bytes is given a provider when it is made; None means the process-wide default pool.
 
     Errors: NoMemoryError when a provider has none left, ProviderError when it broke its contract, IoError
-    when it is one of shared memory and the system refused it a file or a mapping; Memory.get_failure tells
-    more. A failed call changes nothing.
+    when it provides shared memory and the system refused a file or a mapping; Memory.get_failure has the
+    details. A failed call changes nothing.
 
     Limits: A block has 1 to BLOCK_SIZE_MAX bytes.
     """
@@ -62,8 +62,8 @@ class Memory(Handle):
 
     @classmethod
     def open_fixed(cls, block_size: int) -> Self:
-        """Opens a provider whose blocks have exactly `block_size` bytes, whatever is asked for. It serves to
-        test code that must cope with bytes in many pieces.
+        """Opens a provider whose blocks have exactly `block_size` bytes, whatever is asked for. It is for
+        testing code that must cope with bytes in many pieces.
 
         Ownership: the caller closes `memory`.
         Threads: any.
@@ -90,15 +90,15 @@ class Memory(Handle):
     def open_shared(cls, segment_size: int, bytes_max: int) -> Self:
         """Opens a provider of memory that can be sent to other processes. Blocks lie in segments, each an
         anonymous file of its own (memfd), sealed against growing and shrinking. Whoever receives one block of
-        a segment can read, and when it may write the block can also write, all of that segment: use one
+        a segment can read all of that segment and, if it may write the block, also write all of it: use one
         provider per group of peers that trust each other, or `segment_size` 1, which gives each block a
         segment of its own. A segment keeps a file descriptor open.
 
         Ownership: the caller closes `memory`.
         Threads: any.
         Errors: InvalidArgumentError when `segment_size` is above 1 GiB, or `bytes_max` smaller than a
-        segment; NoMemoryError. Segments are made when blocks are asked for, so it is then that the system may
-        refuse them: IoError, and Memory.get_failure says what.
+        segment; NoMemoryError. Segments are made when blocks are asked for, and only then may the system
+        refuse them, with IoError; Memory.get_failure has the details.
         Since: 1.0
         """
         return cls._adopt(layer.sb_memory_open_shared(segment_size, bytes_max))
@@ -121,18 +121,18 @@ class Memory(Handle):
         Threads: any.
         Errors: InvalidArgumentError when `size` is 0 or above BLOCK_SIZE_MAX; NoMemoryError; ProviderError
         when the provider's blocks are smaller than `size`; IoError when the system refuses shared memory for
-        another reason than lack of memory.
+        a reason other than lack of memory.
         Since: 1.0
         """
         with late(self) as _call:
             return public.Block._adopt(layer.sb_memory_get_block(_call, size))
 
     def get_stats(self) -> _records.MemoryStats:
-        """Tells what the provider did so far. The default pool and pools count too.
+        """Gets what the provider has done so far. This includes the default pool and other pools.
 
         Ownership: `stats` is the caller's.
-        Threads: any; while others use the provider the numbers may belong to neighbouring moments.
-        Errors: InvalidArgumentError when struct_size is too small to be one of ours.
+        Threads: any; while others use the provider, the numbers may be from slightly different times.
+        Errors: InvalidArgumentError when struct_size is smaller than in version 1.0.
         Since: 1.0
         """
         with now(self) as _address:
@@ -153,7 +153,7 @@ class Memory(Handle):
     def check_instance(self) -> None:
         """Checks that `memory` was made by this image of the library, as Block.check_instance does for a block.
 
-        Ownership: borrowed, also when it is refused.
+        Ownership: borrowed, even when it is refused.
         Threads: any.
         Errors: as Block.check_instance.
         Since: 1.0
@@ -162,9 +162,9 @@ class Memory(Handle):
             layer.sb_memory_check_instance(_address)
 
     def get_failure(self) -> _records.Error:
-        """Tells the last failure of a provider of functions, or of shared memory: for that, which call the
-        system refused, with its errno as `system_error`. What wraps a provider tells the failure of the one
-        inside.
+        """Gets the last failure of a provider of functions or of shared memory: for the latter, which call the
+        system refused, with its errno as `system_error`. A provider that wraps another gives the failure of
+        the inner one.
 
         Ownership: `error` is the caller's.
         Threads: any.
@@ -178,12 +178,12 @@ class Memory(Handle):
 class Block(_objects.Block, Handle):
     """Memory: providers, and the blocks they give.
 
-    A Memory is a provider of memory: a pool, the heap, or a wrapper around another one. Whatever holds bytes
-    in this library takes a provider when it is made, and None means the process-wide default pool.
+    A Memory is a provider of memory: a pool, the heap, or a wrapper around another one. Everything in this
+    library that holds bytes is given a provider when it is made; None means the process-wide default pool.
 
     Errors: NoMemoryError when a provider has none left, ProviderError when it broke its contract, IoError
-    when it is one of shared memory and the system refused it a file or a mapping; Memory.get_failure tells
-    more. A failed call changes nothing.
+    when it provides shared memory and the system refused a file or a mapping; Memory.get_failure has the
+    details. A failed call changes nothing.
 
     Limits: A block has 1 to BLOCK_SIZE_MAX bytes.
     """
@@ -227,8 +227,8 @@ class Block(_objects.Block, Handle):
             return layer.sb_block_size(_address)
 
     def is_exclusive(self) -> bool:
-        """Tells whether the block has one owner and no slices, so that its owner may write: nobody else sees the
-        bytes.
+        """Returns whether the block has one owner and no slices, so that its owner may write: nobody else sees
+        the bytes.
 
         Ownership: none.
         Threads: any; true stays true while the caller, being that owner, shares nothing; false may become
@@ -240,22 +240,22 @@ class Block(_objects.Block, Handle):
             return layer.sb_block_is_exclusive(_address)
 
     def memory(self) -> public.Memory:
-        """Opens the provider that the block came from, and that it goes back to.
+        """Opens the provider that the block came from and returns to.
 
         Ownership: the caller closes `memory`.
         Threads: any.
-        Errors: ClosedError when the block is one that a closed pool left behind.
+        Errors: ClosedError when the block outlived its pool.
         Since: 1.0
         """
         with now(self) as _address:
             return public.Memory._adopt(layer.sb_block_memory(_address))
 
     def check_instance(self) -> None:
-        """Checks that `block` was made by this image of the library. One that came from another part of the
-        process, as an address, may be of a second image, whose pools this one knows nothing of: ask before
-        anything is done with it. (check_instance tells the same of whole parts.)
+        """Checks that `block` was made by this image of the library. A block that another part of the process
+        passed as an address may belong to a second image, whose pools this one does not know: check it before
+        any other use. (check_instance checks whole parts.)
 
-        Ownership: borrowed, also when it is refused: only the image that made it can close it.
+        Ownership: borrowed, even when it is refused: only the image that made it can close it.
         Threads: any.
         Errors: UnsupportedError when a second image of the same major version made it; the message names
         both, and what to do.
@@ -267,11 +267,11 @@ class Block(_objects.Block, Handle):
     def set_metadata(self, key: int, metadata: int | None = None) -> None:
         """Gives the block metadata, which every slice of it shows from then on (View.span_metadata): a number,
         and an address of something constant, such as a table that says what the number means. Providers may
-        give it when they make the block. Both are 0 at first.
+        set it when they make the block. Both are 0 at first.
 
-        Ownership: what is at `metadata` must never change or go while a slice of the block may be looked at;
-        the library does not look at it.
-        Threads: any; nobody else may look at the block's metadata meanwhile.
+        Ownership: what is at `metadata` must not change or be freed while anybody may still use a slice of
+        the block; the library never reads it.
+        Threads: any; nobody else may read the block's metadata meanwhile.
         Errors: BusyError when the block has other owners.
         Since: 1.0
         """
@@ -279,9 +279,9 @@ class Block(_objects.Block, Handle):
             layer.sb_block_set_metadata(_call, key, metadata)
 
     def get_metadata(self) -> tuple[int, int]:
-        """Tells the block's metadata.
+        """Gets the block's metadata.
 
-        Ownership: `metadata` belongs to who gave it.
+        Ownership: `metadata` belongs to whoever set it.
         Threads: any.
         Errors: none.
         Since: 1.0
@@ -294,8 +294,8 @@ class View(_objects.View, Handle):
     """View: immutable bytes that are shared, not copied.
 
     A View is a sequence of bytes that lie in one or more blocks ("spans"). Copying a view, or taking a range
-    of it, shares the blocks; the bytes never change while a view shows them. What is called read removes
-    bytes at the front, what is called peek or copy leaves them.
+    of it, shares the blocks; the bytes never change while a view shows them. Functions named read remove
+    bytes from the front; those named peek or copy leave them.
 
     Errors: OutOfRangeError for an offset or size past the end, and the view is unchanged; NoMemoryError.
 
@@ -336,7 +336,7 @@ class View(_objects.View, Handle):
 
     @classmethod
     def open_concat(cls, views: Sequence[View]) -> Self:
-        """Makes a view of the bytes of all `views`, one behind the other, without copying.
+        """Makes a view of the bytes of all `views`, one after another, without copying.
 
         Ownership: the caller closes `view`; `views` are borrowed for the call.
         Threads: one user of each at a time.
@@ -370,7 +370,7 @@ class View(_objects.View, Handle):
             return layer.sb_view_span_count(_address)
 
     def span(self, index: int) -> tuple[int, int]:
-        """Stores address and size of the span at `index`.
+        """Returns address and size of the span at `index`.
 
         Ownership: `data` is valid until `view` is changed or closed.
         Threads: one user of `view` at a time.
@@ -381,10 +381,10 @@ class View(_objects.View, Handle):
             return layer.sb_view_span(_call, index)
 
     def span_metadata(self, index: int) -> tuple[int, int]:
-        """Tells the metadata of the block that the span at `index` lies in, as Block.set_metadata or the
-        provider gave it; 0 and None when nobody did.
+        """Gets the metadata of the block that the span at `index` lies in, as Block.set_metadata or the provider
+        set it; 0 and None when nobody did.
 
-        Ownership: `metadata` belongs to who gave it.
+        Ownership: `metadata` belongs to whoever set it.
         Threads: one user of `view` at a time.
         Errors: OutOfRangeError when there is no such span.
         Since: 1.0
@@ -393,8 +393,8 @@ class View(_objects.View, Handle):
             return layer.sb_view_span_metadata(_call, index)
 
     def get_iovec(self, offset: int, iovec_max: int) -> list[_records.Iovec]:
-        """Stores the pieces of the bytes from `offset` on, at most `iovec_max` of them, for writev or sendmsg;
-        `iovec_count` tells how many they are. The pieces are read only, whatever the type says.
+        """Returns the pieces of the bytes from `offset` on, at most `iovec_max` of them, for writev or sendmsg;
+        `iovec_count` is their number. The pieces are read only, whatever the type says.
 
         Ownership: the pieces are valid until `view` is changed or closed.
         Threads: one user of `view` at a time.
@@ -406,8 +406,8 @@ class View(_objects.View, Handle):
 
     def pin(self, index: int) -> public.Pin:
         """Keeps the bytes of the span at `index` where they are until the pin is closed, whatever becomes of
-        `view`: for the kernel, or for another language, that has been told the address by View.span. It takes
-        no memory. To pin all spans, keep a View.copy.
+        `view`: for the kernel or another language that uses the address from View.span. It takes no memory.
+        To pin all spans, keep a View.copy.
 
         Ownership: the caller closes `pin`, on any thread.
         Threads: one user of `view` at a time.
@@ -418,11 +418,11 @@ class View(_objects.View, Handle):
             return public.Pin._adopt(layer.sb_view_pin(_call, index))
 
     def memory(self) -> public.Memory:
-        """Tells which provider the memory of the first span is of; for an empty view the default pool.
+        """Opens the provider that the memory of the first span comes from; for an empty view, the default pool.
 
         Ownership: the caller closes `memory`.
         Threads: one user of `view` at a time.
-        Errors: ClosedError when the provider has been closed, and lives only until its last block is back;
+        Errors: ClosedError when the provider has been closed and lives only until its last block is back;
         NoMemoryError.
         Since: 1.0
         """
@@ -433,7 +433,7 @@ class View(_objects.View, Handle):
         """Checks that the memory of all spans was made by this image of the library, as Block.check_instance
         does for a block. An empty view has none, and passes.
 
-        Ownership: borrowed, also when it is refused.
+        Ownership: borrowed, even when it is refused.
         Threads: one user of `view` at a time.
         Errors: as Block.check_instance.
         Since: 1.0
@@ -523,12 +523,12 @@ class View(_objects.View, Handle):
             layer.sb_view_copy_bytes(_call, offset, data)
 
     def read_int(self, size: int, order: int) -> int:
-        """Stores the integer of `size` bytes that the view begins with, and removes it. For an unsigned one cast
-        `value` to that type.
+        """Returns the integer of `size` bytes that the view begins with, and removes it. For an unsigned one
+        cast `value` to that type.
 
         Ownership: none.
         Threads: one user of `view` at a time.
-        Errors: InvalidArgumentError when `size` is not 1, 2, 4 or 8, or `order` is none of ORDER_...;
+        Errors: InvalidArgumentError when `size` is not 1, 2, 4 or 8, or `order` is not one of ORDER_...;
         OutOfRangeError when there are fewer bytes. `view` is then unchanged.
         Since: 1.0
         """
@@ -536,11 +536,12 @@ class View(_objects.View, Handle):
             return layer.sb_view_read_int(_call, size, order)
 
     def read_float(self, size: int, order: int) -> float:
-        """Stores the floating-point number (IEEE 754) of `size` bytes that the view begins with, and removes it.
+        """Returns the floating-point number (IEEE 754) of `size` bytes that the view begins with, and removes
+        it.
 
         Ownership: none.
         Threads: one user of `view` at a time.
-        Errors: InvalidArgumentError when `size` is not 4 or 8, or `order` is none of ORDER_...;
+        Errors: InvalidArgumentError when `size` is not 4 or 8, or `order` is not one of ORDER_...;
         OutOfRangeError when there are fewer bytes. `view` is then unchanged.
         Since: 1.0
         """
@@ -548,7 +549,7 @@ class View(_objects.View, Handle):
             return layer.sb_view_read_float(_call, size, order)
 
     def peek_int(self, offset: int, size: int, order: int) -> int:
-        """Stores the integer of `size` bytes that begins at `offset`; the view keeps it.
+        """Returns the integer of `size` bytes that begins at `offset`; the view keeps it.
 
         Ownership: none.
         Threads: one user of `view` at a time.
@@ -559,7 +560,7 @@ class View(_objects.View, Handle):
             return layer.sb_view_peek_int(_call, offset, size, order)
 
     def peek_float(self, offset: int, size: int, order: int) -> float:
-        """Stores the floating-point number (IEEE 754) of `size` bytes that begins at `offset`; the view keeps
+        """Returns the floating-point number (IEEE 754) of `size` bytes that begins at `offset`; the view keeps
         it.
 
         Ownership: none.
@@ -571,7 +572,7 @@ class View(_objects.View, Handle):
             return layer.sb_view_peek_float(_call, offset, size, order)
 
     def equals(self, other: View) -> bool:
-        """Tells whether both views show the same bytes, however they are cut into spans.
+        """Returns whether both views show the same bytes, however they are cut into spans.
 
         Ownership: none.
         Threads: one user of each at a time.
@@ -584,7 +585,8 @@ class View(_objects.View, Handle):
 
     def compare(self, other: View) -> int:
         """Orders views by their bytes, as memcmp does, however they are cut into spans: -1 when `view` comes
-        first, 0 when both are equal, 1 otherwise. A view comes before those that go on where it ends.
+        first, 0 when both are equal, 1 otherwise. A view comes before a longer one that begins with the same
+        bytes.
 
         Ownership: none.
         Threads: one user of each at a time.
@@ -596,9 +598,9 @@ class View(_objects.View, Handle):
             return layer.sb_view_compare(_call, _call.of(other))
 
     def hash(self, seed: int) -> int:
-        """Returns a hash of the bytes, the same however they are cut into spans. Another `seed` gives another
-        hash. It is the same on all machines, but may be another in the next version, so do not store it; it
-        is no protection against somebody who knows the seed.
+        """Returns a hash of the bytes, the same however they are cut into spans. A different `seed` gives a
+        different hash. It is the same on all machines, but may change in the next version, so do not store
+        it; it does not protect against somebody who knows the seed.
 
         Ownership: none.
         Threads: one user of `view` at a time.
@@ -613,8 +615,8 @@ class Pin(Handle):
     """View: immutable bytes that are shared, not copied.
 
     A View is a sequence of bytes that lie in one or more blocks ("spans"). Copying a view, or taking a range
-    of it, shares the blocks; the bytes never change while a view shows them. What is called read removes
-    bytes at the front, what is called peek or copy leaves them.
+    of it, shares the blocks; the bytes never change while a view shows them. Functions named read remove
+    bytes from the front; those named peek or copy leave them.
 
     Errors: OutOfRangeError for an offset or size past the end, and the view is unchanged; NoMemoryError.
 
@@ -627,8 +629,8 @@ class Pin(Handle):
 class Buf(Handle):
     """Buf: bytes being written.
 
-    A Buf is a filled part, then room. Bytes are put at the end of the filled part; what is filled is taken as
-    an immutable view while the room stays writable.
+    A Buf has a filled part, followed by room. Bytes are put at the end of the filled part; what is filled is
+    taken as an immutable view while the room stays writable.
 
     Errors: OutOfRangeError when the room or the filled part is too small; NoMemoryError; a call that fails
     leaves the buf unchanged.
@@ -639,7 +641,7 @@ class Buf(Handle):
     _destroy = staticmethod(layer.sb_buf_close)
 
     def __init__(self, memory: Memory | None = None) -> None:
-        """Makes an empty buf without room whose memory comes from `memory`.
+        """Makes an empty buf without room. Its memory will come from `memory`.
 
         Ownership: the caller closes `buf`, which keeps the provider alive by itself.
         Threads: any.
@@ -658,8 +660,8 @@ class Buf(Handle):
         Ownership: takes all of `blocks`; the caller closes `buf`.
         Threads: any.
         Errors: BusyError when a block has other owners, who could write; InvalidArgumentError when one is
-        None or stands there twice; TooLargeError when they exceed the address space together; NoMemoryError.
-        The blocks stay the caller's then.
+        None or is listed twice; TooLargeError when together they exceed the address space; NoMemoryError. On
+        failure the blocks stay the caller's.
         Since: 1.0
         """
         blocks = expect_all(blocks, Block, "blocks")
@@ -745,7 +747,7 @@ class Buf(Handle):
 
         Ownership: none.
         Threads: one user of `buf` at a time.
-        Errors: InvalidArgumentError when `size` is another one, or `order` is none of ORDER_...;
+        Errors: InvalidArgumentError when `size` is any other number, or `order` is not one of ORDER_...;
         OutOfRangeError when `value` does not fit `size` bytes, or the room is smaller. `buf` is then
         unchanged.
         Since: 1.0
@@ -754,12 +756,12 @@ class Buf(Handle):
             layer.sb_buf_put_int(_call, value, size, order)
 
     def put_float(self, value: float, size: int, order: int) -> None:
-        """Adds `value` as a floating-point number (IEEE 754) of `size` bytes (4 or 8). To 4 bytes it is rounded
+        """Adds `value` as a floating-point number (IEEE 754) of `size` bytes (4 or 8). In 4 bytes it is rounded
         to the nearest.
 
         Ownership: none.
         Threads: one user of `buf` at a time.
-        Errors: InvalidArgumentError when `size` is another one, or `order` is none of ORDER_...;
+        Errors: InvalidArgumentError when `size` is any other number, or `order` is not one of ORDER_...;
         OutOfRangeError when `value` is finite but beyond the largest number of 4 bytes, or the room is
         smaller. `buf` is then unchanged.
         Since: 1.0
@@ -780,7 +782,7 @@ class Buf(Handle):
             layer.sb_buf_put_view(_call, _call.of(view))
 
     def peek(self) -> public.View:
-        """Makes a view of all filled bytes; they stay in the buf as well.
+        """Makes a view of all filled bytes, which also stay in the buf.
 
         Ownership: the caller closes `view`.
         Threads: one user of `buf` at a time.
@@ -802,8 +804,8 @@ class Buf(Handle):
             return public.View._adopt(layer.sb_buf_take(_call, size))
 
     def begin(self) -> tuple[int, int]:
-        """Begins direct writing: stores address and size of the first piece of room, for reading from a socket
-        for example. Room is not filled before Buf.commit; without it nothing happened.
+        """Begins direct writing: returns address and size of the first piece of room, for reading from a socket
+        for example. Nothing counts as filled until Buf.commit.
 
         Ownership: `data` may be written until the next call on `buf`.
         Threads: one user of `buf` at a time.
@@ -815,7 +817,7 @@ class Buf(Handle):
 
     def begin_iovec(self, iovec_max: int) -> list[_records.Iovec]:
         """Begins direct writing to all pieces of room, at most `iovec_max`, for readv or recvmsg; `iovec_count`
-        tells how many they are. Room is filled in the order of the pieces, by Buf.commit.
+        is their number. Room is filled in the order of the pieces, by Buf.commit.
 
         Ownership: the pieces may be written until the next call on `buf`.
         Threads: one user of `buf` at a time.
@@ -849,8 +851,8 @@ class Buf(Handle):
             layer.sb_buf_abort(_address)
 
     def split_room(self, size: int) -> public.Buf:
-        """Takes the last `size` bytes of room away into a buf of their own, which is filled apart, on another
-        thread if need be.
+        """Splits the last `size` bytes of room off into a buf of their own, which can be filled separately, on
+        another thread if need be.
 
         Ownership: the caller closes `other`; its provider is that of `buf`.
         Threads: one user of `buf` at a time.
@@ -861,7 +863,7 @@ class Buf(Handle):
             return public.Buf._adopt(layer.sb_buf_split_room(_call, size))
 
     def memory(self) -> public.Memory:
-        """Tells which provider the room comes from.
+        """Opens the provider that the room comes from.
 
         Ownership: the caller closes `memory`.
         Threads: one user of `buf` at a time.
@@ -876,7 +878,7 @@ class Buf(Handle):
         Block.check_instance does for a block. A buf on the default pool that holds nothing has none, and
         passes.
 
-        Ownership: borrowed, also when it is refused.
+        Ownership: borrowed, even when it is refused.
         Threads: one user of `buf` at a time.
         Errors: as Block.check_instance.
         Since: 1.0
@@ -900,8 +902,8 @@ class Schema(Handle):
     """Schema: what a message is made of.
 
     A schema names a message, its direction, its api_key, and its fields in the order in which they lie in the
-    frame. docs/wire-format.md states every byte. Builders and parsers work by schemas; Echo is one of them
-    (echo.h).
+    frame. docs/wire-format.md states every byte. Builders and parsers are driven by schemas; Echo (echo.h) is
+    defined by two of them.
 
     Errors: InvalidArgumentError with a message that names the schema and the field.
 
@@ -986,7 +988,7 @@ class Schema(Handle):
             return layer.sb_schema_field_count(_address)
 
     def get_field(self, index: int) -> _records.SchemaField:
-        """Stores name and type of the field at `index`.
+        """Returns name and type of the field at `index`.
 
         Ownership: the name is valid until the last owner closes the schema.
         Threads: any.
@@ -1001,7 +1003,7 @@ class Schema(Handle):
 
         Ownership: the caller calls `arrow_schema->release`.
         Threads: any.
-        Errors: InvalidArgumentError when `strings` is none of STRINGS_...; NoMemoryError.
+        Errors: InvalidArgumentError when `strings` is not one of STRINGS_...; NoMemoryError.
         Since: 1.0
         """
         with late(self) as _call:
@@ -1011,11 +1013,11 @@ class Schema(Handle):
 class Builder(Handle):
     """Builder: from values to frames.
 
-    A builder turns messages into frames, one behind the other. The size of a frame is known before its first
+    A builder turns messages into frames, one after another. The size of a frame is known before its first
     byte is written.
 
     Errors: OutOfRangeError for an integer that does not fit its field, TooLargeError for a string or array
-    that its length prefix cannot count, both with the field's name; nothing is written then.
+    that its length prefix cannot count, both with the field's name. On failure nothing is written.
 
     Limits: A frame's Size is at most 2^31-1, a string has at most 2^31-1 bytes, an array at most 32,767
     items.
@@ -1024,7 +1026,7 @@ class Builder(Handle):
     _destroy = staticmethod(layer.sb_builder_close)
 
     def __init__(self, memory: Memory | None = None) -> None:
-        """Makes an empty builder whose frames lie in memory of `memory`.
+        """Makes an empty builder whose frames lie in memory from `memory`.
 
         Ownership: the caller closes `builder`, which keeps the provider alive by itself.
         Threads: any.
@@ -1041,8 +1043,8 @@ class Builder(Handle):
         Ownership: all is borrowed for the call.
         Threads: one user of `builder` at a time.
         Errors: InvalidArgumentError when `value_count` is not the schema's, or data is None where size is not
-        0; OutOfRangeError; TooLargeError; NoMemoryError; nothing is added then. The error's `frame` counts
-        the messages added since the last take or clear.
+        0; OutOfRangeError; TooLargeError; NoMemoryError; nothing is added on failure. The error's `frame`
+        counts the messages added since the last take or clear.
         Since: 1.0
         """
         schema = expect(schema, Schema, "schema")
@@ -1060,10 +1062,10 @@ class Builder(Handle):
 
         Ownership: all is borrowed for the call.
         Threads: one user of `builder` at a time.
-        Errors: InvalidArgumentError when `column_count` is not the schema's, or a column has not what `count`
+        Errors: InvalidArgumentError when `column_count` is not the schema's, or a column lacks what `count`
         messages need; OutOfRangeError for an integer that does not fit its field, or an offset and length
-        outside of the values; TooLargeError; NoMemoryError; nothing is added then. The error's `frame` counts
-        the messages added since the last take or clear, and those of the call before it.
+        outside the values; TooLargeError; NoMemoryError; nothing is added on failure. The error's `frame`
+        counts the messages added since the last take or clear, and those of the call before it.
         Since: 1.0
         """
         schema = expect(schema, Schema, "schema")
@@ -1082,10 +1084,10 @@ class Builder(Handle):
 
         Ownership: all is borrowed for the call.
         Threads: one user of `builder` at a time.
-        Errors: InvalidArgumentError when `value_count` is not that of the fields of `count` messages, or data
-        is None where size is not 0; OutOfRangeError; TooLargeError; NoMemoryError; nothing is added then. The
-        error's `frame` counts the messages added since the last take or clear, and those of the call before
-        it.
+        Errors: InvalidArgumentError when `value_count` is not `count` times the number of fields, or data is
+        None where size is not 0; OutOfRangeError; TooLargeError; NoMemoryError; nothing is added on failure.
+        The error's `frame` counts the messages added since the last take or clear, and those of the call
+        before it.
         Since: 1.0
         """
         schema = expect(schema, Schema, "schema")
@@ -1115,7 +1117,7 @@ class Builder(Handle):
             return layer.sb_builder_frame_count(_address)
 
     def take(self) -> public.View:
-        """Takes all frames out as one view, without copying; the builder is empty then.
+        """Takes all frames out as one view, without copying; afterwards the builder is empty.
 
         Ownership: the caller closes `frames`.
         Threads: one user of `builder` at a time.
@@ -1148,14 +1150,14 @@ class Builder(Handle):
             layer.sb_builder_clear(_address)
 
     def truncate(self, size: int, frame_count: int) -> None:
-        """Drops the frames that were added last, and keeps the first `frame_count`, of `size` bytes: what
-        Builder.frame_count and Builder.size returned when there were no others. So several calls that add
-        messages become one that adds all of them, or none.
+        """Drops the newest frames and keeps the first `frame_count`, of `size` bytes: the values that
+        Builder.frame_count and Builder.size returned when there were no others. This makes several calls that
+        add messages all-or-nothing.
 
         Ownership: none.
         Threads: one user of `builder` at a time.
-        Errors: OutOfRangeError when there are fewer frames or bytes, or so many frames cannot have that size;
-        the builder is then unchanged.
+        Errors: OutOfRangeError when there are fewer frames or bytes, or that many frames cannot have that
+        size; the builder is then unchanged.
         Since: 1.0
         """
         with late(self) as _call:
@@ -1176,27 +1178,27 @@ class Builder(Handle):
 class Parser(Handle):
     """Parser and batch: from a stream of frames to rows.
 
-    A parser receives bytes in any portions, and decodes all complete frames in one call into a batch. One
-    call per batch, not per message, is what makes it fast from every language.
+    A parser takes bytes in any portions, and decodes all complete frames into a batch in one call. One call
+    per batch instead of one per message is what makes it fast from every language.
 
     There are three ways in: Parser.feed copies bytes; Parser.buffer lends the parser's own memory to read
     into, without a copy; Parser.position and Parser.receive take bytes from a buffer that the caller keeps.
 
     And there are two ways out: row by row (Batch.get_values), or column by column (Batch.get_column), which
-    is what languages that are slow by the value, and those who compute over many messages, want:
+    suits languages that are slow per value, and computations over many messages:
 
     Errors: A bad body or an unknown api_key is an entry in the batch's errors, and parsing goes on at the
     next frame. A Size that is negative, smaller than the header, or above the limit ends the stream: the
-    parse that meets it returns success with the rows before it and an entry in the errors; every later call
-    returns the status, a parse with an empty batch.
+    parse that meets it returns success, with the rows before it and an entry in the errors; every later call
+    returns that status, and a parse leaves the batch empty.
 
-    Values and columns may be made from the frames after the parse. Where somebody who shares the parser's
-    memory has changed the frames meanwhile, what is shown may be wrong, or asking returns CorruptError;
-    nothing outside the frames is read.
+    Values and columns may be made from the frames after the parse. If somebody who shares the parser's memory
+    has changed the frames meanwhile, the result may be wrong or CorruptError; nothing outside the frames is
+    read.
 
     Limits: max_frame_size limits the value of Size, and is checked on its fourth byte. No memory is taken for
-    bytes that have not arrived, a receive block of 64 KiB aside. At most PARSER_SCHEMAS_MAX schemas. A frame
-    that is refused takes 24 bytes beside its own; what is wrong with it is put in words by Batch.get_error.
+    bytes that have not arrived, except a receive block of 64 KiB. At most PARSER_SCHEMAS_MAX schemas. A
+    refused frame takes 24 bytes besides its own; Batch.get_error puts into words what is wrong with it.
     """
 
     _destroy = staticmethod(layer.sb_parser_close)
@@ -1237,7 +1239,7 @@ class Parser(Handle):
 
         Ownership: `data` is borrowed for the call.
         Threads: one user of `parser` at a time.
-        Errors: NoMemoryError, nothing is appended then; the status that ended the stream, after a parse has
+        Errors: NoMemoryError, and nothing is appended; the status that ended the stream, after a parse has
         met it.
         Since: 1.0
         """
@@ -1245,7 +1247,7 @@ class Parser(Handle):
             layer.sb_parser_feed(_call, data)
 
     def buffer(self) -> tuple[int, int]:
-        """Lends the parser's receive memory: stores its address and size, which is at least 1, usually tens of
+        """Lends the parser's receive memory: returns its address and size, which is at least 1, usually tens of
         KiB.
 
         Ownership: `data` may be written until the next call on `parser`.
@@ -1269,9 +1271,9 @@ class Parser(Handle):
             layer.sb_parser_commit(_call, size)
 
     def position(self, buffer_size: int) -> int:
-        """Stores from where a buffer of the caller's with `buffer_size` bytes is to be written next: 0, n, or -n
-        from its end. The option receive_position decides it; as received bytes are copied out at once, the
-        whole buffer from there on is always free.
+        """Returns the position at which the caller's buffer of `buffer_size` bytes is to be written next: 0, n,
+        or -n from its end. The option receive_position decides it; as received bytes are copied out at once,
+        the whole buffer from there on is always free.
 
         Ownership: none.
         Threads: one user of `parser` at a time.
@@ -1283,8 +1285,8 @@ class Parser(Handle):
             return layer.sb_parser_position(_call, buffer_size)
 
     def receive(self, buffer: ReadableBuffer, count: int) -> None:
-        """Appends a copy of the `count` bytes that were received in the caller's `buffer` at the position that
-        Parser.position tells.
+        """Appends a copy of the `count` bytes that were received in the caller's `buffer` at the position from
+        Parser.position.
 
         Ownership: `buffer` is borrowed for the call, and free for the next bytes after it.
         Threads: one user of `parser` at a time.
@@ -1300,8 +1302,8 @@ class Parser(Handle):
 
         Ownership: `batch` keeps the memory it shows.
         Threads: one user of `parser` and of `batch` at a time.
-        Errors: NoMemoryError, the frames are then parsed by the next call; the status that ended the stream
-        at an earlier call.
+        Errors: NoMemoryError, and the next call parses the frames; the status that ended the stream at an
+        earlier call.
         Since: 1.0
         """
         batch = expect(batch, Batch, "batch")
@@ -1345,27 +1347,27 @@ class Parser(Handle):
 class Batch(_objects.Batch, Handle):
     """Parser and batch: from a stream of frames to rows.
 
-    A parser receives bytes in any portions, and decodes all complete frames in one call into a batch. One
-    call per batch, not per message, is what makes it fast from every language.
+    A parser takes bytes in any portions, and decodes all complete frames into a batch in one call. One call
+    per batch instead of one per message is what makes it fast from every language.
 
     There are three ways in: Parser.feed copies bytes; Parser.buffer lends the parser's own memory to read
     into, without a copy; Parser.position and Parser.receive take bytes from a buffer that the caller keeps.
 
     And there are two ways out: row by row (Batch.get_values), or column by column (Batch.get_column), which
-    is what languages that are slow by the value, and those who compute over many messages, want:
+    suits languages that are slow per value, and computations over many messages:
 
     Errors: A bad body or an unknown api_key is an entry in the batch's errors, and parsing goes on at the
     next frame. A Size that is negative, smaller than the header, or above the limit ends the stream: the
-    parse that meets it returns success with the rows before it and an entry in the errors; every later call
-    returns the status, a parse with an empty batch.
+    parse that meets it returns success, with the rows before it and an entry in the errors; every later call
+    returns that status, and a parse leaves the batch empty.
 
-    Values and columns may be made from the frames after the parse. Where somebody who shares the parser's
-    memory has changed the frames meanwhile, what is shown may be wrong, or asking returns CorruptError;
-    nothing outside the frames is read.
+    Values and columns may be made from the frames after the parse. If somebody who shares the parser's memory
+    has changed the frames meanwhile, the result may be wrong or CorruptError; nothing outside the frames is
+    read.
 
     Limits: max_frame_size limits the value of Size, and is checked on its fourth byte. No memory is taken for
-    bytes that have not arrived, a receive block of 64 KiB aside. At most PARSER_SCHEMAS_MAX schemas. A frame
-    that is refused takes 24 bytes beside its own; what is wrong with it is put in words by Batch.get_error.
+    bytes that have not arrived, except a receive block of 64 KiB. At most PARSER_SCHEMAS_MAX schemas. A
+    refused frame takes 24 bytes besides its own; Batch.get_error puts into words what is wrong with it.
     """
 
     _destroy = staticmethod(layer.sb_batch_close)
@@ -1403,9 +1405,9 @@ class Batch(_objects.Batch, Handle):
             return layer.sb_batch_error_count(_address)
 
     def need(self) -> int:
-        """Returns how many bytes were missing for the next frame: 4 minus what is there while its Size is not
-        complete, the rest of the frame then, 0 after the end of the stream. So 4 means either that nothing of
-        the next frame has come, or that a frame lacks 4 bytes.
+        """Returns how many bytes were missing for the next frame: while its Size is not complete, 4 minus the
+        bytes that are there; then the rest of the frame; 0 after the end of the stream. So 4 means either
+        that nothing of the next frame has come, or that a frame lacks 4 bytes.
 
         Ownership: none.
         Threads: one user of `batch` at a time.
@@ -1416,7 +1418,7 @@ class Batch(_objects.Batch, Handle):
             return layer.sb_batch_need(_address)
 
     def get_row(self, index: int) -> _records.Row:
-        """Stores the head of the row at `index`.
+        """Returns the head of the row at `index`.
 
         Ownership: `row` is the caller's.
         Threads: one user of `batch` at a time.
@@ -1427,7 +1429,7 @@ class Batch(_objects.Batch, Handle):
             return layer.sb_batch_get_row(_call, index)
 
     def get_rows(self) -> list[_records.Row]:
-        """Stores the heads of all rows.
+        """Returns the heads of all rows.
 
         Ownership: `rows` is valid until `batch` is parsed into, cleared or closed.
         Threads: one user of `batch` at a time.
@@ -1438,8 +1440,8 @@ class Batch(_objects.Batch, Handle):
             return layer.sb_batch_get_rows(_address)
 
     def get_values(self, index: int) -> list[_records.Value]:
-        """Stores the values of the row at `index`, one per field of its schema, in its order. Where the last
-        batch was read by columns only, a parse leaves the values out, and the first call makes those of all
+        """Returns the values of the row at `index`, one per field of its schema, in its order. If the previous
+        content was read by columns only, a parse leaves the values out, and the first call makes those of all
         rows.
 
         Ownership: `values` and what they show are valid until `batch` is parsed into, cleared or closed.
@@ -1451,13 +1453,13 @@ class Batch(_objects.Batch, Handle):
             return layer.sb_batch_get_values(_call, index)
 
     def get_column(self, schema_index: int, column: int, part: int) -> tuple[int, int, int]:
-        """Stores address and size in bytes of a part of a column: one field, or COLUMN_..., of all rows that
+        """Returns address and size in bytes of a part of a column: one field, or COLUMN_..., of all rows that
         follow the schema at `schema_index` of the parser, in the machine's own byte order and aligned.
         `item_size` is the size of one item in bytes.
 
-        The bytes of strings are not copied: PART_VALUES of a string is all that was received of the batch's
-        frames, the same for each column, and offsets count from its start. All else is made when it is first
-        asked for, that of all fields of a schema at once, and kept.
+        The bytes of strings are not copied: PART_VALUES of a string is all received bytes of the batch's
+        frames, the same for each column, and offsets count from its start. Everything else is made when it is
+        first asked for, for all fields of a schema at once, and kept.
 
         Ownership: `data` is valid until `batch` is parsed into, cleared or closed, and None only where `size`
         is 0.
@@ -1481,7 +1483,7 @@ class Batch(_objects.Batch, Handle):
             return public.View._adopt(layer.sb_batch_get_frame(_call, index))
 
     def get_error(self, index: int) -> _records.Error:
-        """Stores the error at `index`; they are in the order of the stream.
+        """Returns the error at `index`; they are in the order of the stream.
 
         Ownership: `refused` is the caller's.
         Threads: one user of `batch` at a time.
@@ -1503,9 +1505,9 @@ class Batch(_objects.Batch, Handle):
             return public.Schema._adopt(layer.sb_batch_get_schema(_call, schema_index))
 
     def swap(self, other: Batch) -> None:
-        """Exchanges the contents of two batches, in constant time. So rows are kept while their batch is parsed
-        into again: what it handed out goes with the content, and is valid until `other` is parsed into,
-        cleared or closed.
+        """Exchanges the contents of two batches, in constant time. This keeps rows valid while their batch is
+        reused for another parse: pointers into the content move with it, and are valid until `other` is
+        parsed into, cleared or closed.
 
         Ownership: none.
         Threads: one user of `batch` and of `other` at a time.
@@ -1533,8 +1535,8 @@ class Batch(_objects.Batch, Handle):
 
         Ownership: the caller calls `release` of both; they may outlive the batch.
         Threads: one user of `batch` at a time.
-        Errors: OutOfRangeError when there is no such schema; InvalidArgumentError when `strings` is none of
-        STRINGS_..., or a string is not UTF-8, with field and stream_offset of its row in `error`;
+        Errors: OutOfRangeError when there is no such schema; InvalidArgumentError when `strings` is not one
+        of STRINGS_..., or a string is not UTF-8, with field and stream_offset of its row in `error`;
         TooLargeError when the strings of a column are 2 GiB or more; NoMemoryError.
         Since: 1.0
         """
@@ -1542,8 +1544,8 @@ class Batch(_objects.Batch, Handle):
             layer.sb_batch_export_arrow(_call, schema_index, strings, arrow_schema, arrow_array)
 
     def export_arrow_stream(self, schema_index: int, strings: int, arrow_stream: int) -> None:
-        """Does what Batch.export_arrow does, as a stream of one struct array, which is what data frames and
-        databases read tables from.
+        """Does what Batch.export_arrow does, but as a stream of one struct array, which is the form in which
+        data frames and databases read tables.
 
         Ownership: the caller calls `arrow_stream->release`; it may outlive the batch.
         Threads: one user of `batch` at a time.
@@ -1555,19 +1557,19 @@ class Batch(_objects.Batch, Handle):
 
 
 class Lender(Handle):
-    """Lender: memory of somebody else as views.
+    """Lender: somebody else's memory as views.
 
-    Memory that was not made by a provider (a file that is mapped, an object of another language, a buffer of
-    the program) becomes a view without copying it. Whoever lends it must know when nobody shows it any more.
-    C says a function that is called then:
+    Memory that did not come from a provider (a mapped file, an object of another language, a buffer of the
+    program) becomes a view without a copy. The lender must learn when no view shows it any more. C passes a
+    function to be called then:
 
-    A language with a collector of its own, or whose code must not run on any thread, uses a Lender instead:
-    nothing is called, and it asks when it has time for it what has come back. View.open_foreign of Python and
-    OpenViewForeign of Go do so.
+    A language with a garbage collector, or whose code must not run on arbitrary threads, uses a Lender
+    instead: nothing is called, and it asks at a convenient time what has come back. View.open_foreign in
+    Python and OpenViewForeign in Go work this way.
 
-    Errors: NoMemoryError; the memory has not been lent then, and nothing is released.
+    Errors: NoMemoryError; then the memory has not been lent, and nothing is released.
 
-    Limits: Sizes are those of memory, above BLOCK_SIZE_MAX as well.
+    Limits: Sizes are those of memory, and may exceed BLOCK_SIZE_MAX.
     """
 
     _destroy = staticmethod(layer.sb_lender_close)
@@ -1583,20 +1585,20 @@ class Lender(Handle):
         self._own(layer.sb_lender_open())
 
     def lend(self, data: int | None, size: int, token: int) -> public.View:
-        """Makes a view of the `size` bytes at `data` without copying them. When nobody shows them any more,
-        Lender.take tells `token`.
+        """Makes a view of the `size` bytes at `data` without copying them. When no view shows them any more,
+        Lender.take returns `token`.
 
-        Ownership: the caller closes `view`; the memory stays where it is and as it is until it is back.
+        Ownership: the caller closes `view`; the memory must not move or change until it is back.
         Threads: any.
         Errors: InvalidArgumentError when `data` is None and `size` is not 0, or `size` is above PTRDIFF_MAX;
-        NoMemoryError. It has not been lent then.
+        NoMemoryError. Then it has not been lent.
         Since: 1.0
         """
         with late(self) as _call:
             return public.View._adopt(layer.sb_lender_lend(_call, data, size, token))
 
     def take(self) -> int:
-        """Tells the token of memory that is back. Each comes once, in no order.
+        """Gets the token of memory that is back. Each is returned once, in no particular order.
 
         Ownership: the memory is the lender's alone again.
         Threads: any.
@@ -1607,7 +1609,7 @@ class Lender(Handle):
             return layer.sb_lender_take(_address)
 
     def lent(self) -> int:
-        """Returns how many times Lender.lend has lent what Lender.take has not told yet.
+        """Returns how many calls of Lender.lend have lent memory that Lender.take has not returned yet.
 
         Ownership: none.
         Threads: any.
@@ -1633,8 +1635,8 @@ class Pipeline(Handle):
     _destroy = staticmethod(layer.sb_pipeline_close)
 
     def __init__(self) -> None:
-        """Makes a pipeline with nothing in flight. The first sequence is 0, 127 is followed by -128, those in
-        flight are skipped.
+        """Makes a pipeline with nothing in flight. The first sequence is 0, 127 is followed by -128, and
+        sequences in flight are skipped.
 
         Ownership: the caller closes `pipeline`.
         Threads: any.
@@ -1731,25 +1733,25 @@ class Pool(_objects.Pool, Handle):
         ))
 
     def get(self, size: int) -> int:
-        """Gets a block of at least `size` bytes and stores its address in `data`. Its content is what the last
-        user left, unless the pool zeroes.
+        """Gets a block of at least `size` bytes and returns its address. Its content is what the last user left,
+        unless the pool zeroes.
 
         Ownership: the caller puts `data` back with Pool.put.
         Threads: any.
         Errors: InvalidArgumentError for a size of 0 or above BLOCK_SIZE_MAX; NoMemoryError at the pool's byte
-        limit or the system's end.
+        limit or when the system is out of memory.
         Since: 1.0
         """
         with late(self) as _call:
             return layer.sb_pool_get(_call, size)
 
     def put(self, data: int) -> None:
-        """Puts `data` back. Size, class and pool are found from the address, so that they can't be given
-        wrongly; `pool` may be None.
+        """Puts `data` back. The size, class and pool are found from the address, so the caller cannot get them
+        wrong; `pool` may be None.
 
         Ownership: `data` is taken over, unless an error is returned.
-        Threads: any, also another than the one that got it.
-        Errors: InvalidArgumentError when `data` is None, is no block of this pool, or has been put back
+        Threads: any, not only the one that got it.
+        Errors: InvalidArgumentError when `data` is None, is not a block of this pool, or has been put back
         already.
         Since: 1.0
         """
@@ -1760,7 +1762,7 @@ class Pool(_objects.Pool, Handle):
     def get_many(self, size: int, count: int) -> list[int]:
         """Gets `count` blocks of at least `size` bytes each: all of them or none.
 
-        Ownership: the caller puts each back, by Pool.put or Pool.put_many, together or one by one.
+        Ownership: the caller puts each back with Pool.put or Pool.put_many, together or one by one.
         Threads: any.
         Errors: as Pool.get; InvalidArgumentError for a count above POOL_MANY_MAX. A count of 0 succeeds and
         does nothing.
@@ -1770,14 +1772,14 @@ class Pool(_objects.Pool, Handle):
             return layer.sb_pool_get_many(_call, size, count)
 
     def put_many(self, blocks: Sequence[int]) -> None:
-        """Puts `count` blocks back: all of them or none. They may be of different classes, and if `pool` is None
-        of different pools.
+        """Puts `count` blocks back: all of them or none. They may be of different classes and, if `pool` is
+        None, of different pools.
 
         Ownership: the blocks are taken over, unless an error is returned; the array is borrowed.
-        Threads: any, also another than the one that got them.
-        Errors: as Pool.put, when any of them is wrong or stands there twice: then all stay out.
+        Threads: any, not only the one that got them.
+        Errors: as Pool.put, when any of them is wrong or is listed twice: then all stay out.
         InvalidArgumentError for a count above POOL_MANY_MAX. A count of 0 succeeds and does nothing. Where
-        another thread wrongly puts one of them in the same instant, the others may be back when the error is
+        another thread wrongly puts one of them at the same instant, the others may be back when the error is
         returned.
         Since: 1.0
         """
@@ -1802,7 +1804,7 @@ class Pool(_objects.Pool, Handle):
     def memory(self) -> public.Memory:
         """Opens the pool as a memory provider.
 
-        Ownership: the caller closes `memory`; the pool lives until that and its blocks have gone, also after
+        Ownership: the caller closes `memory`; the pool lives until that and its blocks have gone, even after
         Pool.close.
         Threads: any.
         Errors: NoMemoryError.
@@ -1814,7 +1816,7 @@ class Pool(_objects.Pool, Handle):
     def check_instance(self) -> None:
         """Checks that `pool` was made by this image of the library, as Block.check_instance does for a block.
 
-        Ownership: borrowed, also when it is refused.
+        Ownership: borrowed, even when it is refused.
         Threads: any.
         Errors: as Block.check_instance.
         Since: 1.0
@@ -1834,23 +1836,23 @@ class Pool(_objects.Pool, Handle):
             layer.sb_pool_trim(_address)
 
     def get_stats(self) -> _records.PoolStats:
-        """Tells what the pool did so far.
+        """Gets what the pool has done so far.
 
         Ownership: `stats` is the caller's.
         Threads: any.
-        Errors: InvalidArgumentError when struct_size is too small to be one of ours.
+        Errors: InvalidArgumentError when struct_size is smaller than in version 1.0.
         Since: 1.0
         """
         with now(self) as _address:
             return layer.sb_pool_get_stats(_address)
 
     def get_class_stats(self, index: int) -> _records.PoolClassStats:
-        """Tells what the class at `index` did so far. Classes are sorted by size; the index class_count stands
-        for blocks above the largest.
+        """Gets what the class at `index` has done so far. Classes are sorted by size; the index class_count
+        stands for blocks above the largest.
 
         Ownership: `stats` is the caller's.
         Threads: any.
-        Errors: InvalidArgumentError when struct_size is too small to be one of ours; OutOfRangeError when
+        Errors: InvalidArgumentError when struct_size is smaller than in version 1.0; OutOfRangeError when
         there is no such class.
         Since: 1.0
         """
@@ -1858,40 +1860,41 @@ class Pool(_objects.Pool, Handle):
             return layer.sb_pool_get_class_stats(_call, index)
 
     def tag(self, data: int, tag: str) -> None:
-        """Says where the block at `data` was taken, in a pool with the option `trace`: Pool.get_place shows it.
-        `data` may also be the address of a Block's bytes. Of a longer tag the end is kept, because paths end
-        with what matters.
+        """Notes where the block at `data` was taken, in a pool with the option `trace`, for Pool.get_place to
+        show. `data` may also be the address of a Block's bytes. If the tag is too long its end is kept,
+        because the end of a path is what matters.
 
         Ownership: `data` stays the caller's; `tag` is copied.
         Threads: any.
-        Errors: UnsupportedError when the pool does not trace; InvalidArgumentError when `data` is no block of
-        this pool that is out; NoMemoryError.
+        Errors: UnsupportedError when the pool does not trace; InvalidArgumentError when `data` is not a block
+        of this pool that is out; NoMemoryError.
         Since: 1.0
         """
         with late(self) as _call:
             layer.sb_pool_tag(_call, data, tag)
 
     def get_place(self, index: int) -> _records.PoolPlace:
-        """Tells of the place at `index`, from 0, how many of the blocks taken there are out: what leaks, and
-        whose it is. A place keeps its index; a new one comes behind the last. After 4,096 places all others
-        are one.
+        """Gets how many blocks taken at the place at `index`, from 0, are still out, to find leaks and their
+        owners. A place keeps its index; new places are added at the end. After 4,096 places all others count
+        as one.
 
         Ownership: `place` is the caller's.
         Threads: any.
         Errors: UnsupportedError when the pool does not trace; OutOfRangeError when there are no more places;
-        InvalidArgumentError when struct_size is too small to be one of ours.
+        InvalidArgumentError when struct_size is smaller than in version 1.0.
         Since: 1.0
         """
         with late(self) as _call:
             return layer.sb_pool_get_place(_call, index)
 
     def handle(self) -> int:
-        """Makes a number that stands for the pool where a pointer must not: it cannot dangle. The drop-in
-        functions of bytepool.h take the address of one. The first ones of a process are random.
+        """Makes a number that stands for the pool where a pointer would be unsafe: unlike a pointer, it cannot
+        dangle. The drop-in functions of bytepool.h take the address of one. The first ones of a process are
+        random.
 
-        Ownership: the caller gives the number back by pool_handle_free; it does not keep the pool open.
+        Ownership: the caller gives the number back with pool_handle_free; it does not keep the pool open.
         Threads: any.
-        Errors: NoMemoryError, also when 65,536 handles exist.
+        Errors: NoMemoryError, including when 65,536 handles exist.
         Since: 1.0
         """
         with now(self) as _address:
@@ -1899,14 +1902,14 @@ class Pool(_objects.Pool, Handle):
 
 
 class SchemaFile(Handle):
-    """Schema file: schemas as text that every language reads alike.
+    """Schema file: schemas as text that every language reads in the same way.
 
     A schema file lists messages. Programs in different languages that load the same file speak of the same
     messages.
 
     A field is its name, its type (int8, int16, int32, int64, string, or array<T> with T one of these) and a
-    semicolon. Behind request or response stands the api_key, a decimal number from -128 to 127 of any number
-    of digits. A `#` begins a comment that ends with the line. White space separates words and has no other
+    semicolon. The api_key follows request or response: a decimal number from -128 to 127 with any number of
+    digits. A `#` begins a comment that ends with the line. White space separates words and has no other
     meaning.
 
     Errors: A message such as `sensors.schema:4: message Reading: field values: there is no type int31`, and
@@ -1923,11 +1926,11 @@ class SchemaFile(Handle):
     def __init__(self, text: ReadableBuffer, name: str | None = None) -> None:
         """Reads the schemas that `text` describes.
 
-        Ownership: the caller closes `file`; `text` and `name`, which stands in messages (None or empty:
+        Ownership: the caller closes `file`; `text` and `name`, which messages mention (None or empty:
         "schema"), are borrowed for the call.
         Threads: any.
         Errors: InvalidArgumentError with line and reason when the text is wrong or a name or api_key is
-        repeated; TooLargeError for too long a text or too many fields; NoMemoryError.
+        repeated; TooLargeError for a text that is too long, or too many fields; NoMemoryError.
         Since: 1.0
         """
         self._own(layer.sb_schema_file_open(text, name))
@@ -1970,31 +1973,32 @@ class Channel(Handle):
     """Shared: memory that several processes see.
 
     Memory.open_shared opens a provider whose blocks lie in memory that can be given to other processes. A
-    Channel gives them: over a Unix socket travels where the bytes are, never the bytes.
+    Channel passes them on: only the location of the bytes travels over a Unix socket, never the bytes.
 
-    A view is sent to be read: nobody writes to its bytes any more, in either process. A block is sent to be
-    written: from then on both processes have it, and each sees at once what the other writes, as two threads
-    do. What was written before sending is there when it is received; what the receiver wrote before closing
-    its block is there when Channel.wait_done returns. Who writes when in between is up to the two.
+    A view is sent to be read: from then on nobody writes to its bytes, in either process. A block is sent to
+    be written: from then on both processes have it, and each sees at once what the other writes, as two
+    threads do. What was written before sending is there when it is received; what the receiver wrote before
+    closing its block is there when Channel.wait_done returns. In between, the two agree between themselves
+    who writes when.
 
     Errors: UnavailableError when the peer has ended the socket or its channel; TimeoutError. Whatever the
     peer says is checked before it is used: descriptor, seals, size, offset and length of memory, and numbers
-    of pins. What is wrong is CorruptError, with the wrong thing as `field`, and ends the channel. The bytes
+    of pins. Anything wrong is CorruptError, with its name as `field`, and ends the channel. The bytes
     themselves are the peer's: check them like any input, and do not give memory to a process that may not see
     all of its segment (see Memory.open_shared).
 
-    What this process lacks to take in what the peer sent is an error of that call alone: IoError with the
-    errno of the refusal as `system_error` (EMFILE where it can have no more descriptors), or NoMemoryError.
-    Nothing is lost; a later call tries again.
+    When this process lacks a resource to receive what the peer sent, only that call fails: with IoError and
+    the errno as `system_error` (EMFILE when it can have no more descriptors), or with NoMemoryError. Nothing
+    is lost; a later call tries again.
 
     Limits: A view of at most CHANNEL_SPANS_MAX spans, all in shared memory. A channel knows
-    CHANNEL_SEGMENTS_MAX segments at one time in each direction, and maps options.bytes_max of the peer's at
-    most. Timeouts are in milliseconds: 0 does not wait, -1 waits for ever.
+    CHANNEL_SEGMENTS_MAX segments at one time in each direction, and maps at most options.bytes_max of the
+    peer's. Timeouts are in milliseconds: 0 does not wait, -1 waits forever.
 
-    Waking a process takes many times what an exchange does. So Channel.next, Channel.receive_view,
-    Channel.receive_block and Channel.wait_done look again and again for 50 us, letting others run, before
-    they sleep; no longer at every wait when that was in vain 16 times in a row, and never in a process that
-    may run on one processor only.
+    Waking a process takes many times as long as an exchange. So Channel.next, Channel.receive_view,
+    Channel.receive_block and Channel.wait_done poll for 50 us, yielding the processor, before they sleep.
+    After 16 waits in a row in which polling was in vain, they no longer poll at every wait, and they never
+    poll in a process that may run on one processor only.
     """
 
     _concurrent = True
@@ -2002,13 +2006,13 @@ class Channel(Handle):
     _destroy = staticmethod(layer.sb_channel_close)
 
     def __init__(self, socket: int, *, pins_max: int = 0, bytes_max: int = 0) -> None:
-        """Makes one end of a channel of `socket`, a connected Unix stream socket whose other end becomes a
+        """Makes one end of a channel from `socket`, a connected Unix stream socket whose other end becomes a
         channel too. Nothing else may use the socket from then on.
 
-        Ownership: the caller closes `channel`, and keeps `socket`, of which the channel has a duplicate; it
-        may close it at once.
+        Ownership: the caller closes `channel`, and keeps `socket`, which the channel duplicates and the
+        caller may close at once.
         Threads: any.
-        Errors: InvalidArgumentError when `socket` is no such socket; IoError when there are too many
+        Errors: InvalidArgumentError when `socket` is not such a socket; IoError when there are too many
         descriptors; NoMemoryError.
         Since: 1.0
         """
@@ -2018,15 +2022,15 @@ class Channel(Handle):
         ))
 
     def send_view(self, view: View, tag: int, timeout_ms: int) -> None:
-        """Sends `view` to be read by the peer, and pins its blocks. Where the peer has as many pins as it may
-        have, or does not read the socket, it waits.
+        """Sends `view` to be read by the peer, and pins its blocks. It waits while the peer has as many pins as
+        it may have, or does not read the socket.
 
         Ownership: `view` is borrowed for the call; its bytes are pinned.
         Threads: any; one user of `view` at a time.
         Errors: UnsupportedError when a span is not in memory of a shared provider of this process;
         TooLargeError above CHANNEL_SPANS_MAX spans; OutOfRangeError when it is empty; TimeoutError;
         UnavailableError; ClosedError; CorruptError; NoMemoryError; IoError when the system refuses to send,
-        or to take in what the peer says about the pins that are waited for. Nothing was sent then.
+        or to receive what the peer says about the pins that are waited for. On failure nothing was sent.
         Since: 1.0
         """
         view = expect(view, View, "view")
@@ -2034,8 +2038,8 @@ class Channel(Handle):
             layer.sb_channel_send_view(_call, _call.of(view), tag, timeout_ms)
 
     def send_block(self, block: Block, size: int, tag: int, timeout_ms: int) -> None:
-        """Sends the first `size` bytes of `block` to be written by the peer, too, and pins it. The caller keeps
-        the block, and may read and write it. Otherwise as Channel.send_view.
+        """Sends the first `size` bytes of `block` so that the peer can write to it too, and pins it. The caller
+        keeps the block, and may read and write it. Otherwise as Channel.send_view.
 
         Ownership: `block` stays the caller's, with the channel as another owner until the peer is done.
         Threads: any.
@@ -2048,15 +2052,15 @@ class Channel(Handle):
             layer.sb_channel_send_block(_call, _call.of(block), size, tag, timeout_ms)
 
     def next(self, timeout_ms: int) -> tuple[int, int]:
-        """Waits for what the peer sends next, and tells its kind, ARRIVAL_..., and tag. It stays there until it
-        is received.
+        """Waits for what the peer sends next, and returns its kind, ARRIVAL_..., and its tag. It stays queued
+        until it is received.
 
         Ownership: none.
         Threads: any.
-        Errors: TimeoutError; UnavailableError when the peer has ended the socket or its channel, and all that
-        came before was received; ClosedError; CorruptError, and TooLargeError at options.bytes_max: the
-        channel has ended. IoError and NoMemoryError when this process has no descriptor or memory for what
-        comes next, which stays there: a later call gets it.
+        Errors: TimeoutError; UnavailableError when the peer has ended the socket or its channel and
+        everything sent before that was received; ClosedError; CorruptError, and TooLargeError at
+        options.bytes_max: the channel has ended. IoError and NoMemoryError when this process has no
+        descriptor or memory for what comes next, which stays queued for a later call.
         Since: 1.0
         """
         with late(self) as _call:
@@ -2086,32 +2090,33 @@ class Channel(Handle):
             return public.Block._adopt(layer.sb_channel_receive_block(_call, timeout_ms))
 
     def pin_count(self) -> int:
-        """Looks what the peer is done with, and returns how many spans and blocks it still pins.
+        """Checks what the peer is done with, and returns how many spans and blocks it still pins.
 
         Ownership: blocks that the peer is done with, and nobody else owns, go back to their provider.
         Threads: any.
-        Errors: none; 0 in a forked child. After Channel.stop nothing is heard any more, and the number stays.
+        Errors: none; 0 in a forked child. After Channel.stop nothing more is read, and the number does not
+        change.
         Since: 1.0
         """
         with now(self) as _address:
             return layer.sb_channel_pin_count(_address)
 
     def wait_done(self, timeout_ms: int) -> None:
-        """Waits until the peer pins nothing any more. What it says, also that it is done, is heard in its order:
-        behind 64 arrivals that nobody has received only when one of them is.
+        """Waits until the peer pins nothing any more. Everything from the peer is read in order, including that
+        it is done. While 64 arrivals wait to be received, nothing more is read.
 
         Ownership: as Channel.pin_count.
         Threads: any.
         Errors: TimeoutError; UnavailableError when the peer ended the socket instead of saying that it is
         done; ClosedError; CorruptError; IoError and NoMemoryError as for Channel.next. A channel that has
-        ended still hears that the peer is done, unless the peer lied.
+        ended still learns that the peer is done, unless the peer lied.
         Since: 1.0
         """
         with late(self) as _call:
             layer.sb_channel_wait_done(_call, timeout_ms)
 
     def descriptor(self) -> int:
-        """Returns a file descriptor that polls as readable when a call may have something to receive or to tell,
+        """Returns a file descriptor that polls as readable when a call may have something to receive or report,
         for event loops.
 
         Ownership: the descriptor is the channel's; it is not read from.
@@ -2123,11 +2128,11 @@ class Channel(Handle):
             return layer.sb_channel_descriptor(_address)
 
     def stop(self) -> None:
-        """Ends the channel beside other threads: calls that wait return ClosedError, as do all later ones. What
-        was received stays.
+        """Ends the channel while other threads use it: waiting calls return ClosedError, as do all later ones.
+        What was received stays.
 
-        Ownership: none; the peer sees the end of the socket when all that was received is closed, and the
-        channel is.
+        Ownership: none; the peer sees the end of the socket when the channel and everything received from it
+        are closed.
         Threads: any.
         Errors: none.
         Since: 1.0
@@ -2143,21 +2148,22 @@ class VisitManager(Handle):
     killed processes and, as its durability says, power loss; docs/file-format.md states every byte and every
     promise.
 
-    Visits are ordered by time; among equal times, by arrival. A visit_id that the user has is ignored, and
-    adding it is a success: the same add may be repeated. An evicted id may come again. A visit older than all
-    of a user who has max_visits is a success and not kept.
+    Visits are ordered by time; among equal times, by arrival. A visit with a visit_id that the user already
+    has is ignored, and adding it is a success: the same add may be repeated. An evicted visit_id may be added
+    again. Adding a visit that is older than all of a user who has max_visits is a success, but the visit is
+    not kept.
 
     Errors: Every function that touches the store returns ClosedError after VisitManager.finish and in a
     forked child, IoError when the system fails, CorruptError with the offset in `error.stream_offset` when
     the file contradicts its format, and NoMemoryError. Changes return UnsupportedError through a read-only
     handle. A change that failed was not made, unless an fsync failed: then every later change fails with
-    IoError, and what a new open finds may include it. When the path leads to the open file no longer, because
-    that was moved, replaced or removed, every change, sync and finish return NotFoundError from then on, and
-    reads go on; docs/visits.md has each case. A store other than the file may return UnavailableError and
+    IoError, and what a new open finds may include it. When the path no longer leads to the open file, because
+    the file was moved, replaced or removed, every change, sync and finish returns NotFoundError from then on,
+    and reads go on; docs/visits.md has each case. A store other than the file may return UnavailableError and
     TimeoutError, and UnsupportedError for what it cannot do.
 
-    Limits: url and text: VISIT_TEXT_MAX bytes each, any but NUL. The visits of one user: 4 GiB, and a file 8
-    TiB; a change that goes beyond is refused with TooLargeError. The last component of the path:
+    Limits: url and text: VISIT_TEXT_MAX bytes each, of any value but NUL. The visits of one user: 4 GiB. A
+    file: 8 TiB. A change that exceeds a limit is refused with TooLargeError. The last component of the path:
     VISIT_PATH_MAX bytes. Times are nanoseconds since the Unix epoch, UTC.
     """
 
@@ -2176,17 +2182,17 @@ class VisitManager(Handle):
         lock_timeout_ms: int = 0,
         memory_max: int = 0,
     ) -> None:
-        """Opens the file at `path`, or makes it. A file of the old format is upgraded, and kept as `path`.v0; an
-        unsynced tail is cut off, and kept as `path`.cut. A symbolic link is followed to its file, which must
-        be there. `path`.new, under which a file that replaces `path` is built, `path`.lock, `path`.v0 and
-        `path`.cut are the store's own names: no new file is made under such a name beside another file.
+        """Opens the file at `path`, or creates it. A file of the old format is upgraded, and kept as `path`.v0;
+        an unsynced tail is cut off, and kept as `path`.cut. A symbolic link is followed to its file, which
+        must be there. `path`.new, under which a file that replaces `path` is built, `path`.lock, `path`.v0
+        and `path`.cut are the store's own names: no new file is made under such a name beside another file.
 
         Ownership: the caller closes `manager`; None options mean the defaults.
         Threads: any.
         Errors: LockedError when another handle writes the file, after lock_timeout_ms; CorruptError for a
         damaged file, which stays untouched; NotFoundError when there is none and `read_only` is set, or when
         only a mount leads to a file that was removed; UnsupportedError for a file of a newer library;
-        InvalidArgumentError for a path that is no file, or an option out of its range; IoError;
+        InvalidArgumentError for a path that is not a file, or an option out of its range; IoError;
         NoMemoryError.
         Since: 1.0
         """
@@ -2241,8 +2247,8 @@ class VisitManager(Handle):
             layer.sb_visit_manager_add_visit_at(_call, user, visit_id, url, text, time_ns)
 
     def add_visits(self, visits: Sequence[_records.Visit | tuple[Any, ...]]) -> None:
-        """Adds visits of any users, in order. Either all are added or none, a crash aside, which may keep the
-        first of them only.
+        """Adds visits of any users, in order. Either all are added or none, except that a crash may keep only
+        the first ones.
 
         Ownership: `visits` and what they show are copied.
         Threads: any.
@@ -2261,14 +2267,14 @@ class VisitManager(Handle):
         times_ns: Sequence[int] | None = None,
     ) -> None:
         """Adds visits of any users, in order, from columns: of each visit one number of `users` and of
-        `visit_ids`, one string of `urls` and of `texts`, and one of `times_ns`, VISIT_NOW included; where
-        there are no times, all are added now. Either all are added or none, a crash aside, which may keep the
-        first of them only.
+        `visit_ids`, one string of `urls` and of `texts`, and one of `times_ns`, VISIT_NOW included; without
+        times, all are added now. Either all are added or none, except that a crash may keep only the first
+        ones.
 
         Ownership: all is borrowed for the call, and what it shows is copied.
         Threads: any.
         Errors: InvalidArgumentError, with the column's name, when it does not have as many values as there
-        are users; OutOfRangeError for an offset and a length outside of the values; otherwise as
+        are users; OutOfRangeError for an offset and a length outside the values; otherwise as
         VisitManager.add_visits, with the index of the visit in `error.frame`.
         Since: 1.0
         """
@@ -2299,7 +2305,7 @@ class VisitManager(Handle):
             return public.Visits._adopt(layer.sb_visit_manager_get_recent_visits_of(_call, users))
 
     def delete_visits(self, user: int, visit_ids: Sequence[int]) -> bool:
-        """Deletes visits of `user`, and stores in `found` whether any of them was there.
+        """Deletes visits of `user`, and returns whether any of them was there.
 
         Ownership: `visit_ids` is borrowed for the call.
         Threads: any.
@@ -2310,22 +2316,22 @@ class VisitManager(Handle):
             return layer.sb_visit_manager_delete_visits(_call, user, visit_ids)
 
     def clear_user(self, user: int, erase: bool) -> None:
-        """Deletes all visits of `user`, also where they cannot be read because the file is damaged there. With
+        """Deletes all visits of `user`, even if they cannot be read because the file is damaged there. With
         `erase` their bytes are also gone from the file when it returns, which rewrites it; files that were
         kept beside it (.cut, .v0) stay.
 
         Ownership: none.
         Threads: any.
-        Errors: see the top. When only the erasing failed, the visits are deleted all the same.
+        Errors: see the top. When only the erasing failed, the visits are still deleted.
         Since: 1.0
         """
         with late(self) as _call:
             layer.sb_visit_manager_clear_user(_call, user, erase)
 
     def users(self) -> public.VisitUsers:
-        """Makes a list of the users who have visits, ascending, each as of the moment when the list comes to it.
-        It reads no visits. Of a user who cannot be read because the file is damaged there, it says how many
-        visits there were.
+        """Makes a list of the users who have visits, ascending, each as of the moment when the list reaches it.
+        It reads no visits. For a user who cannot be read because the file is damaged there, it has the number
+        of visits that there were.
 
         Ownership: the caller closes `users`.
         Threads: any.
@@ -2337,9 +2343,9 @@ class VisitManager(Handle):
 
     def scan(self) -> public.VisitScan:
         """Begins a walk over all visits, by user ascending. Each user is shown as of the moment when the walk
-        comes to it.
+        reaches it.
 
-        Ownership: the caller closes `scan`; when `manager` was closed, it refuses with ClosedError.
+        Ownership: the caller closes `scan`; once `manager` is closed, the scan returns ClosedError.
         Threads: any.
         Errors: ClosedError; NoMemoryError.
         Since: 1.0
@@ -2353,24 +2359,24 @@ class VisitManager(Handle):
 
         Ownership: none.
         Threads: any.
-        Errors: InvalidArgumentError when `path` exists, or is a name that a store beside it takes for itself;
-        UnsupportedError where the store is no file, or one of the old format; otherwise see the top. Where it
-        fails, there is no new file.
+        Errors: InvalidArgumentError when `path` exists, or is a name that a store next to it reserves;
+        UnsupportedError when the store is not a file, or is a file of the old format; otherwise see the top.
+        On failure there is no new file.
         Since: 1.0
         """
         with late(self) as _call:
             layer.sb_visit_manager_copy_to(_call, path)
 
     def compact(self) -> None:
-        """Writes the file anew with what is live, in steps between which others go on. It keeps its mode, and
-        its owner and group where the system allows that. Users who cannot be read are copied as they are, and
-        counted in VisitStats.damaged_users; clear_user gives them up.
+        """Rewrites the file with live data only, in steps between which other calls go on. It keeps its mode,
+        and its owner and group where the system allows that. Users who cannot be read are copied as they are,
+        and counted in VisitStats.damaged_users; clear_user gives them up.
 
         Ownership: none.
         Threads: any.
-        Errors: see the top; UnsupportedError for a file with several hard links, of which the others would
-        keep the old content. The old file is then still in place, unless the last sync, that of the folder,
-        failed, which poisons the handle.
+        Errors: see the top; UnsupportedError for a file with several hard links, because the others would
+        keep the old content. On failure the old file is still in place, unless the last sync, that of the
+        folder, failed, which poisons the handle.
         Since: 1.0
         """
         with now(self) as _address:
@@ -2381,21 +2387,20 @@ class VisitManager(Handle):
 
         Ownership: none.
         Threads: any.
-        Errors: IoError, and the handle is poisoned; NotFoundError when it is on disk, and the path does not
-        lead there; otherwise see the top.
+        Errors: IoError, and the handle is poisoned; NotFoundError when everything is on disk but the path
+        does not lead there; otherwise see the top.
         Since: 1.0
         """
         with now(self) as _address:
             layer.sb_visit_manager_sync(_address)
 
     def refresh(self) -> bool:
-        """Reads on: brings a read-only handle to the file's present state, and stores in `changed` whether that
-        is another one.
+        """Reads on: brings a read-only handle to the file's present state, and returns whether it has changed.
 
         Ownership: none.
         Threads: any.
         Errors: UnsupportedError for a handle that writes; otherwise see the top, and the handle shows what it
-        showed before, or the first of what came since; the next refresh that succeeds tells of it.
+        showed before, or the first of what came since; the next successful refresh reports it.
         Since: 1.0
         """
         with now(self) as _address:
@@ -2406,35 +2411,35 @@ class VisitManager(Handle):
 
         Ownership: `report` is the caller's.
         Threads: any.
-        Errors: CorruptError with the offset; InvalidArgumentError when struct_size is too small to be one of
-        ours; otherwise see the top.
+        Errors: CorruptError with the offset; InvalidArgumentError when struct_size is smaller than in version
+        1.0; otherwise see the top.
         Since: 1.0
         """
         with now(self) as _address:
             return layer.sb_visit_manager_verify(_address)
 
     def get_stats(self) -> _records.VisitStats:
-        """Tells what the store holds and did so far.
+        """Gets what the store holds and has done so far.
 
         Ownership: `stats` is the caller's.
         Threads: any.
-        Errors: InvalidArgumentError when struct_size is too small to be one of ours; otherwise see the top.
+        Errors: InvalidArgumentError when struct_size is smaller than in version 1.0; otherwise see the top.
         Since: 1.0
         """
         with now(self) as _address:
             return layer.sb_visit_manager_get_stats(_address)
 
     def finish(self) -> None:
-        """Closes the file cleanly: everything is on disk, the lock is free. It also tells what nobody could be
-        told: that the last compaction which the store made by itself failed, with the error of that, though
-        everything is on disk. After it only VisitManager.close is of use; a second finish returns what the
-        first did.
+        """Closes the file cleanly: everything is on disk, the lock is free. It also reports what no earlier call
+        could: if the last compaction that the store made by itself failed, finish returns its error, although
+        everything is on disk. After it, call only VisitManager.close; a second finish returns what the first
+        did.
 
         Ownership: none.
         Threads: nobody else may use `manager` during or after the call.
         Errors: IoError, or what a compaction failed with, such as CorruptError for users who cannot be read;
-        NotFoundError when all is on disk, and the path does not lead there. The lock is free all the same,
-        and nothing acknowledged is lost to the end of the process.
+        NotFoundError when all is on disk but the path does not lead there. In any case the lock is free, and
+        nothing acknowledged is lost to the end of the process.
         Since: 1.0
         """
         with now(self) as _address:
@@ -2442,8 +2447,8 @@ class VisitManager(Handle):
 
     def export_arrow_stream(self, strings: int, arrow_stream: int) -> None:
         """Copies all visits into a stream, by user ascending, newest first for each: a snapshot, as
-        VisitManager.scan takes it, that needs as much memory as there are visits. Where that is too much,
-        export what VisitScan.next gives, piece by piece.
+        VisitManager.scan takes it, that needs as much memory as there are visits. If that is too much, export
+        what VisitScan.next returns, piece by piece.
 
         Ownership: the caller calls `arrow_stream->release`; it may outlive the manager.
         Threads: any.
@@ -2461,28 +2466,29 @@ class Visits(Handle):
     killed processes and, as its durability says, power loss; docs/file-format.md states every byte and every
     promise.
 
-    Visits are ordered by time; among equal times, by arrival. A visit_id that the user has is ignored, and
-    adding it is a success: the same add may be repeated. An evicted id may come again. A visit older than all
-    of a user who has max_visits is a success and not kept.
+    Visits are ordered by time; among equal times, by arrival. A visit with a visit_id that the user already
+    has is ignored, and adding it is a success: the same add may be repeated. An evicted visit_id may be added
+    again. Adding a visit that is older than all of a user who has max_visits is a success, but the visit is
+    not kept.
 
     Errors: Every function that touches the store returns ClosedError after VisitManager.finish and in a
     forked child, IoError when the system fails, CorruptError with the offset in `error.stream_offset` when
     the file contradicts its format, and NoMemoryError. Changes return UnsupportedError through a read-only
     handle. A change that failed was not made, unless an fsync failed: then every later change fails with
-    IoError, and what a new open finds may include it. When the path leads to the open file no longer, because
-    that was moved, replaced or removed, every change, sync and finish return NotFoundError from then on, and
-    reads go on; docs/visits.md has each case. A store other than the file may return UnavailableError and
+    IoError, and what a new open finds may include it. When the path no longer leads to the open file, because
+    the file was moved, replaced or removed, every change, sync and finish returns NotFoundError from then on,
+    and reads go on; docs/visits.md has each case. A store other than the file may return UnavailableError and
     TimeoutError, and UnsupportedError for what it cannot do.
 
-    Limits: url and text: VISIT_TEXT_MAX bytes each, any but NUL. The visits of one user: 4 GiB, and a file 8
-    TiB; a change that goes beyond is refused with TooLargeError. The last component of the path:
+    Limits: url and text: VISIT_TEXT_MAX bytes each, of any value but NUL. The visits of one user: 4 GiB. A
+    file: 8 TiB. A change that exceeds a limit is refused with TooLargeError. The last component of the path:
     VISIT_PATH_MAX bytes. Times are nanoseconds since the Unix epoch, UTC.
     """
 
     _destroy = staticmethod(layer.sb_visits_close)
 
     def get_all(self) -> list[_records.Visit]:
-        """Stores the visits of a snapshot.
+        """Returns the visits of a snapshot.
 
         Ownership: `rows` and what they show are valid until `visits` is closed.
         Threads: one user of `visits` at a time.
@@ -2508,8 +2514,8 @@ class Visits(Handle):
 
         Ownership: the caller calls `arrow_stream->release`; it may outlive the snapshot.
         Threads: one user of `visits` at a time.
-        Errors: InvalidArgumentError when `strings` is none of STRINGS_..., or a string is not UTF-8, with its
-        field in `error`, and visit and user in the message; NoMemoryError.
+        Errors: InvalidArgumentError when `strings` is not one of STRINGS_..., or a string is not UTF-8, with
+        its field in `error`, and visit and user in the message; NoMemoryError.
         Since: 1.0
         """
         with late(self) as _call:
@@ -2523,28 +2529,29 @@ class VisitUsers(Handle):
     killed processes and, as its durability says, power loss; docs/file-format.md states every byte and every
     promise.
 
-    Visits are ordered by time; among equal times, by arrival. A visit_id that the user has is ignored, and
-    adding it is a success: the same add may be repeated. An evicted id may come again. A visit older than all
-    of a user who has max_visits is a success and not kept.
+    Visits are ordered by time; among equal times, by arrival. A visit with a visit_id that the user already
+    has is ignored, and adding it is a success: the same add may be repeated. An evicted visit_id may be added
+    again. Adding a visit that is older than all of a user who has max_visits is a success, but the visit is
+    not kept.
 
     Errors: Every function that touches the store returns ClosedError after VisitManager.finish and in a
     forked child, IoError when the system fails, CorruptError with the offset in `error.stream_offset` when
     the file contradicts its format, and NoMemoryError. Changes return UnsupportedError through a read-only
     handle. A change that failed was not made, unless an fsync failed: then every later change fails with
-    IoError, and what a new open finds may include it. When the path leads to the open file no longer, because
-    that was moved, replaced or removed, every change, sync and finish return NotFoundError from then on, and
-    reads go on; docs/visits.md has each case. A store other than the file may return UnavailableError and
+    IoError, and what a new open finds may include it. When the path no longer leads to the open file, because
+    the file was moved, replaced or removed, every change, sync and finish returns NotFoundError from then on,
+    and reads go on; docs/visits.md has each case. A store other than the file may return UnavailableError and
     TimeoutError, and UnsupportedError for what it cannot do.
 
-    Limits: url and text: VISIT_TEXT_MAX bytes each, any but NUL. The visits of one user: 4 GiB, and a file 8
-    TiB; a change that goes beyond is refused with TooLargeError. The last component of the path:
+    Limits: url and text: VISIT_TEXT_MAX bytes each, of any value but NUL. The visits of one user: 4 GiB. A
+    file: 8 TiB. A change that exceeds a limit is refused with TooLargeError. The last component of the path:
     VISIT_PATH_MAX bytes. Times are nanoseconds since the Unix epoch, UTC.
     """
 
     _destroy = staticmethod(layer.sb_visit_users_close)
 
     def get_all(self) -> list[_records.VisitUser]:
-        """Stores the users of a list.
+        """Returns the users of a list.
 
         Ownership: `rows` is valid until `users` is closed.
         Threads: one user of `users` at a time.
@@ -2562,21 +2569,22 @@ class VisitScan(Handle):
     killed processes and, as its durability says, power loss; docs/file-format.md states every byte and every
     promise.
 
-    Visits are ordered by time; among equal times, by arrival. A visit_id that the user has is ignored, and
-    adding it is a success: the same add may be repeated. An evicted id may come again. A visit older than all
-    of a user who has max_visits is a success and not kept.
+    Visits are ordered by time; among equal times, by arrival. A visit with a visit_id that the user already
+    has is ignored, and adding it is a success: the same add may be repeated. An evicted visit_id may be added
+    again. Adding a visit that is older than all of a user who has max_visits is a success, but the visit is
+    not kept.
 
     Errors: Every function that touches the store returns ClosedError after VisitManager.finish and in a
     forked child, IoError when the system fails, CorruptError with the offset in `error.stream_offset` when
     the file contradicts its format, and NoMemoryError. Changes return UnsupportedError through a read-only
     handle. A change that failed was not made, unless an fsync failed: then every later change fails with
-    IoError, and what a new open finds may include it. When the path leads to the open file no longer, because
-    that was moved, replaced or removed, every change, sync and finish return NotFoundError from then on, and
-    reads go on; docs/visits.md has each case. A store other than the file may return UnavailableError and
+    IoError, and what a new open finds may include it. When the path no longer leads to the open file, because
+    the file was moved, replaced or removed, every change, sync and finish returns NotFoundError from then on,
+    and reads go on; docs/visits.md has each case. A store other than the file may return UnavailableError and
     TimeoutError, and UnsupportedError for what it cannot do.
 
-    Limits: url and text: VISIT_TEXT_MAX bytes each, any but NUL. The visits of one user: 4 GiB, and a file 8
-    TiB; a change that goes beyond is refused with TooLargeError. The last component of the path:
+    Limits: url and text: VISIT_TEXT_MAX bytes each, of any value but NUL. The visits of one user: 4 GiB. A
+    file: 8 TiB. A change that exceeds a limit is refused with TooLargeError. The last component of the path:
     VISIT_PATH_MAX bytes. Times are nanoseconds since the Unix epoch, UTC.
     """
 
@@ -2584,7 +2592,7 @@ class VisitScan(Handle):
 
     def next(self, visits_min: int) -> public.Visits:
         """Makes a snapshot of the visits of the next users, newest first for each, at least `visits_min` visits
-        unless the walk ends, 0 leaving the number to the library; it is empty when the walk has ended.
+        unless the walk ends (0 lets the library choose); it is empty when the walk has ended.
 
         Ownership: the caller closes `visits`.
         Threads: one user of `scan` at a time.
@@ -2596,8 +2604,8 @@ class VisitScan(Handle):
 
 
 def status_name(status: int) -> str:
-    """Returns the name of `status` as C spells it, such as "CorruptError", or "UNKNOWN_STATUS" for a number that
-    is none.
+    """Returns the name of `status` as C spells it, such as "CorruptError", or "UNKNOWN_STATUS" for any other
+    number.
 
     Ownership: a constant.
     Threads: any.
@@ -2619,9 +2627,9 @@ def status_message(status: int) -> str:
 
 
 def memory_live_blocks() -> int:
-    """Returns how many blocks are out, of all providers of this library image together: the number to compare
-    before and after to see that nothing leaks. Memory from Pool.get is no Block, and is counted by
-    Pool.get_stats alone.
+    """Returns how many blocks are out, of all providers of this library image together: compare it before and
+    after to see that nothing leaks. Memory from Pool.get is not a Block, and is counted by Pool.get_stats
+    only.
 
     Ownership: none.
     Threads: any.
@@ -2632,7 +2640,7 @@ def memory_live_blocks() -> int:
 
 
 def memory_drain() -> None:
-    """Runs what waits to be released and retired, of all providers with `defer`.
+    """Runs the pending releases and retirements of all providers with `defer`.
 
     Ownership: none.
     Threads: any.
@@ -2743,8 +2751,8 @@ def version() -> int:
 
 
 def abi_digest() -> int:
-    """Returns a digest of the annotated headers that the library was built from. It is for diagnosis, and must
-    be equal only between the parts of one Python wheel; programs compare version().
+    """Returns a digest of the annotated headers that the library was built from. It is for diagnosis; only the
+    parts of one Python wheel must have the same. Programs compare version().
 
     Ownership: none.
     Threads: any.
@@ -2755,8 +2763,8 @@ def abi_digest() -> int:
 
 
 def instance_id() -> int:
-    """Returns a number that differs between any two images of the library, also between two copies in one
-    process. Equal numbers mean one image, and so one pool.
+    """Returns a number that differs between any two images of the library, including two copies in one process.
+    Equal numbers mean one image, and so one pool.
 
     Ownership: none.
     Threads: any.
@@ -2768,7 +2776,7 @@ def instance_id() -> int:
 
 def check_instance(instance_id: int) -> None:
     """Checks that `instance_id`, which another part of the process got from instance_id, is that of this image.
-    Handles and blocks of a second image must not come here: ask before they do.
+    Handles and blocks of a second image must never be passed to this one: check first.
 
     Ownership: none.
     Threads: any.
@@ -2783,7 +2791,7 @@ def pool_handle_get(handle: int, size: int) -> int:
     """Does Pool.get for the pool of a handle.
 
     Ownership: the caller puts `data` back with pool_handle_put or Pool.put.
-    Threads: any, also while another closes the pool.
+    Threads: any, even while another closes the pool.
     Errors: as Pool.get; NotFoundError when there is no such handle; ClosedError when the pool has been
     closed.
     Since: 1.0
@@ -2792,10 +2800,10 @@ def pool_handle_get(handle: int, size: int) -> int:
 
 
 def pool_handle_put(handle: int, data: int) -> None:
-    """Does Pool.put for the pool of a handle, also after the pool has been closed.
+    """Does Pool.put for the pool of a handle, even after the pool has been closed.
 
     Ownership: `data` is taken over, unless an error is returned.
-    Threads: any, also while another closes the pool.
+    Threads: any, even while another closes the pool.
     Errors: as Pool.put; NotFoundError when there is no such handle.
     Since: 1.0
     """
@@ -2814,10 +2822,10 @@ def pool_handle_free(handle: int) -> None:
 
 
 def verify_visits(path: str) -> _records.VisitReport:
-    """Checks every byte of the file at `path`, which nobody need have open.
+    """Checks every byte of the file at `path`, which need not be open.
 
-    A slot of the header that a kill or a power failure has torn, and an unsynced tail, are told in
-    `damaged_bytes`: the next open for writing does without them.
+    A header slot torn by a kill or a power failure, and an unsynced tail, count in `damaged_bytes`: the next
+    open for writing does without them.
 
     Ownership: `report` is the caller's.
     Threads: any.
@@ -2830,15 +2838,14 @@ def verify_visits(path: str) -> _records.VisitReport:
 
 def salvage_visits(path: str, target: str) -> _records.VisitReport:
     """Copies whatever is valid in the damaged file at `path` into a new file at `target`; the damaged one stays
-    as it is. Any whole record is found, also when nothing else of the file is left; so a file of what
-    recovery cut off (`path`.cut) is salvaged as well. Of a damaged file of the old format nothing can be
-    copied. What a damaged record said is missing: visits may be absent, and visits that it deleted may be
-    back.
+    as it is. Every whole record is found, even when nothing else of the file is left, so a file that recovery
+    cut off (`path`.cut) can be salvaged too. Nothing can be copied from a damaged file of the old format.
+    What a damaged record said is missing: visits may be absent, and visits that it deleted may be back.
 
     Ownership: `report` is the caller's, and says what was found.
     Threads: any.
-    Errors: CorruptError when nothing in the file is of use; NotFoundError; InvalidArgumentError when `target`
-    exists, or is a name that a store beside it takes for itself; IoError; NoMemoryError.
+    Errors: CorruptError when nothing in the file is usable; NotFoundError; InvalidArgumentError when `target`
+    exists, or is a name that a store next to it reserves; IoError; NoMemoryError.
     Since: 1.0
     """
     return layer.sb_salvage_visits(path, target)

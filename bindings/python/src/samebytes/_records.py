@@ -82,7 +82,7 @@ COLUMN_STREAM_OFFSET = -3
 COLUMN_ROW = -4
 """int64: index of the row in the batch, which counts the rows of all schemas"""
 PART_VALUES = 0
-"""integers: as wide as the field; arrays of them: the items, one array behind the other; strings: bytes"""
+"""integers: as wide as the field; arrays of them: the items, one array after another; strings: bytes"""
 PART_OFFSETS = 1
 """strings and arrays: int64, where each begins, in bytes for a string, in items for an array"""
 PART_LENGTHS = 2
@@ -113,19 +113,19 @@ VISIT_TEXT_MAX = 67108864
 VISIT_PATH_MAX = 240
 """bytes of the path's last component"""
 VISITS_MAX_DEFAULT = 10
-"""max_visits of a new file, where the options do not say"""
+"""max_visits of a new file, unless the options say otherwise"""
 VISIT_MEMORY_DEFAULT = 1073741824
-"""bytes of users in memory, where the options do not say"""
+"""bytes of users in memory, unless the options say otherwise"""
 VISIT_NOW = -9223372036854775807
 """as time_ns of a visit to add: now, and never earlier than the user's newest"""
 DURABILITY_NONE = 0
-"""when the system likes, at sync, and at a clean close"""
+"""whenever the system writes it, at sync, and at a clean close"""
 DURABILITY_INTERVAL = 1
 """interval_ms after it at the latest, by a thread of the library"""
 DURABILITY_ALWAYS = 2
 """before the call returns; concurrent calls share one sync"""
 VISIT_WORK_COMPACTION = 1
-"""writes the file anew where more than half of it is dead"""
+"""rewrites the file when more than half of it is dead"""
 VISIT_WORK_INDEX = 2
 """notes where the visits of each user lie, so that opening is fast and users can leave the memory"""
 ARROW_ROWS_MAX = 65536
@@ -142,13 +142,13 @@ class Error(NamedTuple):
     status: int
     """the sb_status that was returned, or that a batch reports"""
     system_error: int
-    """errno of the system call that was refused; 0 where the system refused nothing"""
+    """errno of the system call that failed; 0 when the system refused nothing"""
     stream_offset: int
     """bytes from the start of the stream to the failing field; 0 where there is no stream"""
     frame_offset: int
     """bytes from the start of the frame to the failing field"""
     frame: int
-    """index of the frame in its stream, good and bad ones counted; NO_FRAME if none"""
+    """index of the frame in its stream, counting good and bad ones; NO_FRAME if none"""
     field: str
     """the field that failed; empty if none"""
     message: str
@@ -156,7 +156,7 @@ class Error(NamedTuple):
 
 
 class MemoryStats(NamedTuple):
-    """What a provider did so far."""
+    """What a provider has done so far."""
 
     reserves: int = 0
     """blocks given"""
@@ -190,8 +190,8 @@ class Column(NamedTuple):
     | array of an integer | items, as wide as the field's | of the array of each message, in items | |
     | array of string | bytes | of the array of each message, in strings | of each string, in bytes |
 
-    Integers are in the machine's own byte order and aligned. Without offsets what has lengths lies one behind
-    the other. The url and the text of a visit are strings.
+    Integers are in the machine's own byte order and aligned. Without offsets, strings and arrays are
+    contiguous. The url and the text of a visit are strings.
     """
 
     values: ReadableBuffer | None = b""
@@ -251,7 +251,7 @@ class ParserOptions(NamedTuple):
     receive_position: int = 0
     """where Parser.position lets the caller's buffer be written: 0, n, or -n from its end"""
     accept_extra: bool = False
-    """bytes after the last field, as newer peers send, are no error"""
+    """bytes after the last field, as newer peers send, are not an error"""
 
 
 class Row(NamedTuple):
@@ -322,7 +322,7 @@ class PoolOptions(NamedTuple):
 
 
 class PoolClassStats(NamedTuple):
-    """What one size class of a pool did so far."""
+    """What one size class of a pool has done so far."""
 
     block_size: int = 0
     """bytes; 0 for the blocks above the largest class"""
@@ -335,11 +335,11 @@ class PoolClassStats(NamedTuple):
     kept: int = 0
     """free blocks kept for reuse"""
     outstanding_max: int = 0
-    """most blocks out at one time, looked at when a thread gets one that it did not keep itself, and now"""
+    """most blocks out at one time, sampled when a get misses the thread's cache, and on this call"""
 
 
 class PoolStats(NamedTuple):
-    """What a pool did so far, over all classes."""
+    """What a pool has done so far, over all classes."""
 
     class_count: int = 0
     """classes, without the one for larger blocks"""
@@ -422,7 +422,7 @@ class VisitReport(NamedTuple):
 
 
 class VisitStats(NamedTuple):
-    """What a store holds and did so far."""
+    """What a store holds and has done so far."""
 
     max_visits: int = 0
     """visits kept per user"""
@@ -453,21 +453,21 @@ class VisitStats(NamedTuple):
     poisoned: bool = False
     """an fsync failed; changes are refused"""
     dead_bytes: int = 0
-    """of file_bytes, what is not live: visits that are no more, indexes, padding"""
+    """of file_bytes, what is not live: deleted or evicted visits, indexes, padding"""
     memory_bytes: int = 0
     """that users in memory take"""
     damaged_users: int = 0
-    """whom the last compaction by this handle could not read, and copied as they are"""
+    """users that the last compaction by this handle could not read, and copied as they are"""
     failures: int = 0
     """of compactions and indexes, by this handle"""
     failure_time_ns: int = 0
-    """of the last of them, since the Unix epoch; this and what follows: 0 when that has succeeded since"""
+    """of the last failure, since the Unix epoch; it and the fields below are 0 once that work succeeded"""
     failure_work: int = 0
     """VISIT_WORK_..."""
     failure_status: int = 0
     """sb_status; CorruptError: the rest was compacted"""
     failure_system_error: int = 0
-    """errno, where the system refused something; EBUSY: the file is mounted by itself"""
+    """errno, if the system refused something; EBUSY: the file is mounted by itself"""
     reserved_too: int = 0
     """0"""
 
@@ -484,15 +484,15 @@ class VisitManagerOptions(NamedTuple):
     timeout_ms: int = 0
     """of one operation of a store that waits for something, such as a network; 0: none. The file does not"""
     read_only: bool = False
-    """no lock and no change; shows a consistent state of the file, also beside a writer"""
+    """no lock and no change; shows a consistent state of the file, even while another handle writes it"""
     compact_in_thread: bool = False
     """Compact in a thread of the library, which starts for this only. Otherwise the calls that change visits do
     it, a piece each.
     """
     lock_timeout_ms: int = 0
-    """How long an open waits for a file that another handle writes, before LockedError; 0: not at all. It looks
-    again and again, at first each millisecond, then each 20, and at the end. Nobody queues: who closes a file
-    and opens it again at once may keep others out.
+    """How long an open waits for a file that another handle writes, before LockedError; 0: not at all. It polls,
+    at first every millisecond, later every 20, and once more at the end. There is no queue: whoever closes a
+    file and opens it again at once may keep others out.
     """
     memory_max: int = 0
     """Bytes that users in memory may take, 0: VISIT_MEMORY_DEFAULT. Above it users leave the memory, and are
