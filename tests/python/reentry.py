@@ -692,16 +692,12 @@ CALLS: dict[str, Call] = {
     "echo.Parser.parse": lambda w: w.echo_parser.parse(),
     "echo.Parser.need": lambda w: w.echo_parser.need,
     "echo.Parser.close": lambda w: w.echo_parser.close(),
-    "client.Client.__init__": lambda w: peers.closed(
-        client.Client(w.sockets[0], w.pair, max_frame_size=w.I(0), memory=w.memory)
-    ),
+    "client.Client.__init__": lambda w: peers.made_blocking(w.pair, w.I(0), w.memory),
     "client.Client.send": lambda w: peers.check(
         w.blocking.send([w.I(5), w.B(b"s"), w.L([w.I(1)]), w.B(b"b")], request=w.echo_request).result()
     ),
     "client.Client.call": lambda w: peers.check(
-        w.blocking.call(
-            w.M({"timestamp": w.I(5), "subject": w.B(b"s"), "metadata": w.L([w.I(1)]), "body": w.B(b"b")})
-        )
+        w.blocking.call(w.M({"timestamp": w.I(5), "subject": w.B(b"s"), "metadata": w.L([w.I(1)]), "body": w.B(b"b")}))
     ),
     "client.Client.call (with a time limit)": lambda w: peers.check(
         w.blocking.call(w.It([5, w.B(b"s"), w.It([w.I(1)]), w.B(b"b")]), timeout=20)
@@ -724,7 +720,7 @@ CALLS: dict[str, Call] = {
     "client.connect": lambda w: peers.closed(
         client.connect("127.0.0.1", w.listening_port, w.pair, max_frame_size=w.I(0))
     ),
-    "aio.Client.__init__": lambda w: w.aio_loop.run(peers.made_client(w, w.I(0))),
+    "aio.Client.__init__": lambda w: w.aio_loop.run(peers.made_client(w.pair, w.I(0), w.memory)),
     "aio.Client.send": lambda w: w.aio_loop.run(
         peers.sent(w.aio_client.it.send([w.I(5), w.B(b"s"), w.L([w.I(1)]), w.B(b"b")], request=w.echo_request))
     ),
@@ -764,8 +760,8 @@ CALLS: dict[str, Call] = {
     "aio.Server.serve_forever": lambda w: w.aio_loop.run(peers.served_until_closed(w.aio_server.it)),
     "aio.Server.close": lambda w: (w.aio_client, w.aio_loop.run(w.aio_server.it.close())),
     "aio.Pair.open_echo": lambda w: [schema.close() for schema in aio.Pair.open_echo()],
-    "aio.connect": lambda w: w.aio_loop.run(peers.connected(w, w.I(0))),
-    "aio.serve": lambda w: w.aio_loop.run(peers.served(w)),
+    "aio.connect": lambda w: w.aio_loop.run(peers.connected(w.aio_server, w.pair, w.I(0))),
+    "aio.serve": lambda w: w.aio_loop.run(peers.served(w.pair)),
     "easynetwork.MessageSerializer.__init__": lambda w: easynetwork.MessageSerializer(
         w.It([w.echo_request]), w.It([w.echo_request, w.schema])
     ),
@@ -792,9 +788,9 @@ CALLS: dict[str, Call] = {
     "easynetwork.MessageSerializer.buffered_incremental_deserialize": lambda w: peers.check_request(
         peers.received(w.serializer, peers.request_frames(2), buffered=True)
     ),
-    "easynetwork.MessageSerializer.create_deserializer_buffer": lambda w: (
-        w.serializer.create_deserializer_buffer(100).release()
-    ),
+    "easynetwork.MessageSerializer.create_deserializer_buffer": lambda w: w.serializer.create_deserializer_buffer(
+        100
+    ).release(),
     "easynetwork.BatchSerializer.__init__": lambda w: easynetwork.BatchSerializer(w.It([w.echo_request])),
     "easynetwork.BatchSerializer.debug": lambda w: w.batch_serializer.debug,
     "easynetwork.BatchSerializer.buffer_limit": lambda w: w.batch_serializer.buffer_limit,
@@ -825,9 +821,9 @@ CALLS: dict[str, Call] = {
     "easynetwork.BatchSerializer.buffered_incremental_deserialize": lambda w: peers.check_requests(
         peers.received(w.batch_serializer, peers.request_frames(3), buffered=True), 3
     ),
-    "easynetwork.BatchSerializer.create_deserializer_buffer": lambda w: (
-        w.batch_serializer.create_deserializer_buffer(100).release()
-    ),
+    "easynetwork.BatchSerializer.create_deserializer_buffer": lambda w: w.batch_serializer.create_deserializer_buffer(
+        100
+    ).release(),
     "easynetwork.make_serializer": lambda w: easynetwork.make_serializer(limit=1000),
     "abi_digest": lambda w: samebytes.abi_digest(),
     "check_instance": lambda w: samebytes.check_instance(w.I(samebytes.instance_id())),

@@ -120,7 +120,7 @@ USES: dict[str, Callable[[Any], object]] = {
     "memory": lambda memory: memory.get_block(100).close(),
     "pipeline": lambda pipeline: pipeline.begin(9),
     "blocking": peers.use_blocking,
-    "begun": lambda begun: begun.result(),
+    "begun": lambda begun: begun.cancelled() or begun.result(),
     "aio_client": peers.use_aio,
     "aio_of_batches": peers.use_aio,
 }

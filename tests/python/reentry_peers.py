@@ -11,7 +11,7 @@ import contextlib
 import functools
 import socket
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable, Iterator
 from typing import Any
 
 import samebytes
@@ -23,7 +23,7 @@ from .peers import reference
 VALUES = (5, b"s", [1], b"b")
 SAID = 0, 5  # what an integer of reentry.py is more than it is, when it is asked first, and later
 METADATA = [1], [6]
-HANG_S = 5
+HANG_S = 20
 BESIDE_MAX = 4  # calls that a call is interrupted by, where a collection would begin them without end
 
 
@@ -38,17 +38,18 @@ def answer(request: Any) -> dict[str, Any]:
 
 
 class Peer:
-    """The server of one blocking client: answers each request by the independent codec, and keeps what is wrong with the bytes."""
+    """The server of blocking clients: answers each request by the independent codec, and keeps what is wrong with the bytes."""
 
-    def __init__(self, accept: Any) -> None:
+    def __init__(self, connections: Iterable[socket.socket]) -> None:
         self.failures: list[BaseException] = []
-        self.thread = threading.Thread(target=self.run, args=(accept,), daemon=True)
+        self.thread = threading.Thread(target=self.run, args=(connections,), daemon=True)
         self.thread.start()
 
-    def run(self, accept: Any) -> None:
+    def run(self, connections: Iterable[socket.socket]) -> None:
         try:
-            with contextlib.suppress(OSError), accept() as connection:
-                self.serve(connection)
+            for connection in connections:
+                with contextlib.suppress(OSError), connection:
+                    self.serve(connection)
         except BaseException as error:
             self.failures.append(error)
 
@@ -60,9 +61,7 @@ class Peer:
                 (row,) = reference.decode(data[:end], [reference.ECHO_REQUEST]).rows
                 timestamp, subject, metadata, body = row.values
                 assert (subject, body) == (b"s", b"b") and list(metadata) in METADATA, f"a wrong request: {row.values}"
-                connection.sendall(
-                    reference.encode(reference.ECHO_RESPONSE, row.sequence, (7, timestamp, b"s", b"b"))
-                )
+                connection.sendall(reference.encode(reference.ECHO_RESPONSE, row.sequence, (7, timestamp, b"s", b"b")))
                 data = data[end:]
 
     def end(self) -> None:
@@ -74,21 +73,26 @@ class Peer:
 
 def blocking_client(world: Any) -> client.Client:
     near, far = socket.socketpair()
-    world.ends.append(Peer(lambda: far).end)
+    world.ends.append(Peer([far]).end)
     return client.Client(near, world.pair, timeout=HANG_S)
 
 
 def listener(world: Any) -> int:
-    """The port of a server for one client."""
+    """The port of a server for any number of clients, one after the other."""
     listening = socket.create_server(("127.0.0.1", 0))
+    ending = threading.Event()
+
+    def accepted() -> Iterator[socket.socket]:
+        while not ending.is_set():
+            yield listening.accept()[0]
 
     def end() -> None:
-        with contextlib.suppress(OSError), socket.create_connection(listening.getsockname(), HANG_S):
-            pass  # for an accept that waits still
+        ending.set()
+        socket.create_connection(listening.getsockname(), HANG_S).close()  # accept() waits for it
         peer.end()
         listening.close()
 
-    peer = Peer(lambda: listening.accept()[0])
+    peer = Peer(accepted())
     world.ends.append(end)
     return int(listening.getsockname()[1])
 
@@ -260,8 +264,8 @@ def check_all(rows: Any, timestamps: tuple[int, ...]) -> None:
 
 
 def check_request(row: Any) -> None:
-    got = row.timestamp, row.subject, row.metadata, row.body
-    assert got == (5, b"", (1,), b"b"), f"a wrong packet: {got}"
+    got = row.timestamp, row.subject, list(row.metadata), row.body
+    assert got == (5, b"", [1], b"b"), f"a wrong packet: {got}"
 
 
 def check_requests(rows: Any, count: int) -> None:
@@ -281,19 +285,23 @@ def closed(connection: Any) -> None:
     connection.close()
 
 
-async def made_client(world: Any, size: Any) -> None:
-    client_end = aio.Client(world.pair, max_frame_size=size, memory=world.memory)
-    client_end._requests.close()
+def made_blocking(pair: aio.Pair, size: Any, memory: samebytes.Memory) -> None:
+    near, far = socket.socketpair()
+    with near, far:
+        client.Client(near, pair, max_frame_size=size, memory=memory).close()
 
 
-async def connected(world: Any, size: Any) -> None:
-    port = world.aio_server.it.port
-    async with await aio.connect("127.0.0.1", port, world.pair, max_frame_size=size) as connection:
+async def made_client(pair: aio.Pair, size: Any, memory: samebytes.Memory) -> None:
+    aio.Client(pair, max_frame_size=size, memory=memory)._requests.close()
+
+
+async def connected(server: End, pair: aio.Pair, size: Any) -> None:
+    async with await aio.connect("127.0.0.1", server.it.port, pair, max_frame_size=size) as connection:
         check(await connection.call(VALUES))
 
 
-async def served(world: Any) -> None:
-    async with await aio.serve(world.handler, "127.0.0.1", 0, world.pair) as server:
+async def served(pair: aio.Pair) -> None:
+    async with await aio.serve(answer, "127.0.0.1", 0, pair) as server:
         assert server.port
 
 

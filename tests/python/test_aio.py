@@ -829,6 +829,24 @@ def test_a_finish_that_begins_in_the_middle_of_a_send_waits_for_its_response(ech
     assert failures == []
 
 
+def test_a_server_that_is_closed_before_asyncio_looks_does_not_serve_forever(echo: aio.Pair) -> None:
+    async def main() -> None:
+        server = await aio.serve(answer, "127.0.0.1", 0, echo)
+        listening = server._listening
+        assert listening is not None
+        serve_forever = listening.serve_forever
+
+        async def closed_first() -> None:
+            await server.close()
+            await serve_forever()
+
+        listening.serve_forever = closed_first  # type: ignore[method-assign]
+        with pytest.raises(samebytes.ClosedError, match="does not listen"):
+            await server.serve_forever()
+
+    run(main())
+
+
 def test_a_response_whose_schema_was_closed_fails_its_call(echo: aio.Pair) -> None:
     async def main() -> None:
         async with (

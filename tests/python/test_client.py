@@ -379,7 +379,7 @@ class Interrupted(socket.socket):
 def interrupted(echo: client.Pair) -> Iterator[tuple[client.Client, Interrupted]]:
     """A client whose steps are interrupted, and whose server checks each byte."""
     near, far = socket.socketpair()
-    peer = Peer(lambda: far)
+    peer = Peer([far])
     ours = Interrupted(fileno=near.detach())
     with client.Client(ours, echo, timeout=peers.SECONDS) as connection:
         yield connection, ours
@@ -396,9 +396,7 @@ def test_a_request_sent_in_the_middle_of_receiving_is_sent_once(interrupted: tup
 
 
 @pytest.mark.parametrize("after", ["send", "receive"])
-def test_waiting_in_the_middle_of_a_step_is_refused(
-    interrupted: tuple[client.Client, Interrupted], after: str
-) -> None:
+def test_waiting_in_the_middle_of_a_step_is_refused(interrupted: tuple[client.Client, Interrupted], after: str) -> None:
     connection, ours = interrupted
     refused: list[samebytes.BusyError] = []
 
@@ -433,7 +431,7 @@ def test_a_close_in_the_middle_of_receiving_comes_after_what_was_received(
 
 def test_a_response_whose_schema_was_closed_fails_its_call(echo: client.Pair) -> None:
     near, far = socket.socketpair()
-    peer = Peer(lambda: far)
+    peer = Peer([far])
     with client.Client(near, echo, timeout=peers.SECONDS) as connection:
         call = connection.send(VALUES)
         echo.response.close()

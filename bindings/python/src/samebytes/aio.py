@@ -99,7 +99,9 @@ class Client(_Connection):
         self._room: asyncio.Future[None] | None = None  # what the one who has the turn waits for
         self._idle: asyncio.Future[None] | None = None  # what finish() waits for
         self._flushing = False
-        self._writing = 0  # how many are adding a request or handing frames to the transport, which may run code of others
+        self._writing = (
+            0  # how many are adding a request or handing frames to the transport, which may run code of others
+        )
         self._ending: SamebytesError | None = None
 
     @property
@@ -466,9 +468,15 @@ class Server:
 
     async def serve_forever(self) -> None:
         """Serves until the task is cancelled."""
-        if self._listening is None:
+        listening = self._listening
+        if listening is None:
             raise errors.ClosedError("this server does not listen")
-        await self._listening.serve_forever()
+        try:
+            await listening.serve_forever()
+        except RuntimeError:
+            if self._listening is listening:
+                raise
+            raise errors.ClosedError("this server does not listen") from None  # it was closed before asyncio looked
 
     async def close(self) -> None:
         """Stops to listen, ends all connections at once, and waits until they are gone."""

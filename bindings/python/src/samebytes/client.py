@@ -333,7 +333,9 @@ class Client:
         if self._ending is None:
             self._ending = error
             if self._stepping or self._polling:
-                with contextlib.suppress(OSError):  # who waits for the socket wakes up; the step takes the rest down at its end
+                with contextlib.suppress(
+                    OSError
+                ):  # who waits for the socket wakes up; the step takes the rest down at its end
                     self._socket.shutdown(socket.SHUT_RDWR)
             else:
                 self._take_down()
