@@ -8,6 +8,8 @@ A call is written as it is made, on the objects of a World. What stands in it sa
     L([..])  a list whose items are points, and which may be changed meanwhile
     It([..]) something that is iterated over
     O(a=1)   an object whose attributes are properties
+    M({..})  a mapping that is asked for its names and values
+    E(3)     an integer that is compared with others and hashed as well
 
 Nothing has to stand there for what may run anywhere: finalizers, handlers of signals and trace functions (between any two instructions of
 Python), the collector (where something is allocated), other threads, and providers of memory (where an object needs some, P() says so).
@@ -22,12 +24,14 @@ import socket
 import tempfile
 import threading
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import samebytes
-from samebytes import echo
+from samebytes import aio, client, easynetwork, echo
+
+from . import reentry_peers as peers
 
 FIELDS = [("number", "int64"), ("text", "string"), ("items", "array<int16>"), ("texts", "array<string>")]
 MEMORY = "/dev/shm"  # a file is made for each try
@@ -53,6 +57,10 @@ class World:
         self.depth = 0
         self.taken: list[memoryview] = []
         self.threads: list[threading.Thread] = []
+        # What connections need; reentry_peers.py has them.
+        self.handler: Callable[..., Any] = peers.answer
+        self.allowed: tuple[type[BaseException], ...] = ()
+        self.ends: list[Callable[[], None]] = []
 
     def hit(self) -> None:
         """Code of others runs."""
@@ -86,6 +94,8 @@ class World:
         for _ in range(2):  # memoryviews that a call returned have gone by now; a walk is closed before its manager
             for handle in reversed(self.handles()):
                 handle.close()
+        for end in reversed(self.ends):
+            end()
         if self.folder is not None:
             self.folder.cleanup()
 
@@ -143,6 +153,42 @@ class World:
             return property(get)
 
         return type("Message", (), {name: attribute(value) for name, value in values.items()})()
+
+    def M(self, values: dict[str, Any]) -> Any:
+        world = self
+
+        class Names(Mapping[str, Any]):
+            def __getitem__(self, name: str) -> Any:
+                world.hit()
+                return values[name]
+
+            def __iter__(self) -> Iterator[str]:
+                world.hit()
+                return iter(values)
+
+            def __len__(self) -> int:
+                world.hit()
+                return len(values)
+
+        return Names()
+
+    def E(self, number: int) -> Any:
+        world = self
+
+        class Equal:
+            def __index__(self) -> int:
+                world.hit()
+                return number
+
+            def __eq__(self, other: object) -> bool:
+                world.hit()
+                return other == number
+
+            def __hash__(self) -> int:
+                world.hit()
+                return hash(number)
+
+        return Equal()
 
     def P(self) -> World:
         """The provider of memory is asked in this call."""
@@ -288,6 +334,20 @@ FACTORIES: dict[str, Callable[[World], Any]] = {
     "channel": channel_with_news,
     "echo_builder": lambda w: echo.Builder(),
     "echo_parser": echo_parser,
+    "echo_request": lambda w: samebytes.echo_request_schema(),
+    "echo_response": lambda w: samebytes.echo_response_schema(),
+    "pair": lambda w: aio.Pair(w.echo_request, w.echo_response),
+    "blocking": peers.blocking_client,
+    "begun": lambda w: w.blocking.send(peers.VALUES),
+    "listening_port": peers.listener,
+    "aio_loop": peers.aio_loop,
+    "aio_server": peers.aio_server,
+    "aio_batches": lambda w: peers.aio_server(w, batches=True),
+    "aio_client": lambda w: peers.aio_client(w, w.aio_server),
+    "aio_of_batches": lambda w: peers.aio_client(w, w.aio_batches),
+    "serializer": lambda w: easynetwork.MessageSerializer(w.echo_request, debug=True),
+    "two_serializer": lambda w: easynetwork.MessageSerializer(w.echo_request, [w.echo_request, w.schema]),
+    "batch_serializer": lambda w: easynetwork.BatchSerializer(w.echo_request, debug=True),
 }
 
 Call = Callable[[World], Any]
@@ -632,6 +692,139 @@ CALLS: dict[str, Call] = {
     "echo.Parser.parse": lambda w: w.echo_parser.parse(),
     "echo.Parser.need": lambda w: w.echo_parser.need,
     "echo.Parser.close": lambda w: w.echo_parser.close(),
+    "client.Client.__init__": lambda w: peers.made_blocking(w.pair, w.I(0), w.memory),
+    "client.Client.send": lambda w: peers.check(
+        w.blocking.send([w.I(5), w.B(b"s"), w.L([w.I(1)]), w.B(b"b")], request=w.echo_request).result()
+    ),
+    "client.Client.call": lambda w: peers.check(
+        w.blocking.call(w.M({"timestamp": w.I(5), "subject": w.B(b"s"), "metadata": w.L([w.I(1)]), "body": w.B(b"b")}))
+    ),
+    "client.Client.call (with a time limit)": lambda w: peers.check(
+        w.blocking.call(w.It([5, w.B(b"s"), w.It([w.I(1)]), w.B(b"b")]), timeout=20)
+    ),
+    "client.Client.call_many": lambda w: peers.check_all(
+        w.blocking.call_many(w.It([[w.I(5), w.B(b"s"), w.L([w.I(1)]), w.B(b"b")], (6, b"s", [1], w.B(b"b"))])), (5, 6)
+    ),
+    "client.Client.finish": lambda w: (w.begun, w.blocking.finish()),
+    "client.Client.close": lambda w: w.blocking.close(),
+    "client.Client.__enter__": lambda w: w.blocking.__enter__(),
+    "client.Client.closed": lambda w: w.blocking.closed,
+    "client.Client.in_flight": lambda w: w.blocking.in_flight,
+    "client.Call.__init__": lambda w: client.Call(w.blocking),
+    "client.Call.result": lambda w: peers.check(w.begun.result()),
+    "client.Call.done": lambda w: w.begun.done(),
+    "client.Call.cancel": lambda w: w.begun.cancel(),
+    "client.Call.cancelled": lambda w: w.begun.cancelled(),
+    "client.Call.set_result": lambda w: w.begun.set_result(w.row),
+    "client.Call.set_exception": lambda w: w.begun.set_exception(samebytes.ClosedError("ended")),
+    "client.connect": lambda w: peers.closed(
+        client.connect("127.0.0.1", w.listening_port, w.pair, max_frame_size=w.I(0))
+    ),
+    "aio.Client.__init__": lambda w: w.aio_loop.run(peers.made_client(w.pair, w.I(0), w.memory)),
+    "aio.Client.send": lambda w: w.aio_loop.run(
+        peers.sent(w.aio_client.it.send([w.I(5), w.B(b"s"), w.L([w.I(1)]), w.B(b"b")], request=w.echo_request))
+    ),
+    "aio.Client.call": lambda w: w.aio_loop.run(
+        peers.called(
+            w.aio_client.it.call(
+                w.M({"timestamp": w.I(5), "subject": w.B(b"s"), "metadata": w.L([w.I(1)]), "body": w.B(b"b")})
+            )
+        )
+    ),
+    "aio.Client.call (a handler that is hostile)": lambda w: peers.serve_by(
+        w,
+        lambda _: w.M({"id": w.I(7), "timestamp": w.I(5), "subject": w.B(b"s"), "body": w.B(b"b")}),
+        w.aio_client.it.call(peers.VALUES),
+    ),
+    "aio.Client.call (an awaitable handler)": lambda w: peers.serve_by(
+        w, lambda request: peers.respond_later(w, request), w.aio_client.it.call(peers.VALUES)
+    ),
+    "aio.Client.call (a handler of batches)": lambda w: peers.serve_by(
+        w,
+        lambda batch, builder: peers.respond_to_batch(w, batch, builder, w.echo_response),
+        w.aio_of_batches.it.call(peers.VALUES),
+    ),
+    "aio.Client.call_many": lambda w: w.aio_loop.run(
+        peers.gathered(
+            w.aio_client.it.call_many(w.It([[w.I(5), w.B(b"s"), w.L([w.I(1)]), w.B(b"b")], (6, b"s", [1], w.B(b"b"))])),
+            (5, 6),
+        )
+    ),
+    "aio.Client.finish": lambda w: w.aio_loop.run(w.aio_client.it.finish()),
+    "aio.Client.close": lambda w: w.aio_loop.run(w.aio_client.it.close()),
+    "aio.Client.closed": lambda w: w.aio_client.it.closed,
+    "aio.Client.in_flight": lambda w: w.aio_client.it.in_flight,
+    "aio.Server.__init__": lambda w: aio.Server(w.handler, w.pair, max_frame_size=w.I(0)) and w.hit(),
+    "aio.Server.port": lambda w: w.aio_server.it.port,
+    "aio.Server.connections": lambda w: w.aio_server.it.connections,
+    "aio.Server.serve_forever": lambda w: w.aio_loop.run(peers.served_until_closed(w.aio_server.it)),
+    "aio.Server.close": lambda w: (w.aio_client, w.aio_loop.run(w.aio_server.it.close())),
+    "aio.Pair.open_echo": lambda w: [schema.close() for schema in aio.Pair.open_echo()],
+    "aio.connect": lambda w: w.aio_loop.run(peers.connected(w.aio_server, w.pair, w.I(0))),
+    "aio.serve": lambda w: w.aio_loop.run(peers.served(w.pair)),
+    "easynetwork.MessageSerializer.__init__": lambda w: easynetwork.MessageSerializer(
+        w.It([w.echo_request]), w.It([w.echo_request, w.schema])
+    ),
+    "easynetwork.MessageSerializer.debug": lambda w: w.serializer.debug,
+    "easynetwork.MessageSerializer.buffer_limit": lambda w: w.serializer.buffer_limit,
+    "easynetwork.MessageSerializer.serialize": lambda w: peers.check_frames(
+        w.serializer.serialize(
+            w.M({"timestamp": w.I(5), "subject": w.B(b"s"), "metadata": w.L([w.I(1)]), "body": w.B(b"b")})
+        )
+    ),
+    "easynetwork.MessageSerializer.incremental_serialize": lambda w: peers.check_frames(
+        b"".join(
+            w.two_serializer.incremental_serialize(
+                w.O(api_key=w.E(1), timestamp=w.I(5), subject=w.B(b"s"), metadata=w.L([w.I(1)]), body=w.B(b"b"))
+            )
+        )
+    ),
+    "easynetwork.MessageSerializer.deserialize": lambda w: peers.check_request(
+        w.serializer.deserialize(peers.request_frames(1))
+    ),
+    "easynetwork.MessageSerializer.incremental_deserialize": lambda w: peers.check_request(
+        peers.received(w.serializer, bytearray(peers.request_frames(2)), buffered=False)
+    ),
+    "easynetwork.MessageSerializer.buffered_incremental_deserialize": lambda w: peers.check_request(
+        peers.received(w.serializer, peers.request_frames(2), buffered=True)
+    ),
+    "easynetwork.MessageSerializer.create_deserializer_buffer": lambda w: w.serializer.create_deserializer_buffer(
+        100
+    ).release(),
+    "easynetwork.BatchSerializer.__init__": lambda w: easynetwork.BatchSerializer(w.It([w.echo_request])),
+    "easynetwork.BatchSerializer.debug": lambda w: w.batch_serializer.debug,
+    "easynetwork.BatchSerializer.buffer_limit": lambda w: w.batch_serializer.buffer_limit,
+    "easynetwork.BatchSerializer.serialize": lambda w: peers.check_frames(
+        w.batch_serializer.serialize(
+            w.It(
+                [
+                    w.O(timestamp=w.I(5), subject=w.B(b"s"), metadata=w.L([w.I(1)]), body=w.B(b"b"), sequence=w.E(1)),
+                    {"timestamp": w.I(5), "subject": b"s", "metadata": w.It([w.I(1)]), "body": w.B(b"b")},
+                ]
+            )
+        ),
+        2,
+    ),
+    "easynetwork.BatchSerializer.incremental_serialize": lambda w: peers.check_frames(
+        b"".join(
+            w.batch_serializer.incremental_serialize(
+                [w.M({"timestamp": w.I(5), "subject": w.B(b"s"), "metadata": w.L([w.I(1)]), "body": w.B(b"b")})]
+            )
+        )
+    ),
+    "easynetwork.BatchSerializer.deserialize": lambda w: peers.check_requests(
+        w.batch_serializer.deserialize(peers.request_frames(3)), 3
+    ),
+    "easynetwork.BatchSerializer.incremental_deserialize": lambda w: peers.check_requests(
+        peers.received(w.batch_serializer, bytearray(peers.request_frames(3)), buffered=False), 3
+    ),
+    "easynetwork.BatchSerializer.buffered_incremental_deserialize": lambda w: peers.check_requests(
+        peers.received(w.batch_serializer, peers.request_frames(3), buffered=True), 3
+    ),
+    "easynetwork.BatchSerializer.create_deserializer_buffer": lambda w: w.batch_serializer.create_deserializer_buffer(
+        100
+    ).release(),
+    "easynetwork.make_serializer": lambda w: easynetwork.make_serializer(limit=1000),
     "abi_digest": lambda w: samebytes.abi_digest(),
     "check_instance": lambda w: samebytes.check_instance(w.I(samebytes.instance_id())),
     "crc32c": lambda w: samebytes.crc32c(w.I(0), w.B(b"data")),

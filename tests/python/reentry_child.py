@@ -18,6 +18,7 @@ from typing import Any
 import samebytes
 
 from . import reentry
+from . import reentry_peers as peers
 from .reentry import CALLS, World
 
 PACKAGE = str(Path(samebytes.__file__).parent)
@@ -118,6 +119,10 @@ USES: dict[str, Callable[[Any], object]] = {
     "manager": lambda manager: (manager.add_visit(1, 77, "u", "t"), manager.clear_user(1)),
     "memory": lambda memory: memory.get_block(100).close(),
     "pipeline": lambda pipeline: pipeline.begin(9),
+    "blocking": peers.use_blocking,
+    "begun": lambda begun: begun.cancelled() or begun.result(),
+    "aio_client": peers.use_aio,
+    "aio_of_batches": peers.use_aio,
 }
 
 
@@ -155,6 +160,7 @@ def run(name: str, prepare: Callable[[World], contextlib.AbstractContextManager[
     """Makes the call once, and all of its objects go afterwards."""
     world = World()
     world.call = CALLS[name]
+    world.allowed = EXPECTED
     for made in reentry.needs(name):
         getattr(world, made)
     try:
@@ -220,10 +226,11 @@ def between(world: World, act: Callable[[World], None] | None, number: int, coun
 def collecting(world: World, act: Callable[[World], None]) -> Iterator[None]:
     """The act in each collection, of which there is one whenever something is allocated."""
     inside = False
+    thread = threading.get_ident()  # whose call it is; that of a peer makes none
 
     def callback(phase: str, info: object) -> None:
         nonlocal inside
-        if not inside:
+        if not inside and threading.get_ident() == thread:
             inside = True
             quietly(lambda: act(world))
             inside = False

@@ -790,3 +790,76 @@ def test_a_server_of_batches_reads_no_more_while_its_client_does_not(echo: aio.P
             writer.close()
 
     run(main())
+
+
+class Begun:
+    """A coroutine that runs at once as far as it goes without waiting, as an eager task does, and then where it is awaited."""
+
+    def __init__(self, work: Coroutine[Any, Any, None]) -> None:
+        self.work = work
+        self.first = work.send(None)
+
+    def __await__(self) -> Iterator[Any]:
+        waits_for = self.first
+        while True:
+            yield waits_for
+            try:
+                waits_for = self.work.send(None)
+            except StopIteration:
+                return
+
+
+def test_a_finish_that_begins_in_the_middle_of_a_send_waits_for_its_response(echo: aio.Pair) -> None:
+    begun: list[Begun] = []
+
+    async def main() -> Any:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
+        async with await aio.serve(answer, "127.0.0.1", 0, echo) as server:
+            client = await aio.connect("127.0.0.1", server.port, echo)
+
+            class Finishing:
+                def __index__(self) -> int:
+                    if not begun:
+                        begun.append(Begun(client.finish()))
+                    return 5
+
+            future = await client.send([Finishing(), b"s", [1], b"b"])
+            await begun[0]
+            return await future
+
+    failures: list[Any] = []
+    assert run(main()).timestamp == 5
+    assert failures == []
+
+
+def test_a_server_that_is_closed_before_asyncio_looks_does_not_serve_forever(echo: aio.Pair) -> None:
+    async def main() -> None:
+        server = await aio.serve(answer, "127.0.0.1", 0, echo)
+        listening = server._listening
+        assert listening is not None
+        serve_forever = listening.serve_forever
+
+        async def closed_first() -> None:
+            await server.close()
+            await serve_forever()
+
+        listening.serve_forever = closed_first  # type: ignore[method-assign]
+        with pytest.raises(samebytes.ClosedError, match="does not listen"):
+            await server.serve_forever()
+
+    run(main())
+
+
+def test_a_response_whose_schema_was_closed_fails_its_call(echo: aio.Pair) -> None:
+    async def main() -> None:
+        async with (
+            await aio.serve(answer, "127.0.0.1", 0, echo) as server,
+            await aio.connect("127.0.0.1", server.port, aio.Pair(echo.request, response)) as client,
+        ):
+            future = await client.send(request_values(1))
+            response.close()
+            with pytest.raises(samebytes.ClosedError, match="Schema has been closed"):
+                await future
+
+    with samebytes.echo_response_schema() as response:
+        run(main())

@@ -22,6 +22,7 @@ from samebytes import aio, client
 
 from . import peers
 from .peers import listening, receive_requests, request_frame, request_values, response_frame
+from .reentry_peers import VALUES, Peer, check
 
 
 @pytest.fixture
@@ -376,3 +377,91 @@ def test_what_cannot_be_connected_is_said(echo: client.Pair) -> None:
             client.connect("127.0.0.1", port, echo, in_flight_max=0)
     with pytest.raises(ConnectionRefusedError):
         client.connect("127.0.0.1", port, echo)
+
+
+class Interrupted(socket.socket):
+    """Runs code once, between the system's work and what the client makes of it, as the handler of a signal may."""
+
+    after: str = ""
+    code: Callable[[], object] | None = None
+
+    def ran(self, what: str) -> None:
+        if what == self.after and self.code is not None:
+            code, self.code = self.code, None
+            code()
+
+    def send(self, *given: Any) -> int:
+        count = super().send(*given)
+        self.ran("send")
+        return count
+
+    def recv_into(self, *given: Any) -> int:
+        count = super().recv_into(*given)
+        self.ran("receive")
+        return count
+
+
+@pytest.fixture
+def interrupted(echo: client.Pair) -> Iterator[tuple[client.Client, Interrupted]]:
+    """A client whose steps are interrupted, and whose server checks each byte."""
+    near, far = socket.socketpair()
+    peer = Peer([far])
+    ours = Interrupted(fileno=near.detach())
+    with client.Client(ours, echo, timeout=peers.SECONDS) as connection:
+        yield connection, ours
+    peer.end()
+
+
+def test_a_request_sent_in_the_middle_of_receiving_is_sent_once(interrupted: tuple[client.Client, Interrupted]) -> None:
+    connection, ours = interrupted
+    calls: list[client.Call] = []
+    ours.after, ours.code = "receive", lambda: calls.append(connection.send((6, b"s", [1], b"b")))
+    check(connection.call(VALUES))
+    check(calls[0].result(), 6)
+    assert connection.in_flight == 0
+
+
+@pytest.mark.parametrize("after", ["send", "receive"])
+def test_waiting_in_the_middle_of_a_step_is_refused(interrupted: tuple[client.Client, Interrupted], after: str) -> None:
+    connection, ours = interrupted
+    refused: list[samebytes.BusyError] = []
+
+    def wait() -> None:
+        with pytest.raises(samebytes.BusyError, match="in the call that this one interrupts") as caught:
+            connection.call(VALUES)
+        refused.append(caught.value)
+
+    ours.after, ours.code = after, wait
+    check(connection.call(VALUES))
+    assert refused
+    check(connection.call(VALUES))
+
+
+def test_a_close_in_the_middle_of_sending_ends_the_call(interrupted: tuple[client.Client, Interrupted]) -> None:
+    connection, ours = interrupted
+    ours.after, ours.code = "send", connection.close
+    call = connection.send(VALUES)
+    with pytest.raises(samebytes.ClosedError, match="this client has been closed"):
+        call.result()
+    assert connection.closed and ours.fileno() == -1
+
+
+def test_a_close_in_the_middle_of_receiving_comes_after_what_was_received(
+    interrupted: tuple[client.Client, Interrupted],
+) -> None:
+    connection, ours = interrupted
+    ours.after, ours.code = "receive", connection.close
+    check(connection.send(VALUES).result())
+    assert connection.closed and ours.fileno() == -1
+
+
+def test_a_response_whose_schema_was_closed_fails_its_call(echo: client.Pair) -> None:
+    near, far = socket.socketpair()
+    peer = Peer([far])
+    with client.Client(near, echo, timeout=peers.SECONDS) as connection:
+        call = connection.send(VALUES)
+        echo.response.close()
+        with pytest.raises(samebytes.ClosedError, match="Schema has been closed"):
+            call.result()
+        assert call.done()
+    peer.end()

@@ -171,9 +171,9 @@ class Requests(Generic[Waiter]):
                 f"a response has sequence {row.sequence}, which no request in flight has",
                 stream_offset=row.stream_offset,
             ) from None
-        waiter, pair, end = self.waiting.pop(tag)
+        # It stays among those who wait until it has its answer, so that whatever is raised before fails it with the others.
+        waiter, pair, end = self.waiting[tag]
         if end > self.sent:
-            self.waiting[tag] = waiter, pair, end  # it fails with the others
             raise errors.NotFoundError(
                 f"a response has sequence {row.sequence}, whose request has not been sent",
                 stream_offset=row.stream_offset,
@@ -185,9 +185,11 @@ class Requests(Generic[Waiter]):
             )
             if not waiter.done():
                 waiter.set_exception(error)
+            del self.waiting[tag]
             raise error
         if not waiter.done():
             waiter.set_result(row)
+        del self.waiting[tag]
 
     def receive(self, size: int) -> SamebytesError | None:
         """Takes *size* bytes, and answers requests by them. What is returned must end the connection."""

@@ -99,6 +99,9 @@ class Client(_Connection):
         self._room: asyncio.Future[None] | None = None  # what the one who has the turn waits for
         self._idle: asyncio.Future[None] | None = None  # what finish() waits for
         self._flushing = False
+        self._writing = (
+            0  # how many are adding a request or handing frames to the transport, which may run code of others
+        )
         self._ending: SamebytesError | None = None
 
     @property
@@ -121,7 +124,11 @@ class Client(_Connection):
                 self._room = self._loop.create_future()
                 await self._room
             future: asyncio.Future[Message] = self._loop.create_future()
-            size = self._requests.begin(future, values, request)
+            self._writing += 1
+            try:
+                size = self._requests.begin(future, values, request)
+            finally:
+                self._writing -= 1
         if size >= _exchange.FLUSH_SIZE:
             self._flush()
         elif not self._flushing:
@@ -132,6 +139,13 @@ class Client(_Connection):
     def _flush_soon(self) -> None:
         self._flushing = False
         self._flush()
+
+    def _flush(self) -> None:
+        self._writing += 1
+        try:
+            super()._flush()
+        finally:
+            self._writing -= 1
 
     def _taken(self) -> Iterator[memoryview]:
         return self._requests.take()
@@ -189,6 +203,8 @@ class Client(_Connection):
         """Sends no more, waits for the responses of what was sent, and closes. Tells the server so where the transport can."""
         self._check_open()
         self._idle = self._loop.create_future()
+        if self._writing:
+            await asyncio.sleep(0)  # an eager task may begin in the middle of a send, whose request goes before the end
         self._flush()
         if self._transport.can_write_eof():
             self._transport.write_eof()
@@ -452,9 +468,15 @@ class Server:
 
     async def serve_forever(self) -> None:
         """Serves until the task is cancelled."""
-        if self._listening is None:
+        listening = self._listening
+        if listening is None:
             raise errors.ClosedError("this server does not listen")
-        await self._listening.serve_forever()
+        try:
+            await listening.serve_forever()
+        except RuntimeError:
+            if self._listening is listening:
+                raise
+            raise errors.ClosedError("this server does not listen") from None  # it was closed before asyncio looked
 
     async def close(self) -> None:
         """Stops to listen, ends all connections at once, and waits until they are gone."""

@@ -15,6 +15,7 @@ they are used here. Threads may share a client; one at a time talks to the serve
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 import time
@@ -104,6 +105,9 @@ class Client:
         self._send_needs = select.POLLOUT
         self._ending: SamebytesError | None = None
         self._finishing = False
+        # Code may run in the middle of a step on the socket: a signal's handler, a finalizer. It must not make another step meanwhile.
+        self._stepping = False
+        self._polling = False
 
     @property
     def in_flight(self) -> int:
@@ -123,7 +127,7 @@ class Client:
         with self._lock:
             self._until(self._has_room, timeout, "there was no room")
             call, _ = self._begin(values, request)
-            self._send_some()
+            self._step(self._send_some)
         return call
 
     def call(self, values: Any, *, request: Schema | None = None, timeout: float | None = None) -> Message:
@@ -217,9 +221,9 @@ class Client:
                     call, size = self._begin(values, request)
                     calls.append(call)
                     if size >= _exchange.FLUSH_SIZE:
-                        self._send_some()
+                        self._step(self._send_some)
         finally:
-            self._send_some()
+            self._step(self._send_some)
         return more
 
     # ---- the socket ----
@@ -232,14 +236,35 @@ class Client:
             while not ready():
                 if self._ending is not None:
                     raise _exchange.copied(self._ending)
-                received = self._receive_some()
-                if not self._send_some() and not received and not ready() and not self._wait(deadline):
+                if self._stepping or self._polling:
+                    raise errors.BusyError("this client is sending or receiving in the call that this one interrupts")
+                received = self._step(self._receive_some)
+                if not self._step(self._send_some) and not received and not ready() and not self._wait(deadline):
                     raise errors.TimeoutError(f"{failed} within {seconds:g} s")
+
+    def _step(self, step: Callable[[], bool]) -> bool:
+        """Makes a step, unless it would be in the middle of another, whose caller then sends what there is to send."""
+        if self._stepping:
+            return False
+        self._stepping = True
+        try:
+            return step()
+        finally:
+            self._stepping = False
+            if self._ending is not None:
+                self._take_down()
 
     def _wait(self, deadline: float | None) -> bool:
         """Waits until the socket can do something; False when the time is over."""
-        if self._ending is not None:
-            return True
+        self._polling = True
+        try:
+            return self._ending is not None or self._poll(deadline)
+        finally:
+            self._polling = False
+            if self._ending is not None:
+                self._take_down()
+
+    def _poll(self, deadline: float | None) -> bool:
         events = self._receive_needs | (self._send_needs if self._unsent else 0)
         poll = select.poll()
         poll.register(self._socket, events)
@@ -272,9 +297,9 @@ class Client:
         """Sends what goes without waiting; whether something went."""
         sent = False
         try:
-            if self._ending is None and self._requests.builder.frame_count():
-                self._unsent += self._requests.take()
-            while self._unsent:
+            while self._ending is None and (self._unsent or self._requests.builder.frame_count()):
+                if not self._unsent:
+                    self._unsent += self._requests.take()
                 count = self._socket.send(self._unsent[0])
                 sent = True
                 self._requests.sent += count
@@ -311,10 +336,20 @@ class Client:
     def _end(self, error: SamebytesError) -> None:
         if self._ending is None:
             self._ending = error
-            self._unsent.clear()
-            self._socket.close()
-            self._requests.fail(error)
-            self._requests.close()
+            if self._stepping or self._polling:
+                with contextlib.suppress(
+                    OSError
+                ):  # who waits for the socket wakes up; the step takes the rest down at its end
+                    self._socket.shutdown(socket.SHUT_RDWR)
+            else:
+                self._take_down()
+
+    def _take_down(self) -> None:
+        assert self._ending is not None
+        self._unsent.clear()
+        self._socket.close()
+        self._requests.fail(self._ending)
+        self._requests.close()
 
 
 def connect(
