@@ -5,8 +5,8 @@
 package samebytes
 
 // #cgo CFLAGS: -I${SRCDIR}/../../core/include
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xdf0224a63e81a6f0ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x3eb5108bd3d90e18ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "df0224a63e81a6f0"
+const coreDigest = "3eb5108bd3d90e18"

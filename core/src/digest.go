@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xdf0224a63e81a6f0ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x3eb5108bd3d90e18ull
 import "C"
