@@ -5,8 +5,8 @@
 package samebytes
 
 // #cgo CFLAGS: -I${SRCDIR}/../../core/include
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x3eb5108bd3d90e18ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xb5c12387cb7a52a5ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "3eb5108bd3d90e18"
+const coreDigest = "b5c12387cb7a52a5"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x3eb5108bd3d90e18ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xb5c12387cb7a52a5ull
 import "C"
