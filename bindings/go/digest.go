@@ -5,8 +5,8 @@
 package samebytes
 
 // #cgo CFLAGS: -I${SRCDIR}/../../core/include
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xb5c12387cb7a52a5ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x2a0af9d79509b560ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "b5c12387cb7a52a5"
+const coreDigest = "2a0af9d79509b560"

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xb5c12387cb7a52a5ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x2a0af9d79509b560ull
 import "C"
