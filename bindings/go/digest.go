@@ -5,8 +5,8 @@
 package samebytes
 
 // #cgo CFLAGS: -I${SRCDIR}/../../core/include
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x2a0af9d79509b560ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x2948f8ade4526023ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "2a0af9d79509b560"
+const coreDigest = "2948f8ade4526023"

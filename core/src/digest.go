@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x2a0af9d79509b560ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x2948f8ade4526023ull
 import "C"
