@@ -5,8 +5,8 @@
 package samebytes
 
 // #cgo CFLAGS: -I${SRCDIR}/../../core/include
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x5f212946bb786fd1ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xa9e793e48bcf4ab0ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "5f212946bb786fd1"
+const coreDigest = "a9e793e48bcf4ab0"

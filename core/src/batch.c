@@ -1,6 +1,10 @@
 //go:build !samebytes_shared
 
-/* What a parse leaves: its storage, and reading it. parser.c fills it. */
+/* What a parse leaves: its storage, and reading it. parser.c fills it.
+ *
+ * Invariant between calls: rows and errors lie in the block, the rows between base and base + base_size, in the order of the stream and none
+ * over another; only the last error may end the stream, and need is 0 where it does. Values are those of all rows, or there are none. What is
+ * without a set is empty. */
 
 #include "block.h"
 #include "parser_batch.h"
@@ -8,12 +12,108 @@
 #include "view_private.h"
 #include "wire.h"
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
 enum {
   ARENA_CHUNK_MIN = 4096 /* bytes */
 };
+
+/* ---- the invariant ---- */
+
+#ifndef NDEBUG
+static bool ends_stream(const batch_error *error) { return error->problem == PROBLEM_SIZE_SMALL || error->problem == PROBLEM_SIZE_LARGE; }
+
+static void check_at_once(const sb_batch *batch) {
+  assert(batch->row_count <= batch->row_capacity && batch->value_count <= batch->value_capacity);
+  assert(batch->error_count <= batch->error_capacity && batch->first_count <= batch->first_capacity);
+  assert(batch->first_count == 0 || batch->first_count == batch->row_count);
+  assert(batch->has_values || (batch->value_count == 0 && !batch->values_asked));
+  assert((batch->block != NULL) == (batch->row_count + batch->error_count > 0));
+  if (batch->block == NULL) {
+    assert(batch->base == NULL && batch->base_size == 0);
+  } else {
+    assert(batch->base >= batch->block->data && batch->base_size <= batch->block->size);
+    assert((size_t)(batch->base - batch->block->data) <= batch->block->size - batch->base_size);
+  }
+  if (batch->set == NULL)
+    assert(batch->block == NULL && batch->columns == NULL && !batch->has_values);
+  else
+    assert((batch->need == 0) == (batch->error_count > 0 && ends_stream(&batch->errors[batch->error_count - 1])));
+  if (batch->arena == NULL)
+    assert(batch->arena_left == 0 && batch->columns == NULL);
+  else
+    assert(batch->arena_left <= batch->arena->size && batch->arena_next == batch->arena->data + batch->arena->size - batch->arena_left);
+}
+
+static void check_rows(const sb_batch *batch) {
+  size_t values = 0;
+  int64_t end = batch->base_offset;
+  for (size_t i = 0; i < batch->row_count; i++) {
+    const sb_row *row = &batch->rows[i];
+    assert(row->schema_index >= 0 && (size_t)row->schema_index < batch->set->count);
+    assert(row->stream_offset >= end && row->frame_size >= SB_PRIV_ID_BYTES && row->frame_size <= batch->max_frame_size);
+    if (batch->first_count > 0) assert(batch->first_values[i] == values);
+    end = row->stream_offset + SB_PRIV_SIZE_BYTES + row->frame_size;
+    values += batch->set->schemas[row->schema_index]->field_count;
+  }
+  assert(end <= batch->base_offset + (int64_t)batch->base_size);
+  assert(!batch->has_values || values == batch->value_count);
+}
+
+static void check_errors(const sb_batch *batch) {
+  for (size_t i = 0; i < batch->error_count; i++) {
+    const batch_error *error = &batch->errors[i], *last = &batch->errors[batch->error_count - 1];
+    assert(error->stream_offset >= batch->base_offset && error->stream_offset <= batch->base_offset + (int64_t)batch->base_size);
+    assert(error == last || (error->stream_offset < error[1].stream_offset && error->frame < error[1].frame && !ends_stream(error)));
+  }
+}
+
+static void check_field(const sb_batch *batch, const field_columns *field, uint8_t type, size_t row_count) {
+  size_t items = 0;
+  if (type < SB_TYPE_STRING) {
+    assert(field->values != NULL);
+    return;
+  }
+  for (size_t i = 0; i < row_count; i++) {
+    assert(field->offsets[i] >= 0 && field->lengths[i] >= 0);
+    if (type == SB_TYPE_STRING) assert(field->offsets[i] + field->lengths[i] <= (int64_t)batch->base_size);
+    if (type > SB_TYPE_STRING) assert(field->offsets[i] == (int64_t)items);
+    items += (size_t)field->lengths[i];
+  }
+  assert(type == SB_TYPE_STRING || (items == field->item_count && items <= field->item_capacity));
+}
+
+static void check_columns(const sb_batch *batch) {
+  for (size_t i = 0; batch->columns != NULL && i < batch->set->count; i++) {
+    const schema_columns *columns = batch->columns[i];
+    const sb_schema *schema = batch->set->schemas[i];
+    if (columns == NULL) continue;
+    size_t rows = 0;
+    for (size_t row = 0; row < batch->row_count; row++) rows += (size_t)batch->rows[row].schema_index == i;
+    assert(columns->row_count == rows);
+    for (size_t field = 0; columns->has_fields && rows > 0 && field < schema->field_count; field++)
+      check_field(batch, &columns->fields[field], schema->types[field], rows);
+  }
+}
+
+void sb_priv_batch_check_all(const sb_batch *batch) {
+  check_at_once(batch);
+  if (batch->set == NULL) return;
+  check_rows(batch);
+  check_errors(batch);
+  check_columns(batch);
+}
+
+void sb_priv_batch_check(const sb_batch *batch) {
+  static _Thread_local unsigned times;
+  if (++times % 64 == 0)
+    sb_priv_batch_check_all(batch);
+  else
+    check_at_once(batch);
+}
+#endif
 
 /* ---- the batch's storage ---- */
 
@@ -53,6 +153,7 @@ sb_status sb_batch_open(sb_batch **batch) {
   sb_batch *made = calloc(1, sizeof *made);
   if (made == NULL) return SB_NO_MEMORY;
   made->need = SB_PRIV_SIZE_BYTES;
+  sb_priv_batch_check(made);
   *batch = made;
   return SB_OK;
 }
@@ -77,10 +178,12 @@ void sb_batch_clear(sb_batch *batch) {
     batch->arena_next = batch->arena->data;
     batch->arena_left = batch->arena->size;
   }
+  sb_priv_batch_check(batch);
 }
 
 void sb_batch_close(sb_batch *batch) {
   if (batch == NULL) return;
+  sb_priv_batch_check(batch);
   sb_batch_clear(batch);
   arena_free(batch->arena);
   free(batch->rows);
@@ -95,6 +198,8 @@ void sb_batch_swap(sb_batch *batch, sb_batch *other) {
   const sb_batch content = *batch;
   *batch = *other;
   *other = content;
+  sb_priv_batch_check(batch);
+  sb_priv_batch_check(other);
 }
 
 /* ---- reading a batch ---- */
@@ -123,9 +228,11 @@ sb_status sb_batch_get_rows(const sb_batch *batch, const sb_row **rows, size_t *
 static sb_status ask_values(const sb_batch *shown) {
   sb_batch *batch = (sb_batch *)(uintptr_t)shown;
   if (batch->values_asked || batch->set == NULL) return SB_OK;
+  sb_priv_batch_check(batch);
   const sb_status status = batch->has_values ? SB_OK : sb_priv_batch_make_values(batch);
   if (status != SB_OK) return status;
   batch->values_asked = true;
+  sb_priv_batch_check(batch);
   atomic_store_explicit(&batch->set->by_columns, false, memory_order_relaxed);
   return SB_OK;
 }
@@ -140,6 +247,7 @@ static sb_status find_first_values(const sb_batch *shown) {
     first += batch->set->schemas[batch->rows[i].schema_index]->field_count;
   }
   batch->first_count = batch->row_count;
+  sb_priv_batch_check(batch);
   return SB_OK;
 }
 

@@ -106,24 +106,25 @@ static bool room_continues(const sb_buf *buf) {
 #ifdef NDEBUG
 static inline void buf_check(const sb_buf *buf) { (void)buf; }
 #else
-/* Called where a function that changes the buf begins and ends; looks at all pieces and spans every 64th time. */
+/* Called where a function that changes the buf begins and ends; looks at all pieces every 64th time. */
 static void buf_check(const sb_buf *buf) {
   static _Thread_local unsigned times;
   assert(buf->room_heap != NULL || buf->room_count <= 1);
   assert(buf->room_heap == NULL || (buf->room_start <= buf->room_capacity && buf->room_count <= buf->room_capacity - buf->room_start));
   assert(buf->room_heap != NULL ? buf->first_room.size == 0 : (buf->first_room.size > 0) == (buf->room_count == 1));
-  assert((buf->room_count == 0) == (buf->room_bytes == 0) && (buf->filled.count == 0) == (buf->filled.bytes == 0));
+  assert((buf->room_count == 0) == (buf->room_bytes == 0));
+  sb_priv_spans_check(&buf->filled);
   assert(buf->begun <= buf->room_bytes);
   assert(sb_priv_spans_room(&buf->filled) + room_continues(buf) >= buf->room_count);
   if (++times % 64 != 0) return;
-  size_t room = 0, filled = 0;
+  size_t room = 0;
   for (size_t i = 0; i < buf->room_count; i++) {
     const room_piece *piece = (buf->room_heap != NULL ? buf->room_heap + buf->room_start : &buf->first_room) + i;
     assert(piece->size > 0 && piece->shares > 0 && piece->shares <= atomic_load_explicit(&piece->block->owners, memory_order_relaxed));
     room += piece->size;
   }
-  for (size_t i = 0; i < buf->filled.count; i++) filled += sb_priv_spans_at(&buf->filled, i)->size;
-  assert(room == buf->room_bytes && filled == buf->filled.bytes);
+  sb_priv_spans_check_all(&buf->filled);
+  assert(room == buf->room_bytes);
 }
 #endif
 

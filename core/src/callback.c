@@ -11,11 +11,15 @@
  * A fork waits until nobody changes the spare blocks, so that the child can go on with its copy of them. What another thread had in hand at that
  * moment, in its reserve or its drain, the child has lost. */
 
+#include <assert.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#ifndef NDEBUG
+#include <unistd.h>
+#endif
 
 #include <samebytes/callback.h>
 
@@ -39,6 +43,10 @@ typedef struct callback_memory {
   given_block *spare;   /* in the order in which they were given */
   uint64_t spare_bytes;
   sb_error failure; /* the last one; status is SB_OK where there was none */
+#ifndef NDEBUG
+  atomic_size_t blocks; /* that were added, and not released */
+  uint64_t process;     /* of which the provider is, in another one it is a copy */
+#endif
 } callback_memory;
 
 /* What one call of reserve has given. */
@@ -52,13 +60,60 @@ typedef struct sink {
 static _Atomic(given_block *) waiting_blocks;
 static _Atomic(callback_memory *) waiting_providers;
 
-static void block_release(const callback_memory *memory, given_block *block) {
+/* ---- the invariant ---- */
+
+#ifdef NDEBUG
+static void block_count(callback_memory *memory, int change) { (void)memory, (void)change; }
+static void spare_check(const callback_memory *memory) { (void)memory; }
+static void sink_check(const sink *given) { (void)given; }
+static void end_check(const callback_memory *memory) { (void)memory; }
+#else
+static void block_count(callback_memory *memory, int change) {
+  const size_t before = atomic_fetch_add(&memory->blocks, (size_t)change);
+  assert(change > 0 || before > 0);
+}
+
+static size_t blocks_check(const callback_memory *memory, const given_block *first, uint64_t bytes) {
+  size_t count = 0;
+  for (const given_block *block = first; block != NULL; block = block->next, count++) {
+    assert(block->block.memory == &memory->base && block->block.size > 0 && block->block.size <= bytes);
+    assert(atomic_load_explicit(&block->block.owners, memory_order_relaxed) == 0); /* nobody has it */
+    bytes -= block->block.size;
+  }
+  assert(bytes == 0);
+  return count;
+}
+
+/* Called with the lock, where what is spare changes; looks at all of it every 64th time. */
+static void spare_check(const callback_memory *memory) {
+  static _Thread_local unsigned times;
+  assert((memory->spare == NULL) == (memory->spare_bytes == 0));
+  if (++times % 64 == 0 || memory->spare == NULL || memory->spare->next == NULL)
+    assert(blocks_check(memory, memory->spare, memory->spare_bytes) <= atomic_load(&memory->blocks));
+}
+
+static void sink_check(const sink *given) {
+  static _Thread_local unsigned times;
+  assert((given->first == NULL) == (given->bytes == 0) && (given->first == NULL) == (given->last == &given->first));
+  assert(*given->last == NULL);
+  if (++times % 64 == 0) assert(blocks_check(given->memory, given->first, given->bytes) <= atomic_load(&given->memory->blocks));
+}
+
+/* When the last owner has gone, no block is out, waits, or is in a sink. A child may have lost some. */
+static void end_check(const callback_memory *memory) {
+  const size_t spare = blocks_check(memory, memory->spare, memory->spare_bytes);
+  assert(memory->process == (uint64_t)getpid() ? spare == atomic_load(&memory->blocks) : spare <= atomic_load(&memory->blocks));
+}
+#endif
+
+static void block_release(callback_memory *memory, given_block *block) {
+  block_count(memory, -1);
   void *token = block->block.token;
   free(block);
   memory->functions.release(memory->functions.context, token);
 }
 
-static void blocks_release(const callback_memory *memory, given_block *first) {
+static void blocks_release(callback_memory *memory, given_block *first) {
   while (first != NULL) {
     given_block *next = first->next;
     block_release(memory, first);
@@ -80,6 +135,7 @@ static void provider_end(callback_memory *memory) {
   sb_priv_fork_hold();
   sb_priv_fork_remove(&memory->fork);
   sb_priv_fork_release();
+  end_check(memory);
   blocks_release(memory, memory->spare);
   if (memory->functions.retire != NULL) memory->functions.retire(memory->functions.context);
   (void)pthread_mutex_destroy(&memory->lock);
@@ -108,6 +164,7 @@ void sb_memory_drain(void) {
 sb_status sb_sink_add(void *given, void *data, size_t size, void *token, uint64_t key, const void *metadata) {
   sink *into = given;
   if (into == NULL || data == NULL || size == 0) return SB_INVALID_ARGUMENT;
+  sink_check(into);
   if (size > SB_BLOCK_SIZE_MAX) return SB_TOO_LARGE;
   given_block *made = calloc(1, sizeof *made);
   if (made == NULL) return SB_NO_MEMORY;
@@ -120,6 +177,8 @@ sb_status sb_sink_add(void *given, void *data, size_t size, void *token, uint64_
   *into->last = made;
   into->last = &made->next;
   into->bytes += size;
+  block_count(into->memory, 1);
+  sink_check(into);
   return SB_OK;
 }
 
@@ -130,6 +189,7 @@ void sb_sink_refuse(void *given, const char *message) {
 
 /* Takes a spare block: one of `size` bytes at least, or any while all of them together have as many. */
 static given_block *spare_take(callback_memory *memory, size_t size) {
+  spare_check(memory);
   given_block **place = &memory->spare;
   while (*place != NULL && (*place)->block.size < size) place = &(*place)->next;
   if (*place == NULL && memory->spare_bytes >= size) place = &memory->spare;
@@ -137,6 +197,7 @@ static given_block *spare_take(callback_memory *memory, size_t size) {
   if (taken == NULL) return NULL;
   *place = taken->next;
   memory->spare_bytes -= taken->block.size;
+  spare_check(memory);
   return taken;
 }
 
@@ -174,6 +235,7 @@ static sb_status callback_get(sb_memory *base, size_t size, sb_block **block) {
     while (*end != NULL) end = &(*end)->next;
     *end = given.first;
     memory->spare_bytes += given.bytes;
+    spare_check(memory);
     taken = spare_take(memory, size); /* there are enough: nobody takes between adding and this */
     (void)pthread_mutex_unlock(&memory->lock);
   }
@@ -233,6 +295,9 @@ sb_status sb_memory_open_callback(const sb_memory_functions *functions, sb_memor
   if (functions->defer) sb_memory_drain();
   sb_priv_memory_init(&made->base, &callback_provider);
   made->functions = *functions;
+#ifndef NDEBUG
+  made->process = (uint64_t)getpid();
+#endif
   (void)pthread_mutex_init(&made->lock, NULL);
   made->fork.hold = fork_hold_lock;
   made->fork.release = fork_release_lock;

@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x5f212946bb786fd1ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0xa9e793e48bcf4ab0ull
 import "C"

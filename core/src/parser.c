@@ -6,7 +6,7 @@
  * has arrived is ever paid for.
  *
  * Invariant of the parser: block == NULL and start == end == 0, or start <= end <= block->size; [start, end) is unparsed and begins with a
- * frame's Size, whose offset in the stream is stream_offset; [end, block->size) is shown by nobody. */
+ * frame's Size, whose offset in the stream is stream_offset; [end, block->size) is shown by nobody. A stream that has ended has no block. */
 
 #include "block.h"
 #include "error_private.h"
@@ -18,6 +18,7 @@
 #include "view_private.h"
 #include "wire.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -44,6 +45,26 @@ struct sb_parser {
   int64_t stream_offset;
   int64_t frame;
 };
+
+/* Called where a function that changes the parser begins and ends. */
+static inline void parser_check(const sb_parser *parser) {
+  assert(parser->start <= parser->end_offset);
+  assert(parser->block != NULL ? parser->end_offset <= parser->block->size : parser->end_offset == 0);
+  assert(parser->block != NULL ? parser->lent <= parser->block->size - parser->end_offset : parser->lent == 0);
+  assert(parser->end == SB_OK || parser->block == NULL);
+  assert(parser->max_frame_size >= SB_PRIV_ID_BYTES);
+  assert(parser->frame >= 0 && parser->frame <= parser->stream_offset / SB_PRIV_HEAD_BYTES);
+  assert((parser->frame == 0) == (parser->stream_offset == 0));
+  (void)parser;
+}
+
+/* What a parse leaves shows no more than what was parsed; what the parser receives next must not change it. */
+static inline void parsed_check(const sb_parser *parser, const sb_batch *batch) {
+  assert(batch->block == NULL || batch->block == parser->block);
+  assert(batch->block == NULL || batch->base + batch->base_size == parser->block->data + parser->start);
+  assert(batch->base_offset + (int64_t)batch->base_size == (batch->block != NULL ? parser->stream_offset : 0));
+  (void)parser, (void)batch;
+}
 
 /* ---- schema sets ---- */
 
@@ -133,6 +154,7 @@ sb_status sb_parser_open(sb_schema *const *schemas, size_t schema_count, const s
   made->receive_position = known.receive_position;
   made->max_frame_size = known.max_frame_size > 0 ? known.max_frame_size : SB_MAX_FRAME_SIZE_DEFAULT;
   made->accept_extra = known.accept_extra;
+  parser_check(made);
   *parser = made;
   return SB_OK;
 }
@@ -144,6 +166,7 @@ sb_status sb_parser_memory(const sb_parser *parser, sb_memory **memory) {
 
 void sb_parser_close(sb_parser *parser) {
   if (parser == NULL) return;
+  parser_check(parser);
   sb_block_close(parser->block);
   sb_memory_close(parser->memory);
   sb_memory_close(parser->heap);
@@ -197,6 +220,7 @@ static sb_status make_room(sb_parser *parser, size_t size) {
 
 sb_status sb_parser_feed(sb_parser *parser, const void *data, size_t size) {
   if (parser == NULL || (data == NULL && size > 0)) return SB_INVALID_ARGUMENT;
+  parser_check(parser);
   if (parser->end != SB_OK) return parser->end;
   parser->lent = 0;
   if (size == 0) return SB_OK;
@@ -204,26 +228,31 @@ sb_status sb_parser_feed(sb_parser *parser, const void *data, size_t size) {
   if (status != SB_OK) return status;
   memcpy(parser->block->data + parser->end_offset, data, size);
   parser->end_offset += size;
+  parser_check(parser);
   return SB_OK;
 }
 
 sb_status sb_parser_buffer(sb_parser *parser, void **data, size_t *size) {
   if (parser == NULL || data == NULL || size == NULL) return SB_INVALID_ARGUMENT;
+  parser_check(parser);
   if (parser->end != SB_OK) return parser->end;
   sb_status status = make_room(parser, LEND_MIN);
   if (status != SB_OK) return status;
   parser->lent = parser->block->size - parser->end_offset;
   *data = parser->block->data + parser->end_offset;
   *size = parser->lent;
+  parser_check(parser);
   return SB_OK;
 }
 
 sb_status sb_parser_commit(sb_parser *parser, size_t size) {
   if (parser == NULL) return SB_INVALID_ARGUMENT;
+  parser_check(parser);
   if (parser->end != SB_OK) return parser->end;
   if (size > parser->lent) return SB_OUT_OF_RANGE;
   parser->end_offset += size;
   parser->lent = 0;
+  parser_check(parser);
   return SB_OK;
 }
 
@@ -441,6 +470,8 @@ static sb_status parse_frames(sb_parser *parser, sb_batch *batch, sb_status *end
 
 sb_status sb_parser_parse(sb_parser *parser, sb_batch *batch) {
   if (parser == NULL || batch == NULL) return SB_INVALID_ARGUMENT;
+  parser_check(parser);
+  sb_priv_batch_check(batch);
   sb_batch_clear(batch);
   parser->lent = 0;
   if (parser->end != SB_OK) {
@@ -459,6 +490,7 @@ sb_status sb_parser_parse(sb_parser *parser, sb_batch *batch) {
     parser->start = start;
     parser->stream_offset = stream_offset;
     parser->frame = frame;
+    parser_check(parser);
     return status;
   }
   sb_priv_owners_add(&parser->set->owners, 1);
@@ -470,12 +502,15 @@ sb_status sb_parser_parse(sb_parser *parser, sb_batch *batch) {
     batch->base_offset = stream_offset;
     batch->base_size = parser->start - start;
   }
+  parsed_check(parser, batch);
   parser->end = end;
   if (end != SB_OK) {
     sb_block_close(parser->block);
     parser->block = NULL;
     parser->start = parser->end_offset = 0;
   }
+  parser_check(parser);
+  sb_priv_batch_check(batch);
   return SB_OK;
 }
 

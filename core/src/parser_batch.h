@@ -106,6 +106,15 @@ struct sb_batch {
   schema_columns **columns; /* by schema, in the arena; NULL: not asked for yet */
 };
 
+/* The invariant, which batch.c states, under assert. The first is for where a function that changes the batch begins and ends, and looks at
+ * its rows every 64th time; the second looks at them each time, and is for tests. */
+#ifdef NDEBUG
+static inline void sb_priv_batch_check(const sb_batch *batch) { (void)batch; }
+static inline void sb_priv_batch_check_all(const sb_batch *batch) { (void)batch; }
+#else
+void sb_priv_batch_check(const sb_batch *batch);
+void sb_priv_batch_check_all(const sb_batch *batch);
+#endif
 /* Makes `*items` hold at least `wanted` items of `item_size` bytes. */
 bool sb_priv_batch_grow(void **items, size_t *capacity, size_t wanted, size_t item_size);
 /* Decodes frames from the `size` bytes at `data`, which begin at `stream_offset`, into rows until one is not plain (parser_plain.c says what

@@ -315,7 +315,9 @@ sb_status sb_batch_get_column(sb_batch *batch, size_t schema_index, int32_t colu
   size_t count = batch->row_count > 0 ? batch->base_size : 0;
   const bool is_bytes = part == SB_PART_VALUES && (asked.type == SB_TYPE_STRING || asked.type == SB_TYPE_ARRAY_STRING);
   if (!is_bytes) {
+    sb_priv_batch_check(batch);
     status = find(batch, &asked, &items, &count);
+    sb_priv_batch_check(batch);
     if (status != SB_OK) return status;
     if (batch->has_values && !batch->values_asked) atomic_store_explicit(&batch->set->by_columns, true, memory_order_relaxed);
   }

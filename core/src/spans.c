@@ -18,6 +18,43 @@
 
 #define SHORT_MAX (SB_PRIV_HANDLE_SIZE / sizeof(sb_priv_span)) /* spans in memory of a handle */
 
+/* ---- the invariant ---- */
+
+#ifndef NDEBUG
+static void check_at_once(const sb_priv_spans *spans) {
+  assert((spans->count == 0) == (spans->bytes == 0) && spans->count <= spans->bytes);
+  if (spans->heap == NULL) {
+    assert(spans->count <= 1 && (spans->count == 0 || spans->first.size == spans->bytes));
+    return;
+  }
+  assert(spans->capacity >= SHORT_MAX && spans->start <= spans->capacity && spans->count <= spans->capacity - spans->start);
+}
+
+void sb_priv_spans_check_all(const sb_priv_spans *spans) {
+  check_at_once(spans);
+  size_t bytes = 0;
+  for (size_t i = 0; i < spans->count; i++) {
+    const sb_priv_span *span = sb_priv_spans_at(spans, i);
+    const sb_block *block = span->block;
+    assert(span->size > 0 && atomic_load_explicit(&block->owners, memory_order_relaxed) > 0);
+    /* A block of that size may be a view of more memory, which a lender gave. */
+    assert(span->data >= block->data &&
+           (block->size == SB_BLOCK_SIZE_MAX || (size_t)(span->data - block->data) + span->size <= block->size));
+    assert(i == 0 || span[-1].block != block || span[-1].data + span[-1].size != span->data);
+    bytes += span->size;
+  }
+  assert(bytes == spans->bytes);
+}
+
+void sb_priv_spans_check(const sb_priv_spans *spans) {
+  static _Thread_local size_t times;
+  check_at_once(spans);
+  if (++times < 64 || times < spans->count) return;
+  times = 0;
+  sb_priv_spans_check_all(spans);
+}
+#endif
+
 /* ---- the list ---- */
 
 static void heap_free(sb_priv_spans *spans) {
@@ -46,6 +83,7 @@ static sb_priv_span *heap_get(size_t *count) {
 }
 
 sb_status sb_priv_spans_reserve(sb_priv_spans *spans, size_t more) {
+  sb_priv_spans_check(spans);
   if (more <= sb_priv_spans_room(spans)) return SB_OK;
   if (more > SIZE_MAX / (4 * sizeof(sb_priv_span)) - spans->count) return SB_NO_MEMORY;
   const size_t needed = spans->count + more;
@@ -53,6 +91,7 @@ sb_status sb_priv_spans_reserve(sb_priv_spans *spans, size_t more) {
     /* At least half has been skipped, which pays for moving the rest. */
     memmove(spans->heap, spans->heap + spans->start, spans->count * sizeof(sb_priv_span));
     spans->start = 0;
+    sb_priv_spans_check(spans);
     return SB_OK;
   }
   /* Most lists that begin with many spans, such as a copy's, never get more. */
@@ -64,6 +103,7 @@ sb_status sb_priv_spans_reserve(sb_priv_spans *spans, size_t more) {
   spans->heap = heap;
   spans->capacity = larger;
   spans->start = 0;
+  sb_priv_spans_check(spans);
   return SB_OK;
 }
 
@@ -82,7 +122,11 @@ static inline void push(sb_priv_spans *spans, sb_block *block, const uint8_t *da
   sb_priv_spans_items(spans)[spans->count++] = (sb_priv_span){data, size, block};
 }
 
-void sb_priv_spans_push(sb_priv_spans *spans, sb_block *block, const uint8_t *data, size_t size) { push(spans, block, data, size); }
+void sb_priv_spans_push(sb_priv_spans *spans, sb_block *block, const uint8_t *data, size_t size) {
+  sb_priv_spans_check(spans);
+  push(spans, block, data, size);
+  sb_priv_spans_check(spans);
+}
 
 size_t sb_priv_spans_find(const sb_priv_spans *spans, size_t *offset) {
   size_t index = 0;
@@ -101,12 +145,17 @@ size_t sb_priv_spans_in_range(const sb_priv_spans *spans, size_t offset, size_t 
 
 void sb_priv_spans_push_range(sb_priv_spans *spans, const sb_priv_spans *source, size_t offset, size_t size) {
   assert(offset <= source->bytes && size <= source->bytes - offset);
+  sb_priv_spans_check(spans);
+  sb_priv_spans_check(source);
   if (size == 0) return;
   const size_t index = sb_priv_spans_find(source, &offset);
   const sb_priv_span *from = sb_priv_spans_at(source, index); /* `source` may be `spans` */
   const size_t head = from->size - offset < size ? from->size - offset : size;
   push(spans, sb_priv_block_retain(from->block), from->data + offset, head);
-  if (size == head) return;
+  if (size == head) {
+    sb_priv_spans_check(spans);
+    return;
+  }
   size -= head;
   spans->bytes += size;
   /* Only the first may continue the last span. */
@@ -116,17 +165,19 @@ void sb_priv_spans_push_range(sb_priv_spans *spans, const sb_priv_spans *source,
     *to++ = (sb_priv_span){from->data, piece, sb_priv_block_retain(from->block)};
     size -= piece;
   }
-  assert(spans->heap == NULL || spans->count <= spans->capacity - spans->start);
+  sb_priv_spans_check(spans);
 }
 
 void sb_priv_spans_skip(sb_priv_spans *spans, size_t size) {
   assert(size <= spans->bytes);
+  sb_priv_spans_check(spans);
   spans->bytes -= size;
   while (size > 0) {
     sb_priv_span *span = sb_priv_spans_items(spans);
     if (size < span->size) {
       span->data += size;
       span->size -= size;
+      sb_priv_spans_check(spans);
       return;
     }
     size -= span->size;
@@ -136,15 +187,18 @@ void sb_priv_spans_skip(sb_priv_spans *spans, size_t size) {
     sb_priv_block_release(block);
   }
   if (spans->count == 0) spans->start = 0;
+  sb_priv_spans_check(spans);
 }
 
 void sb_priv_spans_cut(sb_priv_spans *spans, size_t size) {
+  sb_priv_spans_check(spans);
   while (spans->bytes > size) {
     sb_priv_span *last = sb_priv_spans_items(spans) + spans->count - 1;
     const size_t over = spans->bytes - size;
     if (over < last->size) {
       last->size -= over;
       spans->bytes = size;
+      sb_priv_spans_check(spans);
       return;
     }
     sb_block *block = last->block;
@@ -153,14 +207,17 @@ void sb_priv_spans_cut(sb_priv_spans *spans, size_t size) {
     sb_priv_block_release(block);
   }
   if (spans->count == 0) spans->start = 0;
+  sb_priv_spans_check(spans);
 }
 
 void sb_priv_spans_clear(sb_priv_spans *spans) {
+  sb_priv_spans_check(spans);
   const sb_priv_span *items = sb_priv_spans_items(spans);
   const size_t count = spans->count;
   spans->count = spans->bytes = 0;
   for (size_t i = 0; i < count; i++) sb_priv_block_release(items[i].block);
   if (spans->heap != NULL) heap_free(spans);
+  sb_priv_spans_check(spans);
 }
 
 /* ---- the bytes ---- */

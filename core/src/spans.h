@@ -48,6 +48,16 @@ static inline size_t sb_priv_spans_room(const sb_priv_spans *spans) {
   return spans->heap != NULL ? spans->capacity - spans->start - spans->count : 1 - spans->count;
 }
 
+/* The invariant, under assert: what can be told at once, and of all spans. The first is for where a function that changes them begins and
+ * ends, and looks at all of them once in as many times as there are spans, and in 64; the second is for tests. */
+#ifdef NDEBUG
+static inline void sb_priv_spans_check(const sb_priv_spans *spans) { (void)spans; }
+static inline void sb_priv_spans_check_all(const sb_priv_spans *spans) { (void)spans; }
+#else
+void sb_priv_spans_check(const sb_priv_spans *spans);
+void sb_priv_spans_check_all(const sb_priv_spans *spans);
+#endif
+
 /* Makes room for `more` spans. A failure (SB_NO_MEMORY) changes nothing. */
 sb_status sb_priv_spans_reserve(sb_priv_spans *spans, size_t more);
 /* Adds a span, taking over an owner of `block`; it becomes one with the last span where it continues that. The caller has reserved. */

@@ -1,7 +1,9 @@
 //go:build !samebytes_shared
 
 /* A view is a list of spans (spans.c). The blocks are counted per span: copying a view of one span is one count, in memory that the thread
- * keeps at hand. */
+ * keeps at hand.
+ *
+ * Invariant: it lies in memory of a handle that is open, and its spans are as spans.h says. */
 
 #include <assert.h>
 #include <stddef.h>
@@ -26,6 +28,19 @@ static_assert(sizeof(sb_iovec) == sizeof(struct iovec) && offsetof(sb_iovec, dat
                   offsetof(sb_iovec, size) == offsetof(struct iovec, iov_len),
               "the header says that one may be cast to the other");
 
+/* Called where a function that changes the view ends, and where one begins. */
+static inline void view_check(const sb_view *view) {
+  sb_priv_handle_check(view);
+  sb_priv_spans_check(&view->spans);
+}
+
+#ifndef NDEBUG
+void sb_priv_view_check_all(const sb_view *view) {
+  sb_priv_handle_check(view);
+  sb_priv_spans_check_all(&view->spans);
+}
+#endif
+
 /* ---- making views ---- */
 
 static inline sb_view *view_make(void) {
@@ -44,6 +59,7 @@ static inline void view_show(sb_view *made, sb_block *block, const uint8_t *data
   made->spans.heap = NULL;
   made->spans.count = 1;
   made->spans.bytes = size;
+  view_check(made);
 }
 
 sb_status sb_priv_view_open_span(sb_block *block, const uint8_t *data, size_t size, sb_view **view) {
@@ -64,6 +80,7 @@ static __attribute__((noinline)) sb_status open_range_slowly(const sb_priv_spans
     return SB_NO_MEMORY;
   }
   sb_priv_spans_push_range(&made->spans, spans, offset, size);
+  view_check(made);
   *view = made;
   return SB_OK;
 }
@@ -87,6 +104,7 @@ static __attribute__((noinline)) sb_status open_all_slowly(sb_priv_spans *spans,
   if (made == NULL) return SB_NO_MEMORY;
   made->spans = *spans;
   sb_priv_spans_init(spans);
+  view_check(made);
   *view = made;
   return SB_OK;
 }
@@ -103,7 +121,10 @@ sb_status sb_priv_view_open_all(sb_priv_spans *spans, sb_view **view) {
 
 const sb_priv_spans *sb_priv_view_spans(const sb_view *view) { return &view->spans; }
 
-void sb_priv_view_skip(sb_view *view, size_t size) { sb_priv_spans_skip(&view->spans, size); }
+void sb_priv_view_skip(sb_view *view, size_t size) {
+  view_check(view);
+  sb_priv_spans_skip(&view->spans, size);
+}
 
 /* Copies `size` bytes at `data` to blocks of `memory` that are added to `spans`. */
 static sb_status spans_copy_in(sb_priv_spans *spans, const uint8_t *data, size_t size, sb_memory *memory) {
@@ -171,6 +192,7 @@ sb_status sb_view_open_concat(sb_view *const *views, size_t view_count, sb_view 
     sb_view_close(made);
     return status;
   }
+  view_check(made);
   *view = made;
   return SB_OK;
 }
@@ -215,7 +237,7 @@ sb_status sb_view_check_instance(const sb_view *view, sb_error *error) {
 
 void sb_view_close(sb_view *view) {
   if (view == NULL) return;
-  sb_priv_handle_check(view);
+  view_check(view);
   if (view->spans.heap == NULL) {
     if (view->spans.count > 0) sb_priv_block_release(view->spans.first.block);
   } else {
@@ -280,15 +302,19 @@ sb_status sb_view_memory(const sb_view *view, sb_memory **memory) {
 
 sb_status sb_view_append(sb_view *view, const sb_view *other) {
   if (view == NULL || other == NULL) return SB_INVALID_ARGUMENT;
+  view_check(view);
+  view_check(other);
   const size_t bytes = other->spans.bytes;
   if (bytes > PTRDIFF_MAX - view->spans.bytes) return SB_NO_MEMORY;
   const sb_status status = sb_priv_spans_reserve(&view->spans, other->spans.count);
   if (status == SB_OK) sb_priv_spans_push_range(&view->spans, &other->spans, 0, bytes);
+  view_check(view);
   return status;
 }
 
 sb_status sb_view_skip(sb_view *view, size_t size) {
   if (view == NULL) return SB_INVALID_ARGUMENT;
+  view_check(view);
   if (size > view->spans.bytes) return SB_OUT_OF_RANGE;
   sb_priv_spans_skip(&view->spans, size);
   return SB_OK;
@@ -296,8 +322,10 @@ sb_status sb_view_skip(sb_view *view, size_t size) {
 
 sb_status sb_view_read_bytes(sb_view *view, void *data, size_t size) {
   const sb_status status = sb_view_copy_bytes(view, 0, data, size);
-  if (status == SB_OK) sb_priv_spans_skip(&view->spans, size);
-  return status;
+  if (status != SB_OK) return status;
+  view_check(view);
+  sb_priv_spans_skip(&view->spans, size);
+  return SB_OK;
 }
 
 sb_status sb_view_copy_bytes(const sb_view *view, size_t offset, void *data, size_t size) {

@@ -7,6 +7,13 @@
 
 #include "spans.h"
 
+/* Under assert, for tests: what holds of a view between calls, of all its spans. */
+#ifdef NDEBUG
+static inline void sb_priv_view_check_all(const sb_view *view) { (void)view; }
+#else
+void sb_priv_view_check_all(const sb_view *view);
+#endif
+
 /* Makes a view of the `size` bytes of `spans` that start at `offset`, which must be there. */
 sb_status sb_priv_view_open_range(const sb_priv_spans *spans, size_t offset, size_t size, sb_view **view);
 /* Makes a view of all `spans`, which are empty then. */

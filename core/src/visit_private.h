@@ -246,6 +246,22 @@ typedef struct visit_table {
   visit_node *trash; /* to be freed a piece at a time */
 } visit_table;
 
+/* The invariants of map, table and users, which their .c files state, under assert. Those that say `all` look at all that is in the thing;
+ * the others do so once in as many times as there is something in it, and in 64. */
+#ifdef NDEBUG
+static inline void sb_priv_visit_map_check(const visit_map *map) { (void)map; }
+static inline void sb_priv_visit_user_check(const visit_user *user) { (void)user; }
+static inline void sb_priv_visit_user_check_all(const visit_user *user) { (void)user; }
+static inline void sb_priv_visit_table_check(const visit_table *table) { (void)table; }
+static inline void sb_priv_visit_table_check_all(const visit_table *table) { (void)table; }
+#else
+void sb_priv_visit_map_check(const visit_map *map);
+void sb_priv_visit_user_check(const visit_user *user);
+void sb_priv_visit_user_check_all(const visit_user *user);
+void sb_priv_visit_table_check(const visit_table *table);
+void sb_priv_visit_table_check_all(const visit_table *table);
+#endif
+
 visit_user *sb_priv_visit_table_find(const visit_table *table, uint32_t user);
 /* Finds or makes; NULL when there is no memory. A new user is decoded and empty. */
 visit_user *sb_priv_visit_table_make(visit_table *table, uint32_t user);

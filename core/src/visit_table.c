@@ -1,7 +1,10 @@
 //go:build !samebytes_shared
 
 /* The users in memory: a table that finds one, and a list in which they are in order. Both grow a piece at a time, because whoever makes a
- * user holds up everybody else meanwhile, and moving a million of them takes a second. What one user has is in visit_user.c. */
+ * user holds up everybody else meanwhile, and moving a million of them takes a second. What one user has is in visit_user.c.
+ *
+ * Invariant: each user of the table is once in the map and once in the order; used, unread and memory are sums over them. Of a map: each link
+ * is in the bucket of its key, and none is there twice. Of the order: no block is empty, and users ascend strictly over all of them. */
 
 #include <assert.h>
 #include <stdatomic.h>
@@ -36,6 +39,38 @@ static size_t bucket_of(const visit_map *map, uint32_t key) {
 }
 
 static visit_link **bucket_at(const visit_map *map, size_t bucket) { return &map->segments[bucket / SEGMENT][bucket % SEGMENT]; }
+
+#ifndef NDEBUG
+static void map_check_at_once(const visit_map *map) {
+  if (map->buckets == 0) {
+    assert(map->used == 0 && map->segment_count == 0);
+    return;
+  }
+  assert((map->low & (map->low - 1)) == 0 && map->low <= map->buckets && map->buckets < 2 * map->low);
+  assert(map->buckets <= map->segment_count * SEGMENT && map->segment_count >= 1 && map->multiplier % 2 == 1);
+}
+
+static void map_check_all(const visit_map *map) {
+  map_check_at_once(map);
+  size_t used = 0;
+  for (size_t bucket = 0; bucket < map->buckets; bucket++) {
+    for (const visit_link *link = *bucket_at(map, bucket); link != NULL; link = link->next) {
+      assert(bucket_of(map, link->key) == bucket);
+      for (const visit_link *other = link->next; other != NULL; other = other->next) assert(other->key != link->key);
+      used++;
+    }
+  }
+  assert(used == map->used);
+}
+
+void sb_priv_visit_map_check(const visit_map *map) {
+  static _Thread_local size_t times;
+  map_check_at_once(map);
+  if (++times < 64 || times < map->buckets + map->used) return;
+  times = 0;
+  map_check_all(map);
+}
+#endif
 
 bool sb_priv_visit_map_ready(visit_map *map) {
   if (map->buckets > 0) return true;
@@ -87,17 +122,21 @@ static void split(visit_map *map) {
 }
 
 void sb_priv_visit_map_insert(visit_map *map, visit_link *link) {
+  sb_priv_visit_map_check(map);
   if (map->used++ >= map->buckets) split(map);
   visit_link **bucket = bucket_at(map, bucket_of(map, link->key));
   link->next = *bucket;
   *bucket = link;
+  sb_priv_visit_map_check(map);
 }
 
 void sb_priv_visit_map_remove(visit_map *map, visit_link *link) {
+  sb_priv_visit_map_check(map);
   visit_link **at = bucket_at(map, bucket_of(map, link->key));
   for (; *at != link; at = &(*at)->next) VISIT_STEPS(1);
   *at = link->next;
   map->used--;
+  sb_priv_visit_map_check(map);
 }
 
 uint64_t sb_priv_visit_map_memory(const visit_map *map) { return map->segment_count * (SEGMENT + 1) * sizeof(visit_link *); }
@@ -115,6 +154,7 @@ void sb_priv_visit_map_clear(visit_map *map) {
   memset(map->segments[0], 0, SEGMENT * sizeof(visit_link *));
   map->buckets = map->low = 64;
   map->used = 0;
+  sb_priv_visit_map_check(map);
 }
 
 /* ---- order: users in blocks, ascending ---- */
@@ -242,6 +282,47 @@ visit_user *sb_priv_visit_order_next(visit_order_cursor *cursor) {
 
 /* ---- table ---- */
 
+#ifndef NDEBUG
+static void table_check_at_once(const visit_table *table) {
+  assert(table->used == table->map.used && table->unread <= table->used && table->block_count <= table->block_capacity);
+  assert((table->used == 0) == (table->block_count == 0) && table->block_count <= table->used);
+  map_check_at_once(&table->map);
+}
+
+void sb_priv_visit_table_check_all(const visit_table *table) {
+  table_check_at_once(table);
+  map_check_all(&table->map);
+  size_t used = 0, unread = 0;
+  uint64_t memory = 0;
+  const visit_user *before = NULL;
+  for (size_t at = 0; at < table->block_count; at++) {
+    const visit_block *block = table->blocks[at];
+    assert(block->count > 0 && block->count <= BLOCK_USERS && table->block_firsts[at] == block->ids[0]);
+    for (uint32_t place = 0; place < block->count; place++) {
+      const visit_user *user = block->users[place];
+      assert(block->ids[place] == user->user && (before == NULL || before->user < user->user));
+      const visit_link *link = *bucket_at(&table->map, bucket_of(&table->map, user->user));
+      while (link != NULL && link != &user->link) link = link->next;
+      assert(link != NULL);
+      used++;
+      unread += !user->decoded;
+      memory += sb_priv_visit_user_memory(user);
+      before = user;
+    }
+  }
+  assert(used == table->used && unread == table->unread && memory == table->memory);
+}
+
+/* Called where a function that changes who is in the table begins and ends. */
+void sb_priv_visit_table_check(const visit_table *table) {
+  static _Thread_local size_t times;
+  table_check_at_once(table);
+  if (++times < 64 || times < table->used + table->map.buckets) return;
+  times = 0;
+  sb_priv_visit_table_check_all(table);
+}
+#endif
+
 visit_user *sb_priv_visit_table_find(const visit_table *table, uint32_t user) {
   return (visit_user *)(void *)sb_priv_visit_map_find(&table->map, user); /* its first member */
 }
@@ -249,6 +330,7 @@ visit_user *sb_priv_visit_table_find(const visit_table *table, uint32_t user) {
 visit_user *sb_priv_visit_table_make(visit_table *table, uint32_t user) {
   visit_user *made = sb_priv_visit_table_find(table, user);
   if (made != NULL) return made;
+  sb_priv_visit_table_check(table);
   if (!sb_priv_visit_map_ready(&table->map)) return NULL;
   VISIT_STEPS(1);
   made = calloc(1, sizeof *made);
@@ -262,6 +344,7 @@ visit_user *sb_priv_visit_table_make(visit_table *table, uint32_t user) {
   sb_priv_visit_map_insert(&table->map, &made->link);
   table->used++;
   table->memory += sb_priv_visit_user_memory(made);
+  sb_priv_visit_table_check(table);
   return made;
 }
 
@@ -271,11 +354,17 @@ visit_user *sb_priv_visit_table_note(visit_table *table, uint32_t user) {
   if (noted == NULL || table->used == before) return noted;
   noted->decoded = false;
   table->unread++;
+  sb_priv_visit_table_check(table);
   return noted;
 }
 
 void sb_priv_visit_table_drop(visit_table *table, visit_user *user) {
+<<<<<<< HEAD
   assert(user->reserved_count == 0 && user->removals == 0);
+=======
+  assert(user->reserved_count == 0);
+  sb_priv_visit_table_check(table);
+>>>>>>> rooms
   VISIT_STEPS(1);
   order_remove(table, user);
   sb_priv_visit_map_remove(&table->map, &user->link);
@@ -284,6 +373,7 @@ void sb_priv_visit_table_drop(visit_table *table, visit_user *user) {
   table->memory -= sb_priv_visit_user_memory(user);
   sb_priv_visit_user_empty(user, &table->trash);
   free(user);
+  sb_priv_visit_table_check(table);
 }
 
 uint64_t sb_priv_visit_table_memory(const visit_table *table) {
@@ -291,6 +381,7 @@ uint64_t sb_priv_visit_table_memory(const visit_table *table) {
 }
 
 void sb_priv_visit_table_free(visit_table *table) {
+  sb_priv_visit_table_check(table);
   for (size_t i = 0; i < table->block_count; i++) {
     for (uint32_t j = 0; j < table->blocks[i]->count; j++) {
       sb_priv_visit_user_empty(table->blocks[i]->users[j], &table->trash);

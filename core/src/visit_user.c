@@ -136,6 +136,73 @@ static void tree_remove(visit_many *many, visit_node *node) {
   replace(many, node, node->left != NULL ? node->left : node->right);
 }
 
+/* ---- the invariant ---- */
+
+#ifndef NDEBUG
+static void user_check_at_once(const visit_user *user) {
+  if (!user->decoded) {
+    assert(!user->many && user->reserved_count == 0 && user->count <= user->capacity);
+    return;
+  }
+  if (user->many) {
+    const visit_many *many = user->nodes;
+    assert(user->count == many->ids.used && (many->root == NULL) == (user->count == 0));
+    assert((many->oldest == NULL) == (user->count == 0) && (many->newest == NULL) == (user->count == 0));
+    assert((many->reserved == NULL) == (user->reserved_count == 0) && (many->reserved_last == NULL) == (user->reserved_count == 0));
+    assert(user->capacity == 0 && user->arena == NULL);
+    return;
+  }
+  assert((uint64_t)user->first + user->count + user->reserved_count <= user->capacity);
+  assert(user->start <= user->end && user->end <= user->room && user->reserved_bytes <= user->room - user->end);
+  assert(user->count > 0 || user->start == user->end);
+}
+
+static void few_check(const visit_user *user) {
+  uint64_t bytes = 0;
+  for (uint32_t i = 0; i < user->count; i++) {
+    const visit_entry *entry = &user->entries[user->first + i];
+    assert(i == 0 || entry[-1].time_ns <= entry->time_ns);
+    for (uint32_t j = 0; j < i; j++) assert(user->entries[user->first + j].visit_id != entry->visit_id);
+    bytes += entry->size;
+  }
+  assert(bytes == user->end - user->start);
+}
+
+static void many_check(const visit_user *user) {
+  const visit_many *many = user->nodes;
+  const visit_node *before = NULL;
+  uint64_t bytes = 0, reserved_bytes = 0;
+  uint32_t count = 0, reserved = 0;
+  for (const visit_node *node = many->oldest; node != NULL; before = node, node = later(node), count++) {
+    assert(before == NULL || before->entry.time_ns <= node->entry.time_ns);
+    assert(node->parent == NULL ? node == many->root : node->parent->priority <= node->priority);
+    assert(node->link.key == node->entry.visit_id && node->room == node->entry.size);
+    bytes += node->entry.size;
+  }
+  assert(before == many->newest && count == user->count && bytes == many->bytes);
+  for (const visit_node *node = many->reserved; node != NULL; node = node->right, reserved++) {
+    assert(node->right != NULL ? node->right->left == node : node == many->reserved_last);
+    reserved_bytes += node->room;
+  }
+  assert(reserved == user->reserved_count && reserved_bytes == many->reserved_bytes);
+}
+
+void sb_priv_visit_user_check_all(const visit_user *user) {
+  user_check_at_once(user);
+  if (user->decoded && user->many) many_check(user);
+  if (user->decoded && !user->many) few_check(user);
+}
+
+/* Called where a function that changes a user begins and ends. */
+void sb_priv_visit_user_check(const visit_user *user) {
+  static _Thread_local size_t times;
+  user_check_at_once(user);
+  if (++times < 64 || times < (size_t)user->count + user->reserved_count) return;
+  times = 0;
+  sb_priv_visit_user_check_all(user);
+}
+#endif
+
 /* ---- many visits ---- */
 
 static visit_node *node_make(visit_many *many, uint32_t size) {
@@ -356,6 +423,7 @@ static void evict_few(visit_user *user) {
 
 sb_status sb_priv_visit_user_reserve(visit_table *table, visit_user *user, uint32_t count, const uint8_t *items) {
   assert(user->decoded && count <= VISIT_ITEMS_MAX);
+  sb_priv_visit_user_check(user);
   uint64_t bytes = 0;
   const uint8_t *next = items;
   visit_item item;
@@ -375,6 +443,7 @@ sb_status sb_priv_visit_user_reserve(visit_table *table, visit_user *user, uint3
   if (status != SB_OK) return status;
   user->reserved_count += count;
   user->reserved_bytes += user->many ? 0 : (uint32_t)bytes;
+  sb_priv_visit_user_check(user);
   return SB_OK;
 }
 
@@ -390,6 +459,7 @@ void sb_priv_visit_user_unreserve(visit_table *table, visit_user *user, uint32_t
     many_unreserve(user->nodes, count);
     user->reserved_count -= count;
   }
+  sb_priv_visit_user_check(user);
   table->memory += memory_of(user) - before;
 }
 
@@ -469,6 +539,7 @@ static void skip(visit_table *table, visit_user *user, uint32_t size) {
 
 void sb_priv_visit_user_insert(visit_table *table, visit_user *user, const visit_item *given, uint64_t run) {
   assert(user->decoded && user->reserved_count > 0);
+  sb_priv_visit_user_check(user);
   visit_item item = *given;
   uint8_t size[4];
   if (table->places_only) {
@@ -478,6 +549,7 @@ void sb_priv_visit_user_insert(visit_table *table, visit_user *user, const visit
   const visit_entry made = {.time_ns = item.time_ns, .run = run, .visit_id = item.visit_id, .size = item.url_size + 1 + item.text_size};
   if (sb_priv_visit_user_too_old(table, user, item.time_ns) || sb_priv_visit_user_has(user, item.visit_id)) {
     skip(table, user, made.size);
+    sb_priv_visit_user_check(user);
     return;
   }
   if (user->count >= table->max_visits) evict_oldest(table, user);
@@ -495,6 +567,7 @@ void sb_priv_visit_user_insert(visit_table *table, visit_user *user, const visit
   }
   user->count++;
   table->live_bytes += entry_live(&made);
+  sb_priv_visit_user_check(user);
 }
 
 static bool delete_few(visit_table *table, visit_user *user, uint32_t visit_id) {
@@ -532,6 +605,7 @@ bool sb_priv_visit_user_delete(visit_table *table, visit_user *user, uint32_t vi
     return false;
   }
   if (user->count == 0) table->live_bytes -= VISIT_HEAD;
+  sb_priv_visit_user_check(user);
   return true;
 }
 
@@ -562,10 +636,12 @@ void sb_priv_visit_user_clear(visit_table *table, visit_user *user) {
   else
     user->count = user->first = user->start = user->end = 0;
   table->memory += memory_of(user) - before;
+  sb_priv_visit_user_check(user);
 }
 
 void sb_priv_visit_user_trim(visit_table *table, visit_user *user, uint32_t max_visits) {
   while (user->count > max_visits) evict_oldest(table, user);
+  sb_priv_visit_user_check(user);
 }
 
 sb_status sb_priv_visit_user_pend(visit_table *table, visit_user *user, uint64_t offset) {
@@ -579,11 +655,13 @@ sb_status sb_priv_visit_user_pend(visit_table *table, visit_user *user, uint64_t
     user->capacity = capacity;
   }
   user->pending[user->count++] = offset;
+  sb_priv_visit_user_check(user);
   return SB_OK;
 }
 
 sb_status sb_priv_visit_user_take(visit_user *user, visit_user *other) {
   assert(other->decoded && other->reserved_count == 0);
+  sb_priv_visit_user_check(other);
   visit_user made = *user;
   made.decoded = true;
   made.many = other->many;
@@ -614,6 +692,7 @@ sb_status sb_priv_visit_user_take(visit_user *user, visit_user *other) {
     memcpy(made.arena, other->arena + other->start, made.end);
   }
   *user = made;
+  sb_priv_visit_user_check(user);
   return SB_OK;
 }
 

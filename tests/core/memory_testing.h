@@ -15,6 +15,8 @@
 
 #include <samebytes/samebytes.h>
 
+#include "view_private.h"
+
 #define assert_ok(call) assert_int_equal((call), SB_OK)
 
 /* A generator of which a test states the seed, so that a failure comes again. */
@@ -64,6 +66,7 @@ static inline sb_view *open_view_in_blocks(const char *text, uint32_t block_size
 
 /* Looks at a view in every way: size, spans, copied bytes. */
 static inline void assert_view_shows(const sb_view *view, const void *bytes, size_t size) {
+  sb_priv_view_check_all(view);
   assert_int_equal(sb_view_size(view), size);
   const uint8_t *expected = bytes;
   size_t offset = 0;

@@ -8,6 +8,7 @@
 
 #include "failing_memory.h"
 #include "handle_cache.h"
+#include "parser_batch.h"
 #include "wire.h"
 
 enum {
@@ -252,6 +253,7 @@ static void check(model *it) {
   for (size_t i = 0; i < BATCHES; i++) {
     const shown *from = &it->batches[i];
     size_t rows = 0, errors = 0;
+    sb_priv_batch_check_all(from->batch);
     for (size_t frame = from->first; frame < from->end; frame++)
       if (it->all.kinds[frame] == BAD)
         errors++;

@@ -15,6 +15,14 @@
  * <   *offset = position < 0 ? buffer_size - distance : distance;
  * >   *offset = position < 0 ? 0 : distance;
  *
+ * bug: core/src/parser.c
+ * <     batch->base_size = parser->start - start;
+ * >     batch->base_size = parser->end_offset - start;
+ *
+ * bug: core/src/batch.c
+ * <   batch->row_count = batch->value_count = batch->first_count = batch->error_count = 0;
+ * >   batch->row_count = batch->value_count = batch->error_count = 0;
+ *
  * bug: core/src/parser_columns.c
  * <   field->offsets[index] = (int64_t)field->item_count;
  * >   field->offsets[index] = (int64_t)index;
@@ -44,6 +52,9 @@ enum way {
   WAY_RECEIVE = 1 << 1,
   WAY_LENT = 2 << 1
 };
+
+/* As parser_batch.h has it, where another name means something else than in arrow.h. */
+void sb_priv_batch_check_all(const sb_batch *batch);
 
 static sb_schema *fixed[3];
 
@@ -150,6 +161,7 @@ static void look_at_rows(const manner *how, const sb_batch *batch, found *all) {
  * many of, the first one stands for all. */
 static void look(const manner *how, sb_batch *batch, bool first, found *all) {
   uint32_t before = 0;
+  sb_priv_batch_check_all(batch);
   const bool late = (how->flags & LATE_COLUMNS) != 0;
   if (sb_batch_row_count(batch) == 0 && !first) {
     look_at_rows(how, batch, all);
@@ -165,6 +177,7 @@ static void look(const manner *how, sb_batch *batch, bool first, found *all) {
     table_close(&rows);
   }
   FUZZ_HOLDS(sum_of_columns(batch, how->schemas, how->schema_count) == before);
+  sb_priv_batch_check_all(batch);
 }
 
 static int64_t position_of(uint8_t flags) {
