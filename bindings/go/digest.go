@@ -5,8 +5,8 @@
 package samebytes
 
 // #cgo CFLAGS: -I${SRCDIR}/../../core/include
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xa9e793e48bcf4ab0ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x66ea05917a48904cull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "a9e793e48bcf4ab0"
+const coreDigest = "66ea05917a48904c"

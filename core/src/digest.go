@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0xa9e793e48bcf4ab0ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x66ea05917a48904cull
 import "C"

@@ -359,12 +359,8 @@ visit_user *sb_priv_visit_table_note(visit_table *table, uint32_t user) {
 }
 
 void sb_priv_visit_table_drop(visit_table *table, visit_user *user) {
-<<<<<<< HEAD
   assert(user->reserved_count == 0 && user->removals == 0);
-=======
-  assert(user->reserved_count == 0);
   sb_priv_visit_table_check(table);
->>>>>>> rooms
   VISIT_STEPS(1);
   order_remove(table, user);
   sb_priv_visit_map_remove(&table->map, &user->link);
