@@ -5,8 +5,8 @@
 package samebytes
 
 // #cgo CFLAGS: -I${SRCDIR}/../../core/include
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x66ea05917a48904cull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x24533d1aecf67a25ull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "66ea05917a48904c"
+const coreDigest = "24533d1aecf67a25"

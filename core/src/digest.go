@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x66ea05917a48904cull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x24533d1aecf67a25ull
 import "C"
