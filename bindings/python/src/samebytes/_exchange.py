@@ -220,8 +220,9 @@ class Requests(Generic[Waiter]):
 
 def ended(how: str = "the server ended the connection", cause: BaseException | None = None) -> SamebytesError:
     """The exception for a connection that has ended; with what the system refused, where *cause* is such a refusal."""
-    refusal = isinstance(cause, OSError) and not isinstance(cause, SSLError)  # whose errno is none
-    number = (cause.errno or 0) if refusal else 0
+    number = 0
+    if isinstance(cause, OSError) and not isinstance(cause, SSLError):  # whose errno is none
+        number = cause.errno or 0
     return raised(_records.Error(_records.UNAVAILABLE, number, 0, 0, _records.NO_FRAME, "", how))
 
 
