@@ -339,7 +339,6 @@ FACTORIES: dict[str, Callable[[World], Any]] = {
     "pair": lambda w: aio.Pair(w.echo_request, w.echo_response),
     "blocking": peers.blocking_client,
     "begun": lambda w: w.blocking.send(peers.VALUES),
-    "listening_port": peers.listener,
     "aio_loop": peers.aio_loop,
     "aio_server": peers.aio_server,
     "aio_batches": lambda w: peers.aio_server(w, batches=True),
@@ -717,9 +716,6 @@ CALLS: dict[str, Call] = {
     "client.Call.cancelled": lambda w: w.begun.cancelled(),
     "client.Call.set_result": lambda w: w.begun.set_result(w.row),
     "client.Call.set_exception": lambda w: w.begun.set_exception(samebytes.ClosedError("ended")),
-    "client.connect": lambda w: peers.closed(
-        client.connect("127.0.0.1", w.listening_port, w.pair, max_frame_size=w.I(0))
-    ),
     "aio.Client.__init__": lambda w: w.aio_loop.run(peers.made_client(w.pair, w.I(0), w.memory)),
     "aio.Client.send": lambda w: w.aio_loop.run(
         peers.sent(w.aio_client.it.send([w.I(5), w.B(b"s"), w.L([w.I(1)]), w.B(b"b")], request=w.echo_request))

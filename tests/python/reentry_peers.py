@@ -77,26 +77,6 @@ def blocking_client(world: Any) -> client.Client:
     return client.Client(near, world.pair, timeout=HANG_S)
 
 
-def listener(world: Any) -> int:
-    """The port of a server for any number of clients, one after the other."""
-    listening = socket.create_server(("127.0.0.1", 0))
-    ending = threading.Event()
-
-    def accepted() -> Iterator[socket.socket]:
-        while not ending.is_set():
-            yield listening.accept()[0]
-
-    def end() -> None:
-        ending.set()
-        socket.create_connection(listening.getsockname(), HANG_S).close()  # accept() waits for it
-        peer.end()
-        listening.close()
-
-    peer = Peer(accepted())
-    world.ends.append(end)
-    return int(listening.getsockname()[1])
-
-
 class Loop:
     """An event loop, and the coroutines that run on it."""
 
@@ -279,10 +259,6 @@ def check_frames(data: bytes, count: int = 1) -> None:
     assert len(rows) == count, f"wrong frames: {rows}"
     for timestamp, subject, metadata, body in (row.values for row in rows):
         assert timestamp - 5 in SAID and (subject, body) == (b"s", b"b") and list(metadata) in METADATA
-
-
-def closed(connection: Any) -> None:
-    connection.close()
 
 
 def made_blocking(pair: aio.Pair, size: Any, memory: samebytes.Memory) -> None:

@@ -110,7 +110,8 @@ def plain(name: str) -> str:
 
 def test_every_call_is_in_the_table() -> None:
     table = {plain(name) for name in reentry.CALLS}
-    missing = surface() - table
+    # What it does beyond Client.__init__, which is there, is to connect, and a server that it leaves waiting hangs the child.
+    missing = surface() - table - {"client.connect"}
     assert sorted(missing) == [], "calls that reentry.py does not have"
     assert sorted(table - surface() - {"Message.__reduce__", "Visit.__init__"}) == [], (
         "calls of reentry.py that there are not"
