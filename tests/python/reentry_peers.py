@@ -11,7 +11,7 @@ import contextlib
 import functools
 import socket
 import threading
-from collections.abc import Coroutine, Iterable, Iterator
+from collections.abc import Coroutine, Iterable
 from typing import Any
 
 import samebytes
