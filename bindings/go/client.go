@@ -67,7 +67,7 @@ func NewClient(conn net.Conn, exchanges []Exchange, options *ParserOptions) (*Cl
 	}()
 	go func() {
 		defer c.workers.Done()
-		if err := c.write(op, func(int) {}, func(int) {}); err != nil {
+		if err := c.write(op, func(int) {}); err != nil {
 			c.fail(err)
 		}
 	}()

@@ -198,16 +198,15 @@ func (l *link) parse(size int, handle func([]Message) error) error {
 	return nil
 }
 
-// write sends what is built until the link ends. It calls taken, with the mutex held, when frames are taken out of the builder, and sent
-// when they have been written.
-func (l *link) write(op string, taken, sent func(frames int)) error {
+// write sends what is built until the link ends. It calls sent when frames have been written.
+func (l *link) write(op string, sent func(frames int)) error {
 	for {
 		select {
 		case <-l.wake:
 		case <-l.ended:
 			return nil
 		}
-		frames, count, err := l.take(taken)
+		frames, count, err := l.take()
 		if err != nil {
 			return err
 		}
@@ -220,14 +219,13 @@ func (l *link) write(op string, taken, sent func(frames int)) error {
 	}
 }
 
-func (l *link) take(taken func(frames int)) (*View, int, error) {
+func (l *link) take() (*View, int, error) {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
 	count := l.builder.FrameCount()
 	frames, err := l.builder.Take()
 	if err == nil {
 		l.taken += int64(frames.Size())
-		taken(count)
 	}
 	return frames, count, err
 }

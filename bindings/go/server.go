@@ -72,7 +72,7 @@ func Serve(ctx context.Context, conn net.Conn, exchanges []Exchange, handle Hand
 	s.workers.Add(1)
 	go func() {
 		defer s.workers.Done()
-		if err := s.write(op, func(int) {}, s.freeSlots); err != nil {
+		if err := s.write(op, s.freeSlots); err != nil {
 			s.stop(err)
 			cancel()
 		}
