@@ -201,9 +201,14 @@ class Requests(Generic[Waiter]):
             return error
         return wrong
 
-    def gone(self, how: str, cause: BaseException | None = None) -> SamebytesError | None:
-        """What it means that the peer has ended its side: nothing where nothing was expected of it."""
-        return ended(f"{how} with {counted(len(self.waiting), 'request')} in flight", cause) if self.waiting else None
+    def gone(self, how: str, cause: BaseException | None = None) -> SamebytesError:
+        """The exception for a connection that has ended; with what the system refused, where *cause* is such a refusal."""
+        if self.waiting:
+            how += f" with {counted(len(self.waiting), 'request')} in flight"
+        number = 0
+        if isinstance(cause, OSError) and not isinstance(cause, SSLError):  # whose errno is none
+            number = cause.errno or 0
+        return raised(_records.Error(_records.UNAVAILABLE, number, 0, 0, _records.NO_FRAME, "", how))
 
     def fail(self, error: SamebytesError) -> None:
         """Gives everybody who waits an exception of its own that says the same."""
@@ -216,14 +221,6 @@ class Requests(Generic[Waiter]):
         self.receiver.close()
         self.builder.close()
         self.pipeline.close()
-
-
-def ended(how: str = "the server ended the connection", cause: BaseException | None = None) -> SamebytesError:
-    """The exception for a connection that has ended; with what the system refused, where *cause* is such a refusal."""
-    number = 0
-    if isinstance(cause, OSError) and not isinstance(cause, SSLError):  # whose errno is none
-        number = cause.errno or 0
-    return raised(_records.Error(_records.UNAVAILABLE, number, 0, 0, _records.NO_FRAME, "", how))
 
 
 def copied(error: SamebytesError) -> SamebytesError:

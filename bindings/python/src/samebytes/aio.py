@@ -99,9 +99,8 @@ class Client(_Connection):
         self._room: asyncio.Future[None] | None = None  # what the one who has the turn waits for
         self._idle: asyncio.Future[None] | None = None  # what finish() waits for
         self._flushing = False
-        self._writing = (
-            0  # how many are adding a request or handing frames to the transport, which may run code of others
-        )
+        # How many are adding a request or handing frames to the transport, which may run code of others.
+        self._writing = 0
         self._ending: SamebytesError | None = None
 
     @property
@@ -233,7 +232,7 @@ class Client(_Connection):
         self._wake()
 
     def eof_received(self) -> None:
-        self._end(self._requests.gone("the server ended the connection") or _exchange.ended())
+        self._end(self._requests.gone("the server ended the connection"))
 
     def resume_writing(self) -> None:
         self._writable = True
@@ -242,7 +241,7 @@ class Client(_Connection):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._ending is None:
             how = "the connection was lost" + (f" ({exc})" if exc else "")
-            self._ending = self._requests.gone(how, exc) or _exchange.ended(how, exc)
+            self._ending = self._requests.gone(how, exc)
         futures = [future for future, *_ in self._requests.waiting.values()]
         self._requests.fail(self._ending)
         for future in futures:

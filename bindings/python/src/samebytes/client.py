@@ -280,7 +280,7 @@ class Client:
                 error = self._requests.receive(count)
             else:
                 how = "the server ended the connection" + (f" ({self._reset})" if self._reset else "")
-                error = self._requests.gone(how, self._reset) or _exchange.ended(how, self._reset)
+                error = self._requests.gone(how, self._reset)
             if error is not None:
                 self._end(error)
         except (BlockingIOError, SSLWantReadError):
@@ -327,7 +327,7 @@ class Client:
             self._end(error)
         elif isinstance(error, OSError):
             how = f"the connection was lost ({error})"
-            self._end(self._requests.gone(how, error) or _exchange.ended(how, error))
+            self._end(self._requests.gone(how, error))
             return  # each call tells what ended the connection
         else:
             self._end(errors.ClosedError("this client was interrupted"))
@@ -337,9 +337,8 @@ class Client:
         if self._ending is None:
             self._ending = error
             if self._stepping or self._polling:
-                with contextlib.suppress(
-                    OSError
-                ):  # who waits for the socket wakes up; the step takes the rest down at its end
+                # Who waits for the socket wakes up; the step takes the rest down at its end.
+                with contextlib.suppress(OSError):
                     self._socket.shutdown(socket.SHUT_RDWR)
             else:
                 self._take_down()
