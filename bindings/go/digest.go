@@ -5,8 +5,8 @@
 package samebytes
 
 // #cgo CFLAGS: -I${SRCDIR}/../../core/include
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x24533d1aecf67a25ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x1fb01e704dea384bull
 import "C"
 
 // coreDigest tells which core the bindings were generated for.
-const coreDigest = "24533d1aecf67a25"
+const coreDigest = "1fb01e704dea384b"

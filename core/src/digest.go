@@ -4,5 +4,5 @@
 
 package core
 
-// #cgo CFLAGS: -DSB_CORE_DIGEST=0x24533d1aecf67a25ull
+// #cgo CFLAGS: -DSB_CORE_DIGEST=0x1fb01e704dea384bull
 import "C"

@@ -311,8 +311,7 @@ int sb_priv_visit_header_write(int file, const uint8_t uuid[16], const visit_slo
   uint8_t page[VISIT_LOG_START];
   sb_priv_visit_header_encode(page, uuid, slot);
   /* Of this page any sectors may reach the disk, and of the log behind it any, so the one that bears the mark so far goes on to bear it. */
-  const visit_slot mark = {.state = VISIT_SLOT_OPEN, .length = VISIT_LOG_START, .replaces = slot->replaces};
-  if (mark.replaces != 0 && slot->generation % 2 != 0) sb_priv_visit_slot_encode(page + VISIT_SECTOR, uuid, &mark);
+  if (slot->replaces != 0 && slot->generation % 2 != 0) sb_priv_visit_mark_encode(page, uuid, slot->replaces);
   /* First the slot, so that a file that is being built has one that says so at every moment, wherever the writing is cut. */
   const uint64_t at = VISIT_SECTOR * (1 + slot->generation % 2);
   const int problem = sb_priv_file_write(file, page + at, VISIT_SLOT_SIZE, at);

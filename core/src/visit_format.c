@@ -46,6 +46,11 @@ bool sb_priv_visit_slot_index_holds(const visit_slot *slot) {
   return slot->index != 0 && (slot->index < slot->length || (slot->boot != 0 && slot->boot == sb_priv_boot()));
 }
 
+void sb_priv_visit_mark_encode(uint8_t *page, const uint8_t uuid[16], uint32_t mark) {
+  const visit_slot slot = {.state = VISIT_SLOT_OPEN, .length = VISIT_LOG_START, .replaces = mark};
+  sb_priv_visit_slot_encode(page + VISIT_SECTOR, uuid, &slot);
+}
+
 bool sb_priv_visit_slot_decode(const uint8_t *data, visit_slot *slot, uint8_t uuid[16]) {
   if (visit_load32(data + 60) != sb_crc32c(0, data, 60)) return false;
   slot->generation = visit_load64(data);

@@ -125,9 +125,8 @@ static int mark_of(int file, uint32_t *mark) {
 /* What a file begins with that is to replace the one with this mark. */
 static void mark_page(uint8_t page[VISIT_LOG_START], uint32_t mark) {
   static const uint8_t no_uuid[16];
-  const visit_slot slot = {.state = VISIT_SLOT_OPEN, .length = VISIT_LOG_START, .replaces = mark};
   memset(page, 0, VISIT_LOG_START);
-  sb_priv_visit_slot_encode(page + VISIT_SECTOR, no_uuid, &slot);
+  sb_priv_visit_mark_encode(page, no_uuid, mark);
 }
 
 /* Whether a file was cut while its first page was written: it is a beginning of that page, or has the length of it and only zeros. */

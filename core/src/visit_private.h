@@ -104,6 +104,8 @@ bool sb_priv_visit_header_whole(const uint8_t *data);
 /* `page` has VISIT_LOG_START bytes: header and both slots, of which one counts. */
 void sb_priv_visit_header_encode(uint8_t *page, const uint8_t uuid[16], const visit_slot *slot);
 void sb_priv_visit_slot_encode(uint8_t *data, const uint8_t uuid[16], const visit_slot *slot);
+/* The slot of a page that says for whose place the file is built, and nothing else. */
+void sb_priv_visit_mark_encode(uint8_t *page, const uint8_t uuid[16], uint32_t mark);
 bool sb_priv_visit_slot_decode(const uint8_t *data, visit_slot *slot, uint8_t uuid[16]);
 /* Whether the first `size` bytes of a file are those of this format; then SB_OK, SB_UNSUPPORTED or SB_CORRUPT, with `error` filled. */
 bool sb_priv_visit_header_is_ours(const uint8_t *page, size_t size);
