@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include "cancel_testing.h"
 #include "failing_malloc.h"
 
 /* What goes wrong at channels: messages that are read in parts, ends of every kind while something is shown, limits of this process,
@@ -952,23 +953,9 @@ static void act_close(scene *it) {
   sb_channel_close(closed);
 }
 
-/* AddressSanitizer leaves marks on the stack of a thread that is cancelled, and trips over them where it gives its signal stack back. */
-const char *__asan_default_options(void);
-const char *__asan_default_options(void) { return "use_sigaltstack=0"; }
-
-static void *act_cancelled(void *context) {
+static void act(void *context) {
   scene *it = context;
-  (void)pthread_cancel(pthread_self()); /* from now on the first cancellation point ends the thread */
   it->act(it);
-  pthread_testcancel();
-  return NULL;
-}
-
-static void lock_is_held(int signal) {
-  (void)signal;
-  static const char text[] = "a thread that is gone holds a lock\n";
-  (void)!write(STDERR_FILENO, text, sizeof text - 1);
-  _exit(1);
 }
 
 /* Each call is made by a thread that is cancelled at the first cancellation point that it comes to; then everything is used on. */
@@ -976,7 +963,6 @@ static void a_cancelled_thread_leaves_no_lock(void **state) {
   (void)state;
   static void (*const acts[])(scene *) = {act_receive,   act_send, act_wait_done, act_pin_count, act_close_shown,
                                           act_get_block, act_open, act_stop,      act_close};
-  (void)signal(SIGALRM, lock_is_held);
   for (size_t i = 0; i < sizeof acts / sizeof acts[0]; i++)
     for (int waits = 0; waits < 2; waits++) { /* for what never comes, or not */
       const int files = open_files();
@@ -985,12 +971,7 @@ static void a_cancelled_thread_leaves_no_lock(void **state) {
       assert_ok(sb_channel_send_view(it.both.a, it.view, 0, 0, NULL));
       it.shown = receive_view(it.both.b);
       if (!waits) assert_ok(sb_channel_send_view(it.both.a, it.view, 0, 0, NULL));
-      pthread_t thread;
-      void *result = NULL;
-      (void)alarm(20);
-      assert_int_equal(pthread_create(&thread, NULL, act_cancelled, &it), 0);
-      assert_int_equal(pthread_join(thread, &result), 0);
-      assert_true(result == PTHREAD_CANCELED);
+      (void)call_cancelled(act, &it); /* some end where they wait for the peer */
       sb_view *fresh = view_of_text(it.memory, "fresh");
       (void)!sb_channel_send_view(it.both.a, fresh, 0, 0, NULL);
       sb_view_close(fresh);

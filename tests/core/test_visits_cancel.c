@@ -1,8 +1,8 @@
 /* Threads that are cancelled inside the functions of visits. Each call is made by a thread that would end at the first cancellation point that it
  * comes to: it must come back from the call, with its result, and leave nothing locked. */
-#include <pthread.h>
-
 #include "visit_testing.h"
+
+#include "cancel_testing.h"
 
 typedef struct scene {
   void (*act)(struct scene *);
@@ -11,7 +11,6 @@ typedef struct scene {
   sb_visits *visits;
   sb_visit_users *users;
   sb_status status;
-  bool back;
 } scene;
 
 static void act_add(scene *it) { it->status = sb_visit_manager_add_visit(it->manager, 5, 1, "u", 1, "t", 1, NULL); }
@@ -70,32 +69,16 @@ static void act_close(scene *it) {
   it->manager = NULL;
 }
 
-static void *act_cancelled(void *context) {
+static void act(void *context) {
   scene *it = context;
-  (void)pthread_cancel(pthread_self()); /* from now on the first cancellation point ends the thread */
   it->act(it);
-  it->back = true;
-  pthread_testcancel();
-  return NULL;
 }
-
-static void lock_is_held(int signal) {
-  (void)signal;
-  static const char text[] = "a thread that is gone holds a lock\n";
-  (void)!write(STDERR_FILENO, text, sizeof text - 1);
-  _exit(1);
-}
-
-/* AddressSanitizer leaves marks on the stack of a thread that is cancelled, and trips over them where it gives its signal stack back. */
-const char *__asan_default_options(void);
-const char *__asan_default_options(void) { return "use_sigaltstack=0"; }
 
 static void a_cancelled_thread_comes_back_from_every_call(void **state) {
   (void)state;
   static void (*const acts[])(scene *) = {act_add,   act_read,    act_users,  act_scan,   act_delete,      act_erase,
                                           act_sync,  act_compact, act_copy,   act_verify, act_verify_file, act_salvage,
                                           act_stats, act_open,    act_finish, act_close};
-  (void)signal(SIGALRM, lock_is_held);
   for (size_t i = 0; i < sizeof acts / sizeof acts[0]; i++) {
     scene it = {.act = acts[i], .status = SB_OK};
     snprintf(it.path, sizeof it.path, "%s/%zu", test_folder, i);
@@ -106,12 +89,7 @@ static void a_cancelled_thread_comes_back_from_every_call(void **state) {
       for (uint32_t id = 1; id <= 3; id++) assert_ok(sb_visit_manager_add_visit(it.manager, user, id, "url", 3, "text", 4, NULL));
     sb_visit_manager_close(it.manager); /* so that users are read from the file */
     assert_ok(sb_visit_manager_open(it.path, &options, &it.manager, NULL));
-    pthread_t thread;
-    void *result = NULL;
-    (void)alarm(20);
-    assert_int_equal(pthread_create(&thread, NULL, act_cancelled, &it), 0);
-    assert_int_equal(pthread_join(thread, &result), 0);
-    assert_true(result == PTHREAD_CANCELED && it.back);
+    assert_true(call_cancelled(act, &it));
     assert_int_equal(it.status, SB_OK);
     if (it.manager != NULL && acts[i] != act_finish) {
       sb_visits *again = NULL;
